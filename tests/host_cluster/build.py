@@ -1,0 +1,156 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Build what no registry ships, with the ordinary Go client, once per version, into the cache."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import re
+import shutil
+from pathlib import Path
+from typing import Any
+
+from common import HostClusterError, locked, run, stage, versions, write
+
+Module = dict[str, Any]
+
+
+def cache_root() -> Path:
+    """Where everything built is kept; outside of the repository."""
+    base = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
+    return Path(os.environ.get("NESTED_CLUSTERS_CACHE") or Path(base) / "nested-clusters").resolve()
+
+
+def digest(value: Any) -> str:
+    """Give a short key for a recipe."""
+    return hashlib.sha256(json.dumps(value, sort_keys=True).encode()).hexdigest()[:12]
+
+
+def bundle_root() -> Path:
+    """The directory that belongs to exactly these versions."""
+    return cache_root() / digest(versions())
+
+
+def bin_dir() -> Path:
+    """Binaries under their usual names: kubectl, helm (v4), helm3, vcluster (the CLI) and the servers."""
+    return bundle_root() / "bin"
+
+
+def chart_path() -> Path:
+    """The packaged vCluster chart."""
+    version = versions()["modules"][versions()["chart"]["module"]]["version"].removeprefix("v")
+    return bundle_root() / "charts" / f"vcluster-{version}.tgz"
+
+
+def stages_path() -> Path:
+    """kwok's own fast stages, in one file."""
+    return bundle_root() / "kwok-stages.yaml"
+
+
+def check_go() -> None:
+    """Refuse a Go that builds something broken."""
+    wanted = versions()["go"]["minor"]
+    said = run(["go", "version"]) if shutil.which("go") else ""
+    found = re.search(r"\bgo(\d+\.\d+)\S*", said)
+    if not found or found[1] != wanted:
+        raise HostClusterError(f"needs Go {wanted} as go on PATH and found {found[0] if found else 'none'}", 2)
+
+
+def ldflags(module: Module) -> str:
+    """Linker flags: stripped and stamped, because clients parse the version."""
+    version = module["version"].removeprefix("v")
+    stamps = [f"-X {name}={value.format(version=version)}" for name, value in module.get("stamp", {}).items()]
+    return " ".join(["-s -w", *stamps])
+
+
+def go_mod(name: str, module: Module, upstream: str) -> str:
+    """Write the go.mod that requires one module; staging modules and empty ones need a replace."""
+    lines = [f"module host-cluster.test/{name}", "", "go 1.26.3", ""]
+    lines += re.findall(r"^godebug .*$", upstream, re.MULTILINE)
+    lines += [f"require {module['module']} {module['version']}"]
+    for path in sorted(set(re.findall(r"\./staging/src/(k8s\.io/[a-z0-9-]+)", upstream))):
+        lines.append(f"replace {path} => {path} {module['staging']}")
+    for path in module.get("empty", []):
+        lines.append(f"replace {path} => ./empty/{path.rsplit('/', 1)[-1]}")
+    return "\n".join(lines) + "\n"
+
+
+def go_env(**extra: str) -> dict[str, str]:
+    """Environment of the Go client: static binaries, our own go.mod, the toolchain that is installed."""
+    return {**os.environ, "CGO_ENABLED": "0", "GOFLAGS": "-mod=mod -buildvcs=false", "GOTOOLCHAIN": "local", "GOWORK": "off", **extra}
+
+
+def module_dir(module: Module) -> Path:
+    """Fetch a module and give the directory it lies in."""
+    said = run(["go", "mod", "download", "-json", f"{module['module']}@{module['version']}"], env=go_env(GOFLAGS=""), timeout=1800)
+    return Path(json.loads(said)["Dir"])
+
+
+def prepare(name: str, module: Module, work: Path) -> None:
+    """Write the Go module to build from. Its go.sum starts as upstream's own, so that every
+    dependency is checked against what upstream recorded and not only by the public database."""
+    upstream = module_dir(module)
+    write(work / "go.mod", go_mod(name, module, (upstream / "go.mod").read_text(encoding="utf-8")))
+    if (upstream / "go.sum").exists():
+        write(work / "go.sum", (upstream / "go.sum").read_bytes())
+    for path in module.get("empty", []):
+        write(work / "empty" / path.rsplit("/", 1)[-1] / "go.mod", f"module {path}\n\ngo 1.26.0\n")
+
+
+def build_module(name: str, module: Module) -> Path:
+    """Build a module's binaries, unless they are in the cache; the finished directory appears at once."""
+    recipe = {"module": module, "go": versions()["go"]}
+    target = cache_root() / "modules" / f"{name}-{module['version']}-{digest(recipe)}"
+    if target.exists():
+        return target
+    with locked(cache_root() / "modules" / f".{name}"):
+        if target.exists():
+            return target
+        work = cache_root() / "modules" / f".{name}" / "work"
+        shutil.rmtree(work, ignore_errors=True)
+        with stage(f"building {name} {module['version']} ({', '.join(module['packages'])})"):
+            prepare(name, module, work)
+            for output, package in module["packages"].items():
+                run(["go", "build", "-trimpath", "-ldflags", ldflags(module), "-o", work / "out" / output, package], env=go_env(), cwd=work, timeout=3600)
+        (work / "out").rename(target)
+        shutil.rmtree(work)
+    return target
+
+
+def package_chart(helm: Path, work: Path) -> None:
+    """Package the chart under the version it belongs to; in the module its version is 0.0.1."""
+    recipe = versions()["chart"]
+    module = versions()["modules"][recipe["module"]]
+    version = module["version"].removeprefix("v")
+    source = module_dir(module) / recipe["path"]
+    run([helm, "package", source, "--version", version, "--app-version", version, "--destination", work / "charts"])
+
+
+def collect_stages(work: Path) -> None:
+    """Join kwok's own stage files."""
+    recipe = versions()["stages"]
+    source = module_dir(versions()["modules"][recipe["module"]])
+    write(work / "kwok-stages.yaml", "\n---\n".join((source / path).read_text(encoding="utf-8") for path in recipe["paths"]))
+
+
+def build_all() -> Path:
+    """Build everything and give the directory of this set of versions."""
+    root = bundle_root()
+    if root.exists():
+        return root
+    check_go()
+    with locked(cache_root() / ".bundle"):
+        if root.exists():
+            return root
+        work = cache_root() / ".bundle" / "work"
+        shutil.rmtree(work, ignore_errors=True)
+        (work / "bin").mkdir(parents=True)
+        for name, module in versions()["modules"].items():
+            built = build_module(name, module)
+            for output in module["packages"]:
+                (work / "bin" / output).symlink_to(built / output)
+        package_chart(work / "bin" / "helm", work)
+        collect_stages(work)
+        work.rename(root)
+    return root

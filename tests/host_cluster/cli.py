@@ -1,0 +1,90 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Command line of host-cluster."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+
+import build
+import cluster
+import config
+from common import HostClusterError
+
+
+def parser() -> argparse.ArgumentParser:
+    """Describe the commands."""
+    top = argparse.ArgumentParser(prog="host-cluster", description="A real Kubernetes cluster on this machine, in namespaces of its own.")
+    commands = top.add_subparsers(dest="command", required=True)
+
+    def command(name: str, text: str) -> argparse.ArgumentParser:
+        sub = commands.add_parser(name, help=text, description=text)
+        return sub
+
+    def named(sub: argparse.ArgumentParser, default: str | None = "nested") -> argparse.ArgumentParser:
+        sub.add_argument("--name", type=config.check_name, default=default, help="name of the host cluster (default: nested)")
+        return sub
+
+    named(command("up", "Bring a host cluster up and print its kubeconfig."))
+    down = named(command("down", "Take a host cluster down and leave nothing."))
+    down.add_argument("--all", action="store_true", help="take every host cluster of this machine down")
+    status = named(command("status", "Say what is running and where its kubeconfig is."), None)
+    status.add_argument("--json", action="store_true", help="print JSON")
+    fake = named(command("fake-nodes", "Make the number of fake (kwok) nodes this many."))
+    fake.add_argument("--count", type=int, required=True, help="number of fake nodes")
+    command("build", "Build the binaries and images only.")
+    command("bin-dir", "Print the directory of kubectl, helm, helm3 and vcluster.")
+    command("chart", "Print the path of the packaged vCluster chart.")
+    return top
+
+
+def show_status(found: list[dict[str, object]], as_json: bool) -> None:
+    """Print what is running."""
+    if as_json:
+        print(json.dumps(found, indent=2))
+        return
+    if not found:
+        print("no host cluster")
+    for one in found:
+        state = "ready" if one["ready"] else "running, not ready" if one["running"] else "not running"
+        print(f"{one['name']}: {state}")
+        for key, value in one.items():
+            if key not in ("name", "running", "ready"):
+                print(f"  {key}: {' '.join(value) if isinstance(value, list) else value}")
+
+
+def execute(args: argparse.Namespace) -> None:
+    """Run one command."""
+    if args.command == "up":
+        print(cluster.up(args.name).kubeconfig)
+    elif args.command == "down":
+        for name in cluster.names() if args.all else [args.name]:
+            print(f"{name}: {'removed ' + ', '.join(done) if (done := cluster.down(name)) else 'nothing to remove'}")
+    elif args.command == "status":
+        show_status([cluster.status(name) for name in ([args.name] if args.name else cluster.names())], args.json)
+    elif args.command == "fake-nodes":
+        cluster.fake_nodes(args.name, args.count)
+    elif args.command == "build":
+        print(cluster.prepare())
+    elif args.command == "bin-dir":
+        print(build.bin_dir())
+    else:
+        print(build.chart_path())
+
+
+def main() -> int:
+    """Run a command; errors are one sentence."""
+    try:
+        execute(parser().parse_args())
+    except HostClusterError as error:
+        print(f"host-cluster: {error}", file=sys.stderr)
+        return error.code
+    except KeyboardInterrupt:
+        print("host-cluster: interrupted", file=sys.stderr)
+        return 1
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
