@@ -1,0 +1,257 @@
+# Copyright (c) 2026, nested.clusters contributors
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The one place that runs helm, and that reads what helm keeps in the cluster.
+
+helm gets an argument list, the connection and the values as files that only this user can read, and is
+asked for JSON. What is deployed is read from helm's own release Secret, so that a virtual cluster that
+needs no change costs no helm process.
+"""
+
+from __future__ import annotations
+
+import base64
+import gzip
+import json
+import os
+import re
+import shutil
+import subprocess
+import tempfile
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from types import TracebackType
+from typing import Any
+
+from ansible_collections.nested.clusters.plugins.module_utils._kubernetes import Kubernetes
+from ansible_collections.nested.clusters.plugins.module_utils.errors import NestedClustersError, OptionError
+
+OLDEST = (3, 14)  # the first that takes --dry-run=server and release labels together
+HOW_TO_GET = "helm 3.14 or later, or 4, on the PATH or named by binary_path (https://helm.sh/docs/intro/install)"
+RELEASE_SECRET_TYPE = "helm.sh/release.v1"
+PENDING = ("pending-install", "pending-upgrade", "pending-rollback")
+
+
+class HelmError(NestedClustersError):
+    """helm said no; the message is helm's own."""
+
+
+@dataclass(frozen=True)
+class Chart:
+    """Where the chart comes from: a name in ``repository``, or a path or oci:// reference in ``reference``."""
+
+    reference: str
+    repository: str
+    version: str | None
+
+    @property
+    def local(self) -> bool:
+        return not self.reference.startswith("oci://") and os.path.exists(os.path.expanduser(self.reference))
+
+    def arguments(self) -> list[str]:
+        if self.local:  # a directory or a .tgz has one version, its own
+            return [os.path.expanduser(self.reference)]
+        version = ["--version", self.version] if self.version else []
+        if self.reference.startswith("oci://"):
+            return [self.reference, *version]
+        return [self.reference, "--repo", self.repository, *version]
+
+
+@dataclass(frozen=True)
+class Release:
+    """One revision of a Helm release, as helm stores or prints it."""
+
+    name: str
+    namespace: str
+    revision: int
+    status: str
+    chart_name: str
+    chart_version: str
+    values: dict[str, Any]  # what the caller gave, without the chart's defaults
+    manifest: str
+    apply_method: str = ""  # "ssa" where helm 4 applies on the server, "csa" or "" elsewhere
+    labels: dict[str, str] = field(default_factory=dict)
+
+    @property
+    def secret_name(self) -> str:
+        return f"sh.helm.release.v1.{self.name}.v{self.revision}"
+
+    @classmethod
+    def from_json(cls, data: dict[str, Any], labels: dict[str, str] | None = None) -> Release:
+        chart = (data.get("chart") or {}).get("metadata") or {}
+        return cls(
+            name=data["name"],
+            namespace=data.get("namespace", ""),
+            revision=int(data.get("version", 0)),
+            status=(data.get("info") or {}).get("status", "unknown"),
+            chart_name=chart.get("name", ""),
+            chart_version=chart.get("version", ""),
+            values=data.get("config") or {},
+            manifest=data.get("manifest", ""),
+            apply_method=data.get("apply_method") or "",
+            labels=labels if labels is not None else dict(data.get("labels") or {}),
+        )
+
+
+def newest_releases(secrets: Iterable[dict[str, Any]]) -> dict[str, Release]:
+    """The newest revision of each release among a namespace's Secrets, by release name.
+
+    Source: helm's storage driver; the payload is base64 (helm's) of gzip of JSON, in a Secret (base64 again).
+    """
+    newest: dict[str, dict[str, Any]] = {}
+    for secret in secrets:
+        if secret.get("type") != RELEASE_SECRET_TYPE:
+            continue
+        labels = secret["metadata"].get("labels") or {}
+        name, version = labels.get("name", ""), int(labels.get("version", "0"))
+        known = newest.get(name)
+        if known is None or version > int(known["metadata"]["labels"]["version"]):
+            newest[name] = secret
+    return {name: decode_release(secret) for name, secret in newest.items()}
+
+
+def decode_release(secret: dict[str, Any]) -> Release:
+    """The release in a Helm release Secret. Raises HelmError when it cannot be read."""
+    try:
+        packed = base64.b64decode(base64.b64decode(secret["data"]["release"]))
+        text = gzip.decompress(packed) if packed[:2] == b"\x1f\x8b" else packed
+        return Release.from_json(json.loads(text), dict(secret["metadata"].get("labels") or {}))
+    except (KeyError, TypeError, ValueError, OSError) as error:
+        meta = secret.get("metadata", {})
+        raise HelmError(
+            f"Secret {meta.get('namespace')}/{meta.get('name')} does not hold a Helm release: {error}; "
+            "restore it from a backup, or delete it to let Helm fall back on the revision before"
+        ) from error
+
+
+class Helm:
+    """helm, run against one host cluster. Use as a context manager: its files live as long as it does."""
+
+    def __init__(self, kubernetes: Kubernetes, binary: str | None, directory: str | None = None) -> None:
+        self.binary = find_binary(binary)
+        self.version = binary_version(self.binary)
+        self._directory = tempfile.TemporaryDirectory(prefix="helm-", dir=directory)  # mode 0700
+        self._kubeconfig = self._private_file("kubeconfig", kubernetes.kubeconfig())
+
+    def __enter__(self) -> Helm:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._directory.cleanup()
+
+    def render(self, name: str, namespace: str, chart: Chart, values: dict[str, Any]) -> Release:
+        """The release as :meth:`apply` would make it, checked by the API server; nothing is changed."""
+        return self._upgrade(name, namespace, chart, values, ["--dry-run=server"])
+
+    def apply(
+        self,
+        name: str,
+        namespace: str,
+        chart: Chart,
+        values: dict[str, Any],
+        deployed: Release | None,
+        labels: dict[str, str],
+    ) -> Release:
+        """Install the release, or bring it to this chart and these values, or undo what others changed in it.
+
+        ``labels`` are added to those of the release's Secret.
+        """
+        extra = [f"--labels={','.join(f'{key}={value}' for key, value in labels.items())}"] if labels else []
+        if self.version[0] >= 4 and (deployed is None or deployed.apply_method == "ssa"):
+            # On the server, a field that kubectl or the vcluster CLI set is theirs, and helm 4 gives up half-way
+            # ("conflict with kubectl"). The plan has shown the difference; take the field back.
+            extra += ["--server-side=true", "--force-conflicts"]
+        return self._upgrade(name, namespace, chart, values, extra)
+
+    def uninstall(self, name: str, namespace: str) -> None:
+        """Delete the release and its objects; volume claims of a StatefulSet stay, as always with Helm."""
+        self._run(["uninstall", name, "--namespace", namespace, "--ignore-not-found"])
+
+    def _upgrade(
+        self, name: str, namespace: str, chart: Chart, values: dict[str, Any], extra: list[str]
+    ) -> Release:
+        file = self._private_file("values.json", values)  # JSON is YAML
+        answer = self._run(
+            ["upgrade", name, *chart.arguments(), "--install", "--namespace", namespace, "--values", file]
+            + ["--reset-values", "--output", "json", *extra],
+            chart,
+        )
+        return Release.from_json(json.loads(answer[answer.index("{") :]))
+
+    def _private_file(self, name: str, content: dict[str, Any]) -> str:
+        target = os.path.join(self._directory.name, name)
+        with open(os.open(target, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w", encoding="utf-8") as file:
+            json.dump(content, file)
+        return target
+
+    def _run(self, arguments: list[str], chart: Chart | None = None) -> str:
+        # Left-over HELM_KUBE* and HELM_NAMESPACE would silently point helm at another cluster or namespace.
+        environment = {
+            key: value
+            for key, value in os.environ.items()
+            if not key.startswith("HELM_KUBE") and key not in ("HELM_NAMESPACE", "HELM_DRIVER", "HELM_DEBUG")
+        }
+        environment["KUBECONFIG"] = self._kubeconfig
+        done = subprocess.run(
+            [self.binary, *arguments],
+            env=environment,
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        if done.returncode:
+            raise explain(done.stderr.strip() or done.stdout.strip(), arguments[0], chart)
+        return done.stdout
+
+
+def find_binary(binary: str | None) -> str:
+    """The helm to run. Raises OptionError that says how to get one."""
+    found = shutil.which(os.path.expanduser(binary) if binary else "helm")
+    if not found:
+        raise OptionError("binary_path", binary or "helm", HOW_TO_GET, reason="there is no such program")
+    return found
+
+
+def binary_version(binary: str) -> tuple[int, int]:
+    """(major, minor) of a helm. Raises OptionError when it is no helm, or too old."""
+    try:
+        done = subprocess.run(
+            [binary, "version", "--template", "{{.Version}}"], capture_output=True, text=True, check=False
+        )
+    except OSError as error:
+        raise OptionError("binary_path", binary, HOW_TO_GET, reason=str(error)) from error
+    found = re.search(r"v(\d+)\.(\d+)", done.stdout)
+    if done.returncode or not found:
+        raise OptionError("binary_path", binary, HOW_TO_GET, reason="it does not answer like helm")
+    version = (int(found[1]), int(found[2]))
+    if version < OLDEST:
+        raise OptionError("binary_path", binary, HOW_TO_GET, reason=f"it is helm {found[0][1:]}, which is too old")
+    return version
+
+
+def explain(text: str, verb: str, chart: Chart | None) -> NestedClustersError:
+    """helm's refusal as the option that caused it, where one did."""
+    # helm 4 logs before its error; the last paragraph that starts with "Error:" is the refusal itself.
+    message = text[text.rindex("Error: ") + 7 :] if "Error: " in text else text
+    if "specifications of the schema" in message:
+        wrong = [line.strip() for line in message.splitlines()[1:] if line.strip(" -")]
+        return OptionError(
+            "values",
+            "; ".join(line for line in wrong if not line.endswith(":")) or message,
+            "what values.schema.json of this chart version describes",
+            reason="the chart's schema rejects it",
+        )
+    if chart and not chart.local and re.search(r"not found in .* repository|no chart version|improper constraint"
+                                               r"|: not found|manifest unknown", message):
+        return OptionError(
+            "vcluster_version",
+            chart.version,
+            f"a version that {chart.repository if '://' not in chart.reference else chart.reference} serves",
+            reason="there is no such chart version",
+        )
+    if "another operation" in message:
+        message += "; another task or person is changing this virtual cluster: run again when that is done"
+    return HelmError(f"helm {verb}: {message.strip()}", helm_output=text[-4000:])

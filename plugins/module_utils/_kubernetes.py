@@ -1,0 +1,335 @@
+# Copyright (c) 2026, nested.clusters contributors
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The one place that talks to Kubernetes.
+
+Connections are kubernetes.core's: its options, its environment variables, its reading of a kubeconfig.
+Requests are plain REST on the Python client's own TLS set-up, because the dynamic client asks the API
+server what it serves before the first question, and because a thousand objects are read three times
+faster as JSON than as model objects.
+
+Objects are dictionaries as the API server sends them. Paths start with a slash
+(``/api/v1/namespaces/demo/secrets``); :func:`path` builds them.
+"""
+
+from __future__ import annotations
+
+import base64
+import copy
+import json
+import threading
+import traceback
+from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Callable, Iterable
+from typing import Any
+from urllib.parse import urlencode
+
+from ansible.module_utils.basic import AnsibleModule, missing_required_lib
+
+from ansible_collections.nested.clusters.plugins.module_utils.errors import NestedClustersError
+
+IMPORT_ERROR: str | None = None
+try:
+    import urllib3
+    import yaml
+    from ansible_collections.kubernetes.core.plugins.module_utils.args_common import AUTH_ARG_SPEC
+    from ansible_collections.kubernetes.core.plugins.module_utils.k8s import client as kubernetes_core
+    from kubernetes.client.rest import RESTClientObject
+    from kubernetes.config import ConfigException
+except ImportError:
+    IMPORT_ERROR = traceback.format_exc()
+    AUTH_ARG_SPEC = {}
+
+CONNECT_SECONDS = 10
+READ_SECONDS = 60
+PAGE = 500  # objects a LIST returns at once, as kubectl asks
+WORKERS = 8
+
+METADATA_ONLY = "application/json;as=PartialObjectMetadataList;g=meta.k8s.io;v=v1"
+
+# What the vCluster chart can render; other kinds are looked up by asking the API server.
+PLURALS: dict[tuple[str, str], str] = {
+    ("v1", "ConfigMap"): "configmaps",
+    ("v1", "LimitRange"): "limitranges",
+    ("v1", "Namespace"): "namespaces",
+    ("v1", "PersistentVolumeClaim"): "persistentvolumeclaims",
+    ("v1", "Pod"): "pods",
+    ("v1", "ResourceQuota"): "resourcequotas",
+    ("v1", "Secret"): "secrets",
+    ("v1", "Service"): "services",
+    ("v1", "ServiceAccount"): "serviceaccounts",
+    ("apps/v1", "Deployment"): "deployments",
+    ("apps/v1", "StatefulSet"): "statefulsets",
+    ("networking.k8s.io/v1", "Ingress"): "ingresses",
+    ("networking.k8s.io/v1", "NetworkPolicy"): "networkpolicies",
+    ("policy/v1", "PodDisruptionBudget"): "poddisruptionbudgets",
+    ("rbac.authorization.k8s.io/v1", "ClusterRole"): "clusterroles",
+    ("rbac.authorization.k8s.io/v1", "ClusterRoleBinding"): "clusterrolebindings",
+    ("rbac.authorization.k8s.io/v1", "Role"): "roles",
+    ("rbac.authorization.k8s.io/v1", "RoleBinding"): "rolebindings",
+}
+CLUSTER_SCOPED = {"Namespace", "ClusterRole", "ClusterRoleBinding"}
+
+
+class KubernetesError(NestedClustersError):
+    """A request that the API server refused: ``status`` is the HTTP code, ``reason`` the API's own word."""
+
+    def __init__(self, message: str, status: int = 0, reason: str = "") -> None:
+        super().__init__(message, status=status, reason=reason)
+        self.status = status
+        self.reason = reason
+
+
+class Unreachable(KubernetesError):
+    """The API server did not answer."""
+
+
+def auth_argument_spec() -> dict[str, Any]:
+    """The connection options of kubernetes.core, for one host cluster."""
+    return copy.deepcopy(AUTH_ARG_SPEC)
+
+
+def path(api_version: str, plural: str, namespace: str | None = None, name: str | None = None) -> str:
+    """The REST path of a resource: ``path("apps/v1", "statefulsets", "demo", "db")``."""
+    root = f"/apis/{api_version}" if "/" in api_version else f"/api/{api_version}"
+    middle = f"/namespaces/{namespace}" if namespace else ""
+    return f"{root}{middle}/{plural}" + (f"/{name}" if name else "")
+
+
+def parallel(calls: Iterable[Callable[[], Any]]) -> list[Any]:
+    """Answers of independent questions, asked at once, in the order given; the first error is raised."""
+    calls = list(calls)
+    if len(calls) < 2:
+        return [call() for call in calls]
+    with ThreadPoolExecutor(min(WORKERS, len(calls))) as pool:
+        return [future.result() for future in [pool.submit(call) for call in calls]]
+
+
+class Kubernetes:
+    """One host cluster's API.
+
+    ``requests`` counts what was sent, so that a test can hold the collection to its promises.
+    """
+
+    def __init__(self, configuration: Any, headers: dict[str, Any]) -> None:
+        self.configuration = configuration
+        self.host = configuration.host.rstrip("/")
+        self.requests = 0
+        self._counting = threading.Lock()
+        self._plurals: dict[tuple[str, str], tuple[str, bool]] = {}
+        # One connection a worker: urllib3 keeps one by default, and would open a new TLS session for the rest.
+        configuration.connection_pool_maxsize = WORKERS
+        self._pool = RESTClientObject(configuration).pool_manager
+        self._headers = urllib3.HTTPHeaderDict({"Accept": "application/json", "User-Agent": "nested.clusters"})
+        for name, value in headers.items():
+            for item in value if isinstance(value, list) else [value]:
+                self._headers.add(name, item)
+        for setting in configuration.auth_settings().values():
+            self._headers[setting["key"]] = setting["value"]
+
+    @classmethod
+    def from_module(cls, module: AnsibleModule) -> Kubernetes:
+        """The host cluster that the module's connection options name.
+
+        Raises NestedClustersError when a library is missing or the kubeconfig cannot be used.
+        """
+        if IMPORT_ERROR:
+            raise NestedClustersError(
+                missing_required_lib("kubernetes and the collection kubernetes.core"), exception=IMPORT_ERROR
+            )
+        auth = kubernetes_core._create_auth_spec(module)
+        try:
+            configuration = kubernetes_core._create_configuration(auth)
+            return cls(configuration, kubernetes_core._create_headers(module))
+        except (ConfigException, yaml.YAMLError, OSError, ValueError, TypeError, AttributeError, KeyError) as error:
+            given = auth.get("kubeconfig")
+            where = given if isinstance(given, str) else "a dictionary" if given else "the default kubeconfig"
+            text = " ".join(str(error).split())
+            raise NestedClustersError(
+                f"kubeconfig: {where} is not usable: {text}; allowed: a kubeconfig that kubectl reads, with the "
+                f"context that is asked for ({auth.get('context') or 'its current context'})"
+            ) from error
+
+    def get(self, where: str) -> dict[str, Any] | None:
+        """The object at a path, or None where there is none."""
+        try:
+            return json.loads(self._request("GET", where))
+        except KubernetesError as error:
+            if error.status == 404:
+                return None
+            raise
+
+    def text(self, where: str, **query: Any) -> str:
+        """A plain text answer, such as a log."""
+        return self._request("GET", where, query=query).decode(errors="replace")
+
+    def list(
+        self, where: str, labels: str = "", fields: str = "", metadata_only: bool = False
+    ) -> list[dict[str, Any]]:
+        """Every object of a kind, read in pages; none where the kind or the namespace does not exist."""
+        query = {"limit": PAGE, "labelSelector": labels, "fieldSelector": fields}
+        accept = METADATA_ONLY if metadata_only else "application/json"
+        items: list[dict[str, Any]] = []
+        while True:
+            try:
+                page = json.loads(self._request("GET", where, query=query, accept=accept))
+            except KubernetesError as error:
+                if error.status == 404:
+                    return []
+                if error.status == 410 and "continue" in query:  # the snapshot being paged expired: start over
+                    items, query = [], {key: value for key, value in query.items() if key != "continue"}
+                    continue
+                raise
+            items += page.get("items") or []
+            token = (page.get("metadata") or {}).get("continue")
+            if not token:
+                return items
+            query = {**query, "continue": token}
+
+    def create(self, where: str, body: dict[str, Any]) -> dict[str, Any]:
+        """Create an object below a collection path."""
+        return json.loads(self._request("POST", where, body=body))
+
+    def patch(self, where: str, body: dict[str, Any]) -> dict[str, Any]:
+        """Merge ``body`` into the object at a path; None removes a field (RFC 7386)."""
+        return json.loads(self._request("PATCH", where, body=body, content_type="application/merge-patch+json"))
+
+    def delete(self, where: str) -> bool:
+        """Delete the object at a path; False where there was none."""
+        try:
+            self._request("DELETE", where, body={"propagationPolicy": "Background"})
+        except KubernetesError as error:
+            if error.status in (404, 409):  # 409: a namespace that is being deleted already
+                return False
+            raise
+        return True
+
+    def resource(self, api_version: str, kind: str) -> tuple[str, bool]:
+        """The plural of a kind, and whether it lives in a namespace."""
+        key = (api_version, kind)
+        if key in PLURALS:
+            return PLURALS[key], kind not in CLUSTER_SCOPED
+        if key not in self._plurals:
+            root = f"/apis/{api_version}" if "/" in api_version else f"/api/{api_version}"
+            for served in (self.get(root) or {}).get("resources", []):
+                if "/" not in served["name"]:
+                    self._plurals[(api_version, served["kind"])] = (served["name"], served["namespaced"])
+        if key not in self._plurals:
+            raise KubernetesError(f"{self.host} does not serve {kind} of {api_version}", 404, "NotFound")
+        return self._plurals[key]
+
+    def namespaced_resources(self) -> list[tuple[str, str]]:
+        """(apiVersion, plural) of everything that can be listed and deleted in a namespace, preferred versions."""
+        groups = [{"preferredVersion": {"groupVersion": "v1"}}, *(self.get("/apis") or {}).get("groups", [])]
+        versions = [group["preferredVersion"]["groupVersion"] for group in groups]
+        roots = [f"/apis/{version}" if "/" in version else f"/api/{version}" for version in versions]
+        answers = parallel([lambda root=root: self._served(root) for root in roots])
+        return [
+            (version, served["name"])
+            for version, resources in zip(versions, answers)
+            for served in resources
+            if served["namespaced"] and "/" not in served["name"] and {"list", "delete"} <= set(served["verbs"])
+        ]
+
+    def _served(self, root: str) -> list[dict[str, Any]]:
+        # An aggregated API whose backend is down answers 503; what it would hold cannot be seen by anyone.
+        try:
+            return (self.get(root) or {}).get("resources", [])
+        except KubernetesError as error:
+            if error.status == 503:
+                return []
+            raise
+
+    def kubeconfig(self) -> dict[str, Any]:
+        """This connection as a kubeconfig, for a program that needs one (kept in a 0600 file by the caller)."""
+        config = self.configuration
+        cluster: dict[str, Any] = {"server": self.host}
+        if not config.verify_ssl:
+            cluster["insecure-skip-tls-verify"] = True
+        elif config.ssl_ca_cert:
+            cluster["certificate-authority-data"] = _base64_file(config.ssl_ca_cert)
+        if getattr(config, "tls_server_name", None):
+            cluster["tls-server-name"] = config.tls_server_name
+        if config.proxy:
+            cluster["proxy-url"] = config.proxy
+        user: dict[str, Any] = {}
+        if config.cert_file and config.key_file:
+            user["client-certificate-data"] = _base64_file(config.cert_file)
+            user["client-key-data"] = _base64_file(config.key_file)
+        bearer = self._headers.get("authorization", "")
+        if bearer.lower().startswith("bearer "):
+            user["token"] = bearer.split(" ", 1)[1]
+        elif config.username:
+            user.update(username=config.username, password=config.password)
+        if "Impersonate-User" in self._headers:
+            user["as"] = self._headers["Impersonate-User"]
+            user["as-groups"] = self._headers.getlist("Impersonate-Group")
+        return {
+            "apiVersion": "v1",
+            "kind": "Config",
+            "clusters": [{"name": "host", "cluster": cluster}],
+            "users": [{"name": "host", "user": user}],
+            "contexts": [{"name": "host", "context": {"cluster": "host", "user": "host"}}],
+            "current-context": "host",
+        }
+
+    def _request(
+        self,
+        method: str,
+        where: str,
+        query: dict[str, Any] | None = None,
+        body: Any = None,
+        accept: str = "application/json",
+        content_type: str = "application/json",
+    ) -> bytes:
+        with self._counting:
+            self.requests += 1
+        headers = self._headers.copy()
+        headers["Accept"] = accept
+        if body is not None:
+            headers["Content-Type"] = content_type
+        query = {key: value for key, value in (query or {}).items() if value not in ("", None)}
+        url = self.host + where + (f"?{urlencode(query)}" if query else "")
+        try:
+            answer = self._pool.request(
+                method,
+                url,
+                headers=headers,
+                body=None if body is None else json.dumps(body),
+                timeout=urllib3.Timeout(connect=CONNECT_SECONDS, read=READ_SECONDS),
+            )
+        except urllib3.exceptions.HTTPError as error:
+            raise Unreachable(
+                f"host cluster {self.host} does not answer: {_root_cause(error)}; check the address, the "
+                "network and the certificates of the connection options"
+            ) from error
+        if answer.status >= 400:
+            raise _refusal(method, where, answer.status, answer.data, self.host)
+        return answer.data
+
+
+def _base64_file(name: str) -> str:
+    with open(name, "rb") as file:
+        return base64.b64encode(file.read()).decode()
+
+
+def _root_cause(error: BaseException) -> str:
+    reason = getattr(error, "reason", None)
+    text = str(reason if isinstance(reason, BaseException) else error)
+    return text.rsplit(">: ", 1)[-1].strip()  # urllib3 puts the connection object's repr in front
+
+
+def _refusal(method: str, where: str, status: int, data: bytes, host: str) -> KubernetesError:
+    try:
+        answer = json.loads(data)
+        message, reason = answer.get("message", ""), answer.get("reason", "")
+    except (ValueError, AttributeError):
+        message, reason = data.decode(errors="replace")[:300].strip(), ""
+    if status == 401:
+        message = f"host cluster {host} does not know the credentials of the connection options (401 {message})"
+    elif status == 403 and reason == "Forbidden" and " cannot " in message:
+        # The API server's own sentence names the user, the verb, the resource and the namespace.
+        message = f"no permission on host cluster {host}: {message}; ask for a role with this verb and resource"
+    else:
+        message = f"{method} {where} on host cluster {host}: {status} {message}"
+    return KubernetesError(message, status, reason)

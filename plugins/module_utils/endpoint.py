@@ -1,0 +1,258 @@
+# Copyright (c) 2026, nested.clusters contributors
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""How to reach a virtual cluster: its URL, its kubeconfig, and the file that keeps one."""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import contextlib
+import copy
+import fcntl
+import os
+import stat
+import tempfile
+from collections.abc import Iterable, Iterator
+from typing import Any
+
+from ansible_collections.nested.clusters.plugins.module_utils.errors import NestedClustersError
+
+try:
+    import yaml
+except ImportError:  # reported by _kubernetes.py before anything is asked
+    yaml = None
+
+Object = dict[str, Any]
+
+PRIVATE = 0o600
+_SECTIONS = ("clusters", "users", "contexts")
+
+
+def endpoint(
+    workload_name: str,
+    namespace: str,
+    services: Iterable[Object],
+    ingresses: Iterable[Object],
+    values: Object | None = None,
+) -> str | None:
+    """The URL that reaches a virtual cluster from outside its host cluster, or None where nothing says one.
+
+    What the values declare wins over a host name, and that over a load balancer's address. Ingresses and
+    TLSRoutes may be mixed.
+    """
+    declared = ((values or {}).get("exportKubeConfig") or {}).get("server")
+    if declared:
+        return declared if "://" in declared else f"https://{declared}"
+    for route in _named(ingresses, workload_name, namespace):
+        for host in _hosts(route["spec"]):
+            if host and "*" not in host:
+                return f"https://{host}"
+    for service in _named(services, workload_name, namespace):
+        url = _load_balancer(service)
+        if url:
+            return url
+    return None
+
+
+def kubeconfig(secret: Object, server: str | None, context: str) -> Object:
+    """The kubeconfig in Secret ``vc-NAME``, with one cluster, user and context, all named ``context``.
+
+    ``server`` replaces the URL in it, which is ``https://localhost:8443`` unless the values say another.
+    Raises NestedClustersError where the Secret holds none.
+    """
+    metadata = secret.get("metadata") or {}
+    where = f"Secret {metadata.get('name')} in namespace {metadata.get('namespace')}"
+    encoded = (secret.get("data") or {}).get("config")
+    if not encoded:
+        raise NestedClustersError(
+            f"{where} has no kubeconfig (key config); the virtual cluster writes it once its API has answered: "
+            "wait until it is running, or look at the log of container syncer"
+        )
+    try:
+        found = _parse(base64.b64decode(encoded, validate=True).decode(), where)
+        wanted = found.get("current-context") or found["contexts"][0]["name"]
+        names = _entry(found, "contexts", wanted)["context"]
+        cluster = copy.deepcopy(_entry(found, "clusters", names["cluster"])["cluster"])
+        user = copy.deepcopy(_entry(found, "users", names["user"])["user"])
+    except (binascii.Error, UnicodeDecodeError, LookupError, TypeError):
+        # Not chained: what an error of parsing quotes may be the private key.
+        raise NestedClustersError(
+            f"{where} holds a kubeconfig that cannot be used; delete the Secret and restart the virtual cluster, "
+            "which writes it anew"
+        ) from None
+    if server:
+        cluster["server"] = server
+    return {
+        "apiVersion": "v1",
+        "kind": "Config",
+        "clusters": [{"name": context, "cluster": cluster}],
+        "users": [{"name": context, "user": user}],
+        "contexts": [{"name": context, "context": {"cluster": context, "user": context}}],
+        "current-context": context,
+    }
+
+
+def merge_kubeconfig(existing: Object, new: Object) -> Object:
+    """``existing`` with the entries of ``new`` added, or replaced where they stand; the rest is as it was.
+
+    The current context stays, unless there was none.
+    """
+    merged = {"apiVersion": "v1", "kind": "Config", **copy.deepcopy(existing)}
+    for section in _SECTIONS:
+        entries = list(merged.get(section) or [])
+        for entry in new[section]:
+            places = [place for place, old in enumerate(entries) if old["name"] == entry["name"]]
+            if places:
+                entries[places[0]] = entry
+            else:
+                entries.append(entry)
+        merged[section] = entries
+    merged["current-context"] = merged.get("current-context") or new["current-context"]
+    return merged
+
+
+def write_kubeconfig(path: str, new: Object, check_mode: bool) -> bool:
+    """Merge ``new`` into the kubeconfig file at ``path``, readable by its owner only; whether that is a change.
+
+    The file is replaced as a whole, and never held by a file that others can read. Raises NestedClustersError
+    where the file is no kubeconfig, or cannot be read or written.
+    """
+    path = os.path.realpath(os.path.expanduser(path))  # a link stays a link
+    directory = os.path.dirname(path)
+    try:
+        if check_mode:
+            return _plan(path, new)[0]
+        _make_private_directory(directory)
+        with _lock(directory):
+            changed, content, before = _plan(path, new)
+            if content is not None:
+                _replace(path, content, before)
+            elif changed:
+                os.chmod(path, PRIVATE)
+            return changed
+    except OSError as error:
+        raise NestedClustersError(
+            f"kubeconfig file {path} cannot be read or written: {error.strerror}; give a path that the user "
+            "who runs the task may write"
+        ) from error
+
+
+def _plan(path: str, new: Object) -> tuple[bool, str | None, os.stat_result | None]:
+    """(whether the file changes, its new content or None where it stays, what the file is now)."""
+    try:
+        with open(path, encoding="utf-8") as file:
+            text, before = file.read(), os.fstat(file.fileno())
+    except FileNotFoundError:
+        return True, _dump(merge_kubeconfig({}, new)), None
+    except UnicodeDecodeError:
+        raise _unusable(path, "it is not text") from None
+    existing = _parse(text, path) if text.strip() else {}
+    merged = merge_kubeconfig(existing, new)
+    if merged != existing:
+        return True, _dump(merged), before
+    return bool(stat.S_IMODE(before.st_mode) & ~PRIVATE), None, before
+
+
+def _replace(path: str, content: str, before: os.stat_result | None) -> None:
+    # mkstemp opens with O_EXCL and mode 0600, so that the key is never in a file that others can open.
+    descriptor, temporary = tempfile.mkstemp(dir=os.path.dirname(path), prefix=f".{os.path.basename(path)}.")
+    try:
+        with os.fdopen(descriptor, "w", encoding="utf-8") as file:
+            file.write(content)
+            file.flush()
+            os.fsync(descriptor)
+            if before and (before.st_uid, before.st_gid) != (os.geteuid(), os.getegid()):
+                os.fchown(descriptor, before.st_uid, before.st_gid)  # root writes a user's file: it stays theirs
+        os.replace(temporary, path)
+    except BaseException:
+        with contextlib.suppress(OSError):
+            os.unlink(temporary)
+        raise
+
+
+def _make_private_directory(directory: str) -> None:
+    missing = []
+    while not os.path.isdir(directory):
+        missing.append(directory)
+        directory = os.path.dirname(directory)
+    for directory in reversed(missing):
+        with contextlib.suppress(FileExistsError):  # another task was faster
+            os.mkdir(directory, 0o700)
+
+
+@contextlib.contextmanager
+def _lock(directory: str) -> Iterator[None]:
+    # Tasks that run at once may merge into the same file. The directory is locked, since the file is replaced.
+    descriptor = os.open(directory, os.O_RDONLY)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(descriptor)
+
+
+def _parse(text: str, where: str) -> Object:
+    """A kubeconfig from YAML; the error says the line, not its content, which may be secret."""
+    # Without timestamps: YAML would read an unquoted token expiry as a date and write it differently.
+    loader = type("Loader", (yaml.SafeLoader,), {})
+    loader.yaml_implicit_resolvers = {
+        first: [(tag, pattern) for tag, pattern in resolvers if not tag.endswith(":timestamp")]
+        for first, resolvers in yaml.SafeLoader.yaml_implicit_resolvers.items()
+    }
+    try:
+        found = yaml.load(text, Loader=loader)  # noqa: S506 - a SafeLoader
+    except yaml.YAMLError as error:
+        mark = getattr(error, "problem_mark", None)
+        at = f" at line {mark.line + 1}" if mark else ""
+        raise _unusable(where, f"it is not YAML{at}") from None
+    if not isinstance(found, dict):
+        raise _unusable(where, "it is not a mapping")
+    for section in _SECTIONS:
+        entries = found.get(section) or []
+        if not isinstance(entries, list) or not all(isinstance(item, dict) and "name" in item for item in entries):
+            raise _unusable(where, f"{section} is not a list of named entries")
+    return found
+
+
+def _unusable(where: str, why: str) -> NestedClustersError:
+    return NestedClustersError(f"{where} is not a kubeconfig: {why}; repair it, move it away or give another path")
+
+
+def _dump(config: Object) -> str:
+    return yaml.safe_dump(config, sort_keys=False, allow_unicode=True, width=2**20)
+
+
+def _entry(config: Object, section: str, name: str) -> Object:
+    for entry in config.get(section) or []:
+        if entry["name"] == name:
+            return entry
+    raise KeyError(name)
+
+
+def _named(items: Iterable[Object], name: str, namespace: str) -> Iterator[Object]:
+    # By name, not by label: a virtual cluster inside this one has its labels on synced Services here.
+    for item in items:
+        if item["metadata"]["name"] == name and item["metadata"].get("namespace") == namespace:
+            yield item
+
+
+def _hosts(spec: Object) -> Iterator[str]:
+    """Host names of an Ingress (rules, then TLS) or of a TLSRoute."""
+    yield from (rule.get("host", "") for rule in spec.get("rules") or [])
+    for entry in spec.get("tls") or []:
+        yield from entry.get("hosts") or []
+    yield from spec.get("hostnames") or []
+
+
+def _load_balancer(service: Object) -> str | None:
+    if service["spec"].get("type") != "LoadBalancer":
+        return None
+    for address in ((service.get("status") or {}).get("loadBalancer") or {}).get("ingress") or []:
+        host = address.get("hostname") or address.get("ip")
+        if host:
+            ports = service["spec"].get("ports") or []
+            port = next((item["port"] for item in ports if item.get("name") == "https"), 443)
+            host = f"[{host}]" if ":" in host else host
+            return f"https://{host}" if port == 443 else f"https://{host}:{port}"
+    return None

@@ -1,0 +1,33 @@
+# Copyright (c) 2026, nested.clusters contributors
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The errors of the collection: one base, a message for people and data for programs."""
+
+from __future__ import annotations
+
+from typing import Any
+
+
+class NestedClustersError(Exception):
+    """Something that ends a task: ``str(error)`` is the message, ``data`` goes beside it in the result."""
+
+    def __init__(self, message: str, **data: Any) -> None:
+        super().__init__(message)
+        self.data: dict[str, Any] = data
+
+
+class OptionError(NestedClustersError):
+    """An option whose value cannot be used; raised before anything is changed."""
+
+    def __init__(self, option: str, value: object, allowed: str, *, reason: str = "") -> None:
+        why = f": {reason}" if reason else ""
+        super().__init__(
+            f"{option}: {value!r} is not usable{why}; allowed: {allowed}",
+            option=option,
+            value=value,
+            allowed=allowed,
+        )
+
+
+class WaitError(NestedClustersError):
+    """What was waited for failed, or the time ran out; the message says the last state seen."""

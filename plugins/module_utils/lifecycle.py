@@ -1,0 +1,440 @@
+# Copyright (c) 2026, nested.clusters contributors
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The life of one virtual cluster: read, plan, carry out, wait.
+
+Every entry point reads first and returns the plan; with ``check`` it stops there, so that check mode and a
+real run cannot disagree.
+"""
+
+from __future__ import annotations
+
+import os
+import tarfile
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+import yaml
+
+from ansible_collections.nested.clusters.plugins.module_utils import compatibility, phase, plan as planning, values
+from ansible_collections.nested.clusters.plugins.module_utils._helm import (
+    PENDING,
+    Chart,
+    Helm,
+    Release,
+    newest_releases,
+)
+from ansible_collections.nested.clusters.plugins.module_utils._kubernetes import (
+    Kubernetes,
+    KubernetesError,
+    Unreachable,
+    parallel,
+    path,
+)
+from ansible_collections.nested.clusters.plugins.module_utils.errors import (
+    NestedClustersError,
+    OptionError,
+    WaitError,
+)
+from ansible_collections.nested.clusters.plugins.module_utils.plan import Key, Plan
+
+NOT_SYNCED = "!vcluster.loft.sh/managed-by"  # what a virtual cluster syncs to the host carries this label
+OWNER = "nested-clusters/virtual-cluster"  # annotation of a namespace we made: for which virtual cluster
+POLL_SECONDS = 0.5
+SETTLE_SECONDS = 30  # without --wait helm is done in seconds; one that is pending longer was killed
+LOG_LINES = 15
+
+
+@dataclass(frozen=True)
+class Request:
+    """What a task asks for. None means that the task does not speak of it, and what is deployed stays."""
+
+    name: str
+    namespace: str
+    chart: Chart
+    vcluster_version: str | None = None
+    kubernetes_version: str | None = None
+    values: dict[str, Any] | None = None
+    labels: dict[str, Any] = field(default_factory=dict)
+    annotations: dict[str, Any] = field(default_factory=dict)
+    protected: bool | None = None
+
+
+@dataclass
+class State:
+    """What the host cluster holds of a virtual cluster."""
+
+    release: Release | None  # the newest revision that helm finished
+    pending: Release | None  # a newer one that helm did not finish
+    neighbours: list[Release]  # other virtual clusters in the namespace
+    secrets: list[dict[str, Any]]
+    manifest: dict[Key, dict[str, Any]]
+    live: dict[Key, dict[str, Any]]
+
+    @property
+    def ours(self) -> bool:
+        return bool(self.release and self.release.labels.get(planning.MANAGED) == "true")
+
+    def workload(self, name: str) -> dict[str, Any] | None:
+        """The control plane as it is in the cluster."""
+        where = planning.workload_key(self.live, name)
+        return self.live[where] if where else None
+
+    def secret(self, name: str) -> dict[str, Any] | None:
+        return next((secret for secret in self.secrets if secret["metadata"]["name"] == name), None)
+
+
+@dataclass
+class Outcome:
+    """What a task did, or with ``check`` would do."""
+
+    plan: Plan
+    state: State
+    version: str = ""
+
+
+def read(kubernetes: Kubernetes, name: str, namespace: str) -> State:
+    """Everything of one virtual cluster: one LIST of Secrets, then one for each other kind in the release."""
+    secrets = kubernetes.list(path("v1", "secrets", namespace), labels=NOT_SYNCED)
+    releases = newest_releases(secrets)
+    pending = None
+    if name in releases and releases[name].status in PENDING:
+        pending = releases[name]
+        older = [secret for secret in secrets if secret["metadata"]["name"] != pending.secret_name]
+        releases = {**newest_releases(older), name: newest_releases(older).get(name)}  # type: ignore[dict-item]
+    release = releases.get(name)
+    manifest = planning.objects(release.manifest, namespace) if release else {}
+    return State(
+        release=release,
+        pending=pending,
+        neighbours=[other for other in releases.values() if other and other.name != name and is_vcluster(other)],
+        secrets=secrets,
+        manifest=manifest,
+        live=_live(kubernetes, manifest, namespace, secrets),
+    )
+
+
+def is_vcluster(release: Release) -> bool:
+    """Whether a release is a virtual cluster. Until 0.19 there was a chart a distribution (vcluster-k8s, ...)."""
+    return release.chart_name.split("-")[0] == "vcluster"
+
+
+def is_paused(workload: dict[str, Any] | None) -> bool:
+    """Whether a control plane was scaled to nothing by a pause."""
+    return workload is not None and phase.phase(workload) == "paused"
+
+
+def _live(
+    kubernetes: Kubernetes, manifest: dict[Key, dict[str, Any]], namespace: str, secrets: list[dict[str, Any]]
+) -> dict[Key, dict[str, Any]]:
+    live = {("v1", "Secret", namespace, secret["metadata"]["name"]): secret for secret in secrets}
+    questions: list[Callable[[], list[dict[str, Any]]]] = []
+    kinds: list[tuple[str, str, str]] = []
+    for api_version, kind, where in sorted({k[:3] for k in manifest if k[1] != "Secret"}):
+        plural, namespaced = kubernetes.resource(api_version, kind)
+        if namespaced:
+            url = path(api_version, plural, where)
+            questions.append(lambda url=url: kubernetes.list(url, labels=NOT_SYNCED))  # type: ignore[misc]
+            kinds.append((api_version, kind, where))
+            continue
+        for name in [k[3] for k in manifest if k[:2] == (api_version, kind)]:  # never LIST a whole host cluster
+            url = path(api_version, plural, None, name)
+            questions.append(lambda url=url: [thing for thing in [kubernetes.get(url)] if thing])  # type: ignore[misc]
+            kinds.append((api_version, kind, ""))
+    for (api_version, kind, where), things in zip(kinds, parallel(questions)):
+        live.update({(api_version, kind, where, thing["metadata"]["name"]): thing for thing in things})
+    return live
+
+
+def present(
+    kubernetes: Kubernetes, open_helm: Callable[[], Helm], request: Request, *, check: bool, wait: float | None
+) -> Outcome:
+    """Bring a virtual cluster to what the request says.
+
+    ``open_helm`` is called only if helm is needed. ``wait`` is how many seconds to wait for it to be ready, None
+    for not at all. Raises OptionError before anything is changed, HelmError, KubernetesError and WaitError after.
+    """
+    compatibility.check_names(request.name, request.namespace)
+    state = read(kubernetes, request.name, request.namespace)
+    if state.pending and not check:
+        state = _settle(kubernetes, request, state)
+    version = wanted_version(request, state)
+    wanted_values = check_request(request, state, version)
+    plan = Plan()
+    _plan_namespace(kubernetes, request, state, plan)
+    if not _plan_release(request, state, version, wanted_values, plan):
+        rendered, carry_out = state.release, None
+    else:
+        carry_out = open_helm()
+        chart = Chart(request.chart.reference, request.chart.repository, version)
+        rendered = carry_out.render(request.name, request.namespace, chart, wanted_values)
+        wanted = planning.objects(rendered.manifest, request.namespace)
+        found = planning.as_found(state.manifest, state.live)
+        plan.diff += planning.release_diff(state.release, wanted_values, found, wanted, request.name)
+    _plan_metadata(request, state, plan)
+    if check:
+        return Outcome(plan, state, version)
+    if plan.create_namespace:
+        _create_namespace(kubernetes, request)
+    if carry_out:
+        if state.pending:
+            kubernetes.delete(path("v1", "secrets", request.namespace, state.pending.secret_name))
+        labels = {planning.MANAGED: "true"} if state.release is None or state.ours else {}
+        carry_out.apply(request.name, request.namespace, chart, wanted_values, state.release, labels)
+    if plan.metadata:
+        assert rendered is not None
+        _patch_workload(kubernetes, request, planning.objects(rendered.manifest, request.namespace), plan)
+    if plan.changed:
+        state = read(kubernetes, request.name, request.namespace)
+    if wait is not None:
+        state = wait_ready(kubernetes, request.name, request.namespace, state, wait)
+    return Outcome(plan, state, version)
+
+
+def wanted_version(request: Request, state: State) -> str:
+    """The vCluster version to run: the one asked for, else the one deployed, else the collection's default."""
+    if request.chart.local:
+        own = chart_version(request.chart.reference)
+        asked = request.vcluster_version
+        if asked and compatibility.parse_version(asked) != compatibility.parse_version(own):
+            raise OptionError(
+                "vcluster_version", asked, own, reason=f"chart_ref {request.chart.reference} is version {own}"
+            )
+        return own
+    if request.vcluster_version:
+        return str(compatibility.parse_version(request.vcluster_version))
+    return state.release.chart_version if state.release else compatibility.DEFAULT_VCLUSTER_VERSION
+
+
+def chart_version(reference: str) -> str:
+    """The version in the Chart.yaml of a chart directory or archive. Raises OptionError when it is no chart."""
+    reference = os.path.expanduser(reference)
+    try:
+        if os.path.isdir(reference):
+            with open(os.path.join(reference, "Chart.yaml"), "rb") as file:
+                return str(yaml.safe_load(file)["version"])
+        with tarfile.open(reference) as archive:
+            for member in archive:
+                if member.name.count("/") == 1 and member.name.endswith("/Chart.yaml"):
+                    file = archive.extractfile(member)  # type: ignore[assignment]
+                    return str(yaml.safe_load(file)["version"])
+        raise ValueError("it holds no Chart.yaml")
+    except (OSError, tarfile.TarError, yaml.YAMLError, KeyError, TypeError, ValueError) as error:
+        raise OptionError(
+            "chart_ref", reference, "a chart's name, directory, .tgz or oci:// reference", reason=str(error)
+        ) from error
+
+
+def check_request(request: Request, state: State, version: str) -> dict[str, Any]:
+    """Refuse what cannot work, before anything is changed; returns the values the release shall have."""
+    if state.neighbours:
+        raise OptionError(
+            "namespace",
+            request.namespace,
+            "a namespace without another virtual cluster",
+            reason=f"virtual cluster {state.neighbours[0].name} lives there, and vCluster allows one a namespace",
+        )
+    release = state.release or state.pending
+    if release and not is_vcluster(release):
+        raise OptionError(
+            "name",
+            request.name,
+            "the name of a virtual cluster, or one that no release has",
+            reason=f"namespace {request.namespace} has a Helm release of this name from chart {release.chart_name}",
+        )
+    target = compatibility.parse_version(version)
+    compatibility.check_vcluster_version(target)
+    deployed = state.release
+    result = values.desired(
+        request.values, request.kubernetes_version, deployed.values if deployed else None, state.ours
+    )
+    compatibility.check_values(result, target, values.get(result, values.IMAGE_REPOSITORY))
+    if deployed:
+        compatibility.check_change(compatibility.parse_version(deployed.chart_version), target)
+        compatibility.check_immutable(deployed.values, result)
+    asked = values.get(result, values.KUBERNETES_VERSION)
+    if asked:
+        wanted = compatibility.parse_kubernetes_version(str(asked))
+        compatibility.check_kubernetes_version(target, wanted)
+        before = phase.kubernetes_version(state.workload(request.name) or {})
+        if before:
+            compatibility.check_kubernetes_change(compatibility.parse_kubernetes_version(before), wanted)
+    return result
+
+
+def _plan_namespace(kubernetes: Kubernetes, request: Request, state: State, plan: Plan) -> None:
+    if state.release:
+        return  # Helm's record of it is in there
+    namespace = kubernetes.get(path("v1", "namespaces", None, request.namespace))
+    if namespace is None or namespace["metadata"].get("deletionTimestamp"):
+        # One that is being deleted will be gone when it is this plan's turn; see _create_namespace.
+        plan.create_namespace = True
+        plan.steps.append(f"create namespace {request.namespace}")
+        plan.diff += planning.diff("", _namespace(request), f"namespace {request.namespace}")
+
+
+def _plan_release(request: Request, state: State, version: str, wanted: dict[str, Any], plan: Plan) -> bool:
+    """Add what Helm has to do to the plan; False if nothing."""
+    release = state.release
+    if state.pending:
+        plan.steps.append(f"clear the unfinished Helm revision {state.pending.revision} ({state.pending.status})")
+    if release is None:
+        plan.steps.append(f"install release {request.name} with vCluster {version}")
+        plan.helm = True
+        return True
+    steps = []
+    if compatibility.parse_version(release.chart_version) != compatibility.parse_version(version):
+        steps.append(f"upgrade release {request.name} from vCluster {release.chart_version} to {version}")
+    elif release.status != "deployed":
+        steps.append(f"repeat release {request.name}, which is {release.status}")
+    if without_nulls(release.values) != without_nulls(wanted):
+        steps.append(f"change values of release {request.name}")
+    steps += planning.drift(planning.as_found(state.manifest, state.live), state.manifest)
+    if (steps or state.pending) and is_paused(state.workload(request.name)):
+        raise NestedClustersError(
+            f"virtual cluster {request.name} is paused, and Helm would wake it or fail half-way: resume it first "
+            f"(vcluster resume {request.name}), then run again to: {'; '.join(steps)}"
+        )
+    plan.steps += steps
+    plan.helm = bool(steps or state.pending)
+    return plan.helm
+
+
+def _plan_metadata(request: Request, state: State, plan: Plan) -> None:
+    annotations = dict(request.annotations)
+    if request.protected is not None:
+        annotations[planning.PROTECTED] = "true" if request.protected else None
+    if state.release is None or state.ours:
+        annotations[planning.MANAGED] = "true"
+    workload = state.workload(request.name)
+    plan.metadata = planning.metadata_patch(workload, request.labels, annotations)
+    meta = (workload or {}).get("metadata") or {}
+    for part, patch in plan.metadata.items():
+        plan.steps.append(f"set {part} of virtual cluster {request.name}: {', '.join(sorted(patch))}")
+        before = {name: (meta.get(part) or {})[name] for name in patch if name in (meta.get(part) or {})}
+        after = {name: value for name, value in patch.items() if value is not None}
+        plan.diff += planning.diff(before, after, f"{part} of virtual cluster {request.name}")
+
+
+def _namespace(request: Request) -> dict[str, Any]:
+    # `vcluster delete` removes a namespace with this annotation of its own, so ours are removed by it as well.
+    annotations = {planning.CREATED: "true", OWNER: request.name}
+    return {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": request.namespace, "annotations": annotations}}
+
+
+def _create_namespace(kubernetes: Kubernetes, request: Request) -> None:
+    where = path("v1", "namespaces", None, request.namespace)
+    deadline = time.monotonic() + READY_SECONDS
+    while (there := kubernetes.get(where)) and there["metadata"].get("deletionTimestamp"):
+        if time.monotonic() > deadline:
+            raise WaitError(
+                f"namespace {request.namespace} is being deleted and still there after {READY_SECONDS} s: "
+                f"{namespace_conditions(there)}"
+            )
+        time.sleep(POLL_SECONDS)
+    try:
+        kubernetes.create(path("v1", "namespaces"), _namespace(request))
+    except KubernetesError as error:
+        if error.reason != "AlreadyExists":  # somebody was faster; Helm finds it all the same
+            raise
+
+
+READY_SECONDS = 120  # how long a namespace may take to be gone
+
+
+def namespace_conditions(namespace: dict[str, Any]) -> str:
+    """Why a namespace is not gone yet, in the namespace controller's words."""
+    conditions = (namespace.get("status") or {}).get("conditions") or []
+    return "; ".join(c.get("message", "") for c in conditions if c.get("status") == "True") or "no reason given"
+
+
+def _patch_workload(
+    kubernetes: Kubernetes, request: Request, manifest: dict[Key, dict[str, Any]], plan: Plan
+) -> None:
+    where = planning.workload_key(manifest, request.name)
+    if where is None:
+        raise NestedClustersError(f"release {request.name} has no StatefulSet or Deployment of that name to label")
+    plural, _namespaced = kubernetes.resource(*where[:2])
+    kubernetes.patch(path(where[0], plural, where[2], where[3]), {"metadata": plan.metadata})
+
+
+def _settle(kubernetes: Kubernetes, request: Request, state: State) -> State:
+    """Give a Helm operation that is under way the time to finish; one that was killed will not."""
+    deadline = time.monotonic() + SETTLE_SECONDS
+    while state.pending and time.monotonic() < deadline:
+        time.sleep(POLL_SECONDS * 2)
+        state = read(kubernetes, request.name, request.namespace)
+    return state
+
+
+def without_nulls(data: Any) -> Any:
+    """Data without null entries: in Helm values null and nothing are the same once they are stored."""
+    if isinstance(data, dict):
+        return {name: without_nulls(value) for name, value in data.items() if value is not None}
+    return data
+
+
+def wait_ready(kubernetes: Kubernetes, name: str, namespace: str, state: State, timeout: float) -> State:
+    """Wait until the control plane is ready and its kubeconfig is there; paused and ready ones are left alone.
+
+    Raises WaitError as soon as it is clear that it will not become ready, with the reason and what to try.
+    """
+    secret = f"vc-{name}"
+    workload = state.workload(name)
+    if workload and (is_paused(workload) or (phase.workload_ready(workload) and state.secret(secret))):
+        return state
+    where = planning.workload_key(state.manifest, name)
+    if where is None:
+        raise NestedClustersError(f"release {name} has no StatefulSet or Deployment of that name to wait for")
+    url = path(where[0], kubernetes.resource(*where[:2])[0], namespace, name)
+    started = time.monotonic()
+    last = "nothing was seen yet"
+    while True:
+        elapsed = time.monotonic() - started
+        try:
+            workload, config = parallel(
+                [lambda: kubernetes.get(url), lambda: kubernetes.get(path("v1", "secrets", namespace, secret))]
+            )
+            if workload and config and phase.workload_ready(workload):
+                state.live[where] = workload
+                state.secrets = [one for one in state.secrets if one["metadata"]["name"] != secret] + [config]
+                return state
+            last = _fail_early(kubernetes, name, namespace, workload or {}, elapsed)
+        except Unreachable as error:  # an API server that restarts is no reason to give up
+            last = str(error)
+        if elapsed > timeout:
+            raise WaitError(
+                f"virtual cluster {name} is not ready after {timeout:g} s (wait_timeout): {last}; "
+                f"look at `kubectl -n {namespace} describe pods`, then run the task again",
+                phase="pending",
+            )
+        time.sleep(POLL_SECONDS)
+
+
+def _fail_early(kubernetes: Kubernetes, name: str, namespace: str, workload: dict[str, Any], elapsed: float) -> str:
+    """The state in words; raises WaitError with the reason where it cannot become ready by waiting."""
+    pods, events = parallel(
+        [
+            lambda: kubernetes.list(path("v1", "pods", namespace), labels=NOT_SYNCED),
+            lambda: kubernetes.list(path("v1", "events", namespace)),
+        ]
+    )
+    failed = phase.failure(workload, pods, events, elapsed)
+    if failed is None:
+        return phase.progress(workload, pods)
+    message = f"virtual cluster {name} will not become ready: {failed.message}; {failed.advice}"
+    if failed.pod and failed.container and failed.reason == "CrashLoopBackOff":
+        message += f"\nlast lines of container {failed.container}:\n" + _last_lines(kubernetes, namespace, failed)
+    raise WaitError(message, phase="failed", reason=failed.reason)
+
+
+def _last_lines(kubernetes: Kubernetes, namespace: str, failed: phase.Failure) -> str:
+    url = path("v1", "pods", namespace, failed.pod) + "/log"
+    for previous in ("true", "false"):  # the container may be between two starts
+        try:
+            return kubernetes.text(url, container=failed.container, previous=previous, tailLines=LOG_LINES)
+        except KubernetesError:
+            continue
+    return "(no log)"

@@ -1,0 +1,526 @@
+# Copyright (c) 2026, nested.clusters contributors
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What state a virtual cluster is in, and why: pure functions over objects as the API server sends them.
+
+A *workload* is the StatefulSet or the Deployment that runs a control plane. *pods* are those of one virtual
+cluster: the control plane's (label ``app=vcluster``) and, where etcd is deployed beside it, etcd's
+(``app=vcluster-etcd``). *events* are ``v1`` Events of the same namespace.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from ansible_collections.nested.clusters.plugins.module_utils.endpoint import endpoint
+
+Object = dict[str, Any]
+
+PHASES = ("running", "paused", "pending", "failed", "sleeping", "deleting")
+
+PAUSED = "loft.sh/paused"
+RESTORING = "loft.sh/restoring"
+SLEEP_MODE_LABEL = "loft.sh/sleep-mode"
+SLEEPING_SINCE = "sleepmode.loft.sh/sleeping-since"
+NON_DELETABLE = "loft.sh/non-deletable"
+MANAGED = "nested-clusters/managed"
+# On everything that a virtual cluster copies to its host cluster; a virtual cluster inside a virtual cluster
+# has pods with app=vcluster there, and they are not this control plane's.
+SYNCED_LABEL = "vcluster.loft.sh/managed-by"
+
+# How long a pod may have no node: a node may just be joining, or another pod leaving.
+UNSCHEDULABLE_GRACE = 30
+# One restart is ordinary (etcd or the storage was a little later than the control plane); two are a loop.
+CRASHES = 2
+
+_IMAGE_REASONS = {"ErrImageNeverPull", "InvalidImageName", "ImagePullBackOff", "ImageInspectError"}
+_CONFIG_REASONS = {"CreateContainerConfigError", "CreateContainerError", "RunContainerError"}
+
+# (what the API server's refusal says, what to try); refusals that are none of these may pass on their own.
+_REFUSALS = (
+    (
+        re.compile(r"exceeded quota|failed quota"),
+        "raise the ResourceQuota of the namespace, or ask for a smaller size",
+    ),
+    (
+        re.compile(r"violates PodSecurity"),
+        "label the namespace for a Pod Security level that allows this pod, or set "
+        "controlPlane.statefulSet.security in the values",
+    ),
+    (
+        re.compile(r"(maximum|minimum) \S+ usage per|limit to request ratio"),
+        "change the LimitRange of the namespace, or controlPlane.statefulSet.resources in the values",
+    ),
+    (re.compile(r"denied the request"), "change the values so that the host cluster's admission policy allows them"),
+    (re.compile(r"is forbidden|is invalid"), "change the values, or what the host cluster allows in the namespace"),
+)
+_NOT_YET = re.compile(r"being deleted|serviceaccount .* not found|error looking up service account")
+
+_LABEL_NOISE = {"app", "chart", "heritage", "release", "app.kubernetes.io/managed-by"}
+_ANNOTATION_NOISE = ("meta.helm.sh/", "kubectl.kubernetes.io/", "deployment.kubernetes.io/")
+
+# The init container that brings Kubernetes: since chart 0.25 and before it; k3s and k0s.
+_KUBERNETES_CONTAINERS = ("kubernetes", "kube-apiserver", "vcluster")
+_KUBERNETES_TAG = re.compile(r"v?(\d+\.\d+\.\d+)(?:$|[-_.])")
+_CHART_LABEL = re.compile(r"-(\d.*)$")
+
+
+@dataclass(frozen=True)
+class Failure:
+    """Why a control plane will not become ready.
+
+    ``reason`` is Kubernetes' own word, ``message`` a sentence, ``advice`` what to try. ``pod`` and ``container``
+    name what to read the log of; they are empty where no container has started.
+    """
+
+    reason: str
+    message: str
+    advice: str
+    pod: str = ""
+    container: str = ""
+
+    def __str__(self) -> str:
+        return f"{self.message}; {self.advice}"
+
+
+def workload_ready(workload: Object) -> bool:
+    """Whether every replica that is asked for runs the current declaration and is ready."""
+    status = workload.get("status") or {}
+    wanted = replicas(workload)
+    if wanted < 1 or not _observed(workload) or status.get("readyReplicas", 0) != wanted:
+        return False
+    # A Deployment's old pod that still serves counts as ready beside a new one that is not.
+    if status.get("replicas", 0) != wanted:
+        return False
+    rolled_out = "updateRevision" in status and status.get("currentRevision") == status["updateRevision"]
+    return rolled_out or status.get("updatedReplicas", 0) == wanted
+
+
+def replicas(workload: Object) -> int:
+    """The number of replicas that is asked for; Kubernetes' default is 1."""
+    count = (workload.get("spec") or {}).get("replicas")
+    return 1 if count is None else int(count)
+
+
+def failure(
+    workload: Object,
+    pods: Iterable[Object],
+    events: Iterable[Object] = (),
+    elapsed_seconds: float = float("inf"),
+    now: datetime | None = None,
+) -> Failure | None:
+    """Why the control plane will not become ready, or None where it is ready or may still become so.
+
+    ``elapsed_seconds`` is how long the caller has been waiting (infinite for one that looks only once), ``now``
+    the time to compare the host cluster's timestamps with. Only what the current declaration has brought about
+    counts: nothing while the workload's controller has not seen it, and no pod of an earlier one or terminating.
+    """
+    if not _observed(workload) or replicas(workload) < 1 or workload_ready(workload):
+        return None
+    pods, events = list(pods), list(events)
+    current = current_pods(workload, pods)
+    for pod in current:
+        found = _container_failure(pod)
+        if found:
+            return found
+    return (
+        _volume_failure(current, events, elapsed_seconds, now)
+        or _unschedulable(current, events, elapsed_seconds, now)
+        or _create_failure(workload, current, events, elapsed_seconds, now)
+    )
+
+
+def phase(
+    workload: Object,
+    pods: Iterable[Object] = (),
+    namespace: Object | None = None,
+    events: Iterable[Object] = (),
+    now: datetime | None = None,
+) -> str:
+    """One of PHASES; the first that applies, in this order.
+
+    ``deleting``: the workload or its namespace is. ``paused``: scaled to 0 by a pause, as its annotation says
+    (annotated but scaled up again, it is what its pods make it). ``sleeping``: put to sleep by the vCluster
+    platform; one whose workloads alone sleep has a control plane that runs, and is ``running``. ``running``:
+    every replica is ready. ``failed``: it will not become ready as declared, although replicas of before may
+    still serve. ``pending``: anything else, also scaled to 0 by hand or for a restore.
+    """
+    return _phase_and_failure(workload, pods, namespace, events, now)[0]
+
+
+def describe(
+    workload: Object,
+    pods: Iterable[Object],
+    services: Iterable[Object] | None,
+    ingresses: Iterable[Object] | None,
+    namespace: Object | None,
+    now: datetime,
+    events: Iterable[Object] = (),
+    values: Object | None = None,
+) -> dict[str, Any]:
+    """A virtual cluster as the modules return it.
+
+    ``services`` and ``ingresses`` (TLSRoutes may be among them) are None where they could not be read; the
+    endpoint is then what the rest says. ``values`` are those of its release, if the caller has them.
+    """
+    pods, events = list(pods), list(events)
+    metadata = workload["metadata"]
+    labels, annotations = metadata.get("labels") or {}, metadata.get("annotations") or {}
+    state, why = _phase_and_failure(workload, pods, namespace, events, now)
+    name, created = cluster_name(workload), metadata["creationTimestamp"]
+    return {
+        "name": name,
+        "namespace": metadata["namespace"],
+        "phase": state,
+        "message": str(why) if why else progress(workload, pods, events) if state == "pending" else "",
+        "vcluster_version": _tag(workload, "containers", "syncer"),
+        "kubernetes_version": kubernetes_version(workload),
+        "chart_version": chart_version(workload),
+        "endpoint": endpoint(name, metadata["namespace"], services or (), ingresses or (), values),
+        "created": created,
+        "age": max(0, int((now - timestamp(created)).total_seconds())),
+        "kind": kind(workload),
+        "replicas": replicas(workload),
+        "ready_replicas": (workload.get("status") or {}).get("readyReplicas", 0),
+        "protected": annotations.get(NON_DELETABLE) == "true",
+        "managed": annotations.get(MANAGED) == "true",
+        "labels": {key: labels[key] for key in sorted(labels) if key not in _LABEL_NOISE},
+        "annotations": {key: annotations[key] for key in sorted(annotations) if not key.startswith(_ANNOTATION_NOISE)},
+    }
+
+
+def progress(workload: Object, pods: Iterable[Object], events: Iterable[Object] = ()) -> str:
+    """The last state seen, in one line: how many replicas are ready, what the pods wait for, the last warning."""
+    wanted, annotations = replicas(workload), workload["metadata"].get("annotations") or {}
+    if wanted < 1:
+        if annotations.get(RESTORING) == "true":
+            return "scaled to 0 replicas while a snapshot is restored"
+        return "scaled to 0 replicas, but not by a pause"
+    ready = (workload.get("status") or {}).get("readyReplicas", 0)
+    parts = [f"{ready} of {wanted} replicas ready"]
+    current = current_pods(workload, pods)
+    parts += [f"pod {pod['metadata']['name']}: {_pod_state(pod)}" for pod in current if not _pod_ready(pod)]
+    names = {workload["metadata"]["name"], *(pod["metadata"]["name"] for pod in current)}
+    warnings = [
+        event for event in events if event.get("type") == "Warning" and event["involvedObject"].get("name") in names
+    ]
+    if warnings:
+        last = max(warnings, key=_event_time)
+        parts.append(f"last event: {last.get('reason', '')}: {_one_line(last.get('message', ''))}")
+    return "; ".join(parts)
+
+
+def cluster_name(workload: Object) -> str:
+    """The virtual cluster's name: that of the Helm release."""
+    metadata = workload["metadata"]
+    return (metadata.get("labels") or {}).get("release") or metadata["name"]
+
+
+def kind(workload: Object) -> str:
+    """StatefulSet or Deployment; an item of a LIST does not say, but only the first has these fields."""
+    stateful = {"serviceName", "podManagementPolicy", "volumeClaimTemplates"} & workload["spec"].keys()
+    return workload.get("kind") or ("StatefulSet" if stateful else "Deployment")
+
+
+def kubernetes_version(workload: Object) -> str | None:
+    """The version of the virtual cluster's Kubernetes (``v1.35.4``); None where the image's tag does not say."""
+    for container in _KUBERNETES_CONTAINERS:
+        match = _KUBERNETES_TAG.match(_tag(workload, "initContainers", container) or "")
+        if match:
+            return f"v{match[1]}"
+    return None
+
+
+def chart_version(workload: Object) -> str | None:
+    """The version in the label ``chart`` (``vcluster-0.36.1``), or None."""
+    match = _CHART_LABEL.search((workload["metadata"].get("labels") or {}).get("chart", ""))
+    return match[1].replace("_", "+") if match else None
+
+
+def image_tag(image: str) -> str | None:
+    """The tag of an image reference, or None: ``registry:5000/vcluster:0.36.1@sha256:…`` has ``0.36.1``."""
+    return image.partition("@")[0].rpartition("/")[2].partition(":")[2] or None
+
+
+def timestamp(text: str) -> datetime:
+    """A time as Kubernetes writes it (RFC 3339, UTC)."""
+    return datetime.fromisoformat(text.replace("Z", "+00:00"))
+
+
+def open_questions(workload: Object, pods: Iterable[Object]) -> set[str]:
+    """Field selectors of the Events that ``failure`` still needs to know, where pods do not tell why.
+
+    A StatefulSet says only in Events why it makes no pod; a Deployment has a condition for it.
+    """
+    current = current_pods(workload, pods)
+    questions = set()
+    if kind(workload) == "StatefulSet" and len(_own(current)) < replicas(workload):
+        questions.add("reason=FailedCreate,involvedObject.kind=StatefulSet")
+    if any(_unscheduled(pod) for pod in current):
+        questions |= {"type=Warning,involvedObject.kind=PersistentVolumeClaim", "reason=TriggeredScaleUp"}
+    return questions
+
+
+def current_pods(workload: Object, pods: Iterable[Object]) -> list[Object]:
+    """Pods that the workload's current declaration has made and that are not terminating; etcd's too.
+
+    A StatefulSet says which revision that is. A Deployment does not: there it is the newest pod's.
+    """
+    alive = [
+        pod
+        for pod in pods
+        if not pod["metadata"].get("deletionTimestamp") and SYNCED_LABEL not in (pod["metadata"].get("labels") or {})
+    ]
+    etcd = [pod for pod in alive if _label(pod, "app") == "vcluster-etcd"]
+    own = _own(alive)
+    status = workload.get("status") or {}
+    if kind(workload) == "StatefulSet":
+        revision = status.get("updateRevision")
+        return [pod for pod in own if not revision or _label(pod, "controller-revision-hash") == revision] + etcd
+    if not own or not status.get("updatedReplicas"):
+        return etcd
+    newest = max(own, key=lambda pod: pod["metadata"].get("creationTimestamp", ""))
+    template = _label(newest, "pod-template-hash")
+    return [pod for pod in own if _label(pod, "pod-template-hash") == template] + etcd
+
+
+def _phase_and_failure(
+    workload: Object,
+    pods: Iterable[Object],
+    namespace: Object | None,
+    events: Iterable[Object],
+    now: datetime | None,
+) -> tuple[str, Failure | None]:
+    metadata = workload["metadata"]
+    labels, annotations = metadata.get("labels") or {}, metadata.get("annotations") or {}
+    if metadata.get("deletionTimestamp") or ((namespace or {}).get("metadata") or {}).get("deletionTimestamp"):
+        return "deleting", None
+    if replicas(workload) == 0:
+        if labels.get(SLEEP_MODE_LABEL) == "true" or annotations.get(SLEEPING_SINCE):
+            return "sleeping", None
+        if annotations.get(PAUSED) == "true":
+            return "paused", None
+        return "pending", None
+    if workload_ready(workload):
+        return "running", None
+    why = failure(workload, pods, events, now=now)
+    return ("failed" if why else "pending"), why
+
+
+def _observed(workload: Object) -> bool:
+    generation = workload["metadata"].get("generation", 0)
+    return (workload.get("status") or {}).get("observedGeneration", 0) >= generation
+
+
+def _label(item: Object, key: str) -> str:
+    return (item["metadata"].get("labels") or {}).get(key, "")
+
+
+def _own(pods: Iterable[Object]) -> list[Object]:
+    return [pod for pod in pods if _label(pod, "app") != "vcluster-etcd"]
+
+
+def _tag(workload: Object, where: str, container: str) -> str | None:
+    for candidate in workload["spec"]["template"]["spec"].get(where) or []:
+        if candidate["name"] == container:
+            return image_tag(candidate.get("image", ""))
+    return None
+
+
+def _container_states(pod: Object) -> Iterator[Object]:
+    status = pod.get("status") or {}
+    yield from status.get("initContainerStatuses") or []
+    yield from status.get("containerStatuses") or []
+
+
+def _container_failure(pod: Object) -> Failure | None:
+    name = pod["metadata"]["name"]
+    for container in _container_states(pod):
+        state = container.get("state") or {}
+        waiting = state.get("waiting") or {}
+        reason, where = waiting.get("reason", ""), f"container {container['name']} of pod {name}"
+        detail = _one_line(waiting.get("message", ""))
+        if reason in _IMAGE_REASONS:
+            return Failure(
+                reason,
+                f"{where} has no image {container.get('image', '')}: {detail or reason}",
+                "check the image's name and tag, and that the host cluster's nodes can pull it "
+                "(controlPlane.advanced.defaultImageRegistry, an image pull secret)",
+            )
+        if reason in _CONFIG_REASONS:
+            return Failure(
+                reason,
+                f"{where} cannot be created: {detail or reason}",
+                "check the Secrets, ConfigMaps and volumes that the values name",
+            )
+        crashed = state.get("terminated") or {}
+        looping = reason == "CrashLoopBackOff" or bool(crashed.get("exitCode"))
+        if looping and container.get("restartCount", 0) >= CRASHES:
+            return _crash(container, where, name)
+    return None
+
+
+def _crash(container: Object, where: str, pod: str) -> Failure:
+    last = _last_end(container)
+    killed = last.get("reason") == "OOMKilled"
+    how = "killed for lack of memory" if killed else f"exit code {last.get('exitCode', 'unknown')}"
+    said = _one_line(last.get("message", ""))
+    return Failure(
+        "OOMKilled" if killed else "CrashLoopBackOff",
+        f"{where} keeps ending ({how}, {container['restartCount']} restarts){f': {said}' if said else ''}",
+        "raise controlPlane.statefulSet.resources.limits.memory in the values" if killed else "read its log",
+        pod,
+        container["name"],
+    )
+
+
+def _last_end(container: Object) -> Object:
+    for key in ("state", "lastState"):
+        ended = (container.get(key) or {}).get("terminated")
+        if ended:
+            return ended
+    return {}
+
+
+def _lasted(since: str | None, elapsed_seconds: float, now: datetime | None) -> float:
+    """Seconds that a state has lasted, but no more than the caller has been watching."""
+    if not since or now is None:
+        return elapsed_seconds
+    return min(elapsed_seconds, (now - timestamp(since)).total_seconds())
+
+
+def _unscheduled(pod: Object) -> Object | None:
+    for condition in (pod.get("status") or {}).get("conditions") or []:
+        if condition["type"] == "PodScheduled" and condition["status"] == "False":
+            return condition if condition.get("reason") == "Unschedulable" else None
+    return None
+
+
+def _unschedulable(
+    pods: list[Object], events: list[Object], elapsed_seconds: float, now: datetime | None
+) -> Failure | None:
+    for pod in pods:
+        name, condition = pod["metadata"]["name"], _unscheduled(pod)
+        if not condition or _events_of(events, {"TriggeredScaleUp"}, "Pod", {name}):
+            continue
+        if _lasted(condition.get("lastTransitionTime"), elapsed_seconds, now) > UNSCHEDULABLE_GRACE:
+            # What preemption would have to do repeats the same numbers.
+            message = _one_line(condition.get("message", "")).partition(" preemption:")[0].rstrip(".")
+            return Failure(
+                "Unschedulable",
+                f"no node of the host cluster takes pod {name}: {message}",
+                "free or add capacity, or change controlPlane.statefulSet.resources or .scheduling in the values",
+            )
+    return None
+
+
+def _volume_failure(
+    pods: list[Object], events: list[Object], elapsed_seconds: float, now: datetime | None
+) -> Failure | None:
+    for pod in pods:
+        condition = _unscheduled(pod)
+        if not condition:
+            continue  # it has a node, and so its volumes
+        claims = {
+            volume["persistentVolumeClaim"]["claimName"]
+            for volume in pod["spec"].get("volumes") or []
+            if "persistentVolumeClaim" in volume
+        }
+        for event in _events_of(events, {"ProvisioningFailed", "FailedBinding"}, "PersistentVolumeClaim", claims):
+            message = _one_line(event.get("message", ""))
+            # A provisioner retries what it could not do; nobody retries a storage class that does not exist.
+            final = "storageclass" in message.lower() and "not found" in message
+            waited = _lasted(condition.get("lastTransitionTime"), elapsed_seconds, now) > UNSCHEDULABLE_GRACE
+            if final or waited:
+                return Failure(
+                    event["reason"],
+                    f"volume claim {event['involvedObject']['name']} has no volume: {message}",
+                    "name a storage class that the host cluster can provision from "
+                    "(controlPlane.statefulSet.persistence.volumeClaim.storageClass in the values)",
+                )
+    return None
+
+
+def _create_failure(
+    workload: Object, pods: list[Object], events: list[Object], elapsed_seconds: float, now: datetime | None
+) -> Failure | None:
+    if len(_own(pods)) >= replicas(workload):
+        return None
+    for message, age in _refusals(workload, events, now):
+        long_enough = elapsed_seconds > UNSCHEDULABLE_GRACE
+        # What was refused before the caller began may have been put right since; it is refused again if not.
+        if age > elapsed_seconds + 5 and not long_enough:
+            continue
+        advice = next((advice for pattern, advice in _REFUSALS if pattern.search(message)), "")
+        if _NOT_YET.search(message) or not advice:
+            if not long_enough:
+                continue
+            advice = "look at the events of the namespace"
+        return Failure("FailedCreate", f"the host cluster refuses the control plane's pod: {message}", advice)
+    return None
+
+
+def _refusals(workload: Object, events: list[Object], now: datetime | None) -> Iterator[tuple[str, float]]:
+    """(message, age in seconds) of each refusal to create a pod or its claim, the newest first."""
+    for condition in (workload.get("status") or {}).get("conditions") or []:
+        if condition["type"] == "ReplicaFailure" and condition["status"] == "True":
+            yield _one_line(condition.get("message", "")), 0
+    name = workload["metadata"]["name"]
+    made = [
+        event
+        for event in events
+        if event.get("reason") == "FailedCreate"
+        and (
+            (event["involvedObject"].get("kind"), event["involvedObject"].get("name")) == (kind(workload), name)
+            or (
+                event["involvedObject"].get("kind") == "ReplicaSet"
+                and event["involvedObject"].get("name", "").rpartition("-")[0] == name
+            )
+        )
+    ]
+    for event in sorted(made, key=_event_time, reverse=True):
+        when = _event_time(event)
+        age = (now - timestamp(when)).total_seconds() if now and when else 0
+        yield _one_line(event.get("message", "")), age
+
+
+def _events_of(events: Iterable[Object], reasons: set[str], kind_: str, names: set[str]) -> list[Object]:
+    found = [
+        event
+        for event in events
+        if event.get("reason") in reasons
+        and event["involvedObject"].get("kind") == kind_
+        and event["involvedObject"].get("name") in names
+    ]
+    return sorted(found, key=_event_time, reverse=True)
+
+
+def _event_time(event: Object) -> str:
+    series = (event.get("series") or {}).get("lastObservedTime")
+    return series or event.get("lastTimestamp") or event.get("eventTime") or event.get("firstTimestamp") or ""
+
+
+def _pod_ready(pod: Object) -> bool:
+    conditions = (pod.get("status") or {}).get("conditions") or []
+    return any(item["type"] == "Ready" and item["status"] == "True" for item in conditions)
+
+
+def _pod_state(pod: Object) -> str:
+    condition = _unscheduled(pod)
+    if condition:
+        return f"has no node: {_one_line(condition.get('message', ''))}"
+    for container in _container_states(pod):
+        state = container.get("state") or {}
+        if "waiting" in state:
+            return f"container {container['name']} waits: {state['waiting'].get('reason', 'unknown')}"
+        if "running" in state and not container.get("ready"):
+            return f"container {container['name']} runs, not ready yet"
+    return (pod.get("status") or {}).get("phase", "unknown")
+
+
+def _one_line(text: str | None) -> str:
+    return " ".join((text or "").split())

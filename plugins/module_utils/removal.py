@@ -1,0 +1,313 @@
+# Copyright (c) 2026, nested.clusters contributors
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The end of a virtual cluster: everything it made goes, and nothing that is somebody else's.
+
+`helm uninstall` leaves volume claims, the Secrets and ConfigMaps that vCluster writes at run time, and what it
+synced. Everything in the namespace is looked at, of whatever kind, and sorted by labels, names and owners.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import re
+import time
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from typing import Any
+
+from ansible_collections.nested.clusters.plugins.module_utils import compatibility, lifecycle, plan as planning
+from ansible_collections.nested.clusters.plugins.module_utils._helm import RELEASE_SECRET_TYPE, Helm
+from ansible_collections.nested.clusters.plugins.module_utils._kubernetes import (
+    Kubernetes,
+    KubernetesError,
+    parallel,
+    path,
+)
+from ansible_collections.nested.clusters.plugins.module_utils.errors import (
+    NestedClustersError,
+    OptionError,
+    WaitError,
+)
+from ansible_collections.nested.clusters.plugins.module_utils.lifecycle import Outcome, State
+from ansible_collections.nested.clusters.plugins.module_utils.plan import Plan
+
+SYNCED = "vcluster.loft.sh/managed-by"
+FINALIZERS = "vcluster.loft.sh/"  # only a running vCluster takes these off again
+# Kinds that every namespace has, or that controllers derive from others and remove with them.
+DERIVED = {"bindings", "endpoints", "endpointslices", "events", "localsubjectaccessreviews", "controllerrevisions"}
+OF_EVERY_NAMESPACE = {("configmaps", "kube-root-ca.crt"), ("serviceaccounts", "default")}
+# Cluster-scoped kinds that vCluster can sync to the host, and the API group that serves them.
+SYNCED_CLUSTER_KINDS = (
+    ("v1", "persistentvolumes"),
+    ("scheduling.k8s.io/v1", "priorityclasses"),
+    ("storage.k8s.io/v1", "storageclasses"),
+)
+
+
+@dataclass(frozen=True)
+class Thing:
+    """An object in the namespace: where it is, and the metadata that tells whose it is."""
+
+    api_version: str
+    plural: str
+    meta: dict[str, Any]
+    secret_type: str = ""
+
+    @property
+    def name(self) -> str:
+        return str(self.meta["name"])
+
+    def path(self, namespace: str | None) -> str:
+        return path(self.api_version, self.plural, namespace, self.name)
+
+    def __str__(self) -> str:
+        return f"{self.plural}/{self.name}"
+
+
+def absent(
+    kubernetes: Kubernetes,
+    open_helm: Callable[[], Helm],
+    name: str,
+    namespace: str,
+    *,
+    check: bool,
+    keep_volumes: bool,
+    wait: float | None,
+) -> Outcome:
+    """Remove a virtual cluster and all it made. One that is not there changes nothing.
+
+    Raises NestedClustersError when it is protected, OptionError when the release is no virtual cluster's,
+    WaitError when something is still there after ``wait`` seconds.
+    """
+    compatibility.check_names(name, namespace)
+    place = kubernetes.get(path("v1", "namespaces", None, namespace))
+    if place is None:
+        return Outcome(Plan(), State(None, None, [], [], {}, {}))
+    state = lifecycle.read(kubernetes, name, namespace)
+    _refuse(state, name, namespace)
+    things = contents(kubernetes, namespace)
+    mine, others = sort_out(things, name)
+    if keep_volumes:
+        kept = [thing for thing in mine if thing.plural == "persistentvolumeclaims"]
+        mine, others = [thing for thing in mine if thing not in kept], others + kept
+    synced = cluster_scoped(kubernetes, namespace, name)
+    helm_release = state.release or state.pending
+    whole = not others and _made_for(place, name, namespace, bool(helm_release or mine))
+    plan = _plan(state, name, namespace, mine, synced, whole)
+    if place["metadata"].get("deletionTimestamp"):
+        plan = Plan()  # somebody deletes it already: only wait
+    if check:
+        return Outcome(plan, state)
+    volumes = _volumes(kubernetes, namespace, mine)
+    if helm_release and plan.changed:
+        open_helm().uninstall(name, namespace)
+    for thing in synced:
+        kubernetes.delete(thing.path(None))
+    if plan.changed:
+        _sweep(kubernetes, namespace, name, whole, keep_volumes)
+    if wait is not None and (plan.changed or place["metadata"].get("deletionTimestamp")):
+        _wait_gone(kubernetes, namespace, name, whole, keep_volumes, volumes, wait)
+    return Outcome(plan, state)
+
+
+def contents(kubernetes: Kubernetes, namespace: str) -> list[Thing]:
+    """Everything in a namespace but what each one has: one LIST a kind, of metadata alone."""
+    kinds = [kind for kind in kubernetes.namespaced_resources() if kind[1] not in DERIVED]
+
+    def ask(api_version: str, plural: str) -> list[Thing]:
+        url = path(api_version, plural, namespace)
+        try:
+            return look(api_version, plural, url)
+        except KubernetesError as error:
+            if error.status != 403:
+                raise
+            # What may not be seen may be somebody's: the namespace stays.
+            return [Thing(api_version, plural, {"name": "(no permission to list)"})]
+
+    def look(api_version: str, plural: str, url: str) -> list[Thing]:
+        if plural == "secrets":  # the type of a Secret tells Helm's from others, and is no metadata
+            return [Thing(api_version, plural, one["metadata"], one.get("type", "")) for one in kubernetes.list(url)]
+        return [
+            Thing(api_version, plural, one["metadata"])
+            for one in kubernetes.list(url, metadata_only=True)
+            if (plural, one["metadata"]["name"]) not in OF_EVERY_NAMESPACE
+        ]
+
+    answers = parallel([lambda kind=kind: ask(*kind) for kind in kinds])
+    return [thing for answer in answers for thing in answer]
+
+
+def sort_out(things: Iterable[Thing], name: str) -> tuple[list[Thing], list[Thing]]:
+    """(what the virtual cluster made, what is somebody else's), owners deciding for what they own."""
+    mine, rest = [], []
+    for thing in things:
+        (mine if belongs(thing, name) else rest).append(thing)
+    while True:
+        owners = {thing.meta.get("uid") for thing in mine}
+        owned = [t for t in rest if any(o.get("uid") in owners for o in t.meta.get("ownerReferences") or [])]
+        if not owned:
+            return mine, rest
+        mine += owned
+        rest = [thing for thing in rest if thing not in owned]
+
+
+def belongs(thing: Thing, name: str) -> bool:
+    """Whether labels, annotations or the name say that this virtual cluster made an object."""
+    labels, annotations = thing.meta.get("labels") or {}, thing.meta.get("annotations") or {}
+    if thing.secret_type == RELEASE_SECRET_TYPE:
+        return labels.get("name") == name
+    return (
+        labels.get(SYNCED) == name
+        or (labels.get("release") == name and str(labels.get("app", "")).startswith("vcluster"))
+        or annotations.get("meta.helm.sh/release-name") == name
+        or any(re.fullmatch(pattern, thing.name) for pattern in run_time_names(name).get(thing.plural, ()))
+    )
+
+
+def run_time_names(name: str) -> dict[str, tuple[str, ...]]:
+    """Names of what vCluster and its CLI write into the namespace at run time without a label."""
+    quoted = re.escape(name)
+    return {
+        "secrets": (f"vc-{quoted}", f"vc-config-{quoted}", f"vc-standby-{quoted}", f"{quoted}-certs", f"vc-k0s-{quoted}"),
+        "configmaps": (f"configmap-{quoted}", f"vc-coredns-{quoted}", f"{quoted}-.*-vcluster-.*", f"vc-mappings-{quoted}"),
+        "leases": (f"vcluster-{quoted}-controller", f"{quoted}"),
+        "persistentvolumeclaims": (rf"data-{quoted}-\d+", rf"data-{quoted}-etcd-\d+"),
+    }
+
+
+def cluster_scoped(kubernetes: Kubernetes, namespace: str, name: str) -> list[Thing]:
+    """What the virtual cluster synced outside of its namespace."""
+    marker = safe_concat(namespace, "x", name)
+    answers = parallel(
+        [
+            lambda kind=kind: kubernetes.list(path(*kind), labels=f"{SYNCED}={marker}", metadata_only=True)
+            for kind in SYNCED_CLUSTER_KINDS
+        ]
+    )
+    return [
+        Thing(*kind, thing["metadata"]) for kind, things in zip(SYNCED_CLUSTER_KINDS, answers) for thing in things
+    ]
+
+
+def safe_concat(*parts: str) -> str:
+    """vCluster's name for something on the host: joined, and shortened with a digest beyond 63 characters."""
+    whole = "-".join(parts)
+    if len(whole) <= 63:
+        return whole
+    return f"{whole[:52]}-{hashlib.sha256(whole.encode()).hexdigest()[:10]}".replace(".-", "-")
+
+
+def _refuse(state: State, name: str, namespace: str) -> None:
+    release = state.release or state.pending
+    if release and not lifecycle.is_vcluster(release):
+        raise OptionError(
+            "name",
+            name,
+            "the name of a virtual cluster",
+            reason=f"the Helm release of this name in namespace {namespace} is of chart {release.chart_name}",
+        )
+    annotations = ((state.workload(name) or {}).get("metadata") or {}).get("annotations") or {}
+    if annotations.get(planning.PROTECTED) == "true":
+        raise NestedClustersError(
+            f"virtual cluster {name} in namespace {namespace} is protected and was not deleted; run the task with "
+            "protected: false and state: present first",
+            protected=True,
+        )
+
+
+def _made_for(place: dict[str, Any], name: str, namespace: str, seen: bool) -> bool:
+    """Whether a namespace was made for this virtual cluster: by this collection, or by the CLI."""
+    annotations = place["metadata"].get("annotations") or {}
+    if annotations.get(planning.CREATED) != "true":
+        return False
+    return annotations.get(lifecycle.OWNER, name if seen or namespace == f"vcluster-{name}" else "") == name
+
+
+def _plan(
+    state: State, name: str, namespace: str, mine: list[Thing], synced: list[Thing], whole: bool
+) -> Plan:
+    plan = Plan()
+    if state.release or state.pending:
+        plan.steps.append(f"uninstall release {name}")
+    in_release = {(k[1].lower() + "s", k[3]) for k in state.manifest}  # good enough: these are said by Helm's step
+    left = sorted({str(t) for t in mine if (t.plural, t.name) not in in_release} | {str(t) for t in synced})
+    left = [text for text in left if not text.startswith(("secrets/sh.helm.release.", "pods/", "replicasets/"))]
+    plan.steps += [f"delete {text}" for text in left]
+    if whole:
+        plan.steps.append(f"delete namespace {namespace}")
+    found = planning.as_found(state.manifest, state.live)
+    plan.diff += planning.diff(planning.show(found, {}, "before"), "", f"manifests of {name}")
+    rest = [f"namespaces/{namespace}"] if whole else []
+    plan.diff += planning.diff("\n".join(left + rest), "", f"other objects of {name}")
+    return plan
+
+
+def _sweep(kubernetes: Kubernetes, namespace: str, name: str, whole: bool, keep_volumes: bool) -> None:
+    """Ask for the deletion of what is left; a namespace that was made for it goes as a whole."""
+    mine, others = _left(kubernetes, namespace, name, keep_volumes)
+    for thing in mine:
+        held = thing.meta.get("finalizers") or []
+        free = [finalizer for finalizer in held if not finalizer.startswith(FINALIZERS)]
+        if free != held:
+            kubernetes.patch(thing.path(namespace), {"metadata": {"finalizers": free}})
+    if whole and not others:
+        kubernetes.delete(path("v1", "namespaces", None, namespace))
+    else:
+        parallel([lambda thing=thing: kubernetes.delete(thing.path(namespace)) for thing in mine])
+
+
+def _left(
+    kubernetes: Kubernetes, namespace: str, name: str, keep_volumes: bool
+) -> tuple[list[Thing], list[Thing]]:
+    mine, others = sort_out(contents(kubernetes, namespace), name)
+    if keep_volumes:
+        mine = [thing for thing in mine if thing.plural != "persistentvolumeclaims"]
+    return mine, others
+
+
+def _volumes(kubernetes: Kubernetes, namespace: str, mine: list[Thing]) -> list[str]:
+    """The PersistentVolumes that go with the claims, by their reclaim policy."""
+    claims = {thing.name for thing in mine if thing.plural == "persistentvolumeclaims"}
+    if not claims:
+        return []
+    return [
+        volume["metadata"]["name"]
+        for volume in kubernetes.list(path("v1", "persistentvolumes"))
+        if (volume["spec"].get("claimRef") or {}).get("namespace") == namespace
+        and volume["spec"]["claimRef"].get("name") in claims
+        and volume["spec"].get("persistentVolumeReclaimPolicy") == "Delete"
+    ]
+
+
+def _wait_gone(
+    kubernetes: Kubernetes,
+    namespace: str,
+    name: str,
+    whole: bool,
+    keep_volumes: bool,
+    volumes: list[str],
+    timeout: float,
+) -> None:
+    deadline = time.monotonic() + timeout
+    while True:
+        place = kubernetes.get(path("v1", "namespaces", None, namespace))
+        going = place is not None and bool(place["metadata"].get("deletionTimestamp"))
+        if place is None or (not whole and not going):
+            left = [] if place is None else [str(t) for t in _left(kubernetes, namespace, name, keep_volumes)[0]]
+            left += [f"persistentvolumes/{v}" for v in volumes if kubernetes.get(path("v1", "persistentvolumes", None, v))]
+            if not left:
+                return
+            if place is not None:
+                _sweep(kubernetes, namespace, name, False, keep_volumes)  # what a dying syncer wrote meanwhile
+        else:
+            left = [f"namespace {namespace}: {lifecycle.namespace_conditions(place)}"]
+            if not going:
+                _sweep(kubernetes, namespace, name, whole, keep_volumes)
+        if time.monotonic() > deadline:
+            raise WaitError(
+                f"virtual cluster {name} is not gone after {timeout:g} s (wait_timeout): {'; '.join(left)}; "
+                "run the task again",
+                phase="deleting",
+            )
+        time.sleep(lifecycle.POLL_SECONDS)

@@ -1,0 +1,359 @@
+#!/usr/bin/python
+# Copyright (c) 2026, nested.clusters contributors
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The module nested.clusters.vcluster."""
+
+from __future__ import annotations
+
+DOCUMENTATION = r"""
+module: vcluster
+short_description: Create, change and delete a virtual Kubernetes cluster
+version_added: 0.1.0
+author:
+  - The nested.clusters contributors (@nested-clusters)
+description:
+  - Manages one virtual cluster on one host cluster, with the official vCluster Helm chart as the engine.
+    What it makes is a normal vCluster, which C(helm) and the C(vcluster) CLI see and can work with.
+  - An unchanged virtual cluster starts no Helm process. What somebody else changed in, or deleted from, the
+    objects of the release is seen, shown and repaired.
+  - A virtual cluster that C(helm) or the C(vcluster) CLI made is taken over as it is. Its own values stay, under
+    those in O(values), and it restarts only if something of what the task says differs.
+options:
+  name:
+    description:
+      - Name of the virtual cluster and of its Helm release.
+      - A DNS label, short enough that what vCluster derives from it fits in 63 characters.
+    type: str
+    required: true
+  namespace:
+    description:
+      - Namespace on the host cluster. vCluster allows one virtual cluster a namespace.
+      - The default is C(vcluster-NAME), as with the C(vcluster) CLI.
+      - It is created when it does not exist, and then removed with the virtual cluster if nothing else lives in it.
+    type: str
+  state:
+    description:
+      - V(present) creates the virtual cluster, or brings it to what the task says.
+      - V(absent) deletes it with everything it made.
+    type: str
+    choices: [present, absent]
+    default: present
+  vcluster_version:
+    description:
+      - Version of vCluster, which is the version of its chart, such as V(0.36.1).
+      - Without it, a new virtual cluster gets V(0.36.1) and an existing one keeps its version.
+      - Upgrades go one minor version at a time. A downgrade is refused.
+    type: str
+  kubernetes_version:
+    description:
+      - Version of Kubernetes inside the virtual cluster, such as V(v1.36.0).
+      - Without it, a new virtual cluster gets the default of its vCluster version and an existing one keeps its own.
+    type: str
+  values:
+    description:
+      - Configuration of the virtual cluster, as in C(vcluster.yaml).
+      - When given, it is the whole configuration of a virtual cluster that this module made, over the open-source
+        image as the only built-in value. What is left out goes back to the chart's default.
+      - Without it, an existing virtual cluster keeps its configuration.
+      - A key that needs a licence is refused as long as the open-source image is used.
+    type: dict
+  chart_ref:
+    description:
+      - The chart, as a name in O(chart_repo_url), a local directory, a local C(.tgz) file, or an C(oci://) reference.
+    type: str
+    default: vcluster
+  chart_repo_url:
+    description:
+      - Helm repository that holds the chart when O(chart_ref) is a name.
+    type: str
+    default: https://charts.loft.sh
+  labels:
+    description:
+      - Labels that the control plane's StatefulSet or Deployment shall have. A value of V(null) removes a label.
+      - Labels that are not mentioned stay. Changing labels restarts nothing.
+    type: dict
+    default: {}
+  annotations:
+    description:
+      - Annotations of the control plane's StatefulSet or Deployment, as O(labels).
+    type: dict
+    default: {}
+  protected:
+    description:
+      - Whether the virtual cluster is protected from deletion, by this module and by C(vcluster delete).
+      - Without it, a new virtual cluster is not protected and an existing one stays as it is.
+    type: bool
+  keep_volumes:
+    description:
+      - With O(state=absent), keep the volume claims of the virtual cluster, and so the namespace they live in.
+    type: bool
+    default: false
+  wait:
+    description:
+      - Wait until the control plane is ready, or with O(state=absent) until everything is gone.
+      - Waiting ends early, with the reason, when the control plane cannot become ready.
+    type: bool
+    default: true
+  wait_timeout:
+    description:
+      - How long to wait, in seconds.
+    type: int
+    default: 300
+  export_kubeconfig:
+    description:
+      - What to do with the kubeconfig of the virtual cluster. Without it, the kubeconfig is not touched.
+      - Needs a virtual cluster that has started once, so use it with O(wait=true).
+    type: dict
+    suboptions:
+      path:
+        description:
+          - File to write it to, with mode 0600, on the machine that runs the module.
+          - When the file exists, the kubeconfig is merged into it as a context, and its current context stays.
+        type: path
+      context:
+        description:
+          - Name of the context. The default is C(vcluster_NAME_NAMESPACE).
+        type: str
+      server:
+        description:
+          - URL of the API server in the kubeconfig.
+          - The default is the endpoint of the virtual cluster where it has one outside of the host cluster, else
+            what vCluster says, which is C(https://localhost:8443) for use with C(kubectl port-forward).
+        type: str
+      return_content:
+        description:
+          - Return it as RV(kubeconfig). It holds a private key, so set C(no_log) on the task.
+        type: bool
+        default: false
+  binary_path:
+    description:
+      - The C(helm) to run, 3.14 or later, or 4. The default is the one on the C(PATH).
+      - It is started only if something has to change.
+    type: path
+extends_documentation_fragment:
+  - kubernetes.core.k8s_auth_options
+  - nested.clusters.attributes
+attributes:
+  check_mode:
+    support: full
+  diff_mode:
+    support: full
+    details:
+      - Shows values and manifests before and after. What Secrets hold is masked.
+requirements:
+  - python >= 3.10
+  - kubernetes >= 24.2.0
+  - PyYAML >= 3.11
+  - helm >= 3.14 (https://helm.sh) to create, change or delete
+seealso:
+  - module: nested.clusters.vcluster_info
+"""
+
+EXAMPLES = r"""
+- name: A virtual cluster, and its kubeconfig
+  nested.clusters.vcluster:
+    name: team-a
+    export_kubeconfig:
+      path: ~/.kube/team-a
+
+- name: With everything said
+  nested.clusters.vcluster:
+    name: team-b
+    namespace: team-b
+    vcluster_version: 0.36.1
+    kubernetes_version: v1.36.0
+    protected: true
+    labels:
+      env: prod
+    values:
+      sync:
+        toHost:
+          ingresses:
+            enabled: true
+
+- name: From a chart on this machine, for a site without access to the chart repository
+  nested.clusters.vcluster:
+    name: team-c
+    chart_ref: /srv/charts/vcluster-0.36.1.tgz
+
+- name: Delete it with everything it made
+  nested.clusters.vcluster:
+    name: team-a
+    state: absent
+"""
+
+RETURN = r"""
+steps:
+  description: What was done, or in check mode would be done, in order. Empty when nothing changes.
+  returned: success
+  type: list
+  elements: str
+  sample:
+    - create namespace vcluster-team-a
+    - install release team-a with vCluster 0.36.1
+    - "set annotations of virtual cluster team-a: nested-clusters/managed"
+virtual_cluster:
+  description:
+    - The virtual cluster as it is after the task, with the same fields as in M(nested.clusters.vcluster_info).
+    - In check mode as it is now. Empty where there is none.
+  returned: success
+  type: dict
+  sample:
+    name: team-a
+    namespace: vcluster-team-a
+    phase: running
+    vcluster_version: 0.36.1
+    kubernetes_version: v1.36.0
+kubeconfig:
+  description: The kubeconfig of the virtual cluster.
+  returned: when O(export_kubeconfig.return_content=true) and the virtual cluster has started
+  type: dict
+"""
+
+from collections.abc import Callable
+from contextlib import ExitStack
+from datetime import datetime, timezone
+from typing import Any
+
+from ansible.module_utils.basic import AnsibleModule
+
+from ansible_collections.nested.clusters.plugins.module_utils import endpoint, lifecycle, phase, removal
+from ansible_collections.nested.clusters.plugins.module_utils._helm import Chart, Helm
+from ansible_collections.nested.clusters.plugins.module_utils._kubernetes import Kubernetes, auth_argument_spec
+from ansible_collections.nested.clusters.plugins.module_utils.errors import NestedClustersError
+from ansible_collections.nested.clusters.plugins.module_utils.lifecycle import Outcome, Request
+
+
+def argument_spec() -> dict[str, Any]:
+    """The options of the module."""
+    return {
+        **auth_argument_spec(),
+        "name": {"type": "str", "required": True},
+        "namespace": {"type": "str"},
+        "state": {"type": "str", "choices": ["present", "absent"], "default": "present"},
+        "vcluster_version": {"type": "str"},
+        "kubernetes_version": {"type": "str"},
+        "values": {"type": "dict"},
+        "chart_ref": {"type": "str", "default": "vcluster"},
+        "chart_repo_url": {"type": "str", "default": "https://charts.loft.sh"},
+        "labels": {"type": "dict", "default": {}},
+        "annotations": {"type": "dict", "default": {}},
+        "protected": {"type": "bool"},
+        "keep_volumes": {"type": "bool", "default": False},
+        "wait": {"type": "bool", "default": True},
+        "wait_timeout": {"type": "int", "default": 300},
+        "export_kubeconfig": {
+            "type": "dict",
+            "options": {
+                "path": {"type": "path"},
+                "context": {"type": "str"},
+                "server": {"type": "str"},
+                "return_content": {"type": "bool", "default": False},
+            },
+        },
+        "binary_path": {"type": "path"},
+    }
+
+
+def request(params: dict[str, Any]) -> Request:
+    """The module's options as a request."""
+    return Request(
+        name=params["name"],
+        namespace=params["namespace"] or f"vcluster-{params['name']}",
+        chart=Chart(params["chart_ref"], params["chart_repo_url"], params["vcluster_version"]),
+        vcluster_version=params["vcluster_version"],
+        kubernetes_version=params["kubernetes_version"],
+        values=params["values"],
+        labels=params["labels"],
+        annotations=params["annotations"],
+        protected=params["protected"],
+    )
+
+
+def export(params: dict[str, Any], outcome: Outcome, check: bool) -> dict[str, Any]:
+    """Write or return the kubeconfig; adds the step that writes it to the plan."""
+    options = params["export_kubeconfig"]
+    if not options:
+        return {}
+    name, namespace = params["name"], params["namespace"] or f"vcluster-{params['name']}"
+    secret = outcome.state.secret(f"vc-{name}")
+    if secret is None:
+        if not check:
+            raise NestedClustersError(
+                f"export_kubeconfig: Secret vc-{name} is not there yet, because virtual cluster {name} has not "
+                "started; use wait: true, or run the task again when it has"
+            )
+        if options["path"]:  # a virtual cluster that is yet to be made has a new kubeconfig
+            outcome.plan.steps.append(f"write kubeconfig {options['path']}")
+        return {}
+    release = outcome.state.release
+    server = options["server"] or endpoint.endpoint(
+        name,
+        namespace,
+        [thing for key, thing in outcome.state.live.items() if key[1] == "Service"],
+        [thing for key, thing in outcome.state.live.items() if key[1] == "Ingress"],
+        release.values if release else None,
+    )
+    content = endpoint.kubeconfig(secret, server, options["context"] or f"vcluster_{name}_{namespace}")
+    if options["path"] and endpoint.write_kubeconfig(options["path"], content, check):
+        outcome.plan.steps.append(f"write kubeconfig {options['path']}")
+    return {"kubeconfig": content} if options["return_content"] else {}
+
+
+def describe(outcome: Outcome, name: str) -> dict[str, Any]:
+    """The virtual cluster as the task leaves it; empty where there is none."""
+    workload = outcome.state.workload(name)
+    if workload is None:
+        return {}
+    services = [thing for key, thing in outcome.state.live.items() if key[1] == "Service"]
+    ingresses = [thing for key, thing in outcome.state.live.items() if key[1] == "Ingress"]
+    return phase.describe(workload, [], services, ingresses, None, datetime.now(timezone.utc))
+
+
+def run(module: AnsibleModule, kubernetes: Kubernetes, open_helm: Callable[[], Helm]) -> dict[str, Any]:
+    """The result of the task."""
+    params, check = module.params, module.check_mode
+    asked = request(params)
+    wait = params["wait_timeout"] if params["wait"] else None
+    if params["state"] == "absent":
+        outcome = removal.absent(
+            kubernetes,
+            open_helm,
+            asked.name,
+            asked.namespace,
+            check=check,
+            keep_volumes=params["keep_volumes"],
+            wait=wait,
+        )
+        cluster = describe(outcome, asked.name) if check else {}
+        result: dict[str, Any] = {"virtual_cluster": cluster}
+    else:
+        outcome = lifecycle.present(kubernetes, open_helm, asked, check=check, wait=wait)
+        result = export(params, outcome, check)
+        result["virtual_cluster"] = describe(outcome, asked.name)
+    result.update(changed=outcome.plan.changed, steps=outcome.plan.steps)
+    if module._diff:
+        result["diff"] = outcome.plan.diff
+    return result
+
+
+def main() -> None:
+    """Run the module."""
+    module = AnsibleModule(argument_spec=argument_spec(), supports_check_mode=True)
+    with ExitStack() as stack:
+        try:
+            kubernetes = Kubernetes.from_module(module)
+
+            def open_helm() -> Helm:
+                return stack.enter_context(Helm(kubernetes, module.params["binary_path"], module.tmpdir))
+
+            result = run(module, kubernetes, open_helm)
+        except NestedClustersError as error:
+            stack.close()  # fail_json leaves through SystemExit; the private files go first
+            module.fail_json(msg=str(error), **error.data)
+    module.exit_json(**result)
+
+
+if __name__ == "__main__":
+    main()
