@@ -1,0 +1,47 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+# Each target calls a script under tests/, which says what it does and why.
+PYTHON ?= python3
+export PYTHON
+STAGES := $(PYTHON) tests/tools/stages.py
+
+.DEFAULT_GOAL := help
+.PHONY: help demo demo-remove test lint sanity unit integration bench build clean host-cluster-up host-cluster-down
+
+help: ## this list
+	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 20
+
+demo: ## a host cluster, and virtual clusters on it, before your eyes
+	@tests/tools/demo.sh
+
+demo-remove: ## remove what demo made
+	@tests/tools/demo.sh remove
+
+test: ## everything that CI checks, in order
+	@$(STAGES) test
+
+lint: ## the checks that need no cluster and run no tests
+	@$(STAGES) lint
+
+sanity: ## ansible-test sanity alone
+	@$(STAGES) tools sanity
+
+unit: ## unit tests
+	@$(STAGES) tools unit
+
+integration: ## integration tests, on KUBECONFIG's cluster or one started for them
+	@$(STAGES) tools host-cluster integration
+
+bench: ## measure, on KUBECONFIG's cluster
+	@tests/tools/run.sh python tests/benchmarks/run.py
+
+build: ## the collection's artifact, in build/artifact
+	@tests/tools/build.sh
+
+clean: ## remove what was built in the checkout (the tools in the cache stay)
+	rm -rf build tests/output .mypy_cache .ruff_cache .pytest_cache .ansible
+
+host-cluster-up: ## a host cluster on this machine to work with (root on Linux)
+	@tests/host_cluster/host-cluster up --name nested-dev
+
+host-cluster-down: ## take it down again
+	@tests/host_cluster/host-cluster down --name nested-dev

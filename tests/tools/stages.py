@@ -1,0 +1,202 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Run stages of the test suite in order, stop at the first that fails, and sum up.
+
+Names of stages or groups are the arguments; `python3 tests/tools/stages.py test` runs everything.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from types import FrameType
+from typing import NoReturn
+
+REPOSITORY = Path(__file__).resolve().parents[2]
+RUN = "tests/tools/run.sh"
+HOST_CLUSTER = "tests/host_cluster/host-cluster"
+CLUSTER_NAME = "nested-ci"
+SECONDS_TO_STOP = 20
+SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+
+
+@dataclass(frozen=True)
+class Stage:
+    """One command, run from the top of the checkout.
+
+    cluster: it needs a host cluster. ours: it is for a host cluster of our own, so KUBECONFIG spares it.
+    """
+
+    name: str
+    about: str
+    command: tuple[str, ...]
+    cluster: bool = False
+    ours: bool = False
+
+
+STAGES = (
+    Stage("tools", "pinned tools, built once: 1 min", (RUN, "true")),
+    Stage("yamllint", "YAML", (RUN, "yamllint", "--strict", ".")),
+    Stage("ruff", "Python style", (RUN, "ruff", "check", ".")),
+    Stage("mypy", "Python types", (RUN, "mypy", "plugins", "tests/tools", "tests/host_cluster")),
+    Stage("ansible-lint", "production profile", (RUN, "ansible-lint")),
+    Stage("sanity", "ansible-test, no ignore file: 1 min", ("tests/tools/sanity.sh",)),
+    Stage("unit", "no cluster needed", (RUN, "pytest", "tests/unit")),
+    Stage("host-cluster", "its binaries, built once: 15 min", (HOST_CLUSTER, "build"), ours=True),
+    Stage("integration", "on a real host cluster", (RUN, "pytest", "tests/integration"), cluster=True),
+    Stage("galaxy-importer", "the built artifact, as Automation Hub checks it", ("tests/tools/importer.sh",)),
+)
+GROUPS = {
+    "test": [stage.name for stage in STAGES],
+    "lint": ["tools", "yamllint", "ruff", "mypy", "ansible-lint", "sanity"],
+}
+
+
+class StageFailed(Exception):
+    """A stage's command did not succeed."""
+
+
+class Interrupted(Exception):
+    """Someone asked us to stop."""
+
+
+def interrupted(number: int, _frame: FrameType | None) -> NoReturn:
+    """Turn a signal into an exception, so that what was started is stopped."""
+    raise Interrupted(signal.Signals(number).name)
+
+
+def run(command: tuple[str, ...], environment: dict[str, str]) -> None:
+    """Run a command without standard input, in a process group of its own that can be stopped as one."""
+    process = subprocess.Popen(
+        command, cwd=REPOSITORY, env=environment, stdin=subprocess.DEVNULL, start_new_session=True
+    )
+    try:
+        status = process.wait()
+    except Interrupted:
+        stop(process)
+        raise
+    if status:
+        raise StageFailed(f"exit status {status}: {' '.join(command)}")
+
+
+def stop(process: subprocess.Popen[bytes]) -> None:
+    """Ask a process group to end, then make it."""
+    os.killpg(process.pid, signal.SIGTERM)
+    try:
+        process.wait(timeout=SECONDS_TO_STOP)
+    except subprocess.TimeoutExpired:
+        os.killpg(process.pid, signal.SIGKILL)
+        process.wait()
+
+
+def bin_dir() -> str:
+    """Return the directory of the host cluster's kubectl, helm and vcluster."""
+    command = (HOST_CLUSTER, "bin-dir")
+    answer = subprocess.run(command, cwd=REPOSITORY, check=True, stdout=subprocess.PIPE, text=True)
+    return answer.stdout.strip()
+
+
+@contextmanager
+def host_cluster() -> Iterator[dict[str, str]]:
+    """Yield the environment of a stage that needs a host cluster; end the one that we start."""
+    environment = dict(os.environ)
+    if own := environment.get("KUBECONFIG"):
+        print(f"using the host cluster of KUBECONFIG={own}", flush=True)
+        environment["PATH"] += f":{bin_dir()}"  # your own helm first, and ours if there is none
+        yield environment
+        return
+    try:
+        run((HOST_CLUSTER, "up", "--name", CLUSTER_NAME), environment)
+        state = environment.get("NESTED_CLUSTERS_STATE") or "/var/lib/nested-clusters"
+        environment["KUBECONFIG"] = f"{state}/{CLUSTER_NAME}/kubeconfig"
+        environment["PATH"] = f"{bin_dir()}:{environment['PATH']}"
+        yield environment
+    finally:
+        # Also after a failed or interrupted `up`, and not to be interrupted itself.
+        for number in SIGNALS:
+            signal.signal(number, signal.SIG_IGN)
+        run((HOST_CLUSTER, "down", "--name", CLUSTER_NAME), dict(os.environ))
+        for number in SIGNALS:
+            signal.signal(number, interrupted)
+
+
+def run_stage(stage: Stage) -> None:
+    """Run one stage, with a host cluster where it needs one."""
+    if stage.cluster:
+        with host_cluster() as environment:
+            run(stage.command, environment)
+    else:
+        run(stage.command, dict(os.environ))
+
+
+def select(names: list[str]) -> list[Stage]:
+    """Return the named stages and the stages of the named groups, in the order of the table."""
+    wanted = {stage for name in names for stage in GROUPS.get(name, [name])}
+    if unknown := wanted - {stage.name for stage in STAGES}:
+        raise SystemExit(f"no such stage: {', '.join(sorted(unknown))}")
+    given = bool(os.environ.get("KUBECONFIG"))
+    return [stage for stage in STAGES if stage.name in wanted and not (stage.ours and given)]
+
+
+def announce(stages: list[Stage]) -> None:
+    """Say what is about to happen."""
+    print("Stages, stopping at the first that fails:")
+    for stage in stages:
+        print(f"  {stage.name:<16} {stage.about}")
+    if any(stage.cluster for stage in stages) and not os.environ.get("KUBECONFIG"):
+        print(f"A host cluster named {CLUSTER_NAME} is started and taken down again (root on Linux).")
+        print("With KUBECONFIG set, that cluster is used instead.")
+    if len(stages) == len(STAGES):
+        print("On 2 cores: about 5 minutes, and 20 more the first time, for what is then kept in the cache.")
+    sys.stdout.flush()
+
+
+def summarise(stages: list[Stage], times: dict[str, float], failure: str) -> None:
+    """Print the time of each stage, and what failed and how to repeat it."""
+    print("\n=== summary")
+    for stage in stages:
+        seconds = times.get(stage.name)
+        failed = failure and stage.name == list(times)[-1]
+        result = "not run" if seconds is None else "FAILED" if failed else "passed"
+        print(f"  {stage.name:<16} {result:<8} {seconds or 0:6.1f} s")
+    print(f"  {'total':<25} {sum(times.values()):6.1f} s")
+    if failure:
+        name = list(times)[-1]
+        print(f"FAILED: {name}: {failure}\nrepeat with: python3 tests/tools/stages.py {name}")
+    print(f"{len(times) - bool(failure)} passed, {int(bool(failure))} failed", flush=True)
+
+
+def main() -> int:
+    """Run the stages named on the command line."""
+    for number in SIGNALS:
+        signal.signal(number, interrupted)
+    stages = select(sys.argv[1:] or ["test"])
+    announce(stages)
+    times: dict[str, float] = {}
+    failure = ""
+    for stage in stages:
+        print(f"\n=== {stage.name}: {stage.about}", flush=True)
+        start = time.monotonic()
+        try:
+            run_stage(stage)
+        except StageFailed as error:
+            failure = str(error)
+        except Interrupted as error:
+            failure = f"interrupted by {error}"
+        times[stage.name] = time.monotonic() - start
+        result = "FAILED" if failure else "passed"
+        print(f"=== {stage.name}: {result} in {times[stage.name]:.1f} s", flush=True)
+        if failure:
+            break
+    summarise(stages, times, failure)
+    return 1 if failure else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
