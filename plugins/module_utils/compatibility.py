@@ -101,7 +101,9 @@ def parse_kubernetes_version(text: str) -> Version:
     """
     version = parse_version(text, "kubernetes_version")
     if version.major != 1:
-        raise OptionError("kubernetes_version", text, "1.MINOR.PATCH", reason="Kubernetes has no such major version")
+        raise OptionError(
+            "kubernetes_version", text, "1.MINOR.PATCH", reason="Kubernetes has no such major version"
+        )
     return version
 
 
@@ -161,7 +163,11 @@ def check_names(name: str, namespace: str) -> None:
             "a letter first and a letter or digit last (RFC 1035)",
             reason="Services and pod labels are named after it",
         )
-    if not isinstance(namespace, str) or not _RFC1123_LABEL.fullmatch(namespace) or len(namespace) > _LABEL_LENGTH:
+    if (
+        not isinstance(namespace, str)
+        or not _RFC1123_LABEL.fullmatch(namespace)
+        or len(namespace) > _LABEL_LENGTH
+    ):
         raise OptionError(
             "namespace",
             namespace,
@@ -199,7 +205,9 @@ def check_change(deployed: Version, desired: Version) -> None:
             reason += f"; first {', '.join(between)}"
         if deployed < _BEFORE_ETCD_36 and desired.release >= _ETCD_36:
             reason += f" (and {_BEFORE_ETCD_36} or later before 0.29, which brings etcd 3.6)"
-        allowed = f"{deployed.major}.{deployed.minor} or {deployed.major}.{deployed.minor + 1}, from {deployed} on"
+        allowed = (
+            f"{deployed.major}.{deployed.minor} or {deployed.major}.{deployed.minor + 1}, from {deployed} on"
+        )
         raise OptionError("vcluster_version", str(desired), allowed, reason=reason)
 
 
@@ -279,7 +287,7 @@ _QOS_ISSUE_BEFORE: Minor = (1, 34)
 
 
 def kubernetes_versions(version: Version, distribution: str = "k8s") -> KubernetesVersions:
-    """What is known of the Kubernetes versions that a vCluster version runs; nothing is enforced by vCluster."""
+    """What is known of the Kubernetes versions that a vCluster version runs; vCluster enforces nothing."""
     default: Version | None = None
     for since, tags in _DEFAULT_KUBERNETES.items():
         row = parse_version(since)
@@ -312,8 +320,9 @@ def kubernetes_known_issue(kubernetes_version: Version, host_version: Version) -
     """
     if kubernetes_version.release < _QOS_ISSUE_BEFORE <= host_version.release:
         return (
-            f"pods of a virtual cluster with Kubernetes {kubernetes_version} can stay Ready=False on a host cluster "
-            f"with {host_version}: run 1.34 or later in it (https://github.com/loft-sh/vcluster/issues/3578)"
+            f"pods of a virtual cluster with Kubernetes {kubernetes_version} can stay Ready=False "
+            f"on a host cluster with {host_version}: run 1.34 or later in it "
+            "(https://github.com/loft-sh/vcluster/issues/3578)"
         )
     return ""
 
@@ -486,7 +495,11 @@ _REMOVED_KEYS: tuple[tuple[str, Minor, str], ...] = (
     ("controlPlane.distro.k8s.apiServer.image", (0, 25), "controlPlane.distro.k8s.image"),
     ("controlPlane.distro.k8s.apiServer.imagePullPolicy", (0, 25), "controlPlane.distro.k8s.imagePullPolicy"),
     ("controlPlane.distro.k8s.controllerManager.image", (0, 25), "controlPlane.distro.k8s.image"),
-    ("controlPlane.distro.k8s.controllerManager.imagePullPolicy", (0, 25), "controlPlane.distro.k8s.imagePullPolicy"),
+    (
+        "controlPlane.distro.k8s.controllerManager.imagePullPolicy",
+        (0, 25),
+        "controlPlane.distro.k8s.imagePullPolicy",
+    ),
     ("controlPlane.distro.k8s.scheduler.image", (0, 25), "controlPlane.distro.k8s.image"),
     ("controlPlane.distro.k8s.scheduler.imagePullPolicy", (0, 25), "controlPlane.distro.k8s.imagePullPolicy"),
     ("controlPlane.distro.k0s", (0, 26), "controlPlane.distro.k8s in a new virtual cluster"),
@@ -501,7 +514,11 @@ _REMOVED_KEYS: tuple[tuple[str, Minor, str], ...] = (
     ("policies.networkPolicy.outgoingConnections", (0, 31), "policies.networkPolicy.workload.publicEgress"),
     ("external", (0, 32), "platform, sleep, snapshots or deletion"),
     ("sleepMode", (0, 32), "sleep"),
-    ("controlPlane.distro.k3s", (0, 33), "controlPlane.distro.k8s: change to it on 0.25 to 0.32, then upgrade"),
+    (
+        "controlPlane.distro.k3s",
+        (0, 33),
+        "controlPlane.distro.k8s: change to it on 0.25 to 0.32, then upgrade",
+    ),
     ("deploy.volumeSnapshotController", (0, 36), ""),
     ("rbac.enableVolumeSnapshotRules", (0, 36), ""),
     ("snapshots.auto.volumes", (0, 36), ""),
@@ -573,7 +590,7 @@ def _version_problems(values: Mapping[str, Any], version: Version) -> Iterator[_
         if version.release >= gone and _get(values, path, _MISSING) is not _MISSING:
             last = f"vCluster {gone[0]}.{gone[1] - 1} or earlier"
             instead = f", or {replacement}" if replacement else ", or without it"
-            yield _Problem(path, f"removed in vCluster {gone[0]}.{gone[1]}", f"{path} up to {last}{instead}")
+            yield _Problem(path, f"removed in vCluster {gone[0]}.{gone[1]}", f"{path} in {last}{instead}")
     for path, since in _ADDED_KEYS:
         if version.release < since and _get(values, path, _MISSING) is not _MISSING:
             first = f"vCluster {since[0]}.{since[1]}"
@@ -636,7 +653,9 @@ def check_immutable(
     problems = [*_distribution_changes(deployed_values, desired_values, version)]
     store_changes = [*_store_changes(deployed_values, desired_values)]
     problems += store_changes
-    problems += _changed(deployed_values, desired_values, _FIXED_BY_VCLUSTER, "vCluster does not allow it to change")
+    problems += _changed(
+        deployed_values, desired_values, _FIXED_BY_VCLUSTER, "vCluster does not allow it to change"
+    )
     if not store_changes and backing_store(deployed_values) == backing_store(desired_values):
         problems += _workload_changes(deployed_values, desired_values)
         problems += _etcd_changes(deployed_values, desired_values)
@@ -659,7 +678,7 @@ def _changed(
 def _distribution_changes(
     deployed: Mapping[str, Any], desired: Mapping[str, Any], version: Version | None
 ) -> Iterator[_Problem]:
-    """Source: config/config.go, ValidateDistroChanges (k3s to k8s since 0.25); documentation: distro-migration."""
+    """Source: config/config.go, ValidateDistroChanges; documentation: distro-migration."""
     old, new = _distribution(deployed), _distribution(desired)
     if old == new:
         return
@@ -715,7 +734,7 @@ def _workload_changes(deployed: dict[str, Any], desired: dict[str, Any]) -> Iter
         reason = "the control plane would start without its data, as another kind of workload"
         yield _change(path, *claims, reason)
         return
-    data_volume = {f"{_WORKLOAD}.persistence.dataVolume": []}
+    data_volume: dict[str, Any] = {f"{_WORKLOAD}.persistence.dataVolume": []}
     yield from _changed(deployed, desired, data_volume, "the control plane would start without its data")
     if _is_stateful_set(deployed):
         yield from _stateful_set_changes(deployed, desired, _WORKLOAD, claims[0])
@@ -730,7 +749,9 @@ def _etcd_changes(deployed: dict[str, Any], desired: dict[str, Any]) -> Iterator
     reason = "etcd would start without its data, or not at all"
     yield from _changed(deployed, desired, {enabled: True, claim: True}, reason)
     if _is_on(_setting(deployed, enabled, True)):
-        yield from _stateful_set_changes(deployed, desired, _ETCD_WORKLOAD, _is_on(_setting(deployed, claim, True)))
+        yield from _stateful_set_changes(
+            deployed, desired, _ETCD_WORKLOAD, _is_on(_setting(deployed, claim, True))
+        )
 
 
 def _stateful_set_changes(

@@ -21,7 +21,7 @@ from ansible_collections.nested.clusters.plugins.module_utils.errors import Nest
 try:
     import yaml
 except ImportError:  # reported by _kubernetes.py before anything is asked
-    yaml = None
+    yaml = None  # type: ignore[assignment]
 
 Object = dict[str, Any]
 
@@ -66,8 +66,8 @@ def kubeconfig(secret: Object, server: str | None, context: str) -> Object:
     encoded = (secret.get("data") or {}).get("config")
     if not encoded:
         raise NestedClustersError(
-            f"{where} has no kubeconfig (key config); the virtual cluster writes it once its API has answered: "
-            "wait until it is running, or look at the log of container syncer"
+            f"{where} has no kubeconfig (key config); the virtual cluster writes it once its API has "
+            "answered: wait until it is running, or look at the log of container syncer"
         )
     try:
         found = _parse(base64.b64decode(encoded, validate=True).decode(), where)
@@ -78,8 +78,8 @@ def kubeconfig(secret: Object, server: str | None, context: str) -> Object:
     except (binascii.Error, UnicodeDecodeError, LookupError, TypeError):
         # Not chained: what an error of parsing quotes may be the private key.
         raise NestedClustersError(
-            f"{where} holds a kubeconfig that cannot be used; delete the Secret and restart the virtual cluster, "
-            "which writes it anew"
+            f"{where} holds a kubeconfig that cannot be used; delete the Secret and restart the virtual "
+            "cluster, which writes it anew"
         ) from None
     if server:
         cluster["server"] = server
@@ -113,7 +113,7 @@ def merge_kubeconfig(existing: Object, new: Object) -> Object:
 
 
 def write_kubeconfig(path: str, new: Object, check_mode: bool) -> bool:
-    """Merge ``new`` into the kubeconfig file at ``path``, readable by its owner only; whether that is a change.
+    """Merge ``new`` into the kubeconfig file at ``path``, for its owner only; True if that changes it.
 
     The file is replaced as a whole, and never held by a file that others can read. Raises NestedClustersError
     where the file is no kubeconfig, or cannot be read or written.
@@ -163,7 +163,8 @@ def _replace(path: str, content: str, before: os.stat_result | None) -> None:
             file.flush()
             os.fsync(descriptor)
             if before and (before.st_uid, before.st_gid) != (os.geteuid(), os.getegid()):
-                os.fchown(descriptor, before.st_uid, before.st_gid)  # root writes a user's file: it stays theirs
+                # Root writes a user's file: it stays theirs.
+                os.fchown(descriptor, before.st_uid, before.st_gid)
         os.replace(temporary, path)
     except BaseException:
         with contextlib.suppress(OSError):
@@ -183,7 +184,7 @@ def _make_private_directory(directory: str) -> None:
 
 @contextlib.contextmanager
 def _lock(directory: str) -> Iterator[None]:
-    # Tasks that run at once may merge into the same file. The directory is locked, since the file is replaced.
+    # Tasks that run at once may merge into the same file; the directory, as the file itself is replaced.
     descriptor = os.open(directory, os.O_RDONLY)
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX)
@@ -194,14 +195,16 @@ def _lock(directory: str) -> Iterator[None]:
 
 def _parse(text: str, where: str) -> Object:
     """A kubeconfig from YAML; the error says the line, not its content, which may be secret."""
-    # Without timestamps: YAML would read an unquoted token expiry as a date and write it differently.
-    loader = type("Loader", (yaml.SafeLoader,), {})
-    loader.yaml_implicit_resolvers = {
+
+    class Loader(yaml.SafeLoader):
+        """Without timestamps: an unquoted token expiry would be read as a date and written differently."""
+
+    Loader.yaml_implicit_resolvers = {
         first: [(tag, pattern) for tag, pattern in resolvers if not tag.endswith(":timestamp")]
         for first, resolvers in yaml.SafeLoader.yaml_implicit_resolvers.items()
     }
     try:
-        found = yaml.load(text, Loader=loader)  # noqa: S506 - a SafeLoader
+        found = yaml.load(text, Loader=Loader)
     except yaml.YAMLError as error:
         mark = getattr(error, "problem_mark", None)
         at = f" at line {mark.line + 1}" if mark else ""
@@ -210,13 +213,19 @@ def _parse(text: str, where: str) -> Object:
         raise _unusable(where, "it is not a mapping")
     for section in _SECTIONS:
         entries = found.get(section) or []
-        if not isinstance(entries, list) or not all(isinstance(item, dict) and "name" in item for item in entries):
+        if not isinstance(entries, list) or not all(_has_name(entry) for entry in entries):
             raise _unusable(where, f"{section} is not a list of named entries")
     return found
 
 
+def _has_name(entry: Any) -> bool:
+    return isinstance(entry, dict) and "name" in entry
+
+
 def _unusable(where: str, why: str) -> NestedClustersError:
-    return NestedClustersError(f"{where} is not a kubeconfig: {why}; repair it, move it away or give another path")
+    return NestedClustersError(
+        f"{where} is not a kubeconfig: {why}; repair it, move it away or give another path"
+    )
 
 
 def _dump(config: Object) -> str:

@@ -55,8 +55,14 @@ _REFUSALS = (
         re.compile(r"(maximum|minimum) \S+ usage per|limit to request ratio"),
         "change the LimitRange of the namespace, or controlPlane.statefulSet.resources in the values",
     ),
-    (re.compile(r"denied the request"), "change the values so that the host cluster's admission policy allows them"),
-    (re.compile(r"is forbidden|is invalid"), "change the values, or what the host cluster allows in the namespace"),
+    (
+        re.compile(r"denied the request"),
+        "change the values so that the admission policy of the host cluster allows them",
+    ),
+    (
+        re.compile(r"is forbidden|is invalid"),
+        "change the values, or what the host cluster allows in the namespace",
+    ),
 )
 _NOT_YET = re.compile(r"being deleted|serviceaccount .* not found|error looking up service account")
 
@@ -73,8 +79,8 @@ _CHART_LABEL = re.compile(r"-(\d.*)$")
 class Failure:
     """Why a control plane will not become ready.
 
-    ``reason`` is Kubernetes' own word, ``message`` a sentence, ``advice`` what to try. ``pod`` and ``container``
-    name what to read the log of; they are empty where no container has started.
+    ``reason`` is Kubernetes' own word, ``message`` a sentence, ``advice`` what to try. ``pod`` and
+    ``container`` name what to read the log of; they are empty where no container has started.
     """
 
     reason: str
@@ -115,9 +121,10 @@ def failure(
 ) -> Failure | None:
     """Why the control plane will not become ready, or None where it is ready or may still become so.
 
-    ``elapsed_seconds`` is how long the caller has been waiting (infinite for one that looks only once), ``now``
-    the time to compare the host cluster's timestamps with. Only what the current declaration has brought about
-    counts: nothing while the workload's controller has not seen it, and no pod of an earlier one or terminating.
+    ``elapsed_seconds`` is how long the caller has been waiting (infinite for one that looks only once),
+    ``now`` the time to compare the host cluster's timestamps with. Only what the current declaration has
+    brought about counts: nothing while the workload's controller has not seen it, and no pod of an earlier
+    declaration, or terminating.
     """
     if not _observed(workload) or replicas(workload) < 1 or workload_ready(workload):
         return None
@@ -189,12 +196,14 @@ def describe(
         "protected": annotations.get(NON_DELETABLE) == "true",
         "managed": annotations.get(MANAGED) == "true",
         "labels": {key: labels[key] for key in sorted(labels) if key not in _LABEL_NOISE},
-        "annotations": {key: annotations[key] for key in sorted(annotations) if not key.startswith(_ANNOTATION_NOISE)},
+        "annotations": {
+            key: annotations[key] for key in sorted(annotations) if not key.startswith(_ANNOTATION_NOISE)
+        },
     }
 
 
 def progress(workload: Object, pods: Iterable[Object], events: Iterable[Object] = ()) -> str:
-    """The last state seen, in one line: how many replicas are ready, what the pods wait for, the last warning."""
+    """The last state seen, in one line: replicas ready, what each pod waits for, the last warning."""
     wanted, annotations = replicas(workload), workload["metadata"].get("annotations") or {}
     if wanted < 1:
         if annotations.get(RESTORING) == "true":
@@ -205,9 +214,8 @@ def progress(workload: Object, pods: Iterable[Object], events: Iterable[Object] 
     current = current_pods(workload, pods)
     parts += [f"pod {pod['metadata']['name']}: {_pod_state(pod)}" for pod in current if not _pod_ready(pod)]
     names = {workload["metadata"]["name"], *(pod["metadata"]["name"] for pod in current)}
-    warnings = [
-        event for event in events if event.get("type") == "Warning" and event["involvedObject"].get("name") in names
-    ]
+    related = [event for event in events if event["involvedObject"].get("name") in names]
+    warnings = [event for event in related if event.get("type") == "Warning"]
     if warnings:
         last = max(warnings, key=_event_time)
         parts.append(f"last event: {last.get('reason', '')}: {_one_line(last.get('message', ''))}")
@@ -227,7 +235,7 @@ def kind(workload: Object) -> str:
 
 
 def kubernetes_version(workload: Object) -> str | None:
-    """The version of the virtual cluster's Kubernetes (``v1.35.4``); None where the image's tag does not say."""
+    """The version of the virtual cluster's Kubernetes (``v1.35.4``); None where no image's tag says it."""
     for container in _KUBERNETES_CONTAINERS:
         match = _KUBERNETES_TAG.match(_tag(workload, "initContainers", container) or "")
         if match:
@@ -271,16 +279,16 @@ def current_pods(workload: Object, pods: Iterable[Object]) -> list[Object]:
     A StatefulSet says which revision that is. A Deployment does not: there it is the newest pod's.
     """
     alive = [
-        pod
-        for pod in pods
-        if not pod["metadata"].get("deletionTimestamp") and SYNCED_LABEL not in (pod["metadata"].get("labels") or {})
+        pod for pod in pods if not pod["metadata"].get("deletionTimestamp") and not _label(pod, SYNCED_LABEL)
     ]
     etcd = [pod for pod in alive if _label(pod, "app") == "vcluster-etcd"]
     own = _own(alive)
     status = workload.get("status") or {}
     if kind(workload) == "StatefulSet":
         revision = status.get("updateRevision")
-        return [pod for pod in own if not revision or _label(pod, "controller-revision-hash") == revision] + etcd
+        if not revision:
+            return alive
+        return [pod for pod in own if _label(pod, "controller-revision-hash") == revision] + etcd
     if not own or not status.get("updatedReplicas"):
         return etcd
     newest = max(own, key=lambda pod: pod["metadata"].get("creationTimestamp", ""))
@@ -297,7 +305,7 @@ def _phase_and_failure(
 ) -> tuple[str, Failure | None]:
     metadata = workload["metadata"]
     labels, annotations = metadata.get("labels") or {}, metadata.get("annotations") or {}
-    if metadata.get("deletionTimestamp") or ((namespace or {}).get("metadata") or {}).get("deletionTimestamp"):
+    if any(item.get("deletionTimestamp") for item in (metadata, (namespace or {}).get("metadata") or {})):
         return "deleting", None
     if replicas(workload) == 0:
         if labels.get(SLEEP_MODE_LABEL) == "true" or annotations.get(SLEEPING_SINCE):
@@ -413,7 +421,7 @@ def _unschedulable(
             return Failure(
                 "Unschedulable",
                 f"no node of the host cluster takes pod {name}: {message}",
-                "free or add capacity, or change controlPlane.statefulSet.resources or .scheduling in the values",
+                "free or add capacity, or change controlPlane.statefulSet (resources, scheduling) in the values",
             )
     return None
 
@@ -430,7 +438,8 @@ def _volume_failure(
             for volume in pod["spec"].get("volumes") or []
             if "persistentVolumeClaim" in volume
         }
-        for event in _events_of(events, {"ProvisioningFailed", "FailedBinding"}, "PersistentVolumeClaim", claims):
+        reasons = {"ProvisioningFailed", "FailedBinding"}
+        for event in _events_of(events, reasons, "PersistentVolumeClaim", claims):
             message = _one_line(event.get("message", ""))
             # A provisioner retries what it could not do; nobody retries a storage class that does not exist.
             final = "storageclass" in message.lower() and "not found" in message
@@ -470,19 +479,7 @@ def _refusals(workload: Object, events: list[Object], now: datetime | None) -> I
         if condition["type"] == "ReplicaFailure" and condition["status"] == "True":
             yield _one_line(condition.get("message", "")), 0
     name = workload["metadata"]["name"]
-    made = [
-        event
-        for event in events
-        if event.get("reason") == "FailedCreate"
-        and (
-            (event["involvedObject"].get("kind"), event["involvedObject"].get("name")) == (kind(workload), name)
-            or (
-                event["involvedObject"].get("kind") == "ReplicaSet"
-                and event["involvedObject"].get("name", "").rpartition("-")[0] == name
-            )
-        )
-    ]
-    for event in sorted(made, key=_event_time, reverse=True):
+    for event in _events_of(events, {"FailedCreate"}, "StatefulSet", {name}):
         when = _event_time(event)
         age = (now - timestamp(when)).total_seconds() if now and when else 0
         yield _one_line(event.get("message", "")), age

@@ -70,18 +70,18 @@ def workload_key(manifest_objects: Iterable[Key], name: str) -> Key | None:
 def project(live: Any, wanted: Any, ignore: frozenset[tuple[str, ...]] = frozenset(), at: tuple[str, ...] = ()) -> Any:
     """``live`` reduced to what ``wanted`` speaks of, so that both can be compared and shown side by side.
 
-    The API server adds defaults and status; they are no difference. A field that is wanted empty (null, "", {},
-    []) or that the API server fills in itself (a node port of 0) equals one that is not there. Quantities equal
-    when their numbers do. Lists are compared as they are, since their order and length mean something.
+    The API server adds defaults and status; they are no difference. Null asks for the API server's default, as
+    does a node port of 0. A field that is wanted empty ("", {}, [], false) equals one that is not there.
+    Quantities equal when their numbers do. Lists are compared as they are: order and length mean something.
     """
-    if at in ignore or (at and at[-1] == "nodePort" and not wanted):
+    if wanted is None or at in ignore or (at and at[-1] == "nodePort" and not wanted):
         return wanted
     if isinstance(wanted, dict) and isinstance(live, dict):
         shown = {name: project(live.get(name), value, ignore, (*at, name)) for name, value in wanted.items()}
         return {name: value for name, value in shown.items() if value is not None or wanted[name] is None}
     if isinstance(wanted, list) and isinstance(live, list) and len(live) == len(wanted):
         return [project(*pair, ignore, (*at, "[]")) for pair in zip(live, wanted)]
-    if live is None and (wanted is None or wanted in ("", {}, [], False, 0)):
+    if live is None and (wanted in ("", {}, [], False, 0)):
         return wanted
     if live != wanted and quantity(live) is not None and quantity(live) == quantity(wanted):
         return wanted
@@ -93,7 +93,10 @@ def as_found(
 ) -> dict[Key, dict[str, Any]]:
     """The objects of a release as they are in the cluster; what somebody deleted is missing."""
     return {
-        k: project(live[k], thing, _ignored(live[k])) for k, thing in manifest_objects.items() if live.get(k) is not None
+        # The items of a LIST do not repeat the list's apiVersion and kind.
+        k: project({"apiVersion": k[0], "kind": k[1], **live[k]}, thing, _ignored(live[k]))
+        for k, thing in manifest_objects.items()
+        if live.get(k) is not None
     }
 
 
