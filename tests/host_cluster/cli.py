@@ -7,7 +7,7 @@ import argparse
 import json
 import sys
 
-import build
+import binaries
 import cluster
 import config
 from common import HostClusterError
@@ -15,15 +15,16 @@ from common import HostClusterError
 
 def parser() -> argparse.ArgumentParser:
     """Describe the commands."""
-    top = argparse.ArgumentParser(prog="host-cluster", description="A real Kubernetes cluster on this machine, in namespaces of its own.")
+    about = "A real Kubernetes cluster on this machine, in namespaces of its own."
+    top = argparse.ArgumentParser(prog="host-cluster", description=about)
     commands = top.add_subparsers(dest="command", required=True)
 
     def command(name: str, text: str) -> argparse.ArgumentParser:
-        sub = commands.add_parser(name, help=text, description=text)
-        return sub
+        return commands.add_parser(name, help=text, description=text)
 
     def named(sub: argparse.ArgumentParser, default: str | None = "nested") -> argparse.ArgumentParser:
-        sub.add_argument("--name", type=config.check_name, default=default, help="name of the host cluster (default: nested)")
+        text = f"name of the host cluster (default: {default or 'all of them'})"
+        sub.add_argument("--name", type=config.check_name, default=default, help=text)
         return sub
 
     named(command("up", "Bring a host cluster up and print its kubeconfig."))
@@ -60,17 +61,19 @@ def execute(args: argparse.Namespace) -> None:
         print(cluster.up(args.name).kubeconfig)
     elif args.command == "down":
         for name in cluster.names() if args.all else [args.name]:
-            print(f"{name}: {'removed ' + ', '.join(done) if (done := cluster.down(name)) else 'nothing to remove'}")
+            done = cluster.down(name)
+            print(f"{name}: removed {', '.join(done)}" if done else f"{name}: nothing to remove")
     elif args.command == "status":
-        show_status([cluster.status(name) for name in ([args.name] if args.name else cluster.names())], args.json)
+        chosen = [args.name] if args.name else cluster.names()
+        show_status([cluster.status(name) for name in chosen], args.json)
     elif args.command == "fake-nodes":
         cluster.fake_nodes(args.name, args.count)
     elif args.command == "build":
         print(cluster.prepare())
     elif args.command == "bin-dir":
-        print(build.bin_dir())
+        print(binaries.bin_dir())
     else:
-        print(build.chart_path())
+        print(binaries.chart_path())
 
 
 def main() -> int:

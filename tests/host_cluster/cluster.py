@@ -16,7 +16,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-import build
+import binaries
 import cgroups
 import components
 import config
@@ -25,6 +25,8 @@ import pki
 from common import HERE, HostClusterError, locked, run, stage, write
 from packages import ensure_packages, search_path
 
+READY = 'jsonpath={.status.conditions[?(@.type=="Ready")].status}'
+
 
 def check_machine() -> None:
     """Say in one sentence what is missing, before anything is changed."""
@@ -32,8 +34,8 @@ def check_machine() -> None:
         raise HostClusterError(f"needs Linux, and this is {platform.system()}", 2)
     if os.geteuid() != 0:
         raise HostClusterError("needs root: it makes namespaces, mounts and network devices", 2)
-    if not build.bundle_root().exists():
-        build.check_go()
+    if not binaries.bundle_root().exists():
+        binaries.check_go()
 
 
 def is_init(pid: int, state: Path) -> bool:
@@ -48,7 +50,8 @@ def is_init(pid: int, state: Path) -> bool:
 
 def inits(state: Path) -> list[int]:
     """Find the processes that hold a cluster: one, or more while it is starting."""
-    return [int(path.name) for path in Path("/proc").iterdir() if path.name.isdigit() and is_init(int(path.name), state)]
+    numbers = [int(path.name) for path in Path("/proc").iterdir() if path.name.isdigit()]
+    return [pid for pid in numbers if is_init(pid, state)]
 
 
 def first_process(state: Path) -> int | None:
@@ -66,8 +69,17 @@ def first_process(state: Path) -> int | None:
 
 def used_indexes() -> list[int]:
     """List the indexes that are taken: by a recorded cluster, or by an address on this machine."""
-    found = [int(number) for number in re.findall(r"\b10\.201\.(\d+)\.", run(["ip", "-o", "address", "show"]) + run(["ip", "route", "show"]))]
+    said = run(["ip", "-o", "address", "show"]) + run(["ip", "route", "show"])
+    found = [int(number) for number in re.findall(r"\b10\.201\.(\d+)\.", said)]
     return found + [cluster.index for cluster in config.known()]
+
+
+def log_tail(cluster: config.Cluster) -> str:
+    """Give the last words of the first process."""
+    try:
+        return (cluster.logs / "init.log").read_text(encoding="utf-8").strip()[-800:]
+    except OSError:
+        return "no log"
 
 
 def until(what: str, check: Callable[[], bool], cluster: config.Cluster, timeout: float = 120) -> None:
@@ -75,8 +87,7 @@ def until(what: str, check: Callable[[], bool], cluster: config.Cluster, timeout
     deadline = time.monotonic() + timeout
     while not check():
         if first_process(cluster.state) is None:
-            tail = (cluster.logs / "init.log").read_text(encoding="utf-8")[-800:].strip()
-            raise HostClusterError(f"host cluster {cluster.name} ended while waiting for {what}: {tail}")
+            raise HostClusterError(f"{cluster.name} ended while waiting for {what}: {log_tail(cluster)}")
         if time.monotonic() > deadline:
             raise HostClusterError(f"no {what} within {timeout:.0f} s; see the logs in {cluster.logs}")
         time.sleep(0.2)
@@ -84,17 +95,22 @@ def until(what: str, check: Callable[[], bool], cluster: config.Cluster, timeout
 
 def kubectl(cluster: config.Cluster, *argv: str, text_in: str | None = None, timeout: float = 60) -> str:
     """Run kubectl as administrator; nothing of the caller's own configuration is read or written."""
-    command = [build.bin_dir() / "kubectl", "--kubeconfig", cluster.kubeconfig, "--cache-dir", cluster.state / "kubectl", *argv]
+    options = [f"--kubeconfig={cluster.kubeconfig}", f"--cache-dir={cluster.state}/kubectl"]
+    command = [str(binaries.bin_dir() / "kubectl"), *options, *argv]
     return run(command, text_in=text_in, timeout=timeout)
 
 
-def succeeds(action: Callable[[], object]) -> bool:
-    """Tell whether an action works yet."""
-    try:
-        action()
-    except HostClusterError:
-        return False
-    return True
+def works(action: Callable[[], object]) -> Callable[[], bool]:
+    """Turn an action into a question: does it work yet?"""
+
+    def check() -> bool:
+        try:
+            action()
+        except HostClusterError:
+            return False
+        return True
+
+    return check
 
 
 def containerd_socket(cluster: config.Cluster) -> Path:
@@ -112,12 +128,21 @@ def configure(cluster: config.Cluster) -> None:
 
 def spawn(cluster: config.Cluster) -> None:
     """Start the first process, detached: it outlives this command."""
+    command = [sys.executable, "-B", str(HERE / "node.py"), str(cluster.state)]
+    env = {"PATH": search_path(), "NESTED_CLUSTERS_CACHE": str(binaries.cache_root()), "LANG": "C.UTF-8"}
     with (cluster.logs / "init.log").open("ab") as log:
-        command = [sys.executable, "-B", str(HERE / "node.py"), str(cluster.state)]
-        env = {"PATH": search_path(), "NESTED_CLUSTERS_CACHE": str(build.cache_root()), "LANG": "C.UTF-8"}
-        code = subprocess.run(command, stdin=subprocess.DEVNULL, stdout=log, stderr=log, env=env, cwd="/", start_new_session=True, check=False).returncode
+        code = subprocess.run(
+            command,
+            stdin=subprocess.DEVNULL,
+            stdout=log,
+            stderr=log,
+            env=env,
+            cwd="/",
+            start_new_session=True,
+            check=False,
+        ).returncode
     if code:
-        raise HostClusterError(f"the first process did not start: {(cluster.logs / 'init.log').read_text(encoding='utf-8').strip()[-800:]}")
+        raise HostClusterError(f"the first process did not start: {log_tail(cluster)}")
 
 
 def manifests(cluster: config.Cluster) -> str:
@@ -128,9 +153,10 @@ def manifests(cluster: config.Cluster) -> str:
 
 def is_ready(cluster: config.Cluster) -> bool:
     """Tell whether the node is Ready and pods can resolve names."""
+    dns_path = "jsonpath={.status.readyReplicas}"
     try:
-        node = kubectl(cluster, "get", "node", cluster.name, "-o", 'jsonpath={.status.conditions[?(@.type=="Ready")].status}', timeout=10)
-        dns = kubectl(cluster, "-n", "kube-system", "get", "deployment", "coredns", "-o", "jsonpath={.status.readyReplicas}", timeout=10)
+        node = kubectl(cluster, "get", "node", cluster.name, "-o", READY, timeout=10)
+        dns = kubectl(cluster, "get", "deploy", "-n", "kube-system", "coredns", "-o", dns_path, timeout=10)
     except HostClusterError:
         return False
     return node == "True" and dns == "1"
@@ -158,7 +184,7 @@ def prepare() -> Path:
     """Get everything that does not belong to one cluster."""
     check_machine()
     ensure_packages()
-    root = build.build_all()
+    root = binaries.build_all()
     if not images.archive_path().exists() and not images.registry_answers():
         images.assemble()
     return root
@@ -168,17 +194,18 @@ def up(name: str) -> config.Cluster:
     """Bring a host cluster up, or find it up."""
     check_machine()
     ensure_packages()
-    build.build_all()
+    binaries.build_all()
     cluster = begin(name)
     if is_ready(cluster):
         return cluster
+    text = manifests(cluster)
     with stage("starting containerd"):
-        until("containerd", lambda: containerd_socket(cluster).exists() and succeeds(lambda: images.ctr(containerd_socket(cluster), "version")), cluster)
+        until("containerd", works(lambda: images.ctr(containerd_socket(cluster), "version")), cluster)
     images.provide(containerd_socket(cluster))
     with stage("starting the API server"):
-        until("API server", lambda: succeeds(lambda: kubectl(cluster, "get", "--raw=/readyz", timeout=5)), cluster)
+        until("API server", works(lambda: kubectl(cluster, "get", "--raw=/readyz", timeout=5)), cluster)
     with stage("creating DNS, storage and roles"):
-        until("manifests", lambda: succeeds(lambda: kubectl(cluster, "apply", "-f", "-", text_in=manifests(cluster))), cluster, 60)
+        until("manifests", works(lambda: kubectl(cluster, "apply", "-f", "-", text_in=text)), cluster)
     with stage("waiting for node and DNS"):
         until("ready node and DNS", lambda: is_ready(cluster), cluster)
     return cluster
@@ -209,12 +236,26 @@ def kill(state: Path) -> int:
     return killed
 
 
+def delete_device(device: str) -> None:
+    """Delete the link. It goes with the network namespace, but connections that were cut off in the
+    middle keep that one in the kernel for a minute or two."""
+    if Path("/sys/class/net", device).exists():
+        try:
+            run(["ip", "link", "delete", device])
+        except HostClusterError:
+            if Path("/sys/class/net", device).exists():
+                raise
+
+
 def remove(name: str) -> list[str]:
     """Remove whatever there is of a cluster and tell what that was."""
     state = config.state_root() / name
+    cluster = config.load(state)
     done = []
     if kill(state):
         done.append("processes, mounts, network")
+    if cluster:
+        delete_device(cluster.device)
     if cgroups.remove(f"nested-clusters-{name}"):
         done.append("cgroups")
     if state.exists():
@@ -290,15 +331,15 @@ def fake_node(number: int) -> dict[str, Any]:
 
 def ready_fake_nodes(cluster: config.Cluster) -> int:
     """Count the fake nodes that are Ready."""
-    said = kubectl(cluster, "get", "nodes", "-l", "type=kwok", "-o", 'jsonpath={.items[*].status.conditions[?(@.type=="Ready")].status}')
-    return said.split().count("True")
+    path = READY.replace("{", "{.items[*]")
+    return kubectl(cluster, "get", "nodes", "-l", "type=kwok", "-o", path).split().count("True")
 
 
 def fake_nodes(name: str, count: int) -> None:
     """Make it so that a cluster has this many fake nodes."""
     cluster = config.load(config.state_root() / name)
     if cluster is None or first_process(cluster.state) is None:
-        raise HostClusterError(f"host cluster {name} is not up; bring it up first: host-cluster up --name {name}")
+        raise HostClusterError(f"{name} is not up; bring it up first: host-cluster up --name {name}")
     present = kubectl(cluster, "get", "nodes", "-l", "type=kwok", "-o", "name").split()
     wanted = {f"node/fake-{number}" for number in range(count)}
     if count:

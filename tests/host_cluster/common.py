@@ -31,12 +31,26 @@ def versions() -> dict[str, Any]:
 
 
 def run(
-    argv: Sequence[str | Path], *, env: dict[str, str] | None = None, text_in: str | None = None, timeout: float = 600, cwd: Path | None = None
+    argv: Sequence[str | Path],
+    *,
+    env: dict[str, str] | None = None,
+    text_in: str | None = None,
+    timeout: float = 600,
+    cwd: Path | None = None,
 ) -> str:
     """Run a program to its end and give back what it printed; say what it said when it failed."""
     command = [str(part) for part in argv]
     try:
-        done = subprocess.run(command, env=env, input=text_in, capture_output=True, text=True, timeout=timeout, check=False, cwd=cwd)
+        done = subprocess.run(
+            command,
+            env=env,
+            input=text_in,
+            capture_output=True,
+            text=True,
+            timeout=timeout,
+            check=False,
+            cwd=cwd,
+        )
     except FileNotFoundError as error:
         raise HostClusterError(f"{command[0]} is not installed") from error
     except subprocess.TimeoutExpired as error:

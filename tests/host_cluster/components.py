@@ -15,7 +15,19 @@ PAUSE = "registry.k8s.io/pause:3.10.1"
 HELPER = "docker.io/library/busybox:stable"
 # The controllers' defaults are made for a quiet production cluster; fleets are created in seconds here.
 QPS = ["--kube-api-qps=500", "--kube-api-burst=500"]
-CONCURRENT = ["statefulset", "namespace", "deployment", "replicaset", "service-endpoint", "endpoint", "serviceaccount-token", "resource-quota", "gc"]
+CONCURRENT = [
+    "deployment",
+    "endpoint",
+    "gc",
+    "namespace",
+    "replicaset",
+    "resource-quota",
+    "service-endpoint",
+    "serviceaccount-token",
+    "statefulset",
+]
+
+EVICTION_SIGNALS = ["memory.available", "nodefs.available", "nodefs.inodesFree", "imagefs.available"]
 
 
 @dataclass(frozen=True)
@@ -94,7 +106,13 @@ def controller_manager(cluster: Cluster) -> list[str]:
 
 def scheduler(cluster: Cluster) -> list[str]:
     """Scheduler."""
-    return ["kube-scheduler", f"--kubeconfig={cluster.pki}/kube-scheduler.kubeconfig", "--bind-address=127.0.0.1", "--leader-elect=false", *QPS]
+    return [
+        "kube-scheduler",
+        f"--kubeconfig={cluster.pki}/kube-scheduler.kubeconfig",
+        "--bind-address=127.0.0.1",
+        "--leader-elect=false",
+        *QPS,
+    ]
 
 
 def kubelet_config(cluster: Cluster) -> dict[str, Any]:
@@ -102,7 +120,11 @@ def kubelet_config(cluster: Cluster) -> dict[str, Any]:
     return {
         "apiVersion": "kubelet.config.k8s.io/v1beta1",
         "kind": "KubeletConfiguration",
-        "authentication": {"anonymous": {"enabled": False}, "x509": {"clientCAFile": f"{cluster.pki}/ca.crt"}, "webhook": {"enabled": True}},
+        "authentication": {
+            "anonymous": {"enabled": False},
+            "webhook": {"enabled": True},
+            "x509": {"clientCAFile": f"{cluster.pki}/ca.crt"},
+        },
         "authorization": {"mode": "Webhook"},
         "address": cluster.node_ip,
         "cgroupDriver": "cgroupfs",
@@ -110,7 +132,7 @@ def kubelet_config(cluster: Cluster) -> dict[str, Any]:
         "failCgroupV1": False,
         "failSwapOn": False,
         "enforceNodeAllocatable": [],
-        "evictionHard": {"memory.available": "0%", "nodefs.available": "0%", "nodefs.inodesFree": "0%", "imagefs.available": "0%"},
+        "evictionHard": dict.fromkeys(EVICTION_SIGNALS, "0%"),
         "imageGCHighThresholdPercent": 100,
         "oomScoreAdj": 0,
         "maxPods": 500,
@@ -184,9 +206,14 @@ def cni_config(cluster: Cluster) -> dict[str, Any]:
         "isGateway": True,
         "hairpinMode": True,
         "ipMasq": False,
-        "ipam": {"type": "host-local", "ranges": [[{"subnet": cluster.pod_cidr}]], "routes": [{"dst": "0.0.0.0/0"}]},
+        "ipam": {
+            "type": "host-local",
+            "ranges": [[{"subnet": cluster.pod_cidr}]],
+            "routes": [{"dst": "0.0.0.0/0"}],
+        },
     }
-    return {"cniVersion": "0.4.0", "name": "pods", "plugins": [bridge, {"type": "portmap", "capabilities": {"portMappings": True}}]}
+    portmap = {"type": "portmap", "capabilities": {"portMappings": True}}
+    return {"cniVersion": "0.4.0", "name": "pods", "plugins": [bridge, portmap]}
 
 
 def local_path_config() -> dict[str, Any]:
@@ -197,7 +224,8 @@ def local_path_config() -> dict[str, Any]:
 def helper_pod() -> dict[str, Any]:
     """The pod that makes and removes a volume's directory; it is gone at once when it is told to stop."""
     container = {"name": "helper-pod", "image": HELPER, "imagePullPolicy": "IfNotPresent"}
-    return {"apiVersion": "v1", "kind": "Pod", "metadata": {"name": "helper-pod"}, "spec": {"terminationGracePeriodSeconds": 0, "containers": [container]}}
+    spec = {"terminationGracePeriodSeconds": 0, "containers": [container]}
+    return {"apiVersion": "v1", "kind": "Pod", "metadata": {"name": "helper-pod"}, "spec": spec}
 
 
 def local_path_provisioner(cluster: Cluster) -> list[str]:

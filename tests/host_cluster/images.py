@@ -19,12 +19,23 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-import build
+import binaries
 from common import run, stage, versions, write
 
 Image = dict[str, Any]
 BUSYBOX = Path("/bin/busybox")
 CERTIFICATES = Path("/etc/ssl/certs/ca-certificates.crt")
+DIRECTORIES = [
+    "bin",
+    "etc",
+    "etc/ssl",
+    "etc/ssl/certs",
+    "root",
+    "usr",
+    "usr/bin",
+    "usr/local",
+    "usr/local/bin",
+]
 LAYER = "application/vnd.oci.image.layer.v1.tar"
 
 
@@ -35,7 +46,7 @@ def architecture() -> str:
 
 def archive_path() -> Path:
     """The archive of all images."""
-    return build.bundle_root() / "images.tar"
+    return binaries.bundle_root() / "images.tar"
 
 
 def names() -> list[str]:
@@ -54,7 +65,9 @@ def registry_answers() -> bool:
     return True
 
 
-def add(tar: tarfile.TarFile, name: str, *, mode: int = 0o755, data: bytes | None = None, link: str = "") -> None:
+def add(
+    tar: tarfile.TarFile, name: str, *, mode: int = 0o755, data: bytes | None = None, link: str = ""
+) -> None:
     """Put one entry into a layer, always with the same owner and time: same input, same digest."""
     entry = tarfile.TarInfo(name.lstrip("/"))
     entry.mode = mode
@@ -69,7 +82,7 @@ def add(tar: tarfile.TarFile, name: str, *, mode: int = 0o755, data: bytes | Non
 
 def base_layer(tar: tarfile.TarFile) -> None:
     """A tiny system: busybox under all its names, users, certificates."""
-    for name in ("bin", "etc", "etc/ssl", "etc/ssl/certs", "root", "usr", "usr/bin", "usr/local", "usr/local/bin", "var"):
+    for name in DIRECTORIES:
         add(tar, name)
     add(tar, "tmp", mode=0o1777)
     add(tar, "bin/busybox", data=BUSYBOX.read_bytes())
@@ -77,7 +90,8 @@ def base_layer(tar: tarfile.TarFile) -> None:
         if applet != "busybox":
             add(tar, f"bin/{applet}", link="busybox", mode=0o777)
     add(tar, "usr/bin/env", link="/bin/busybox", mode=0o777)
-    add(tar, "etc/passwd", mode=0o644, data=b"root:x:0:0:root:/root:/bin/sh\nnobody:x:65534:65534:nobody:/:/bin/false\n")
+    users = b"root:x:0:0:root:/root:/bin/sh\nnobody:x:65534:65534:nobody:/:/bin/false\n"
+    add(tar, "etc/passwd", mode=0o644, data=users)
     add(tar, "etc/group", mode=0o644, data=b"root:x:0:\nnobody:x:65534:\n")
     add(tar, "etc/nsswitch.conf", mode=0o644, data=b"hosts: files dns\n")
     if CERTIFICATES.exists():
@@ -91,7 +105,7 @@ def file_layer(files: dict[str, str]) -> Callable[[tarfile.TarFile], None]:
         for parent in sorted({str(p) for path in files for p in Path(path).parents if p != Path("/")}):
             add(tar, parent)
         for path, binary in files.items():
-            add(tar, path, data=(build.bin_dir() / binary).read_bytes())
+            add(tar, path, data=(binaries.bin_dir() / binary).read_bytes())
 
     return fill
 
@@ -119,7 +133,8 @@ class Layout:
     def image(self, image: Image, layers: list[dict[str, Any]]) -> None:
         """Store an image under all of its names."""
         settings: dict[str, Any] = {"Env": ["PATH=/usr/local/bin:/usr/bin:/bin"], "WorkingDir": "/"}
-        settings |= {key: image[name] for key, name in (("Entrypoint", "entrypoint"), ("Cmd", "command")) if name in image}
+        keys = {"Entrypoint": "entrypoint", "Cmd": "command"}
+        settings |= {key: image[name] for key, name in keys.items() if name in image}
         rootfs = {"type": "layers", "diff_ids": [layer["digest"] for layer in layers]}
         content = {"architecture": architecture(), "os": "linux", "config": settings, "rootfs": rootfs}
         config = self.blob(json.dumps(content).encode(), "application/vnd.oci.image.config.v1+json")

@@ -21,15 +21,21 @@ import time
 import urllib.request
 from pathlib import Path
 
-import build
+import binaries
 import cgroups
 import components
 import config
 from common import HostClusterError, run, write
 from packages import search_path
 
-CLONE_NEWNS, CLONE_NEWUTS, CLONE_NEWIPC, CLONE_NEWPID, CLONE_NEWNET = 0x20000, 0x4000000, 0x8000000, 0x20000000, 0x40000000
+CLONE_NEWNS = 0x00020000
+CLONE_NEWUTS = 0x04000000
+CLONE_NEWIPC = 0x08000000
+CLONE_NEWPID = 0x20000000
+CLONE_NEWNET = 0x40000000
 DEVICES = ["null", "zero", "full", "random", "urandom", "tty", "kmsg", "fuse", "net/tun"]
+DIRECTORIES = ["dev", "etc", "mnt", "old", "opt", "proc", "root", "run", "sys", "tmp", "usr"]
+DIRECTORIES += ["var/cache", "var/lib", "var/log", "var/tmp"]
 # The kubelet insists on these values, and they are the machine's: it is shown a file instead.
 KUBELET_SYSCTLS = {
     "vm/overcommit_memory": "1",
@@ -94,7 +100,8 @@ def hide_sysctls(root: Path) -> None:
     """Put files in front of the sysctls that the kubelet would change on the whole machine."""
     for name, value in KUBELET_SYSCTLS.items():
         if (root / "proc/sys" / name).exists():
-            mount(write(root / "run/sysctl" / name.replace("/", "."), value + "\n"), root / "proc/sys" / name, "--bind")
+            shown = write(root / "run/sysctl" / name.replace("/", "."), value + "\n")
+            mount(shown, root / "proc/sys" / name, "--bind")
 
 
 def make_root(cluster: config.Cluster) -> None:
@@ -109,20 +116,21 @@ def make_root(cluster: config.Cluster) -> None:
             (root / name).symlink_to(os.readlink(link))
         elif link.is_dir():
             bind(link, root)
-    for name in ("usr", "etc", "proc", "sys", "dev", "run", "tmp", "var/lib", "var/log", "var/cache", "var/tmp", "opt", "root", "mnt", "old"):
+    for name in DIRECTORIES:
         (root / name).mkdir(parents=True, exist_ok=True)
     (root / "var/run").symlink_to("/run")
     bind(Path("/usr"), root)
     for name in ("upper", "work"):
         (cluster.state / "etc" / name).mkdir(parents=True, exist_ok=True)
-    mount("overlay", root / "etc", "-t", "overlay", "-o", f"lowerdir=/etc,upperdir={cluster.state}/etc/upper,workdir={cluster.state}/etc/work")
+    layers = f"lowerdir=/etc,upperdir={cluster.state}/etc/upper,workdir={cluster.state}/etc/work"
+    mount("overlay", root / "etc", "-t", "overlay", "-o", layers)
     mount("proc", root / "proc", "-t", "proc")
     make_sys(root)
     make_dev(root / "dev")
     for name in ("run", "tmp"):
         mount("tmpfs", root / name, "-t", "tmpfs", "-o", "mode=1777" if name == "tmp" else "mode=755")
     hide_sysctls(root)
-    for path in {Path(sys.base_prefix), Path(sys.prefix), build.cache_root()}:
+    for path in {Path(sys.base_prefix), Path(sys.prefix), binaries.cache_root()}:
         if not path.is_relative_to("/usr"):
             bind(path, root)
     bind(cluster.state, root, read_only=False)
@@ -164,8 +172,8 @@ def make_network(cluster: config.Cluster, machine: int) -> None:
 def set_sysctls() -> None:
     """Forward between pods, and let iptables see what crosses the bridge: without it a pod that calls
     its own Service gets answers from an address that it never asked. All of it in this network only."""
-    for name in ("net/ipv4/ip_forward", "net/bridge/bridge-nf-call-iptables", "net/ipv4/conf/all/route_localnet"):
-        path = Path("/proc/sys", name)
+    for name in ("ipv4/ip_forward", "bridge/bridge-nf-call-iptables", "ipv4/conf/all/route_localnet"):
+        path = Path("/proc/sys/net", name)
         if path.exists():
             path.write_text("1", encoding="utf-8")
 
@@ -200,14 +208,17 @@ class Supervisor:
     def start(self, part: components.Component) -> None:
         """Start one component; its output goes to its log."""
         with (self.cluster.logs / f"{part.name}.log").open("ab") as log:
-            self.processes[part.name] = subprocess.Popen(part.argv, stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True)
+            self.processes[part.name] = subprocess.Popen(
+                part.argv, stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True
+            )
         self.delay[part.name] = min(self.delay.get(part.name, 0.25) * 2, 10)
         self.not_before[part.name] = time.monotonic() + self.delay[part.name]
         self.publish()
 
     def publish(self) -> None:
         """Write down what runs, for `status`."""
-        write(self.cluster.state / "components.json", json.dumps({name: process.pid for name, process in self.processes.items()}))
+        running = {name: process.pid for name, process in self.processes.items()}
+        write(self.cluster.state / "components.json", json.dumps(running))
 
     def step(self) -> None:
         """Collect who has ended and start who can be."""
@@ -217,9 +228,16 @@ class Supervisor:
                 del self.processes[name]
                 self.publish()
         for part in self.parts:
-            due = part.name not in self.processes and time.monotonic() >= self.not_before.get(part.name, 0)
-            if due and (part.switch is None or part.switch.exists()) and all(answers(what, self.cluster) for what in part.after):
+            if part.name not in self.processes and self.may_start(part):
                 self.start(part)
+
+    def may_start(self, part: components.Component) -> bool:
+        """Tell whether a component is wanted, has waited long enough and has what it needs."""
+        if time.monotonic() < self.not_before.get(part.name, 0):
+            return False
+        if part.switch is not None and not part.switch.exists():
+            return False
+        return all(answers(what, self.cluster) for what in part.after)
 
     def reap(self) -> None:
         """Collect the processes that others left behind: the first process inherits them. Components
@@ -278,11 +296,11 @@ def become_first(state: Path) -> int:
 def main() -> None:
     """Set everything up and supervise."""
     state = Path(sys.argv[1])
-    os.environ["PATH"] = os.pathsep.join([str(build.bin_dir()), search_path()])
+    os.environ["PATH"] = os.pathsep.join([str(binaries.bin_dir()), search_path()])
     machine = become_first(state)
     cluster = config.load(state)
     assert cluster is not None
-    parts = components.plan(cluster, build.stages_path())
+    parts = components.plan(cluster, binaries.stages_path())
     socket.sethostname(cluster.name)
     run(["mount", "-n", "--make-rprivate", "/"])
     make_network(cluster, machine)

@@ -20,30 +20,42 @@ CLIENTS = {
 }
 
 
+def openssl(command: str, *files: str | Path, text_in: str | None = None) -> str:
+    """Run openssl."""
+    return run(["openssl", *command.split(), *files], text_in=text_in)
+
+
 def key(path: Path) -> Path:
     """Make a private key that only root can read."""
-    return write(path, run(["openssl", "genpkey", "-algorithm", "EC", "-pkeyopt", "ec_paramgen_curve:P-256"]), 0o600)
+    return write(path, openssl("genpkey -algorithm EC -pkeyopt ec_paramgen_curve:P-256"), 0o600)
 
 
 def authority(pki: Path) -> None:
     """Make the certificate authority."""
-    config = "[req]\ndistinguished_name=dn\n[dn]\n"
-    extensions = ["-addext", "basicConstraints=critical,CA:TRUE", "-addext", "keyUsage=critical,keyCertSign,cRLSign,digitalSignature"]
-    conf = write(pki / "openssl.cnf", config)
-    run(["openssl", "req", "-x509", "-new", "-key", key(pki / "ca.key"), "-subj", "/CN=nested-clusters", "-days", "3650", "-config", conf, *extensions, "-out", pki / "ca.crt"])
+    conf = write(pki / "openssl.cnf", "[req]\ndistinguished_name=dn\n[dn]\n")
+    usage = "-addext basicConstraints=critical,CA:TRUE -addext keyUsage=critical,keyCertSign,cRLSign"
+    made = openssl(
+        f"req -x509 -new -subj /CN=nested-clusters -days 3650 {usage}",
+        *("-config", conf, "-key", key(pki / "ca.key")),
+    )
+    write(pki / "ca.crt", made)
 
 
 def certificate(pki: Path, name: str, subject: str, extensions: str) -> None:
     """Make a key and a certificate signed by the authority."""
-    request = run(["openssl", "req", "-new", "-key", key(pki / f"{name}.key"), "-subj", subject, "-config", pki / "openssl.cnf"])
-    conf = write(pki / f"{name}.ext", f"basicConstraints=critical,CA:FALSE\nkeyUsage=critical,digitalSignature\n{extensions}\n")
-    sign = ["openssl", "x509", "-req", "-CA", pki / "ca.crt", "-CAkey", pki / "ca.key", "-CAcreateserial", "-days", "3650"]
-    write(pki / f"{name}.crt", run([*sign, "-extfile", conf], text_in=request))
+    conf = pki / "openssl.cnf"
+    request = openssl("req -new", "-subj", subject, "-key", key(pki / f"{name}.key"), "-config", conf)
+    limits = "basicConstraints=critical,CA:FALSE\nkeyUsage=critical,digitalSignature"
+    extfile = write(pki / f"{name}.ext", f"{limits}\n{extensions}\n")
+    signer: list[str | Path] = ["-CA", pki / "ca.crt", "-CAkey", pki / "ca.key"]
+    made = openssl("x509 -req -CAcreateserial -days 3650 -extfile", extfile, *signer, text_in=request)
+    write(pki / f"{name}.crt", made)
 
 
 def server_names(cluster: Cluster) -> str:
     """Every name and address that the API server is called by."""
-    names = ["kubernetes", "kubernetes.default", "kubernetes.default.svc", "kubernetes.default.svc.cluster.local", "localhost", cluster.name]
+    service = ["kubernetes", "default", "svc", "cluster", "local"]
+    names = [".".join(service[:length]) for length in (1, 2, 3, 5)] + ["localhost", cluster.name]
     addresses = [cluster.node_ip, cluster.api_service_ip, "127.0.0.1"]
     return ",".join([f"DNS:{name}" for name in names] + [f"IP:{address}" for address in addresses])
 
@@ -55,11 +67,13 @@ def kubeconfig(cluster: Cluster, user: str) -> str:
         return base64.b64encode((cluster.pki / file).read_bytes()).decode()
 
     context = f"{user}@{cluster.name}"
+    server = {"server": cluster.server, "certificate-authority-data": data("ca.crt")}
+    client = {"client-certificate-data": data(f"{user}.crt"), "client-key-data": data(f"{user}.key")}
     content = {
         "apiVersion": "v1",
         "kind": "Config",
-        "clusters": [{"name": cluster.name, "cluster": {"server": cluster.server, "certificate-authority-data": data("ca.crt")}}],
-        "users": [{"name": context, "user": {"client-certificate-data": data(f"{user}.crt"), "client-key-data": data(f"{user}.key")}}],
+        "clusters": [{"name": cluster.name, "cluster": server}],
+        "users": [{"name": context, "user": client}],
         "contexts": [{"name": cluster.name, "context": {"cluster": cluster.name, "user": context}}],
         "current-context": cluster.name,
     }
@@ -70,10 +84,11 @@ def make(cluster: Cluster) -> None:
     """Make everything that one cluster needs."""
     cluster.pki.mkdir(mode=0o700, parents=True, exist_ok=True)
     authority(cluster.pki)
-    certificate(cluster.pki, "apiserver", "/CN=kube-apiserver", f"extendedKeyUsage=serverAuth\nsubjectAltName={server_names(cluster)}")
+    serving = f"extendedKeyUsage=serverAuth\nsubjectAltName={server_names(cluster)}"
+    certificate(cluster.pki, "apiserver", "/CN=kube-apiserver", serving)
     for name, subject in CLIENTS.items():
         certificate(cluster.pki, name, subject.format(name=cluster.name), "extendedKeyUsage=clientAuth")
         write(cluster.pki / f"{name}.kubeconfig", kubeconfig(cluster, name), 0o600)
-    key(cluster.pki / "service-account.key")
-    run(["openssl", "pkey", "-in", cluster.pki / "service-account.key", "-pubout", "-out", cluster.pki / "service-account.pub"])
+    account = key(cluster.pki / "service-account.key")
+    write(cluster.pki / "service-account.pub", openssl("pkey -pubout -in", account))
     write(cluster.kubeconfig, kubeconfig(cluster, "admin"), 0o600)

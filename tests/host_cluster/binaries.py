@@ -54,7 +54,8 @@ def check_go() -> None:
     said = run(["go", "version"]) if shutil.which("go") else ""
     found = re.search(r"\bgo(\d+\.\d+)\S*", said)
     if not found or found[1] != wanted:
-        raise HostClusterError(f"needs Go {wanted} as go on PATH and found {found[0] if found else 'none'}", 2)
+        have = found[0] if found else "none"
+        raise HostClusterError(f"needs Go {wanted} as go on PATH and found {have}", 2)
 
 
 def ldflags(module: Module) -> str:
@@ -76,14 +77,20 @@ def go_mod(name: str, module: Module, upstream: str) -> str:
     return "\n".join(lines) + "\n"
 
 
-def go_env(**extra: str) -> dict[str, str]:
-    """Environment of the Go client: static binaries, our own go.mod, the toolchain that is installed."""
-    return {**os.environ, "CGO_ENABLED": "0", "GOFLAGS": "-mod=mod -buildvcs=false", "GOTOOLCHAIN": "local", "GOWORK": "off", **extra}
+def go(*argv: str | Path, cwd: Path) -> str:
+    """Run the Go client: static binaries, our own go.mod, the toolchain that is installed."""
+    settings = {
+        "CGO_ENABLED": "0",
+        "GOFLAGS": "-mod=mod -buildvcs=false",
+        "GOTOOLCHAIN": "local",
+        "GOWORK": "off",
+    }
+    return run(["go", *argv], env={**os.environ, **settings}, cwd=cwd, timeout=3600)
 
 
 def module_dir(module: Module) -> Path:
     """Fetch a module and give the directory it lies in."""
-    said = run(["go", "mod", "download", "-json", f"{module['module']}@{module['version']}"], env=go_env(GOFLAGS=""), timeout=1800)
+    said = go("mod", "download", "-json", f"{module['module']}@{module['version']}", cwd=cache_root())
     return Path(json.loads(said)["Dir"])
 
 
@@ -112,7 +119,8 @@ def build_module(name: str, module: Module) -> Path:
         with stage(f"building {name} {module['version']} ({', '.join(module['packages'])})"):
             prepare(name, module, work)
             for output, package in module["packages"].items():
-                run(["go", "build", "-trimpath", "-ldflags", ldflags(module), "-o", work / "out" / output, package], env=go_env(), cwd=work, timeout=3600)
+                options = ["-trimpath", "-ldflags", ldflags(module), "-o", work / "out" / output]
+                go("build", *options, package, cwd=work)
         (work / "out").rename(target)
         shutil.rmtree(work)
     return target
@@ -124,14 +132,16 @@ def package_chart(helm: Path, work: Path) -> None:
     module = versions()["modules"][recipe["module"]]
     version = module["version"].removeprefix("v")
     source = module_dir(module) / recipe["path"]
-    run([helm, "package", source, "--version", version, "--app-version", version, "--destination", work / "charts"])
+    options = [f"--version={version}", f"--app-version={version}", f"--destination={work}/charts"]
+    run([helm, "package", source, *options])
 
 
 def collect_stages(work: Path) -> None:
     """Join kwok's own stage files."""
     recipe = versions()["stages"]
     source = module_dir(versions()["modules"][recipe["module"]])
-    write(work / "kwok-stages.yaml", "\n---\n".join((source / path).read_text(encoding="utf-8") for path in recipe["paths"]))
+    texts = [(source / path).read_text(encoding="utf-8") for path in recipe["paths"]]
+    write(work / "kwok-stages.yaml", "\n---\n".join(texts))
 
 
 def build_all() -> Path:
