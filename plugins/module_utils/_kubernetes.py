@@ -22,7 +22,7 @@ import traceback
 from concurrent.futures import ThreadPoolExecutor
 from collections.abc import Callable, Iterable
 from typing import Any
-from urllib.parse import urlencode
+from urllib.parse import quote, urlencode
 
 from ansible.module_utils.basic import AnsibleModule, missing_required_lib
 
@@ -92,8 +92,8 @@ def auth_argument_spec() -> dict[str, Any]:
 def path(api_version: str, plural: str, namespace: str | None = None, name: str | None = None) -> str:
     """The REST path of a resource: ``path("apps/v1", "statefulsets", "demo", "db")``."""
     root = f"/apis/{api_version}" if "/" in api_version else f"/api/{api_version}"
-    middle = f"/namespaces/{namespace}" if namespace else ""
-    return f"{root}{middle}/{plural}" + (f"/{name}" if name else "")
+    middle = f"/namespaces/{quote(namespace, safe='')}" if namespace else ""
+    return f"{root}{middle}/{plural}" + (f"/{quote(name, safe='')}" if name else "")
 
 
 def parallel(calls: Iterable[Callable[[], Any]]) -> list[Any]:

@@ -156,7 +156,6 @@ def present(
     ``open_helm`` is called only if helm is needed. ``wait`` is how many seconds to wait for it to be ready, None
     for not at all. Raises OptionError before anything is changed, HelmError, KubernetesError and WaitError after.
     """
-    compatibility.check_names(request.name, request.namespace)
     state = read(kubernetes, request.name, request.namespace)
     if state.pending and not check:
         state = _settle(kubernetes, request, state)
@@ -229,6 +228,8 @@ def chart_version(reference: str) -> str:
 
 def check_request(request: Request, state: State, version: str) -> dict[str, Any]:
     """Refuse what cannot work, before anything is changed; returns the values the release shall have."""
+    if not (state.release or state.pending):  # what was made elsewhere with a longer name works
+        compatibility.check_names(request.name, request.namespace)
     if state.neighbours:
         raise OptionError(
             "namespace",
@@ -253,7 +254,7 @@ def check_request(request: Request, state: State, version: str) -> dict[str, Any
     compatibility.check_values(result, target, values.get(result, values.IMAGE_REPOSITORY))
     if deployed:
         compatibility.check_change(compatibility.parse_version(deployed.chart_version), target)
-        compatibility.check_immutable(deployed.values, result)
+        compatibility.check_immutable(deployed.values, result, target)
     asked = values.get(result, values.KUBERNETES_VERSION)
     if asked:
         wanted = compatibility.parse_kubernetes_version(str(asked))

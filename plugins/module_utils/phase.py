@@ -416,12 +416,12 @@ def _unschedulable(
         if not condition or _events_of(events, {"TriggeredScaleUp"}, "Pod", {name}):
             continue
         if _lasted(condition.get("lastTransitionTime"), elapsed_seconds, now) > UNSCHEDULABLE_GRACE:
-            # What preemption would have to do repeats the same numbers.
-            message = _one_line(condition.get("message", "")).partition(" preemption:")[0].rstrip(".")
+            # The first sentence counts the nodes; what preemption could do repeats the numbers.
+            message = _one_line(condition.get("message", "")).partition(". ")[0].rstrip(".")
             return Failure(
                 "Unschedulable",
                 f"no node of the host cluster takes pod {name}: {message}",
-                "free or add capacity, or change controlPlane.statefulSet (resources, scheduling) in the values",
+                "free or add capacity, or change controlPlane.statefulSet (resources, scheduling) in values",
             )
     return None
 
@@ -482,7 +482,8 @@ def _refusals(workload: Object, events: list[Object], now: datetime | None) -> I
     for event in _events_of(events, {"FailedCreate"}, "StatefulSet", {name}):
         when = _event_time(event)
         age = (now - timestamp(when)).total_seconds() if now and when else 0
-        yield _one_line(event.get("message", "")), age
+        message = _one_line(event.get("message", ""))
+        yield message.partition(" failed error: ")[2] or message, age
 
 
 def _events_of(events: Iterable[Object], reasons: set[str], kind_: str, names: set[str]) -> list[Object]:

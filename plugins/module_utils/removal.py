@@ -16,7 +16,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Any
 
-from ansible_collections.nested.clusters.plugins.module_utils import compatibility, lifecycle, plan as planning
+from ansible_collections.nested.clusters.plugins.module_utils import lifecycle, plan as planning
 from ansible_collections.nested.clusters.plugins.module_utils._helm import RELEASE_SECRET_TYPE, Helm
 from ansible_collections.nested.clusters.plugins.module_utils._kubernetes import (
     Kubernetes,
@@ -80,7 +80,6 @@ def absent(
     Raises NestedClustersError when it is protected, OptionError when the release is no virtual cluster's,
     WaitError when something is still there after ``wait`` seconds.
     """
-    compatibility.check_names(name, namespace)
     place = kubernetes.get(path("v1", "namespaces", None, namespace))
     if place is None:
         return Outcome(Plan(), State(None, None, [], [], {}, {}))
