@@ -16,7 +16,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from types import FrameType
-from typing import NoReturn
+from typing import Any, NoReturn
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 RUN = "tests/tools/run.sh"
@@ -66,8 +66,15 @@ class Interrupted(Exception):
     """Someone asked us to stop."""
 
 
+def listen(handler: Any) -> None:
+    """Install a handler for every signal that asks us to stop."""
+    for number in SIGNALS:
+        signal.signal(number, handler)
+
+
 def interrupted(number: int, _frame: FrameType | None) -> NoReturn:
-    """Turn a signal into an exception, so that what was started is stopped."""
+    """Turn the first signal into an exception, and ignore the next: what was started is being stopped."""
+    listen(signal.SIG_IGN)
     raise Interrupted(signal.Signals(number).name)
 
 
@@ -119,11 +126,9 @@ def host_cluster() -> Iterator[dict[str, str]]:
         yield environment
     finally:
         # Also after a failed or interrupted `up`, and not to be interrupted itself.
-        for number in SIGNALS:
-            signal.signal(number, signal.SIG_IGN)
+        listen(signal.SIG_IGN)
         run((HOST_CLUSTER, "down", "--name", CLUSTER_NAME), dict(os.environ))
-        for number in SIGNALS:
-            signal.signal(number, interrupted)
+        listen(interrupted)
 
 
 def run_stage(stage: Stage) -> None:
@@ -163,8 +168,8 @@ def summarise(stages: list[Stage], times: dict[str, float], failure: str) -> Non
     for stage in stages:
         seconds = times.get(stage.name)
         failed = failure and stage.name == list(times)[-1]
-        result = "not run" if seconds is None else "FAILED" if failed else "passed"
-        print(f"  {stage.name:<16} {result:<8} {seconds or 0:6.1f} s")
+        result = "not run" if seconds is None else f"{'FAILED' if failed else 'passed':<8} {seconds:6.1f} s"
+        print(f"  {stage.name:<16} {result}")
     print(f"  {'total':<25} {sum(times.values()):6.1f} s")
     if failure:
         name = list(times)[-1]
@@ -174,8 +179,7 @@ def summarise(stages: list[Stage], times: dict[str, float], failure: str) -> Non
 
 def main() -> int:
     """Run the stages named on the command line."""
-    for number in SIGNALS:
-        signal.signal(number, interrupted)
+    listen(interrupted)
     stages = select(sys.argv[1:] or ["test"])
     announce(stages)
     times: dict[str, float] = {}
