@@ -10,7 +10,6 @@ synced. Everything in the namespace is looked at, of whatever kind, and sorted b
 from __future__ import annotations
 
 import hashlib
-import re
 import time
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
@@ -33,6 +32,8 @@ from ansible_collections.nested.clusters.plugins.module_utils.lifecycle import O
 from ansible_collections.nested.clusters.plugins.module_utils.plan import Plan
 
 SYNCED = "vcluster.loft.sh/managed-by"
+BELONGS = "vcluster.loft.sh/belongs-to"  # Services that stand for nodes
+NAMED = "vcluster-name"  # Secrets with the certificates and the kubeconfig
 FINALIZERS = "vcluster.loft.sh/"  # only a running vCluster takes these off again
 # Kinds that every namespace has, or that controllers derive from others and remove with them.
 DERIVED = {"bindings", "endpoints", "endpointslices", "events", "localsubjectaccessreviews", "controllerrevisions"}
@@ -157,21 +158,21 @@ def belongs(thing: Thing, name: str) -> bool:
     if thing.secret_type == RELEASE_SECRET_TYPE:
         return labels.get("name") == name
     return (
-        labels.get(SYNCED) == name
-        or (labels.get("release") == name and str(labels.get("app", "")).startswith("vcluster"))
+        name in (labels.get(SYNCED), labels.get(BELONGS))
+        or (str(labels.get("app", "")).startswith("vcluster") and name in (labels.get("release"), labels.get(NAMED)))
         or annotations.get("meta.helm.sh/release-name") == name
-        or any(re.fullmatch(pattern, thing.name) for pattern in run_time_names(name).get(thing.plural, ()))
+        or (thing.plural, thing.name) in unlabelled(name)
     )
 
 
-def run_time_names(name: str) -> dict[str, tuple[str, ...]]:
-    """Names of what vCluster and its CLI write into the namespace at run time without a label."""
-    quoted = re.escape(name)
+def unlabelled(name: str) -> set[tuple[str, str]]:
+    """What vCluster and its CLI write at run time and do not label, or did not in earlier versions."""
     return {
-        "secrets": (f"vc-{quoted}", f"vc-config-{quoted}", f"vc-standby-{quoted}", f"{quoted}-certs", f"vc-k0s-{quoted}"),
-        "configmaps": (f"configmap-{quoted}", f"vc-coredns-{quoted}", f"{quoted}-.*-vcluster-.*", f"vc-mappings-{quoted}"),
-        "leases": (f"vcluster-{quoted}-controller", f"{quoted}"),
-        "persistentvolumeclaims": (rf"data-{quoted}-\d+", rf"data-{quoted}-etcd-\d+"),
+        ("secrets", f"vc-{name}"),
+        ("secrets", f"vc-k3s-{name}"),
+        ("secrets", f"{name}-certs"),
+        ("configmaps", f"configmap-{name}"),
+        ("leases", safe_concat("vcluster", name, "controller")),  # with high availability
     }
 
 
@@ -229,9 +230,7 @@ def _plan(
     plan = Plan()
     if state.release or state.pending:
         plan.steps.append(f"uninstall release {name}")
-    in_release = {(k[1].lower() + "s", k[3]) for k in state.manifest}  # good enough: these are said by Helm's step
-    left = sorted({str(t) for t in mine if (t.plural, t.name) not in in_release} | {str(t) for t in synced})
-    left = [text for text in left if not text.startswith(("secrets/sh.helm.release.", "pods/", "replicasets/"))]
+    left = sorted({str(thing) for thing in [*mine, *synced] if not _goes_with_another(thing)})
     plan.steps += [f"delete {text}" for text in left]
     if whole:
         plan.steps.append(f"delete namespace {namespace}")
@@ -240,6 +239,15 @@ def _plan(
     rest = [f"namespaces/{namespace}"] if whole else []
     plan.diff += planning.diff("\n".join(left + rest), "", f"other objects of {name}")
     return plan
+
+
+def _goes_with_another(thing: Thing) -> bool:
+    """Whether something else's deletion takes an object along: Helm's of the release, or its controller's."""
+    return (
+        "meta.helm.sh/release-name" in (thing.meta.get("annotations") or {})
+        or thing.secret_type == RELEASE_SECRET_TYPE
+        or any(owner.get("controller") for owner in thing.meta.get("ownerReferences") or [])
+    )
 
 
 def _sweep(kubernetes: Kubernetes, namespace: str, name: str, whole: bool, keep_volumes: bool) -> None:

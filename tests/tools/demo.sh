@@ -13,6 +13,9 @@ host_cluster=(tests/host_cluster/host-cluster)
 embedded=nested-demo
 started=$SECONDS
 
+# There is no inventory, and there needs to be none.
+export ANSIBLE_LOCALHOST_WARNING=false ANSIBLE_INVENTORY_UNPARSED_WARNING=false
+
 say() { printf '\n\033[1m== %s (%d s)\033[0m\n' "$*" $((SECONDS - started)); }
 
 if [[ -z ${KUBECONFIG:-} ]]; then
@@ -33,7 +36,7 @@ if [[ ${1:-} == remove ]]; then
         "${host_cluster[@]}" down --name "$embedded"
     else
         . tests/tools/env.sh
-        ansible-playbook playbooks/demo.yml -i localhost, -e demo_name="$name" -e demo_state=absent
+        ansible-playbook playbooks/demo.yml -e demo_name="$name" -e demo_state=absent
     fi
     rm -rf "$directory"
     exit
@@ -52,8 +55,7 @@ mkdir -p "$directory"
 
 if [[ -z ${KUBECONFIG:-} ]]; then
     say "Embedded host cluster"
-    "${host_cluster[@]}" up --name "$embedded"
-    KUBECONFIG=$("${host_cluster[@]}" kubeconfig --name "$embedded")
+    KUBECONFIG=$("${host_cluster[@]}" up --name "$embedded")
     export KUBECONFIG
     use_embedded
 fi
@@ -64,7 +66,7 @@ done
 port=$(python3 -c 'import socket; s = socket.socket(); s.bind(("127.0.0.1", 0)); print(s.getsockname()[1])')
 
 say "Virtual cluster $name"
-ansible-playbook playbooks/demo.yml -i localhost, -e demo_name="$name" -e demo_kubeconfig="$kubeconfig" \
+ansible-playbook playbooks/demo.yml -e demo_name="$name" -e demo_kubeconfig="$kubeconfig" \
     -e demo_server="https://localhost:$port" -e demo_chart_ref="$chart"
 
 say "A workload in it, through its own kubeconfig"
@@ -84,7 +86,10 @@ inside get namespaces,pods --all-namespaces
 
 say "Done"
 cat <<TEXT
-Look around:  kubectl --namespace $namespace port-forward service/$name $port:443 &
-              kubectl --kubeconfig $kubeconfig get namespaces
-Remove all:   make demo-remove
+Look around:
+  export PATH=$(dirname "$(command -v kubectl)"):\$PATH
+  kubectl --kubeconfig $KUBECONFIG --namespace $namespace port-forward service/$name $port:443 &
+  kubectl --kubeconfig $kubeconfig get namespaces
+Remove it all again:
+  make demo-remove
 TEXT
