@@ -297,6 +297,7 @@ class Kubernetes:
                 headers=headers,
                 body=None if body is None else json.dumps(body),
                 timeout=urllib3.Timeout(connect=CONNECT_SECONDS, read=READ_SECONDS),
+                retries=urllib3.Retry(1, redirect=0),  # a kept-alive connection that the server closed meanwhile
             )
         except urllib3.exceptions.HTTPError as error:
             raise Unreachable(

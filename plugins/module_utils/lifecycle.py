@@ -41,6 +41,7 @@ from ansible_collections.nested.clusters.plugins.module_utils.errors import (
 from ansible_collections.nested.clusters.plugins.module_utils.plan import Key, Plan
 
 NOT_SYNCED = "!vcluster.loft.sh/managed-by"  # what a virtual cluster syncs to the host carries this label
+NOT_SUPERSEDED = "status!=superseded"  # Helm keeps ten revisions; only the newest can matter
 OWNER = "nested-clusters/virtual-cluster"  # annotation of a namespace we made: for which virtual cluster
 POLL_SECONDS = 0.5
 SETTLE_SECONDS = 30  # without --wait helm is done in seconds; one that is pending longer was killed
@@ -97,7 +98,7 @@ class Outcome:
 
 def read(kubernetes: Kubernetes, name: str, namespace: str) -> State:
     """Everything of one virtual cluster: one LIST of Secrets, then one for each other kind in the release."""
-    secrets = kubernetes.list(path("v1", "secrets", namespace), labels=NOT_SYNCED)
+    secrets = kubernetes.list(path("v1", "secrets", namespace), labels=f"{NOT_SYNCED},{NOT_SUPERSEDED}")
     releases = newest_releases(secrets)
     pending = None
     if name in releases and releases[name].status in PENDING:
