@@ -9,6 +9,8 @@ toolbox="$("${PYTHON:-python3}" "$here/toolbox.py")" || return 1
 export PATH="$toolbox/bin:$PATH"
 export ANSIBLE_COLLECTIONS_PATH="${here%/tests/tools}/build"
 export PYTHONPATH="$ANSIBLE_COLLECTIONS_PATH"
-# A PATH that finds pip's user packages or a user's collections would test something else.
+# Modules run where the tools are: discovery might choose a Python that has no Kubernetes client.
+export ANSIBLE_PYTHON_INTERPRETER="$toolbox/bin/python"
+# A user's own packages would shadow the pinned ones.
 export PYTHONNOUSERSITE=1
 unset here toolbox
