@@ -102,10 +102,11 @@ def stop(process: subprocess.Popen[bytes]) -> None:
         process.wait()
 
 
-def bin_dir() -> str:
-    """Return the directory of the host cluster's kubectl, helm and vcluster."""
-    command = (HOST_CLUSTER, "bin-dir")
-    answer = subprocess.run(command, cwd=REPOSITORY, check=True, stdout=subprocess.PIPE, text=True)
+def ask(question: str) -> str:
+    """Return the one-line answer of a host-cluster command."""
+    answer = subprocess.run(
+        (HOST_CLUSTER, question), cwd=REPOSITORY, check=True, stdout=subprocess.PIPE, text=True
+    )
     return answer.stdout.strip()
 
 
@@ -115,14 +116,15 @@ def host_cluster() -> Iterator[dict[str, str]]:
     environment = dict(os.environ)
     if own := environment.get("KUBECONFIG"):
         print(f"using the host cluster of KUBECONFIG={own}", flush=True)
-        environment["PATH"] += f":{bin_dir()}"  # your own helm first, and ours if there is none
+        environment["PATH"] += f":{ask('bin-dir')}"  # your own helm first, and ours if there is none
         yield environment
         return
     try:
         run((HOST_CLUSTER, "up", "--name", CLUSTER_NAME), environment)
         state = environment.get("NESTED_CLUSTERS_STATE") or "/var/lib/nested-clusters"
         environment["KUBECONFIG"] = f"{state}/{CLUSTER_NAME}/kubeconfig"
-        environment["PATH"] = f"{bin_dir()}:{environment['PATH']}"
+        environment["PATH"] = f"{ask('bin-dir')}:{environment['PATH']}"
+        environment.setdefault("NESTED_CLUSTERS_CHART", ask("chart"))  # its repository may be out of reach
         yield environment
     finally:
         # Also after a failed or interrupted `up`, and not to be interrupted itself.
