@@ -7,6 +7,7 @@ import json
 import os
 import platform
 import re
+import select
 import shutil
 import signal
 import subprocess
@@ -30,12 +31,17 @@ READY = 'jsonpath={.status.conditions[?(@.type=="Ready")].status}'
 
 def check_machine() -> None:
     """Say in one sentence what is missing, before anything is changed."""
+    check_root()
+    if not binaries.bundle_root().exists():
+        binaries.check_go()
+
+
+def check_root() -> None:
+    """Say in one sentence that this is no place for it."""
     if platform.system() != "Linux":
         raise HostClusterError(f"needs Linux, and this is {platform.system()}", 2)
     if os.geteuid() != 0:
         raise HostClusterError("needs root: it makes namespaces, mounts and network devices", 2)
-    if not binaries.bundle_root().exists():
-        binaries.check_go()
 
 
 def is_init(pid: int, state: Path) -> bool:
@@ -212,8 +218,8 @@ def up(name: str) -> config.Cluster:
 
 
 def kill(state: Path) -> int:
-    """Kill a cluster's first process, and with it everything in its namespaces; wait until it is gone.
-    The process is checked again through the handle that it is killed by."""
+    """Kill a cluster's first process and wait until it is gone, which it is only when everything in its
+    namespaces is. The process is checked again through the handle that it is killed by."""
     killed = 0
     for pid in inits(state):
         try:
@@ -224,15 +230,12 @@ def kill(state: Path) -> int:
             if is_init(pid, state):
                 signal.pidfd_send_signal(handle, signal.SIGKILL)
                 killed += 1
+                if not select.select([handle], [], [], 30)[0]:
+                    raise HostClusterError(f"process {pid} of the host cluster in {state} does not end")
         except ProcessLookupError:
             pass
         finally:
             os.close(handle)
-    deadline = time.monotonic() + 30
-    while inits(state):
-        if time.monotonic() > deadline:
-            raise HostClusterError(f"the host cluster in {state} does not end")
-        time.sleep(0.05)
     return killed
 
 
@@ -268,7 +271,7 @@ def remove(name: str) -> list[str]:
 
 def down(name: str) -> list[str]:
     """Take a host cluster down, whatever state it is in."""
-    check_machine()
+    check_root()
     if not config.state_root().exists() and not inits(config.state_root() / name):
         return remove(name)
     with locked(config.state_root()):
@@ -280,12 +283,14 @@ def down(name: str) -> list[str]:
 
 def names() -> list[str]:
     """Name everything that looks like a cluster, half-made ones too."""
+    check_root()
     root = config.state_root()
     return sorted(path.name for path in root.iterdir() if path.is_dir()) if root.is_dir() else []
 
 
 def status(name: str) -> dict[str, Any]:
     """Describe a host cluster."""
+    check_root()
     state = config.state_root() / name
     cluster = config.load(state)
     pid = first_process(state)
@@ -337,6 +342,7 @@ def ready_fake_nodes(cluster: config.Cluster) -> int:
 
 def fake_nodes(name: str, count: int) -> None:
     """Make it so that a cluster has this many fake nodes."""
+    check_root()
     cluster = config.load(config.state_root() / name)
     if cluster is None or first_process(cluster.state) is None:
         raise HostClusterError(f"{name} is not up; bring it up first: host-cluster up --name {name}")

@@ -170,6 +170,7 @@ def proxy_config(cluster: Cluster) -> dict[str, Any]:
         "clusterCIDR": cluster.pod_cidr,
         "hostnameOverride": cluster.name,
         "oomScoreAdj": 0,
+        "iptables": {"minSyncPeriod": "200ms"},
         "conntrack": {"maxPerCore": 0, "min": 0, "tcpEstablishedTimeout": "0s", "tcpCloseWaitTimeout": "0s"},
     }
 

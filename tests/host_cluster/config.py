@@ -107,9 +107,7 @@ class Cluster:
 def check_name(name: str) -> str:
     """Refuse names that cannot be a node's, a device's and a cgroup's at once."""
     if not re.fullmatch(r"[a-z]([a-z0-9-]{0,18}[a-z0-9])?", name):
-        raise HostClusterError(
-            f"{name!r} is no valid name: up to 20 of a-z, 0-9 and -, starting with a letter", 2
-        )
+        raise HostClusterError(f"{name!r} is no valid name: up to 20 of a-z, 0-9 and -, starting with a letter", 2)
     return name
 
 

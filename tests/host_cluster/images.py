@@ -12,6 +12,7 @@ import json
 import os
 import platform
 import shutil
+import sys
 import tarfile
 import urllib.error
 import urllib.request
@@ -20,7 +21,7 @@ from pathlib import Path
 from typing import Any
 
 import binaries
-from common import run, stage, versions, write
+from common import HostClusterError, run, stage, versions, write
 
 Image = dict[str, Any]
 BUSYBOX = Path("/bin/busybox")
@@ -65,9 +66,7 @@ def registry_answers() -> bool:
     return True
 
 
-def add(
-    tar: tarfile.TarFile, name: str, *, mode: int = 0o755, data: bytes | None = None, link: str = ""
-) -> None:
+def add(tar: tarfile.TarFile, name: str, *, mode: int = 0o755, data: bytes | None = None, link: str = "") -> None:
     """Put one entry into a layer, always with the same owner and time: same input, same digest."""
     entry = tarfile.TarInfo(name.lstrip("/"))
     entry.mode = mode
@@ -155,10 +154,8 @@ class Layout:
 
 
 def assemble() -> Path:
-    """Make the archive without a registry, once."""
+    """Make an archive without a registry."""
     target = archive_path()
-    if target.exists():
-        return target
     work = target.with_name(f".images.{os.getpid()}")
     with stage("assembling images"):
         try:
@@ -180,23 +177,36 @@ def ctr(socket: Path, *argv: str | Path) -> str:
     return run(["ctr", "--address", socket, "--namespace", "k8s.io", *argv], timeout=1800)
 
 
+def load(socket: Path) -> None:
+    """Import the archive, unless everything is there."""
+    if not set(names()) <= set(ctr(socket, "images", "list", "--quiet").split()):
+        with stage("importing images"):
+            ctr(socket, "images", "import", "--digests=false", archive_path())
+
+
 def pull(socket: Path) -> None:
-    """Pull every image from its registry and keep them as the archive for the next cluster."""
+    """Pull every image over the assembled one of the same name, and keep the result as the archive.
+    A name that cannot be pulled stays what was assembled, and is named."""
     only = f"linux/{architecture()}"
     for name in names():
         with stage(f"pulling {name}"):
-            ctr(socket, "images", "pull", "--platform", only, name)
+            try:
+                ctr(socket, "images", "pull", "--platform", only, name)
+            except HostClusterError as error:
+                print(f"  {name} stays the assembled one: {error}", file=sys.stderr)
     work = archive_path().with_name(f".images.{os.getpid()}.tar")
     ctr(socket, "images", "export", "--platform", only, work, *names())
     work.rename(archive_path())
 
 
 def provide(socket: Path) -> None:
-    """Put all images into a cluster's containerd."""
-    if not archive_path().exists() and registry_answers():
-        pull(socket)
+    """Put all images into a cluster's containerd. Whether a registry answers is asked once: as long as
+    there is no archive for these versions."""
+    if archive_path().exists():
+        load(socket)
         return
-    archive = assemble()
-    if not set(names()) <= set(ctr(socket, "images", "list", "--quiet").split()):
-        with stage("importing images"):
-            ctr(socket, "images", "import", "--digests=false", archive)
+    reachable = registry_answers()
+    assemble()
+    load(socket)
+    if reachable:
+        pull(socket)
