@@ -1,0 +1,229 @@
+# Copyright (c) 2026, nested.clusters contributors
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Tests of values: the laws of merging, whose values win, what is shown of them."""
+
+from __future__ import annotations
+
+import copy
+import json
+import random
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+from ansible_collections.nested.clusters.plugins.module_utils import values as v
+
+KEYS = ("a", "b", "c", "d")
+LEAVES = (None, True, False, 0, 1, "", "x", [], [1, 2], {})
+
+
+def random_values(source: random.Random, depth: int = 3) -> dict[str, Any]:
+    """A dict with few keys, so that two of them meet in many places and in many shapes."""
+    return {
+        name: random_values(source, depth - 1) if depth and source.random() < 0.5 else source.choice(LEAVES)
+        for name in KEYS
+        if source.random() < 0.7
+    }
+
+
+def pairs(count: int = 200) -> Iterator[tuple[dict[str, Any], dict[str, Any]]]:
+    source = random.Random(20)
+    for _each in range(count):
+        yield copy.deepcopy(random_values(source)), copy.deepcopy(random_values(source))
+
+
+def leaves(data: Any, at: tuple[str, ...] = ()) -> Iterator[tuple[tuple[str, ...], Any]]:
+    """(path, value) of everything that merging replaces as a whole."""
+    if isinstance(data, dict) and data:
+        for name, value in data.items():
+            yield from leaves(value, (*at, name))
+    elif at:
+        yield at, data
+
+
+def containers(data: Any) -> set[int]:
+    """Which dicts and lists are in there."""
+    inner = data.values() if isinstance(data, dict) else data if isinstance(data, list) else []
+    own = {id(data)} if isinstance(data, (dict, list)) else set()
+    return own.union(*(containers(item) for item in inner))
+
+
+# --- merge ------------------------------------------------------------------------------------------------
+
+
+def test_merging_with_nothing_changes_nothing() -> None:
+    for one, _other in pairs():
+        assert v.merge(one, {}) == one
+        assert v.merge({}, one) == one
+        assert v.merge(one, one) == one
+
+
+def test_every_value_laid_on_top_wins() -> None:
+    for under, over in pairs():
+        merged = v.merge(under, over)
+        for where, value in leaves(over):
+            if value != {}:  # an empty dictionary has nothing to say
+                assert v.get(merged, where) == value
+
+
+def test_what_is_laid_on_top_twice_is_there_once() -> None:
+    for under, over in pairs():
+        merged = v.merge(under, over)
+        assert v.merge(merged, over) == merged
+
+
+def test_what_the_upper_does_not_speak_of_stays() -> None:
+    for under, over in pairs():
+        merged = v.merge(under, over)
+        assert merged.keys() == under.keys() | over.keys()
+        assert all(merged[name] == under[name] for name in under.keys() - over.keys())
+
+
+def test_merging_changes_and_shares_nothing_of_its_arguments() -> None:
+    for under, over in pairs():
+        before = copy.deepcopy((under, over))
+        merged = v.merge(under, over)
+        assert (under, over) == before
+        assert not containers(merged) & (containers(under) | containers(over))
+
+
+@pytest.mark.parametrize(
+    ("under", "over", "expected"),
+    [
+        ({"a": [1, 2]}, {"a": [3]}, {"a": [3]}),
+        ({"a": {"b": 1}}, {"a": None}, {"a": None}),
+        ({"a": {"b": 1}}, {"a": {"b": None}}, {"a": {"b": None}}),
+        ({"a": 1}, {"a": {"b": 1}}, {"a": {"b": 1}}),
+        ({"a": {"b": 1}}, {"a": {"c": 2}}, {"a": {"b": 1, "c": 2}}),
+    ],
+)
+def test_merge_replaces_all_but_dictionaries(under: Any, over: Any, expected: Any) -> None:
+    assert v.merge(under, over) == expected
+
+
+def test_at_and_get_are_inverse() -> None:
+    assert v.at(("a", "b"), 1) == {"a": {"b": 1}}
+    assert v.get(v.at(v.KUBERNETES_VERSION, "v1.36.0"), v.KUBERNETES_VERSION) == "v1.36.0"
+    assert v.get({"a": "text"}, ("a", "b")) is None
+    assert v.get({}, ("a",)) is None
+
+
+# --- desired ----------------------------------------------------------------------------------------------
+
+OWN_IMAGE = {"controlPlane": {"statefulSet": {"image": {"repository": "loft-sh/vcluster-pro"}}}}
+INGRESSES = {"sync": {"toHost": {"ingresses": {"enabled": True}}}}
+NODES = {"sync": {"fromHost": {"nodes": {"enabled": True}}}}
+
+
+def versioned(version: str, *others: dict[str, Any]) -> dict[str, Any]:
+    result = v.at(v.KUBERNETES_VERSION, version)
+    for other in others:
+        result = v.merge(result, other)
+    return result
+
+
+@pytest.mark.parametrize(
+    ("asked", "kubernetes_version", "deployed", "ours", "expected"),
+    [
+        pytest.param(None, None, None, False, v.BUILT_IN, id="new"),
+        pytest.param(INGRESSES, None, None, False, v.merge(v.BUILT_IN, INGRESSES), id="new with values"),
+        pytest.param(OWN_IMAGE, None, None, False, OWN_IMAGE, id="new with its own image"),
+        pytest.param(
+            None, "v1.36.0", None, False, versioned("v1.36.0", v.BUILT_IN), id="new with a Kubernetes version"
+        ),
+        pytest.param(
+            versioned("v1.35.0"),
+            "v1.36.0",
+            None,
+            False,
+            versioned("v1.36.0", v.BUILT_IN),
+            id="the option wins over the value",
+        ),
+        pytest.param(None, None, INGRESSES, True, INGRESSES, id="ours, not spoken of"),
+        pytest.param(None, None, INGRESSES, False, INGRESSES, id="adopted, not spoken of"),
+        pytest.param(
+            None,
+            "v1.36.0",
+            versioned("v1.35.0", NODES),
+            False,
+            versioned("v1.36.0", NODES),
+            id="adopted, only Kubernetes is spoken of",
+        ),
+        pytest.param(INGRESSES, None, NODES, True, v.merge(v.BUILT_IN, INGRESSES), id="ours, the whole is said"),
+        pytest.param({}, None, NODES, True, v.BUILT_IN, id="ours, back to the defaults"),
+        pytest.param(
+            INGRESSES,
+            None,
+            versioned("v1.35.0", NODES),
+            True,
+            versioned("v1.35.0", v.BUILT_IN, INGRESSES),
+            id="ours, leaving Kubernetes out does not change it",
+        ),
+        pytest.param(
+            versioned("v1.36.0"),
+            None,
+            versioned("v1.35.0"),
+            True,
+            versioned("v1.36.0", v.BUILT_IN),
+            id="ours, Kubernetes changed by value",
+        ),
+        pytest.param(INGRESSES, None, NODES, False, v.merge(NODES, INGRESSES), id="adopted, laid on its own"),
+        pytest.param({}, None, NODES, False, NODES, id="adopted, nothing laid on its own"),
+    ],
+)
+def test_desired(asked: Any, kubernetes_version: Any, deployed: Any, ours: bool, expected: Any) -> None:
+    arguments = copy.deepcopy((asked, deployed, v.BUILT_IN))
+    result = v.desired(asked, kubernetes_version, deployed, ours)
+    assert result == expected
+    assert not containers(result) & (containers(asked) | containers(deployed) | containers(v.BUILT_IN))
+    assert (asked, deployed, v.BUILT_IN) == arguments
+
+
+def test_desired_is_stable() -> None:
+    """The same task again finds what it wants: no second change."""
+    for asked, deployed in pairs():
+        for ours in (True, False):
+            for version in (None, "v1.36.0"):
+                if not isinstance(v.get(asked, ("controlPlane",)) or {}, dict):
+                    continue
+                once = v.desired(asked, version, deployed, ours)
+                assert v.desired(asked, version, once, ours) == once
+
+
+# --- masked -----------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("data", "shown"),
+    [
+        ({"password": "hunter2"}, {"password": v.MASK}),
+        ({"dataSource": "postgres://u:hunter2@db"}, {"dataSource": v.MASK}),
+        ({"access-key": "hunter2"}, {"access-key": v.MASK}),
+        ({"PRIVATE_KEY": "hunter2"}, {"PRIVATE_KEY": v.MASK}),
+        ({"tokens": ["hunter2", "hunter3"]}, {"tokens": [v.MASK, v.MASK]}),
+        ({"list": [{"apiToken": "hunter2"}]}, {"list": [{"apiToken": v.MASK}]}),
+        ({"password": ""}, {"password": ""}),
+        ({"password": None}, {"password": None}),
+        ({"password": 12345}, {"password": v.MASK}),
+        ({"secretData": {"key": "hunter2"}}, {"secretData": {"key": v.MASK}}),
+        (
+            {"env": [{"name": "DB_PASSWORD", "value": "hunter2"}, {"name": "LEVEL", "value": "debug"}]},
+            {"env": [{"name": "DB_PASSWORD", "value": v.MASK}, {"name": "LEVEL", "value": "debug"}]},
+        ),
+        # Switches are no secrets: the diff would be useless.
+        ({"sync": {"toHost": {"secrets": {"enabled": True}}}}, {"sync": {"toHost": {"secrets": {"enabled": True}}}}),
+        ({"image": {"repository": "vcluster"}, "replicas": 3}, {"image": {"repository": "vcluster"}, "replicas": 3}),
+    ],
+)
+def test_masked(data: Any, shown: Any) -> None:
+    before = copy.deepcopy(data)
+    assert v.masked(data) == shown
+    assert data == before
+
+
+def test_masking_twice_is_masking_once() -> None:
+    data = {"a": [{"password": "hunter2", "secret": {"x": ["y"]}}], "env": [{"name": "TOKEN", "value": "hunter2"}]}
+    once = v.masked(data)
+    assert v.masked(once) == once
+    assert "hunter2" not in json.dumps(once)
