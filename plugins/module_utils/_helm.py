@@ -18,6 +18,7 @@ import re
 import shutil
 import subprocess
 import tempfile
+import zlib
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from types import TracebackType
@@ -46,11 +47,18 @@ class Chart:
 
     @property
     def local(self) -> bool:
-        return not self.reference.startswith("oci://") and os.path.exists(os.path.expanduser(self.reference))
+        """Whether it is a path: a bare name is looked up in the repository, whatever lies in this directory."""
+        return not self.reference.startswith("oci://") and (
+            "/" in self.reference or self.reference.endswith((".tgz", ".tar.gz"))
+        )
+
+    @property
+    def path(self) -> str:
+        return os.path.abspath(os.path.expanduser(self.reference))
 
     def arguments(self) -> list[str]:
         if self.local:  # a directory or a .tgz has one version, its own
-            return [os.path.expanduser(self.reference)]
+            return [self.path]
         version = ["--version", self.version] if self.version else []
         if self.reference.startswith("oci://"):
             return [self.reference, *version]
@@ -93,21 +101,24 @@ class Release:
         )
 
 
-def newest_releases(secrets: Iterable[dict[str, Any]]) -> dict[str, Release]:
-    """The newest revision of each release among a namespace's Secrets, by release name.
+def newest_releases(secrets: Iterable[dict[str, Any]]) -> dict[str, dict[str, Any]]:
+    """The Secret with the newest revision of each release among a namespace's Secrets, by release name.
 
     Source: helm's storage driver; the payload is base64 (helm's) of gzip of JSON, in a Secret (base64 again).
     """
     newest: dict[str, dict[str, Any]] = {}
     for secret in secrets:
-        if secret.get("type") != RELEASE_SECRET_TYPE:
+        name = (secret["metadata"].get("labels") or {}).get("name")
+        if secret.get("type") != RELEASE_SECRET_TYPE or not name:
             continue
-        labels = secret["metadata"].get("labels") or {}
-        name, version = labels.get("name", ""), int(labels.get("version", "0"))
-        known = newest.get(name)
-        if known is None or version > int(known["metadata"]["labels"]["version"]):
+        if name not in newest or _revision(secret) > _revision(newest[name]):
             newest[name] = secret
-    return {name: decode_release(secret) for name, secret in newest.items()}
+    return newest
+
+
+def _revision(secret: dict[str, Any]) -> int:
+    digits = (secret["metadata"].get("labels") or {}).get("version", "")
+    return int(digits) if digits.isdigit() else 0
 
 
 def decode_release(secret: dict[str, Any]) -> Release:
@@ -116,7 +127,7 @@ def decode_release(secret: dict[str, Any]) -> Release:
         packed = base64.b64decode(base64.b64decode(secret["data"]["release"]))
         text = gzip.decompress(packed) if packed[:2] == b"\x1f\x8b" else packed
         return Release.from_json(json.loads(text), dict(secret["metadata"].get("labels") or {}))
-    except (KeyError, TypeError, ValueError, OSError) as error:
+    except (KeyError, TypeError, ValueError, AttributeError, OSError, EOFError, zlib.error) as error:
         meta = secret.get("metadata", {})
         raise HelmError(
             f"Secret {meta.get('namespace')}/{meta.get('name')} does not hold a Helm release: {error}; "
@@ -141,9 +152,16 @@ class Helm:
     ) -> None:
         self._directory.cleanup()
 
-    def render(self, name: str, namespace: str, chart: Chart, values: dict[str, Any]) -> Release:
-        """The release as :meth:`apply` would make it, checked by the API server; nothing is changed."""
-        return self._upgrade(name, namespace, chart, values, ["--dry-run=server"])
+    def render(
+        self, name: str, namespace: str, chart: Chart, values: dict[str, Any], unfinished: bool = False
+    ) -> Release:
+        """The release as :meth:`apply` would make it, checked by the API server; nothing is changed.
+
+        ``unfinished``: there is a revision that helm did not finish. An upgrade refuses to look past it even in a
+        dry run; a dry run of an installation does not ask.
+        """
+        verb = ("install",) if unfinished else ("upgrade", "--install")
+        return self._run_release(verb, name, namespace, chart, values, ["--dry-run=server"])
 
     def apply(
         self,
@@ -163,22 +181,34 @@ class Helm:
             # On the server, a field that kubectl or the vcluster CLI set is theirs, and helm 4 gives up half-way
             # ("conflict with kubectl"). The plan has shown the difference; take the field back.
             extra += ["--server-side=true", "--force-conflicts"]
-        return self._upgrade(name, namespace, chart, values, extra)
+        return self._run_release(("upgrade", "--install"), name, namespace, chart, values, extra)
 
     def uninstall(self, name: str, namespace: str) -> None:
         """Delete the release and its objects; volume claims of a StatefulSet stay, as always with Helm."""
         self._run(["uninstall", name, "--namespace", namespace, "--ignore-not-found"])
 
-    def _upgrade(
-        self, name: str, namespace: str, chart: Chart, values: dict[str, Any], extra: list[str]
+    def _run_release(
+        self,
+        verb: tuple[str, ...],
+        name: str,
+        namespace: str,
+        chart: Chart,
+        values: dict[str, Any],
+        extra: list[str],
     ) -> Release:
         file = self._private_file("values.json", values)  # JSON is YAML
+        reset = ["--reset-values"] if verb[0] == "upgrade" else []
         answer = self._run(
-            ["upgrade", name, *chart.arguments(), "--install", "--namespace", namespace, "--values", file]
-            + ["--reset-values", "--output", "json", *extra],
+            [
+                *(*verb, name, *chart.arguments(), "--namespace", namespace),
+                *("--values", file, "--output", "json", *reset, *extra),
+            ],
             chart,
         )
-        return Release.from_json(json.loads(answer[answer.index("{") :]))
+        try:
+            return Release.from_json(json.loads(answer[answer.index("{") :]))
+        except (ValueError, KeyError, AttributeError) as error:
+            raise HelmError(f"helm {verb[0]} did not answer in JSON: {answer[:300]!r}") from error
 
     def _private_file(self, name: str, content: dict[str, Any]) -> str:
         target = os.path.join(self._directory.name, name)
@@ -197,6 +227,7 @@ class Helm:
         done = subprocess.run(
             [self.binary, *arguments],
             env=environment,
+            cwd=self._directory.name,  # or a directory that is called like the chart would be taken for it
             stdin=subprocess.DEVNULL,
             capture_output=True,
             text=True,
@@ -237,20 +268,34 @@ def explain(text: str, verb: str, chart: Chart | None) -> NestedClustersError:
     # helm 4 logs before its error; the last paragraph that starts with "Error:" is the refusal itself.
     message = text[text.rindex("Error: ") + 7 :] if "Error: " in text else text
     if "specifications of the schema" in message:
-        wrong = [line.strip() for line in message.splitlines()[1:] if line.strip(" -")]
+        wrong = [line.strip(" -") for line in message.splitlines()[1:] if line.strip(" -")]
         return OptionError(
             "values",
             "; ".join(line for line in wrong if not line.endswith(":")) or message,
             "what values.schema.json of this chart version describes",
             reason="the chart's schema rejects it",
         )
-    if chart and not chart.local and re.search(r"not found in .* repository|no chart version|improper constraint"
-                                               r"|: not found|manifest unknown", message):
+    if (
+        chart
+        and not chart.local
+        and re.search(
+            r"not found in .* repository|no chart version|improper constraint"
+            r"|: not found|manifest unknown",
+            message,
+        )
+    ):
         return OptionError(
             "vcluster_version",
             chart.version,
             f"a version that {chart.repository if '://' not in chart.reference else chart.reference} serves",
-            reason="there is no such chart version",
+            reason=" ".join(message.split()),
+        )
+    if chart and not chart.local and "cannot be reached" in message:
+        return OptionError(
+            "chart_repo_url",
+            chart.repository,
+            "a Helm repository that this machine reaches; without one, name a local chart with chart_ref",
+            reason=message.rsplit("cannot be reached: ", 1)[-1].strip(),
         )
     if "another operation" in message:
         message += "; another task or person is changing this virtual cluster: run again when that is done"

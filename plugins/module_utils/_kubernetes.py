@@ -19,33 +19,38 @@ import copy
 import json
 import threading
 import traceback
-from concurrent.futures import ThreadPoolExecutor
 from collections.abc import Callable, Iterable
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from typing import Any
 from urllib.parse import quote, urlencode
 
 from ansible.module_utils.basic import AnsibleModule, missing_required_lib
-
 from ansible_collections.nested.clusters.plugins.module_utils.errors import NestedClustersError
 
 IMPORT_ERROR: str | None = None
 try:
+    # First, because it needs no library: the options are known even where those are missing.
+    from ansible_collections.kubernetes.core.plugins.module_utils.args_common import AUTH_ARG_SPEC
+except ImportError:
+    IMPORT_ERROR = traceback.format_exc()
+    AUTH_ARG_SPEC = {}
+try:
     import urllib3
     import yaml
-    from ansible_collections.kubernetes.core.plugins.module_utils.args_common import AUTH_ARG_SPEC
     from ansible_collections.kubernetes.core.plugins.module_utils.k8s import client as kubernetes_core
     from kubernetes.client.rest import RESTClientObject
     from kubernetes.config import ConfigException
 except ImportError:
     IMPORT_ERROR = traceback.format_exc()
-    AUTH_ARG_SPEC = {}
 
 CONNECT_SECONDS = 10
 READ_SECONDS = 60
 PAGE = 500  # objects a LIST returns at once, as kubectl asks
 WORKERS = 8
 
-METADATA_ONLY = "application/json;as=PartialObjectMetadataList;g=meta.k8s.io;v=v1"
+# An aggregated API that cannot do it answers with whole objects, which have metadata as well.
+METADATA_ONLY = "application/json;as=PartialObjectMetadataList;g=meta.k8s.io;v=v1,application/json"
 
 # What the vCluster chart can render; other kinds are looked up by asking the API server.
 PLURALS: dict[tuple[str, str], str] = {
@@ -69,6 +74,11 @@ PLURALS: dict[tuple[str, str], str] = {
     ("rbac.authorization.k8s.io/v1", "RoleBinding"): "rolebindings",
 }
 CLUSTER_SCOPED = {"Namespace", "ClusterRole", "ClusterRoleBinding"}
+
+
+# Inside of the class below, `list` is its method.
+Objects = list[dict[str, Any]]
+Kinds = list[tuple[str, str]]
 
 
 class KubernetesError(NestedClustersError):
@@ -141,7 +151,15 @@ class Kubernetes:
         try:
             configuration = kubernetes_core._create_configuration(auth)
             return cls(configuration, kubernetes_core._create_headers(module))
-        except (ConfigException, yaml.YAMLError, OSError, ValueError, TypeError, AttributeError, KeyError) as error:
+        except (
+            ConfigException,
+            yaml.YAMLError,
+            OSError,
+            ValueError,
+            TypeError,
+            AttributeError,
+            KeyError,
+        ) as error:
             given = auth.get("kubeconfig")
             where = given if isinstance(given, str) else "a dictionary" if given else "the default kubeconfig"
             text = " ".join(str(error).split())
@@ -153,7 +171,7 @@ class Kubernetes:
     def get(self, where: str) -> dict[str, Any] | None:
         """The object at a path, or None where there is none."""
         try:
-            return json.loads(self._request("GET", where))
+            return self._json("GET", where)
         except KubernetesError as error:
             if error.status == 404:
                 return None
@@ -163,16 +181,14 @@ class Kubernetes:
         """A plain text answer, such as a log."""
         return self._request("GET", where, query=query).decode(errors="replace")
 
-    def list(
-        self, where: str, labels: str = "", fields: str = "", metadata_only: bool = False
-    ) -> list[dict[str, Any]]:
+    def list(self, where: str, labels: str = "", fields: str = "", metadata_only: bool = False) -> Objects:
         """Every object of a kind, read in pages; none where the kind or the namespace does not exist."""
         query = {"limit": PAGE, "labelSelector": labels, "fieldSelector": fields}
         accept = METADATA_ONLY if metadata_only else "application/json"
-        items: list[dict[str, Any]] = []
+        items: Objects = []
         while True:
             try:
-                page = json.loads(self._request("GET", where, query=query, accept=accept))
+                page = self._json("GET", where, query=query, accept=accept)
             except KubernetesError as error:
                 if error.status == 404:
                     return []
@@ -188,11 +204,11 @@ class Kubernetes:
 
     def create(self, where: str, body: dict[str, Any]) -> dict[str, Any]:
         """Create an object below a collection path."""
-        return json.loads(self._request("POST", where, body=body))
+        return self._json("POST", where, body=body)
 
     def patch(self, where: str, body: dict[str, Any]) -> dict[str, Any]:
         """Merge ``body`` into the object at a path; None removes a field (RFC 7386)."""
-        return json.loads(self._request("PATCH", where, body=body, content_type="application/merge-patch+json"))
+        return self._json("PATCH", where, body=body, content_type="application/merge-patch+json")
 
     def delete(self, where: str) -> bool:
         """Delete the object at a path; False where there was none."""
@@ -218,20 +234,31 @@ class Kubernetes:
             raise KubernetesError(f"{self.host} does not serve {kind} of {api_version}", 404, "NotFound")
         return self._plurals[key]
 
-    def namespaced_resources(self) -> list[tuple[str, str]]:
-        """(apiVersion, plural) of everything that can be listed and deleted in a namespace, preferred versions."""
-        groups = [{"preferredVersion": {"groupVersion": "v1"}}, *(self.get("/apis") or {}).get("groups", [])]
-        versions = [group["preferredVersion"]["groupVersion"] for group in groups]
-        roots = [f"/apis/{version}" if "/" in version else f"/api/{version}" for version in versions]
-        answers = parallel([lambda root=root: self._served(root) for root in roots])
-        return [
-            (version, served["name"])
-            for version, resources in zip(versions, answers)
-            for served in resources
-            if served["namespaced"] and "/" not in served["name"] and {"list", "delete"} <= set(served["verbs"])
-        ]
+    def namespaced(self, api_version: str, kind: str) -> bool:
+        """Whether objects of a kind live in a namespace; what is not served any more counts as if it did."""
+        try:
+            return self.resource(api_version, kind)[1]
+        except KubernetesError as error:
+            if error.status != 404:
+                raise
+            return True
 
-    def _served(self, root: str) -> list[dict[str, Any]]:
+    def namespaced_resources(self) -> Kinds:
+        """(apiVersion, plural) of everything that can be listed and deleted in a namespace, each once."""
+        groups = (self.get("/apis") or {}).get("groups", [])
+        # The preferred version comes first in each group; a kind may be served in another one alone.
+        versions = ["v1", *(version["groupVersion"] for group in groups for version in group["versions"])]
+        roots = [f"/apis/{version}" if "/" in version else f"/api/{version}" for version in versions]
+        answers = parallel([partial(self._served, root) for root in roots])
+        found: dict[tuple[str, str], tuple[str, str]] = {}
+        for version, resources in zip(versions, answers, strict=True):
+            group = version.rpartition("/")[0]
+            for served in resources:
+                if served["namespaced"] and "/" not in served["name"] and {"list", "delete"} <= set(served["verbs"]):
+                    found.setdefault((group, served["name"]), (version, served["name"]))
+        return list(found.values())
+
+    def _served(self, root: str) -> Objects:
         # An aggregated API whose backend is down answers 503; what it would hold cannot be seen by anyone.
         try:
             return (self.get(root) or {}).get("resources", [])
@@ -272,6 +299,15 @@ class Kubernetes:
             "contexts": [{"name": "host", "context": {"cluster": "host", "user": "host"}}],
             "current-context": "host",
         }
+
+    def _json(self, method: str, where: str, **arguments: Any) -> dict[str, Any]:
+        try:
+            answer = json.loads(self._request(method, where, **arguments))
+        except ValueError as error:
+            raise KubernetesError(
+                f"{self.host} answers {method} {where}, but not as a Kubernetes API server does; check the address"
+            ) from error
+        return answer if isinstance(answer, dict) else {}
 
     def _request(
         self,

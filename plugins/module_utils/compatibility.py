@@ -101,9 +101,7 @@ def parse_kubernetes_version(text: str) -> Version:
     """
     version = parse_version(text, "kubernetes_version")
     if version.major != 1:
-        raise OptionError(
-            "kubernetes_version", text, "1.MINOR.PATCH", reason="Kubernetes has no such major version"
-        )
+        raise OptionError("kubernetes_version", text, "1.MINOR.PATCH", reason="Kubernetes has no such major version")
     return version
 
 
@@ -163,11 +161,7 @@ def check_names(name: str, namespace: str) -> None:
             "a letter first and a letter or digit last (RFC 1035)",
             reason="Services and pod labels are named after it",
         )
-    if (
-        not isinstance(namespace, str)
-        or not _RFC1123_LABEL.fullmatch(namespace)
-        or len(namespace) > _LABEL_LENGTH
-    ):
+    if not isinstance(namespace, str) or not _RFC1123_LABEL.fullmatch(namespace) or len(namespace) > _LABEL_LENGTH:
         raise OptionError(
             "namespace",
             namespace,
@@ -205,9 +199,7 @@ def check_change(deployed: Version, desired: Version) -> None:
             reason += f"; first {', '.join(between)}"
         if deployed < _BEFORE_ETCD_36 and desired.release >= _ETCD_36:
             reason += f" (and {_BEFORE_ETCD_36} or later before 0.29, which brings etcd 3.6)"
-        allowed = (
-            f"{deployed.major}.{deployed.minor} or {deployed.major}.{deployed.minor + 1}, from {deployed} on"
-        )
+        allowed = f"{deployed.major}.{deployed.minor} or {deployed.major}.{deployed.minor + 1}, from {deployed} on"
         raise OptionError("vcluster_version", str(desired), allowed, reason=reason)
 
 
@@ -653,9 +645,7 @@ def check_immutable(
     problems = [*_distribution_changes(deployed_values, desired_values, version)]
     store_changes = [*_store_changes(deployed_values, desired_values)]
     problems += store_changes
-    problems += _changed(
-        deployed_values, desired_values, _FIXED_BY_VCLUSTER, "vCluster does not allow it to change"
-    )
+    problems += _changed(deployed_values, desired_values, _FIXED_BY_VCLUSTER, "vCluster does not allow it to change")
     if not store_changes and backing_store(deployed_values) == backing_store(desired_values):
         problems += _workload_changes(deployed_values, desired_values)
         problems += _etcd_changes(deployed_values, desired_values)
@@ -749,9 +739,7 @@ def _etcd_changes(deployed: dict[str, Any], desired: dict[str, Any]) -> Iterator
     reason = "etcd would start without its data, or not at all"
     yield from _changed(deployed, desired, {enabled: True, claim: True}, reason)
     if _is_on(_setting(deployed, enabled, True)):
-        yield from _stateful_set_changes(
-            deployed, desired, _ETCD_WORKLOAD, _is_on(_setting(deployed, claim, True))
-        )
+        yield from _stateful_set_changes(deployed, desired, _ETCD_WORKLOAD, _is_on(_setting(deployed, claim, True)))
 
 
 def _stateful_set_changes(

@@ -223,9 +223,7 @@ def _has_name(entry: Any) -> bool:
 
 
 def _unusable(where: str, why: str) -> NestedClustersError:
-    return NestedClustersError(
-        f"{where} is not a kubeconfig: {why}; repair it, move it away or give another path"
-    )
+    return NestedClustersError(f"{where} is not a kubeconfig: {why}; repair it, move it away or give another path")
 
 
 def _dump(config: Object) -> str:

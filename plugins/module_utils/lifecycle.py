@@ -12,18 +12,28 @@ from __future__ import annotations
 import os
 import tarfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
+from datetime import datetime, timezone
+from functools import partial
 from typing import Any
 
 import yaml
-
-from ansible_collections.nested.clusters.plugins.module_utils import compatibility, phase, plan as planning, values
+from ansible_collections.nested.clusters.plugins.module_utils import (
+    compatibility,
+    phase,
+    values,
+)
+from ansible_collections.nested.clusters.plugins.module_utils import (
+    plan as planning,
+)
 from ansible_collections.nested.clusters.plugins.module_utils._helm import (
     PENDING,
     Chart,
     Helm,
+    HelmError,
     Release,
+    decode_release,
     newest_releases,
 )
 from ansible_collections.nested.clusters.plugins.module_utils._kubernetes import (
@@ -100,17 +110,18 @@ def read(kubernetes: Kubernetes, name: str, namespace: str) -> State:
     """Everything of one virtual cluster: one LIST of Secrets, then one for each other kind in the release."""
     secrets = kubernetes.list(path("v1", "secrets", namespace), labels=f"{NOT_SYNCED},{NOT_SUPERSEDED}")
     releases = newest_releases(secrets)
+    newest = releases.pop(name, None)
+    release = decode_release(newest) if newest else None
     pending = None
-    if name in releases and releases[name].status in PENDING:
-        pending = releases[name]
-        older = [secret for secret in secrets if secret["metadata"]["name"] != pending.secret_name]
-        releases = {**newest_releases(older), name: newest_releases(older).get(name)}  # type: ignore[dict-item]
-    release = releases.get(name)
-    manifest = planning.objects(release.manifest, namespace) if release else {}
+    if release and release.status in PENDING:
+        pending = release
+        older = newest_releases(secret for secret in secrets if secret is not newest).get(name)
+        release = decode_release(older) if older else None
+    manifest = planning.objects(release.manifest, namespace, kubernetes.namespaced) if release else {}
     return State(
         release=release,
         pending=pending,
-        neighbours=[other for other in releases.values() if other and other.name != name and is_vcluster(other)],
+        neighbours=_virtual_clusters(releases.values()),
         secrets=secrets,
         manifest=manifest,
         live=_live(kubernetes, manifest, namespace, secrets),
@@ -120,6 +131,23 @@ def read(kubernetes: Kubernetes, name: str, namespace: str) -> State:
 def is_vcluster(release: Release) -> bool:
     """Whether a release is a virtual cluster. Until 0.19 there was a chart a distribution (vcluster-k8s, ...)."""
     return release.chart_name.split("-")[0] == "vcluster"
+
+
+def _one(kubernetes: Kubernetes, url: str) -> list[dict[str, Any]]:
+    thing = kubernetes.get(url)
+    return [thing] if thing else []
+
+
+def _virtual_clusters(secrets: Iterable[dict[str, Any]]) -> list[Release]:
+    found = []
+    for secret in secrets:
+        try:
+            release = decode_release(secret)
+        except HelmError:  # a broken record of somebody else's release is not this task's business
+            continue
+        if is_vcluster(release):
+            found.append(release)
+    return found
 
 
 def is_paused(workload: dict[str, Any] | None) -> bool:
@@ -133,24 +161,34 @@ def _live(
     live = {("v1", "Secret", namespace, secret["metadata"]["name"]): secret for secret in secrets}
     questions: list[Callable[[], list[dict[str, Any]]]] = []
     kinds: list[tuple[str, str, str]] = []
-    for api_version, kind, where in sorted({k[:3] for k in manifest if k[1] != "Secret"}):
-        plural, namespaced = kubernetes.resource(api_version, kind)
+    for api_version, kind, where in sorted({k[:3] for k in manifest if k[:3] != ("v1", "Secret", namespace)}):
+        try:
+            plural, namespaced = kubernetes.resource(api_version, kind)
+        except KubernetesError as error:
+            if error.status != 404:
+                raise
+            continue  # its kind is gone from the host cluster, and the object with it
         if namespaced:
             url = path(api_version, plural, where)
-            questions.append(lambda url=url: kubernetes.list(url, labels=NOT_SYNCED))  # type: ignore[misc]
+            questions.append(partial(kubernetes.list, url, labels=NOT_SYNCED))
             kinds.append((api_version, kind, where))
             continue
         for name in [k[3] for k in manifest if k[:2] == (api_version, kind)]:  # never LIST a whole host cluster
             url = path(api_version, plural, None, name)
-            questions.append(lambda url=url: [thing for thing in [kubernetes.get(url)] if thing])  # type: ignore[misc]
+            questions.append(partial(_one, kubernetes, url))
             kinds.append((api_version, kind, ""))
-    for (api_version, kind, where), things in zip(kinds, parallel(questions)):
+    for (api_version, kind, where), things in zip(kinds, parallel(questions), strict=True):
         live.update({(api_version, kind, where, thing["metadata"]["name"]): thing for thing in things})
     return live
 
 
 def present(
-    kubernetes: Kubernetes, open_helm: Callable[[], Helm], request: Request, *, check: bool, wait: float | None
+    kubernetes: Kubernetes,
+    open_helm: Callable[[], Helm],
+    request: Request,
+    *,
+    check: bool,
+    wait: float | None,
 ) -> Outcome:
     """Bring a virtual cluster to what the request says.
 
@@ -169,8 +207,10 @@ def present(
     else:
         carry_out = open_helm()
         chart = Chart(request.chart.reference, request.chart.repository, version)
-        rendered = carry_out.render(request.name, request.namespace, chart, wanted_values)
-        wanted = planning.objects(rendered.manifest, request.namespace)
+        rendered = carry_out.render(
+            request.name, request.namespace, chart, wanted_values, unfinished=state.pending is not None
+        )
+        wanted = planning.objects(rendered.manifest, request.namespace, kubernetes.namespaced)
         found = planning.as_found(state.manifest, state.live)
         plan.diff += planning.release_diff(state.release, wanted_values, found, wanted, request.name)
     _plan_metadata(request, state, plan)
@@ -185,7 +225,8 @@ def present(
         carry_out.apply(request.name, request.namespace, chart, wanted_values, state.release, labels)
     if plan.metadata:
         assert rendered is not None
-        _patch_workload(kubernetes, request, planning.objects(rendered.manifest, request.namespace), plan)
+        manifest = planning.objects(rendered.manifest, request.namespace, kubernetes.namespaced)
+        _patch_workload(kubernetes, request, manifest, plan)
     if plan.changed:
         state = read(kubernetes, request.name, request.namespace)
     if wait is not None:
@@ -210,7 +251,7 @@ def wanted_version(request: Request, state: State) -> str:
 
 def chart_version(reference: str) -> str:
     """The version in the Chart.yaml of a chart directory or archive. Raises OptionError when it is no chart."""
-    reference = os.path.expanduser(reference)
+    reference = os.path.abspath(os.path.expanduser(reference))
     try:
         if os.path.isdir(reference):
             with open(os.path.join(reference, "Chart.yaml"), "rb") as file:
@@ -252,6 +293,11 @@ def check_request(request: Request, state: State, version: str) -> dict[str, Any
     result = values.desired(
         request.values, request.kubernetes_version, deployed.values if deployed else None, state.ours
     )
+    for option, given in (("labels", request.labels), ("annotations", request.annotations)):
+        in_values = values.get(result, ("controlPlane", "statefulSet", option)) or {}
+        if option == "annotations":
+            in_values = {**(values.get(result, values.GLOBAL_ANNOTATIONS) or {}), **in_values}
+        planning.check_metadata(option, given, in_values)
     compatibility.check_values(result, target, values.get(result, values.IMAGE_REPOSITORY))
     if deployed:
         compatibility.check_change(compatibility.parse_version(deployed.chart_version), target)
@@ -323,7 +369,11 @@ def _plan_metadata(request: Request, state: State, plan: Plan) -> None:
 def _namespace(request: Request) -> dict[str, Any]:
     # `vcluster delete` removes a namespace with this annotation of its own, so ours are removed by it as well.
     annotations = {planning.CREATED: "true", OWNER: request.name}
-    return {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": request.namespace, "annotations": annotations}}
+    return {
+        "apiVersion": "v1",
+        "kind": "Namespace",
+        "metadata": {"name": request.namespace, "annotations": annotations},
+    }
 
 
 def _create_namespace(kubernetes: Kubernetes, request: Request) -> None:
@@ -352,9 +402,7 @@ def namespace_conditions(namespace: dict[str, Any]) -> str:
     return "; ".join(c.get("message", "") for c in conditions if c.get("status") == "True") or "no reason given"
 
 
-def _patch_workload(
-    kubernetes: Kubernetes, request: Request, manifest: dict[Key, dict[str, Any]], plan: Plan
-) -> None:
+def _patch_workload(kubernetes: Kubernetes, request: Request, manifest: dict[Key, dict[str, Any]], plan: Plan) -> None:
     where = planning.workload_key(manifest, request.name)
     if where is None:
         raise NestedClustersError(f"release {request.name} has no StatefulSet or Deployment of that name to label")
@@ -397,13 +445,21 @@ def wait_ready(kubernetes: Kubernetes, name: str, namespace: str, state: State, 
         elapsed = time.monotonic() - started
         try:
             workload, config = parallel(
-                [lambda: kubernetes.get(url), lambda: kubernetes.get(path("v1", "secrets", namespace, secret))]
+                [
+                    partial(kubernetes.get, url),
+                    partial(kubernetes.get, path("v1", "secrets", namespace, secret)),
+                ]
             )
             if workload and config and phase.workload_ready(workload):
                 state.live[where] = workload
                 state.secrets = [one for one in state.secrets if one["metadata"]["name"] != secret] + [config]
                 return state
-            last = _fail_early(kubernetes, name, namespace, workload or {}, elapsed)
+            if workload is None:
+                last = f"{where[1]} {name} is not there"
+            elif phase.workload_ready(workload):
+                last = f"Secret {secret} with its kubeconfig is not there yet"
+            else:
+                last = _fail_early(kubernetes, name, namespace, workload, elapsed)
         except Unreachable as error:  # an API server that restarts is no reason to give up
             last = str(error)
         if elapsed > timeout:
@@ -419,13 +475,13 @@ def _fail_early(kubernetes: Kubernetes, name: str, namespace: str, workload: dic
     """The state in words; raises WaitError with the reason where it cannot become ready by waiting."""
     pods, events = parallel(
         [
-            lambda: kubernetes.list(path("v1", "pods", namespace), labels=NOT_SYNCED),
-            lambda: kubernetes.list(path("v1", "events", namespace)),
+            partial(kubernetes.list, path("v1", "pods", namespace), labels=NOT_SYNCED),
+            partial(kubernetes.list, path("v1", "events", namespace)),
         ]
     )
-    failed = phase.failure(workload, pods, events, elapsed)
+    failed = phase.failure(workload, pods, events, elapsed, now=datetime.now(timezone.utc))
     if failed is None:
-        return phase.progress(workload, pods)
+        return phase.progress(workload, pods, events)
     message = f"virtual cluster {name} will not become ready: {failed.message}; {failed.advice}"
     if failed.pod and failed.container and failed.reason == "CrashLoopBackOff":
         message += f"\nlast lines of container {failed.container}:\n" + _last_lines(kubernetes, namespace, failed)

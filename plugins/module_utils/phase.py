@@ -196,9 +196,7 @@ def describe(
         "protected": annotations.get(NON_DELETABLE) == "true",
         "managed": annotations.get(MANAGED) == "true",
         "labels": {key: labels[key] for key in sorted(labels) if key not in _LABEL_NOISE},
-        "annotations": {
-            key: annotations[key] for key in sorted(annotations) if not key.startswith(_ANNOTATION_NOISE)
-        },
+        "annotations": {key: annotations[key] for key in sorted(annotations) if not key.startswith(_ANNOTATION_NOISE)},
     }
 
 
@@ -266,7 +264,7 @@ def open_questions(workload: Object, pods: Iterable[Object]) -> set[str]:
     """
     current = current_pods(workload, pods)
     questions = set()
-    if kind(workload) == "StatefulSet" and len(_own(current)) < replicas(workload):
+    if kind(workload) == "StatefulSet" and _pods_missing(workload, current):
         questions.add("reason=FailedCreate,involvedObject.kind=StatefulSet")
     if any(_unscheduled(pod) for pod in current):
         questions |= {"type=Warning,involvedObject.kind=PersistentVolumeClaim", "reason=TriggeredScaleUp"}
@@ -278,11 +276,9 @@ def current_pods(workload: Object, pods: Iterable[Object]) -> list[Object]:
 
     A StatefulSet says which revision that is. A Deployment does not: there it is the newest pod's.
     """
-    alive = [
-        pod for pod in pods if not pod["metadata"].get("deletionTimestamp") and not _label(pod, SYNCED_LABEL)
-    ]
+    alive = [pod for pod in pods if not pod["metadata"].get("deletionTimestamp") and not _label(pod, SYNCED_LABEL)]
     etcd = [pod for pod in alive if _label(pod, "app") == "vcluster-etcd"]
-    own = _own(alive)
+    own = [pod for pod in alive if _label(pod, "app") != "vcluster-etcd"]
     status = workload.get("status") or {}
     if kind(workload) == "StatefulSet":
         revision = status.get("updateRevision")
@@ -326,10 +322,6 @@ def _observed(workload: Object) -> bool:
 
 def _label(item: Object, key: str) -> str:
     return (item["metadata"].get("labels") or {}).get(key, "")
-
-
-def _own(pods: Iterable[Object]) -> list[Object]:
-    return [pod for pod in pods if _label(pod, "app") != "vcluster-etcd"]
 
 
 def _tag(workload: Object, where: str, container: str) -> str | None:
@@ -457,7 +449,7 @@ def _volume_failure(
 def _create_failure(
     workload: Object, pods: list[Object], events: list[Object], elapsed_seconds: float, now: datetime | None
 ) -> Failure | None:
-    if len(_own(pods)) >= replicas(workload):
+    if not _pods_missing(workload, pods):
         return None
     for message, age in _refusals(workload, events, now):
         long_enough = elapsed_seconds > UNSCHEDULABLE_GRACE
@@ -471,6 +463,12 @@ def _create_failure(
             advice = "look at the events of the namespace"
         return Failure("FailedCreate", f"the host cluster refuses the control plane's pod: {message}", advice)
     return None
+
+
+def _pods_missing(workload: Object, pods: list[Object]) -> bool:
+    if kind(workload) == "StatefulSet" and (workload.get("status") or {}).get("replicas", 0) >= replicas(workload):
+        return False  # also where the caller may not read pods
+    return len([pod for pod in pods if _label(pod, "app") != "vcluster-etcd"]) < replicas(workload)
 
 
 def _refusals(workload: Object, events: list[Object], now: datetime | None) -> Iterator[tuple[str, float]]:

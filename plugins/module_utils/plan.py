@@ -9,15 +9,17 @@ Pure functions. Objects are dictionaries as the API server sends them; a *key* i
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+import base64
+import re
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
 import yaml
-
 from ansible_collections.nested.clusters.plugins.module_utils._helm import Release
+from ansible_collections.nested.clusters.plugins.module_utils.errors import OptionError
 from ansible_collections.nested.clusters.plugins.module_utils.size import quantity
-from ansible_collections.nested.clusters.plugins.module_utils.values import masked
+from ansible_collections.nested.clusters.plugins.module_utils.values import masked, masked_environment
 
 Key = tuple[str, str, str, str]
 
@@ -26,6 +28,25 @@ PROTECTED = "loft.sh/non-deletable"  # the platform's own annotation: `vcluster 
 PAUSED = "loft.sh/paused"
 CREATED = "vcluster.loft.sh/created"  # annotation of a namespace that the CLI or this collection made
 WORKLOADS = ("StatefulSet", "Deployment")
+
+# Below these names strings are quantities; elsewhere "1.10" and "1.1" are two different things.
+QUANTITIES = {
+    "limits",
+    "requests",
+    "hard",
+    "capacity",
+    "sizeLimit",
+    "default",
+    "defaultRequest",
+    "max",
+    "min",
+}
+
+# What Helm, the chart, vCluster and this collection write on the workload themselves.
+RESERVED_LABELS = {"app", "chart", "release", "heritage", "app.kubernetes.io/managed-by"}
+RESERVED_PREFIXES = ("meta.helm.sh/", "loft.sh/", "nested-clusters/")
+_NAME = re.compile(r"([a-z0-9]([a-z0-9.-]{0,251}[a-z0-9])?/)?[A-Za-z0-9]([A-Za-z0-9._-]{0,61}[A-Za-z0-9])?")
+_LABEL_VALUE = re.compile(r"([A-Za-z0-9]([A-Za-z0-9._-]{0,61}[A-Za-z0-9])?)?")
 
 _Loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)  # a release's manifest parses ten times faster in C
 
@@ -45,21 +66,29 @@ class Plan:
         return bool(self.steps)
 
 
-def objects(manifest: str, namespace: str) -> dict[Key, dict[str, Any]]:
-    """The objects of a release's manifest by key."""
+def objects(manifest: str, namespace: str, namespaced: Callable[[str, str], bool]) -> dict[Key, dict[str, Any]]:
+    """The objects of a release's manifest by key.
+
+    ``namespace`` is where those go that do not say so themselves; ``namespaced`` tells of (apiVersion, kind)
+    whether its objects live in one at all.
+    """
     result = {}
-    for document in yaml.load_all(manifest, Loader=_Loader):
-        if document and document.get("kind"):
-            result[key(document, namespace)] = document
+    for thing in yaml.load_all(manifest, Loader=_Loader):
+        if not thing or not thing.get("kind"):
+            continue
+        meta = thing.get("metadata") or {}
+        where = (meta.get("namespace") or namespace) if namespaced(thing["apiVersion"], thing["kind"]) else ""
+        result[(thing["apiVersion"], thing["kind"], where, meta.get("name", ""))] = _encoded(thing)
     return result
 
 
-def key(thing: dict[str, Any], namespace: str = "") -> Key:
-    """The key of an object; ``namespace`` is where it goes if it does not say so itself."""
-    meta = thing.get("metadata") or {}
-    cluster_scoped = thing["kind"].startswith("Cluster") or thing["kind"] == "Namespace"
-    where = "" if cluster_scoped else meta.get("namespace") or namespace
-    return thing["apiVersion"], thing["kind"], where, meta.get("name", "")
+def _encoded(thing: dict[str, Any]) -> dict[str, Any]:
+    """A Secret as the API server stores it: stringData is for writing only."""
+    if thing["kind"] != "Secret" or not thing.get("stringData"):
+        return thing
+    clear = {name: base64.b64encode(str(text).encode()).decode() for name, text in thing["stringData"].items()}
+    rest = {name: value for name, value in thing.items() if name != "stringData"}
+    return {**rest, "data": {**(thing.get("data") or {}), **clear}}
 
 
 def workload_key(manifest_objects: Iterable[Key], name: str) -> Key | None:
@@ -76,14 +105,16 @@ def project(live: Any, wanted: Any, ignore: frozenset[tuple[str, ...]] = frozens
     """
     if wanted is None or at in ignore or (at and at[-1] == "nodePort" and not wanted):
         return wanted
+    if isinstance(wanted, dict) and live is None:
+        return wanted if project({}, wanted, ignore, at) == wanted else None
     if isinstance(wanted, dict) and isinstance(live, dict):
         shown = {name: project(live.get(name), value, ignore, (*at, name)) for name, value in wanted.items()}
         return {name: value for name, value in shown.items() if value is not None or wanted[name] is None}
     if isinstance(wanted, list) and isinstance(live, list) and len(live) == len(wanted):
-        return [project(*pair, ignore, (*at, "[]")) for pair in zip(live, wanted)]
+        return [project(*pair, ignore, (*at, "[]")) for pair in zip(live, wanted, strict=True)]
     if live is None and (wanted in ("", {}, [], False, 0)):
         return wanted
-    if live != wanted and quantity(live) is not None and quantity(live) == quantity(wanted):
+    if QUANTITIES.intersection(at) and quantity(live) is not None and quantity(live) == quantity(wanted):
         return wanted
     return live
 
@@ -115,6 +146,26 @@ def drift(found: Mapping[Key, dict[str, Any]], manifest_objects: Mapping[Key, di
     ]
 
 
+def check_metadata(option: str, wanted: Mapping[str, Any], in_values: Mapping[str, Any]) -> None:
+    """OptionError where labels or annotations (``option`` says which) cannot be set, or would be fought over."""
+    for name, value in wanted.items():
+        shown = {name: value}
+        if not isinstance(name, str) or not _NAME.fullmatch(name):
+            raise OptionError(option, shown, "names such as env or example.com/env", reason="the name is not valid")
+        if name in RESERVED_LABELS or name.startswith(RESERVED_PREFIXES):
+            raise OptionError(option, shown, "names of your own", reason="Helm, vCluster or this collection sets it")
+        if name in in_values and in_values[name] != value:
+            raise OptionError(option, shown, repr(in_values[name]), reason=f"values set {name} on the StatefulSet")
+        if value is not None and not isinstance(value, str):
+            raise OptionError(option, shown, "strings (quote it), or null to remove it", reason="it is no string")
+        if option == "labels" and value is not None and not _LABEL_VALUE.fullmatch(value):
+            raise OptionError(
+                option,
+                shown,
+                "at most 63 letters, digits, '-', '_' and '.', a letter or digit first and last",
+            )
+
+
 def metadata_patch(
     live: dict[str, Any] | None,
     labels: Mapping[str, Any],
@@ -134,7 +185,7 @@ def metadata_patch(
 def show(things: Mapping[Key, dict[str, Any]], other: Mapping[Key, dict[str, Any]], side: str) -> str:
     """Objects as YAML documents in a fixed order. What Secrets hold reads ``***``, with ``side`` where the same
     entry of ``other`` differs, as `kubectl diff` shows it."""
-    return "---\n".join(_yaml(_masked_secret(thing, other.get(k) or {}, side)) for k, thing in sorted(things.items()))
+    return "---\n".join(_yaml(_shown(thing, other.get(k) or {}, side)) for k, thing in sorted(things.items()))
 
 
 def diff(before: Any, after: Any, name: str) -> list[dict[str, str]]:
@@ -159,9 +210,9 @@ def release_diff(
     ]
 
 
-def _masked_secret(thing: dict[str, Any], other: dict[str, Any], side: str) -> dict[str, Any]:
+def _shown(thing: dict[str, Any], other: dict[str, Any], side: str) -> dict[str, Any]:
     if thing.get("kind") != "Secret":
-        return thing
+        return masked_environment(thing)
     hidden = dict(thing)
     for part in ("data", "stringData"):
         if isinstance(thing.get(part), dict):

@@ -13,10 +13,12 @@ import hashlib
 import time
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
-from ansible_collections.nested.clusters.plugins.module_utils import lifecycle, plan as planning
-from ansible_collections.nested.clusters.plugins.module_utils._helm import RELEASE_SECRET_TYPE, Helm
+from ansible_collections.nested.clusters.plugins.module_utils import lifecycle
+from ansible_collections.nested.clusters.plugins.module_utils import plan as planning
+from ansible_collections.nested.clusters.plugins.module_utils._helm import RELEASE_SECRET_TYPE, Helm, Release
 from ansible_collections.nested.clusters.plugins.module_utils._kubernetes import (
     Kubernetes,
     KubernetesError,
@@ -36,7 +38,14 @@ BELONGS = "vcluster.loft.sh/belongs-to"  # Services that stand for nodes
 NAMED = "vcluster-name"  # Secrets with the certificates and the kubeconfig
 FINALIZERS = "vcluster.loft.sh/"  # only a running vCluster takes these off again
 # Kinds that every namespace has, or that controllers derive from others and remove with them.
-DERIVED = {"bindings", "endpoints", "endpointslices", "events", "localsubjectaccessreviews", "controllerrevisions"}
+DERIVED = {
+    "bindings",
+    "endpoints",
+    "endpointslices",
+    "events",
+    "localsubjectaccessreviews",
+    "controllerrevisions",
+}
 OF_EVERY_NAMESPACE = {("configmaps", "kube-root-ca.crt"), ("serviceaccounts", "default")}
 # Cluster-scoped kinds that vCluster can sync to the host, and the API group that serves them.
 SYNCED_CLUSTER_KINDS = (
@@ -85,29 +94,24 @@ def absent(
     if place is None:
         return Outcome(Plan(), State(None, None, [], [], {}, {}))
     state = lifecycle.read(kubernetes, name, namespace)
-    _refuse(state, name, namespace)
-    things = contents(kubernetes, namespace)
-    mine, others = sort_out(things, name)
-    if keep_volumes:
-        kept = [thing for thing in mine if thing.plural == "persistentvolumeclaims"]
-        mine, others = [thing for thing in mine if thing not in kept], others + kept
+    release = state.release or state.pending
+    removal = Removal(kubernetes, name, namespace, keep_volumes, known=release is not None)
+    mine, others = removal.look()
+    _refuse(release, mine, name, namespace)
     synced = cluster_scoped(kubernetes, namespace, name)
-    helm_release = state.release or state.pending
-    whole = not others and _made_for(place, name, namespace, bool(helm_release or mine))
-    plan = _plan(state, name, namespace, mine, synced, whole)
-    if place["metadata"].get("deletionTimestamp"):
-        plan = Plan()  # somebody deletes it already: only wait
+    whole = not others and _made_for(place, name, namespace, bool(release or mine))
+    going = bool(place["metadata"].get("deletionTimestamp"))  # somebody deletes it already: only wait
+    plan = Plan() if going else _plan(state, name, namespace, mine, synced, whole)
     if check:
         return Outcome(plan, state)
-    volumes = _volumes(kubernetes, namespace, mine)
-    if helm_release and plan.changed:
+    volumes = removal.volumes(mine)
+    if release and plan.changed:
         open_helm().uninstall(name, namespace)
-    for thing in synced:
-        kubernetes.delete(thing.path(None))
+    parallel([partial(kubernetes.delete, thing.path(None)) for thing in synced])
     if plan.changed:
-        _sweep(kubernetes, namespace, name, whole, keep_volumes)
-    if wait is not None and (plan.changed or place["metadata"].get("deletionTimestamp")):
-        _wait_gone(kubernetes, namespace, name, whole, keep_volumes, volumes, wait)
+        removal.sweep(whole)
+    if wait is not None and (plan.changed or going):
+        removal.wait_gone(whole, volumes, wait)
     return Outcome(plan, state)
 
 
@@ -134,15 +138,21 @@ def contents(kubernetes: Kubernetes, namespace: str) -> list[Thing]:
             if (plural, one["metadata"]["name"]) not in OF_EVERY_NAMESPACE
         ]
 
-    answers = parallel([lambda kind=kind: ask(*kind) for kind in kinds])
+    answers = parallel([partial(ask, *kind) for kind in kinds])
     return [thing for answer in answers for thing in answer]
 
 
-def sort_out(things: Iterable[Thing], name: str) -> tuple[list[Thing], list[Thing]]:
-    """(what the virtual cluster made, what is somebody else's), owners deciding for what they own."""
-    mine, rest = [], []
-    for thing in things:
-        (mine if belongs(thing, name) else rest).append(thing)
+def sort_out(things: Iterable[Thing], name: str, known: bool = False) -> tuple[list[Thing], list[Thing]]:
+    """(what the virtual cluster made, what is somebody else's), owners deciding for what they own.
+
+    A name alone, such as Secret NAME-certs, says something only where it is certain that there is or was a
+    virtual cluster NAME: because of ``known``, or of a label.
+    """
+    things = list(things)
+    mine = [thing for thing in things if belongs(thing, name)]
+    if mine or known:
+        mine += [thing for thing in things if thing not in mine and (thing.plural, thing.name) in unlabelled(name)]
+    rest = [thing for thing in things if thing not in mine]
     while True:
         owners = {thing.meta.get("uid") for thing in mine}
         owned = [t for t in rest if any(o.get("uid") in owners for o in t.meta.get("ownerReferences") or [])]
@@ -153,15 +163,17 @@ def sort_out(things: Iterable[Thing], name: str) -> tuple[list[Thing], list[Thin
 
 
 def belongs(thing: Thing, name: str) -> bool:
-    """Whether labels, annotations or the name say that this virtual cluster made an object."""
+    """Whether labels or annotations say that this virtual cluster made an object."""
     labels, annotations = thing.meta.get("labels") or {}, thing.meta.get("annotations") or {}
     if thing.secret_type == RELEASE_SECRET_TYPE:
         return labels.get("name") == name
     return (
         name in (labels.get(SYNCED), labels.get(BELONGS))
         or (str(labels.get("app", "")).startswith("vcluster") and name in (labels.get("release"), labels.get(NAMED)))
-        or annotations.get("meta.helm.sh/release-name") == name
-        or (thing.plural, thing.name) in unlabelled(name)
+        or (
+            annotations.get("meta.helm.sh/release-name") == name
+            and annotations.get("meta.helm.sh/release-namespace") == thing.meta.get("namespace")
+        )
     )
 
 
@@ -181,12 +193,14 @@ def cluster_scoped(kubernetes: Kubernetes, namespace: str, name: str) -> list[Th
     marker = safe_concat(namespace, "x", name)
     answers = parallel(
         [
-            lambda kind=kind: kubernetes.list(path(*kind), labels=f"{SYNCED}={marker}", metadata_only=True)
+            partial(kubernetes.list, path(*kind), labels=f"{SYNCED}={marker}", metadata_only=True)
             for kind in SYNCED_CLUSTER_KINDS
         ]
     )
     return [
-        Thing(*kind, thing["metadata"]) for kind, things in zip(SYNCED_CLUSTER_KINDS, answers) for thing in things
+        Thing(*kind, thing["metadata"])
+        for kind, things in zip(SYNCED_CLUSTER_KINDS, answers, strict=True)
+        for thing in things
     ]
 
 
@@ -198,8 +212,7 @@ def safe_concat(*parts: str) -> str:
     return f"{whole[:52]}-{hashlib.sha256(whole.encode()).hexdigest()[:10]}".replace(".-", "-")
 
 
-def _refuse(state: State, name: str, namespace: str) -> None:
-    release = state.release or state.pending
+def _refuse(release: Release | None, mine: list[Thing], name: str, namespace: str) -> None:
     if release and not lifecycle.is_vcluster(release):
         raise OptionError(
             "name",
@@ -207,13 +220,13 @@ def _refuse(state: State, name: str, namespace: str) -> None:
             "the name of a virtual cluster",
             reason=f"the Helm release of this name in namespace {namespace} is of chart {release.chart_name}",
         )
-    annotations = ((state.workload(name) or {}).get("metadata") or {}).get("annotations") or {}
-    if annotations.get(planning.PROTECTED) == "true":
-        raise NestedClustersError(
-            f"virtual cluster {name} in namespace {namespace} is protected and was not deleted; run the task with "
-            "protected: false and state: present first",
-            protected=True,
-        )
+    for thing in mine:  # not from the release: its record may be gone, and the protection is not
+        if (thing.meta.get("annotations") or {}).get(planning.PROTECTED) == "true":
+            raise NestedClustersError(
+                f"virtual cluster {name} in namespace {namespace} is protected and was not deleted ({thing} says so); "
+                "run the task with protected: false and state: present first",
+                protected=True,
+            )
 
 
 def _made_for(place: dict[str, Any], name: str, namespace: str, seen: bool) -> bool:
@@ -224,13 +237,12 @@ def _made_for(place: dict[str, Any], name: str, namespace: str, seen: bool) -> b
     return annotations.get(lifecycle.OWNER, name if seen or namespace == f"vcluster-{name}" else "") == name
 
 
-def _plan(
-    state: State, name: str, namespace: str, mine: list[Thing], synced: list[Thing], whole: bool
-) -> Plan:
+def _plan(state: State, name: str, namespace: str, mine: list[Thing], synced: list[Thing], whole: bool) -> Plan:
     plan = Plan()
-    if state.release or state.pending:
+    helm = bool(state.release or state.pending)
+    if helm:
         plan.steps.append(f"uninstall release {name}")
-    left = sorted({str(thing) for thing in [*mine, *synced] if not _goes_with_another(thing)})
+    left = sorted({str(thing) for thing in [*mine, *synced] if not (helm and _goes_with_another(thing))})
     plan.steps += [f"delete {text}" for text in left]
     if whole:
         plan.steps.append(f"delete namespace {namespace}")
@@ -250,71 +262,76 @@ def _goes_with_another(thing: Thing) -> bool:
     )
 
 
-def _sweep(kubernetes: Kubernetes, namespace: str, name: str, whole: bool, keep_volumes: bool) -> None:
-    """Ask for the deletion of what is left; a namespace that was made for it goes as a whole."""
-    mine, others = _left(kubernetes, namespace, name, keep_volumes)
-    for thing in mine:
-        held = thing.meta.get("finalizers") or []
-        free = [finalizer for finalizer in held if not finalizer.startswith(FINALIZERS)]
-        if free != held:
-            kubernetes.patch(thing.path(namespace), {"metadata": {"finalizers": free}})
-    if whole and not others:
-        kubernetes.delete(path("v1", "namespaces", None, namespace))
-    else:
-        parallel([lambda thing=thing: kubernetes.delete(thing.path(namespace)) for thing in mine])
+@dataclass
+class Removal:
+    """The deletion of one virtual cluster. ``known``: that there is one is certain, by its release."""
 
+    kubernetes: Kubernetes
+    name: str
+    namespace: str
+    keep_volumes: bool
+    known: bool
 
-def _left(
-    kubernetes: Kubernetes, namespace: str, name: str, keep_volumes: bool
-) -> tuple[list[Thing], list[Thing]]:
-    mine, others = sort_out(contents(kubernetes, namespace), name)
-    if keep_volumes:
-        mine = [thing for thing in mine if thing.plural != "persistentvolumeclaims"]
-    return mine, others
+    def look(self) -> tuple[list[Thing], list[Thing]]:
+        """(what is to go, what stays) of what is in the namespace now."""
+        mine, others = sort_out(contents(self.kubernetes, self.namespace), self.name, self.known)
+        self.known = self.known or bool(mine)
+        kept = [thing for thing in mine if self.keep_volumes and thing.plural == "persistentvolumeclaims"]
+        return [thing for thing in mine if thing not in kept], others + kept
 
+    def sweep(self, whole: bool) -> list[str]:
+        """Ask for the deletion of what is there; returns it in words.
 
-def _volumes(kubernetes: Kubernetes, namespace: str, mine: list[Thing]) -> list[str]:
-    """The PersistentVolumes that go with the claims, by their reclaim policy."""
-    claims = {thing.name for thing in mine if thing.plural == "persistentvolumeclaims"}
-    if not claims:
-        return []
-    return [
-        volume["metadata"]["name"]
-        for volume in kubernetes.list(path("v1", "persistentvolumes"))
-        if (volume["spec"].get("claimRef") or {}).get("namespace") == namespace
-        and volume["spec"]["claimRef"].get("name") in claims
-        and volume["spec"].get("persistentVolumeReclaimPolicy") == "Delete"
-    ]
+        A namespace that was made for the virtual cluster goes as a whole, unless something else is in it by now.
+        """
+        mine, others = self.look()
+        for thing in mine:
+            held = thing.meta.get("finalizers") or []
+            free = [finalizer for finalizer in held if not finalizer.startswith(FINALIZERS)]
+            if free != held:
+                self.kubernetes.patch(thing.path(self.namespace), {"metadata": {"finalizers": free}})
+        if whole and not others:
+            self.kubernetes.delete(path("v1", "namespaces", None, self.namespace))
+            return [f"namespace {self.namespace}"]
+        parallel([partial(self.kubernetes.delete, thing.path(self.namespace)) for thing in mine])
+        return [str(thing) for thing in mine]
 
+    def volumes(self, mine: list[Thing]) -> list[str]:
+        """The PersistentVolumes that go with the claims, by their reclaim policy."""
+        claims = {thing.name for thing in mine if thing.plural == "persistentvolumeclaims"}
+        if not claims:
+            return []
+        return [
+            volume["metadata"]["name"]
+            for volume in self.kubernetes.list(path("v1", "persistentvolumes"))
+            if (volume["spec"].get("claimRef") or {}).get("namespace") == self.namespace
+            and volume["spec"]["claimRef"].get("name") in claims
+            and volume["spec"].get("persistentVolumeReclaimPolicy") == "Delete"
+        ]
 
-def _wait_gone(
-    kubernetes: Kubernetes,
-    namespace: str,
-    name: str,
-    whole: bool,
-    keep_volumes: bool,
-    volumes: list[str],
-    timeout: float,
-) -> None:
-    deadline = time.monotonic() + timeout
-    while True:
-        place = kubernetes.get(path("v1", "namespaces", None, namespace))
-        going = place is not None and bool(place["metadata"].get("deletionTimestamp"))
-        if place is None or (not whole and not going):
-            left = [] if place is None else [str(t) for t in _left(kubernetes, namespace, name, keep_volumes)[0]]
-            left += [f"persistentvolumes/{v}" for v in volumes if kubernetes.get(path("v1", "persistentvolumes", None, v))]
+    def wait_gone(self, whole: bool, volumes: list[str], timeout: float) -> None:
+        """Wait until nothing is left, deleting again what a dying syncer wrote meanwhile."""
+        deadline = time.monotonic() + timeout
+        while True:
+            left = self._left(whole) or [
+                f"persistentvolumes/{name}"
+                for name in volumes
+                if self.kubernetes.get(path("v1", "persistentvolumes", None, name))
+            ]
             if not left:
                 return
-            if place is not None:
-                _sweep(kubernetes, namespace, name, False, keep_volumes)  # what a dying syncer wrote meanwhile
-        else:
-            left = [f"namespace {namespace}: {lifecycle.namespace_conditions(place)}"]
-            if not going:
-                _sweep(kubernetes, namespace, name, whole, keep_volumes)
-        if time.monotonic() > deadline:
-            raise WaitError(
-                f"virtual cluster {name} is not gone after {timeout:g} s (wait_timeout): {'; '.join(left)}; "
-                "run the task again",
-                phase="deleting",
-            )
-        time.sleep(lifecycle.POLL_SECONDS)
+            if time.monotonic() > deadline:
+                raise WaitError(
+                    f"virtual cluster {self.name} is not gone after {timeout:g} s (wait_timeout): "
+                    f"{'; '.join(left)}; run the task again",
+                    phase="deleting",
+                )
+            time.sleep(lifecycle.POLL_SECONDS)
+
+    def _left(self, whole: bool) -> list[str]:
+        place = self.kubernetes.get(path("v1", "namespaces", None, self.namespace))
+        if place is None:
+            return []
+        if place["metadata"].get("deletionTimestamp"):
+            return [f"namespace {self.namespace}: {lifecycle.namespace_conditions(place)}"]
+        return self.sweep(whole)

@@ -217,10 +217,12 @@ from datetime import datetime, timezone
 from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
-
 from ansible_collections.nested.clusters.plugins.module_utils import endpoint, lifecycle, phase, removal
 from ansible_collections.nested.clusters.plugins.module_utils._helm import Chart, Helm
-from ansible_collections.nested.clusters.plugins.module_utils._kubernetes import Kubernetes, auth_argument_spec
+from ansible_collections.nested.clusters.plugins.module_utils._kubernetes import (
+    Kubernetes,
+    auth_argument_spec,
+)
 from ansible_collections.nested.clusters.plugins.module_utils.errors import NestedClustersError
 from ansible_collections.nested.clusters.plugins.module_utils.lifecycle import Outcome, Request
 
@@ -308,7 +310,16 @@ def describe(outcome: Outcome, name: str) -> dict[str, Any]:
         return {}
     services = [thing for key, thing in outcome.state.live.items() if key[1] == "Service"]
     ingresses = [thing for key, thing in outcome.state.live.items() if key[1] == "Ingress"]
-    return phase.describe(workload, [], services, ingresses, None, datetime.now(timezone.utc))
+    release = outcome.state.release
+    return phase.describe(
+        workload,
+        [],
+        services,
+        ingresses,
+        None,
+        datetime.now(timezone.utc),
+        values=release.values if release else None,
+    )
 
 
 def run(module: AnsibleModule, kubernetes: Kubernetes, open_helm: Callable[[], Helm]) -> dict[str, Any]:

@@ -1,0 +1,56 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Run a module in this process, as Ansible runs it in its own."""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import json
+from collections.abc import Callable
+from types import ModuleType
+from typing import Any
+
+import pytest
+from ansible.module_utils import basic
+from ansible.module_utils.common import warnings
+
+Run = Callable[..., dict[str, Any]]
+
+
+@pytest.fixture
+def run_module(monkeypatch: pytest.MonkeyPatch) -> Run:
+    """Return ``run(module, check_mode=False, diff=False, **options)``, which gives the result.
+
+    The module is the real one up to the JSON that it prints, so that what no_log hides is hidden here too.
+    A result has ``failed`` set where the module called fail_json, and ``warnings`` always, as a list of
+    texts. For ansible-core 2.16 to 2.19.
+    """
+
+    def run(
+        module: ModuleType, check_mode: bool = False, diff: bool = False, **options: Any
+    ) -> dict[str, Any]:
+        arguments = {**options, "_ansible_check_mode": check_mode, "_ansible_diff": diff}
+        monkeypatch.setattr(basic, "_ANSIBLE_ARGS", json.dumps({"ANSIBLE_MODULE_ARGS": arguments}).encode())
+        # 2.19 asks how the arguments are encoded; older ones do not know the name.
+        monkeypatch.setattr(basic, "_ANSIBLE_PROFILE", "legacy", raising=False)
+        # Warnings are kept until the process ends, which a module's own process does at once.
+        monkeypatch.setattr(warnings, "_global_warnings", type(warnings._global_warnings)())
+        printed = io.StringIO()
+        with contextlib.redirect_stdout(printed), pytest.raises(SystemExit) as end:
+            module.main()
+        result: dict[str, Any] = json.loads(printed.getvalue().strip().splitlines()[-1])
+        assert bool(end.value.code) == bool(result.get("failed"))
+        # 2.19 gives a warning as a structure.
+        texts = [
+            item if isinstance(item, str) else item["event"]["msg"] for item in result.pop("warnings", [])
+        ]
+        return {**result, "warnings": texts}
+
+    return run
+
+
+@pytest.fixture(autouse=True)
+def no_connection_from_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Keep K8S_AUTH_* and KUBECONFIG of whoever runs the tests out of them."""
+    for name in [name for name in basic.os.environ if name.startswith("K8S_AUTH_") or name == "KUBECONFIG"]:
+        monkeypatch.delenv(name)

@@ -1,0 +1,261 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""URLs, and kubeconfig files that keep what is theirs."""
+
+from __future__ import annotations
+
+import base64
+import os
+import stat
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from ansible_collections.nested.clusters.plugins.module_utils.endpoint import (
+    endpoint,
+    kubeconfig,
+    merge_kubeconfig,
+    write_kubeconfig,
+)
+from ansible_collections.nested.clusters.plugins.module_utils.errors import NestedClustersError
+
+KEY = "c2VjcmV0LWtleQ=="
+
+
+def item(name: str = "team-a", **parts: Any) -> dict[str, Any]:
+    return {"metadata": {"name": name, "namespace": "ns"}, **parts}
+
+
+def service(
+    *addresses: dict[str, str], type_: str = "LoadBalancer", port: int = 443, name: str = "team-a"
+) -> Any:
+    return item(
+        name,
+        spec={"type": type_, "ports": [{"name": "kubelet", "port": 10250}, {"name": "https", "port": port}]},
+        status={"loadBalancer": {"ingress": list(addresses)} if addresses else {}},
+    )
+
+
+INGRESS = item(spec={"rules": [{"host": "a.example.com"}]})
+
+
+@pytest.mark.parametrize(
+    ("expected", "services", "ingresses", "values"),
+    [
+        (None, [], [], None),
+        (None, [service(type_="ClusterIP")], [], {}),
+        (None, [service(type_="NodePort")], [], {"exportKubeConfig": None}),
+        (None, [service()], [], None),
+        ("https://192.0.2.7", [service({"ip": "192.0.2.7"})], [], None),
+        ("https://192.0.2.7:8443", [service({"ip": "192.0.2.7"}, port=8443)], [], None),
+        ("https://lb.example.com", [service({"ip": "", "hostname": "lb.example.com"})], [], None),
+        ("https://[2001:db8::7]", [service({"ip": "2001:db8::7"})], [], None),
+        (None, [service({"ip": "192.0.2.7"}, name="team-a-x-default-x-team-b")], [], None),
+        ("https://a.example.com", [service({"ip": "192.0.2.7"})], [INGRESS], None),
+        (
+            "https://t.example.com",
+            [],
+            [item(spec={"rules": [{}], "tls": [{"hosts": ["t.example.com"]}]})],
+            None,
+        ),
+        ("https://r.example.com", [], [item(spec={"rules": [{}], "hostnames": ["r.example.com"]})], None),
+        (None, [], [item(spec={"rules": [{"host": "*.example.com"}]})], None),
+        (None, [], [item("other", spec=INGRESS["spec"])], None),
+        ("https://x:8443", [], [INGRESS], {"exportKubeConfig": {"server": "https://x:8443"}}),
+        ("https://x", [], [INGRESS], {"exportKubeConfig": {"server": "x"}}),
+    ],
+)
+def test_endpoint(expected: str | None, services: Any, ingresses: Any, values: Any) -> None:
+    assert endpoint("team-a", "ns", services, ingresses, values) == expected
+
+
+def config(name: str = "team-a", server: str = "https://localhost:8443") -> dict[str, Any]:
+    return {
+        "apiVersion": "v1",
+        "kind": "Config",
+        "clusters": [{"name": name, "cluster": {"server": server, "certificate-authority-data": "Q0E="}}],
+        "users": [{"name": name, "user": {"client-certificate-data": "Q1JU", "client-key-data": KEY}}],
+        "contexts": [{"name": name, "context": {"cluster": name, "user": name}}],
+        "current-context": name,
+    }
+
+
+def secret(text: str | bytes) -> dict[str, Any]:
+    data = text if isinstance(text, bytes) else text.encode()
+    return {
+        "metadata": {"name": "vc-team-a", "namespace": "ns"},
+        "data": {"config": base64.b64encode(data).decode()},
+    }
+
+
+def test_kubeconfig_is_renamed_and_pointed_at_the_server() -> None:
+    found = kubeconfig(secret(yaml.safe_dump(config("my-vcluster"))), "https://a.example.com", "team-a")
+    assert found == config("team-a", "https://a.example.com")
+
+
+def test_kubeconfig_keeps_its_server_and_takes_the_current_context() -> None:
+    two = config("other")
+    mine = config("mine", "https://mine")
+    for section in ("clusters", "users", "contexts"):
+        two[section] += mine[section]
+    two["current-context"] = "mine"
+    assert kubeconfig(secret(yaml.safe_dump(two)), None, "team-a") == config("team-a", "https://mine")
+
+
+@pytest.mark.parametrize(
+    ("words", "found"),
+    [
+        ("has no kubeconfig", {"metadata": {"name": "vc-team-a", "namespace": "ns"}, "data": {}}),
+        ("has no kubeconfig", {"metadata": {"name": "vc-team-a", "namespace": "ns"}}),
+        ("not YAML at line 2", secret(f"a: b\nclient-key-data: '{KEY}")),
+        ("cannot be used", secret("{}")),
+        ("not a mapping", secret(KEY)),
+        ("cannot be used", secret(b"\xff\xfe\x00")),
+        ("cannot be used", {**secret(""), "data": {"config": "!!!"}}),
+        ("cannot be used", secret(yaml.safe_dump({**config(), "users": []}))),
+    ],
+)
+def test_kubeconfig_that_cannot_be_used(words: str, found: dict[str, Any]) -> None:
+    with pytest.raises(NestedClustersError, match=words) as raised:
+        kubeconfig(found, None, "team-a")
+    assert "Secret vc-team-a in namespace ns" in str(raised.value)
+    assert KEY not in str(raised.value)
+    # Ansible shows what an error was caused by.
+    assert raised.value.__cause__ is None
+    assert raised.value.__suppress_context__ or raised.value.__context__ is None
+
+
+def test_merge_keeps_everything_else() -> None:
+    existing = config("one")
+    for section in ("clusters", "users", "contexts"):
+        existing[section] += config("team-a", "https://old")[section] + config("two")[section]
+    existing["preferences"] = {"colors": True}
+    merged = merge_kubeconfig(existing, config("team-a", "https://new"))
+    assert [entry["name"] for entry in merged["clusters"]] == ["one", "team-a", "two"]
+    assert merged["clusters"][1]["cluster"]["server"] == "https://new"
+    assert merged["current-context"] == "one"
+    assert merged["preferences"] == {"colors": True}
+    assert existing["clusters"][1]["cluster"]["server"] == "https://old"
+    assert merge_kubeconfig(merged, config("team-a", "https://new")) == merged
+
+
+def test_merge_into_an_empty_kubeconfig() -> None:
+    # What kubectl leaves after the last entry was deleted.
+    empty = {"clusters": None, "users": None, "contexts": None, "current-context": ""}
+    assert merge_kubeconfig(empty, config()) == config()
+
+
+def test_write_creates_directory_and_file_for_the_owner_only(tmp_path: Path) -> None:
+    path = tmp_path / "new" / "deep" / "config"
+    before = os.umask(0)
+    try:
+        assert write_kubeconfig(str(path), config(), False)
+    finally:
+        os.umask(before)
+    assert stat.S_IMODE(path.stat().st_mode) == 0o600
+    assert (
+        stat.S_IMODE(path.parent.stat().st_mode) == stat.S_IMODE(path.parent.parent.stat().st_mode) == 0o700
+    )
+    assert yaml.safe_load(path.read_text()) == config()
+    assert not write_kubeconfig(str(path), config(), False)
+    assert os.listdir(path.parent) == ["config"]
+
+
+def test_the_key_is_never_in_a_file_that_others_can_read(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "config"
+    path.write_text(yaml.safe_dump(config("one")))
+    path.chmod(0o644)
+    seen = []
+    replace = os.replace
+
+    def look(source: str, target: str) -> None:
+        seen.append(stat.S_IMODE(Path(source).stat().st_mode))
+        assert KEY in Path(source).read_text()
+        assert Path(source).parent == Path(target).parent
+        replace(source, target)
+
+    monkeypatch.setattr(os, "replace", look)
+    assert write_kubeconfig(str(path), config(), False)
+    assert seen == [0o600]
+    assert stat.S_IMODE(path.stat().st_mode) == 0o600
+
+
+def test_a_mode_that_is_too_wide_is_a_change(tmp_path: Path) -> None:
+    path = tmp_path / "config"
+    assert write_kubeconfig(str(path), config(), False)
+    content = path.read_text()
+    path.chmod(0o640)
+    assert write_kubeconfig(str(path), config(), True)
+    assert stat.S_IMODE(path.stat().st_mode) == 0o640
+    assert write_kubeconfig(str(path), config(), False)
+    assert stat.S_IMODE(path.stat().st_mode) == 0o600
+    assert path.read_text() == content
+    path.chmod(0o400)
+    assert not write_kubeconfig(str(path), config(), False)
+
+
+def test_check_mode_writes_nothing(tmp_path: Path) -> None:
+    path = tmp_path / "new" / "config"
+    assert write_kubeconfig(str(path), config(), True)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_link_stays_a_link_and_an_empty_file_is_filled(tmp_path: Path) -> None:
+    target = tmp_path / "target"
+    target.write_text("\n")
+    link = tmp_path / "link"
+    link.symlink_to(target)
+    assert write_kubeconfig(str(link), config(), False)
+    assert link.is_symlink()
+    assert yaml.safe_load(target.read_text()) == config()
+
+
+def test_other_entries_are_written_as_they_were(tmp_path: Path) -> None:
+    path = tmp_path / "config"
+    path.write_text(
+        "contexts: []\nclusters: []\nusers:\n- name: gke\n  user:\n    auth-provider:\n      config:\n"
+        "        expiry: 2026-01-02T03:04:05Z\n    insecure: true\n"
+    )
+    write_kubeconfig(str(path), config(), False)
+    user = yaml.load(path.read_text(), Loader=yaml.BaseLoader)["users"][0]["user"]
+    assert user["auth-provider"]["config"]["expiry"] == "2026-01-02T03:04:05Z"
+    assert "insecure: true\n" in path.read_text()
+
+
+@pytest.mark.parametrize(
+    ("words", "content"),
+    [
+        ("not YAML at line 1", b"a: [1"),
+        ("not a mapping", b"hello"),
+        ("clusters is not a list", b"clusters: {a: b}"),
+        ("users is not a list", b"users: [a]"),
+        ("not text", b"\xff\xfe\x00"),
+    ],
+)
+def test_a_file_that_is_no_kubeconfig_is_left_alone(words: str, content: bytes, tmp_path: Path) -> None:
+    path = tmp_path / "config"
+    path.write_bytes(content)
+    with pytest.raises(NestedClustersError, match=words) as raised:
+        write_kubeconfig(str(path), config(), False)
+    assert str(path) in str(raised.value)
+    assert path.read_bytes() == content
+    assert os.listdir(tmp_path) == ["config"]
+
+
+def test_a_path_that_cannot_be_written(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    for path in (tmp_path, tmp_path / "file" / "config"):
+        with pytest.raises(NestedClustersError, match="cannot be read or written"):
+            write_kubeconfig(str(path), config(), False)
+
+
+def test_nothing_is_left_behind_where_writing_fails(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(*_: Any) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(os, "fsync", full)
+    with pytest.raises(NestedClustersError, match="No space left"):
+        write_kubeconfig(str(tmp_path / "config"), config(), False)
+    assert list(tmp_path.iterdir()) == []
