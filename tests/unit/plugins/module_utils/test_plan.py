@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import base64
 import copy
+import itertools
 import random
 from collections.abc import Iterator
 from typing import Any
@@ -143,7 +144,7 @@ def test_an_object_is_like_itself() -> None:
 
 def test_projecting_twice_is_projecting_once() -> None:
     things = [thing for _source, thing in random_objects()]
-    for live, wanted in zip(things, things[1:], strict=False):
+    for live, wanted in itertools.pairwise(things):
         once = plan.project(live, wanted)
         assert plan.project(once, wanted) == once
 
@@ -291,8 +292,12 @@ def test_string_data_is_compared_as_it_is_stored() -> None:
 
 @pytest.mark.parametrize(
     ("kind", "name", "found"),
-    [("StatefulSet", "demo", True), ("Deployment", "demo", True), ("StatefulSet", "demo-etcd", False)]
-    + [("Service", "demo", False)],
+    [
+        ("StatefulSet", "demo", True),
+        ("Deployment", "demo", True),
+        ("StatefulSet", "demo-etcd", False),
+        ("Service", "demo", False),
+    ],
 )
 def test_the_workload_is_the_set_of_that_name(kind: str, name: str, found: bool) -> None:
     where = ("apps/v1", kind, NAMESPACE, name)
@@ -380,9 +385,7 @@ def test_metadata_that_can_be_set(option: str, wanted: dict[str, Any]) -> None:
         ("labels", {"from-values": None}, "values set"),
     ],
 )
-def test_metadata_that_is_refused_before_anything_is_done(
-    option: str, wanted: dict[str, Any], word: str
-) -> None:
+def test_metadata_that_is_refused_before_anything_is_done(option: str, wanted: dict[str, Any], word: str) -> None:
     with pytest.raises(OptionError) as caught:
         plan.check_metadata(option, wanted, {"from-values": "same"})
     assert word in str(caught.value)
