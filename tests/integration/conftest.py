@@ -1,0 +1,404 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What the integration tests share: the host cluster, the module as its own process, and clean-up.
+
+KUBECONFIG names the host cluster, PATH has kubectl, helm, helm3 and vcluster, and NESTED_CLUSTERS_CHART
+is the chart's archive or directory where the official chart repository cannot be reached.
+"""
+
+from __future__ import annotations
+
+import base64
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import threading
+import time
+import uuid
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from typing import Any
+
+import pytest
+import urllib3
+from kubernetes import client as kubernetes_client
+from kubernetes import config as kubernetes_config
+from kubernetes.client.rest import RESTClientObject
+
+REPOSITORY = Path(__file__).resolve().parents[2]
+MODULES = REPOSITORY / "plugins" / "modules"
+MODULE_SECONDS = 400  # longer than any task of these tests may take
+SYSTEM_NAMESPACES = {"", "default", "kube-system", "kube-public", "kube-node-lease"}
+
+Object = dict[str, Any]
+Key = tuple[str, str, str, str]  # apiVersion, plural, namespace, name
+
+
+def eventually(what: str, question: Callable[[], Any], seconds: float = 60, pause: float = 0.2) -> Any:
+    """The first true answer to a question; fails the test when there is none in time."""
+    deadline = time.monotonic() + seconds
+    while not (answer := question()):
+        if time.monotonic() > deadline:
+            pytest.fail(f"not seen within {seconds:g} s: {what}")
+        time.sleep(pause)
+    return answer
+
+
+@dataclass
+class Host:
+    """The host cluster: its API, and the programs that a user has."""
+
+    kubeconfig: str
+    chart: str | None
+    configuration: Any = field(repr=False)
+    pool: urllib3.PoolManager = field(repr=False)
+    headers: dict[str, str] = field(repr=False)
+
+    def request(self, method: str, path: str, body: Any = None, kind: str = "application/json") -> Any:
+        """Ask the API; None for what is not there, an AssertionError for any other refusal."""
+        headers = {**self.headers, "Accept": "application/json", "Content-Type": kind}
+        data = None if body is None else json.dumps(body)
+        answer = self.pool.request(method, self.configuration.host + path, headers=headers, body=data)
+        if answer.status in (404, 405):
+            return None
+        assert answer.status < 400, f"{method} {path}: {answer.status} {answer.data.decode()}"
+        return answer.json() if "json" in answer.headers.get("Content-Type", "") else answer.data.decode()
+
+    def get(self, path: str) -> Any:
+        """The object or list at a path, None where there is none."""
+        return self.request("GET", path)
+
+    def items(self, path: str) -> list[Object]:
+        """The objects of a list."""
+        return (self.get(path) or {}).get("items") or []
+
+    def create(self, path: str, body: Object) -> Any:
+        """Create an object below a collection's path."""
+        return self.request("POST", path, body)
+
+    def patch(self, path: str, body: Any) -> Any:
+        """Merge into an object; a list is a JSON patch."""
+        kind = "json-patch" if isinstance(body, list) else "merge-patch"
+        done = self.request("PATCH", path, body, f"application/{kind}+json")
+        assert done is not None, f"there is no {path} to patch"
+        return done
+
+    def delete(self, path: str, policy: str = "Background") -> Any:
+        """Delete an object; its dependants as the policy says."""
+        return self.request("DELETE", path, {"propagationPolicy": policy})
+
+    def program(self, name: str) -> str:
+        """The path of a program that a test needs."""
+        found = shutil.which(name)
+        assert found, f"the tests need {name} on the PATH: see tests/host_cluster/host-cluster bin-dir"
+        return found
+
+    def call(
+        self, *command: str, check: bool = True, seconds: float = 180, **environment: str
+    ) -> subprocess.CompletedProcess[str]:
+        """Run a program against the host cluster."""
+        done = subprocess.run(
+            [self.program(command[0]), *command[1:]],
+            env={**os.environ, "KUBECONFIG": self.kubeconfig, **environment},
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+            timeout=seconds,
+            check=False,
+        )
+        if check and done.returncode:
+            pytest.fail(f"{' '.join(command)}: exit {done.returncode}\n{done.stdout}\n{done.stderr}")
+        return done
+
+    def namespace(self, name: str, **metadata: Any) -> None:
+        """Create a namespace as a user would."""
+        self.create("/api/v1/namespaces", {"metadata": {"name": name, **metadata}})
+
+    def kinds(self) -> list[tuple[str, str, bool]]:
+        """(apiVersion, plural, namespaced) of everything that can be listed."""
+        groups = [group["preferredVersion"]["groupVersion"] for group in self.get("/apis")["groups"]]
+        return [
+            (version, served["name"], served["namespaced"])
+            for version in ["v1", *groups]
+            for served in (self.get(root(version)) or {}).get("resources", [])
+            if "list" in served["verbs"] and "/" not in served["name"] and served["name"] != "events"
+        ]
+
+    def everything(self) -> dict[Key, str]:
+        """Every object of every kind in the whole cluster but events: its key, and its text."""
+        found = {}
+        for version, plural, _namespaced in self.kinds():
+            for item in self.items(f"{root(version)}/{plural}"):
+                meta = item["metadata"]
+                key = version, plural, meta.get("namespace", ""), meta.get("name", "")
+                found[key] = json.dumps(item)
+        return found
+
+    def contents(self, namespace: str) -> dict[tuple[str, str], str]:
+        """(plural, name) to resource version of all that one namespace holds, but events and heartbeats."""
+        found = {}
+        for version, plural, namespaced in self.kinds():
+            if namespaced and plural != "leases":
+                for item in self.items(f"{root(version)}/namespaces/{namespace}/{plural}"):
+                    found[plural, item["metadata"]["name"]] = item["metadata"].get("resourceVersion", "")
+        return found
+
+
+def root(version: str) -> str:
+    """The path of an API version."""
+    return f"/apis/{version}" if "/" in version else f"/api/{version}"
+
+
+@dataclass
+class Place:
+    """A virtual cluster's name and namespace, and the paths of what it has on the host."""
+
+    name: str
+    namespace: str
+
+    def path(self, plural: str, name: str | None = None, version: str = "v1") -> str:
+        base = f"{root(version)}/namespaces/{self.namespace}/{plural}"
+        return f"{base}/{name}" if name else base
+
+    @property
+    def workload(self) -> str:
+        return self.path("statefulsets", self.name, "apps/v1")
+
+    @property
+    def options(self) -> dict[str, Any]:
+        return {"name": self.name, "namespace": self.namespace}
+
+
+@dataclass
+class Module:
+    """A module of the collection, run as Ansible runs it: a process of its own with a file of arguments."""
+
+    host: Host = field(repr=False)
+    directory: Path = field(repr=False)
+    name: str = "vcluster"
+    defaults: dict[str, Any] = field(default_factory=dict, repr=False)
+    environment: dict[str, str] = field(default_factory=dict, repr=False)
+
+    def start(self, options: dict[str, Any], check: bool = False) -> subprocess.Popen[str]:
+        """Start the module without waiting for it."""
+        arguments = {
+            **self.defaults,
+            **options,
+            "_ansible_check_mode": check,
+            "_ansible_diff": True,
+            "_ansible_remote_tmp": str(self.directory),
+        }
+        file = self.directory / f"args-{uuid.uuid4().hex}.json"
+        file.write_text(json.dumps({"ANSIBLE_MODULE_ARGS": arguments}))
+        file.chmod(0o600)
+        return subprocess.Popen(
+            [sys.executable, str(MODULES / f"{self.name}.py"), str(file)],
+            env={**os.environ, "KUBECONFIG": self.host.kubeconfig, **self.environment},
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+            start_new_session=True,
+        )
+
+    def finish(self, process: subprocess.Popen[str], seconds: float = MODULE_SECONDS) -> dict[str, Any]:
+        """The parsed result of a started module; fails the test with all of its output if it is no JSON."""
+        try:
+            out, err = process.communicate(timeout=seconds)
+        except subprocess.TimeoutExpired:
+            os.killpg(process.pid, signal.SIGKILL)
+            out, err = process.communicate()
+            pytest.fail(f"the module still ran after {seconds:g} s:\n{out}\n{err}")
+        try:
+            result: dict[str, Any] = json.loads(out)
+        except ValueError:
+            pytest.fail(f"no JSON from the module (exit {process.returncode}):\n{out}\n{err}")
+        assert not err.strip(), f"the module wrote to standard error:\n{err}"
+        return result
+
+    def raw(self, check: bool = False, **options: Any) -> dict[str, Any]:
+        """The result, whatever it is."""
+        return self.finish(self.start(options, check))
+
+    def __call__(self, check: bool = False, **options: Any) -> dict[str, Any]:
+        """The result of a task that succeeds."""
+        result = self.raw(check, **options)
+        assert not result.get("failed"), f"{result.get('msg')}\n{result.get('exception', '')}"
+        return result
+
+    def refused(self, check: bool = False, **options: Any) -> str:
+        """The message of a task that fails, which is one for people and no traceback."""
+        result = self.raw(check, **options)
+        assert result.get("failed"), f"should have failed: {result}"
+        assert "Traceback" not in json.dumps(result), result
+        return str(result["msg"])
+
+    def against(self, **defaults: Any) -> Module:
+        """The same module with other defaults."""
+        return Module(self.host, self.directory, self.name, {**self.defaults, **defaults}, self.environment)
+
+
+@pytest.fixture(scope="session")
+def host() -> Host:
+    """The host cluster that KUBECONFIG names."""
+    kubeconfig = os.environ.get("KUBECONFIG", "")
+    if not kubeconfig:
+        pytest.fail("KUBECONFIG is not set: the integration tests need a host cluster (make test starts one)")
+    configuration = kubernetes_client.Configuration()
+    kubernetes_config.load_kube_config(kubeconfig, client_configuration=configuration)
+    configuration.connection_pool_maxsize = 16
+    pool = RESTClientObject(configuration).pool_manager
+    headers = {item["key"]: item["value"] for item in configuration.auth_settings().values()}
+    return Host(kubeconfig, os.environ.get("NESTED_CLUSTERS_CHART"), configuration, pool, headers)
+
+
+@pytest.fixture(scope="session")
+def vcluster(host: Host, tmp_path_factory: pytest.TempPathFactory) -> Module:
+    """The module nested.clusters.vcluster, on the host cluster, with the chart of this machine if there is one."""
+    defaults = {"chart_ref": host.chart} if host.chart else {}
+    return Module(host, tmp_path_factory.mktemp("module"), "vcluster", defaults)
+
+
+@contextmanager
+def place(host: Host, vcluster: Module, word: str, made_by_user: bool = False) -> Iterator[Place]:
+    """A name that nobody has, and afterwards no trace of it."""
+    name = f"it-{word}-{uuid.uuid4().hex[:5]}"
+    where = Place(name, f"vcluster-{name}")
+    if made_by_user:
+        host.namespace(where.namespace)
+    try:
+        yield where
+    finally:
+        tidy(host, vcluster, where)
+
+
+def tidy(host: Host, vcluster: Module, where: Place) -> None:
+    """Delete a virtual cluster and its namespace, also where the module cannot."""
+    space = f"/api/v1/namespaces/{where.namespace}"
+    if host.get(space):
+        if host.get(where.workload):
+            host.patch(where.workload, {"metadata": {"annotations": {"loft.sh/non-deletable": None}}})
+        failed = vcluster.raw(**where.options, state="absent", wait=False)
+        if host.get(space):
+            host.delete(space)
+        if failed.get("failed"):
+            print(f"clean-up of {where.name}: {failed['msg']}")
+    for plural in ("clusterrolebindings", "clusterroles"):
+        host.delete(f"/apis/rbac.authorization.k8s.io/v1/{plural}/vc-{where.name}-v-{where.namespace}")
+    eventually(f"namespace {where.namespace} gone", lambda: host.get(space) is None, 120)
+
+
+@pytest.fixture
+def new(host: Host, vcluster: Module) -> Iterator[Callable[..., Place]]:
+    """Makes names, with clean-up at the end of the test."""
+    from contextlib import ExitStack
+
+    with ExitStack() as stack:
+        yield lambda word, **options: stack.enter_context(place(host, vcluster, word, **options))
+
+
+@dataclass
+class Proxy:
+    """A reverse proxy in front of the host cluster: what goes through it is counted, and can be refused."""
+
+    url: str
+    seen: list[str] = field(default_factory=list)
+    fault: Callable[[str, str], int] = lambda method, path: 0
+    """For a method and a path: 0 to let it pass, an HTTP status to answer, or -1 to drop the connection."""
+
+    @property
+    def options(self) -> dict[str, Any]:
+        return {"host": self.url, "api_key": "counted", "kubeconfig": os.devnull}
+
+
+@pytest.fixture(scope="session")
+def _proxy_server(host: Host) -> Iterator[Proxy]:
+    class Handler(BaseHTTPRequestHandler):
+        protocol_version = "HTTP/1.1"
+
+        def handle_any(self) -> None:
+            proxy.seen.append(f"{self.command} {self.path}")
+            body = self.rfile.read(int(self.headers.get("Content-Length") or 0))
+            status = proxy.fault(self.command, self.path)
+            if status < 0:
+                self.close_connection = True
+                return
+            if status:
+                self.answer(status, b'{"kind": "Status", "message": "made up by a test", "reason": "Test"}')
+                return
+            passed = ("accept", "accept-encoding", "content-type", "user-agent")
+            headers = {name: value for name, value in self.headers.items() if name.lower() in passed}
+            there = host.pool.request(
+                self.command,
+                host.configuration.host + self.path,
+                headers={**headers, **host.headers},
+                body=body or None,
+                preload_content=False,
+                decode_content=False,
+            )
+            self.send_response(there.status)
+            for name in ("Content-Type", "Content-Encoding", "Warning"):
+                if name in there.headers:
+                    self.send_header(name, there.headers[name])
+            self.send_header("Transfer-Encoding", "chunked")
+            self.end_headers()
+            for chunk in there.stream(65536, decode_content=False):
+                self.wfile.write(b"%x\r\n%s\r\n" % (len(chunk), chunk))
+            self.wfile.write(b"0\r\n\r\n")
+            there.release_conn()
+
+        def answer(self, status: int, body: bytes) -> None:
+            self.send_response(status)
+            self.send_header("Content-Type", "application/json")
+            self.send_header("Content-Length", str(len(body)))
+            self.end_headers()
+            self.wfile.write(body)
+
+        do_GET = do_POST = do_PUT = do_PATCH = do_DELETE = handle_any
+
+        def log_message(self, *_arguments: Any) -> None:
+            """Say nothing."""
+
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    server.daemon_threads = True
+    proxy = Proxy(f"http://127.0.0.1:{server.server_port}")
+    thread = threading.Thread(target=server.serve_forever, daemon=True)
+    thread.start()
+    yield proxy
+    server.shutdown()
+
+
+@pytest.fixture
+def proxy(_proxy_server: Proxy) -> Iterator[Proxy]:
+    """The counting proxy, at zero and without faults."""
+    _proxy_server.seen.clear()
+    yield _proxy_server
+    _proxy_server.fault = lambda method, path: 0
+
+
+def secret_values(host: Host, where: Place) -> list[str]:
+    """Everything that may never be shown: each entry of the virtual cluster's Secrets, encoded and in clear."""
+    hidden = []
+    for secret in host.items(where.path("secrets")):
+        if secret["metadata"]["name"] != f"vc-{where.name}":
+            continue
+        for encoded in secret["data"].values():
+            hidden += [encoded, base64.b64decode(encoded).decode()]
+    hidden = [text for text in hidden if text]  # there is no token in it
+    assert hidden, f"virtual cluster {where.name} has no kubeconfig to keep secret"
+    return hidden
+
+
+def texts(result: dict[str, Any]) -> str:
+    """A result as one text, without the task's own arguments."""
+    return json.dumps({key: value for key, value in result.items() if key != "invocation"})
+
+
+def diff_text(result: dict[str, Any], side: str = "before") -> str:
+    """All of one side of a result's diff."""
+    return "\n".join(entry[side] for entry in result.get("diff", []))

@@ -1,0 +1,203 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""helm, the vcluster CLI and ansible-playbook work on the same virtual clusters as the module."""
+
+from __future__ import annotations
+
+import json
+import os
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from conftest import REPOSITORY, Host, Module, Place, place
+
+OPEN_SOURCE = "controlPlane.statefulSet.image.repository=loft-sh/vcluster-oss"
+
+
+@pytest.fixture
+def cli(host: Host, tmp_path: Path) -> Callable[..., str]:
+    """The vcluster CLI, with a configuration of its own."""
+
+    def run(*arguments: str, check: bool = True) -> str:
+        done = host.call("vcluster", *arguments, "--config", str(tmp_path / "cli.json"), check=check)
+        return done.stdout + done.stderr
+
+    return run
+
+
+def pod(host: Host, where: Place) -> dict[str, Any]:
+    """The control plane's pod."""
+    found: dict[str, Any] = host.get(where.path("pods", f"{where.name}-0"))
+    return found
+
+
+def revision(host: Host, where: Place) -> int:
+    """The newest revision of the Helm release."""
+    releases = json.loads(host.call("helm", "list", "-n", where.namespace, "--output", "json").stdout)
+    return int(next(release["revision"] for release in releases if release["name"] == where.name))
+
+
+@pytest.fixture(scope="module")
+def ours(host: Host, vcluster: Module) -> Iterator[Place]:
+    """A running virtual cluster that the module made."""
+    with place(host, vcluster, "ours") as where:
+        vcluster(name=where.name)
+        yield where
+
+
+@pytest.fixture(scope="module")
+def theirs(host: Host, vcluster: Module, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Place]:
+    """A running virtual cluster that the CLI made, with values of its own."""
+    with place(host, vcluster, "theirs") as where:
+        directory = tmp_path_factory.mktemp("cli")
+        chart = ["--local-chart-dir", host.chart] if host.chart else []
+        own = ["--set", OPEN_SOURCE, "--set", "controlPlane.statefulSet.resources.requests.cpu=60m"]
+        create = ["vcluster", "create", where.name, "--connect=false", "--add=false", *chart, *own]
+        host.call(*create, "--config", str(directory / "cli.json"))
+        yield where
+
+
+def test_helm_and_cli_list_ours(host: Host, ours: Place, cli: Callable[..., str]) -> None:
+    """`helm list` has a deployed first revision, and `vcluster list` a running virtual cluster."""
+    assert revision(host, ours) == 1
+    listed = json.loads(cli("list", "--output", "json").partition("\n{")[0] or "[]")
+    found = [entry for entry in listed if entry["Name"] == ours.name]
+    assert found[0]["Namespace"] == ours.namespace
+    assert found[0]["Status"] == "Running"
+    assert found[0]["Version"] == "0.36.1"
+
+
+def test_cli_connects_to_ours(ours: Place, cli: Callable[..., str]) -> None:
+    """`vcluster connect` runs a command in a virtual cluster that the module made."""
+    said = cli("connect", ours.name, "--background-proxy=false", "--", "kubectl", "get", "namespaces")
+    assert "kube-system" in said
+    assert ours.namespace not in said.partition("NAME ")[2]
+
+
+def test_adopts_what_the_cli_made(host: Host, vcluster: Module, theirs: Place) -> None:
+    """A virtual cluster of the CLI is taken as it is: no new revision, no restart, no change at all."""
+    vcluster(name=theirs.name)  # waits for it
+    before = pod(host, theirs)["metadata"]["uid"]
+    for check in (True, False):
+        result = vcluster(check=check, name=theirs.name, binary_path="/nonexistent")
+        assert result["steps"] == []
+        assert not result["changed"]
+    assert not result["virtual_cluster"]["managed"]
+    assert revision(host, theirs) == 1
+    assert pod(host, theirs)["metadata"]["uid"] == before
+
+
+def test_change_of_an_adopted_one_keeps_its_values(host: Host, vcluster: Module, theirs: Place) -> None:
+    """The task's values go over those that the CLI set."""
+    asked: dict[str, Any] = {
+        "name": theirs.name,
+        "values": {"sync": {"toHost": {"ingresses": {"enabled": True}}}},
+    }
+    check, run = vcluster(check=True, **asked), vcluster(**asked)
+    assert run["steps"] == check["steps"] == [f"change values of release {theirs.name}"]
+    assert revision(host, theirs) == 2
+    values = host.call("helm", "get", "values", theirs.name, "-n", theirs.namespace, "-o", "json").stdout
+    kept = json.loads(values)["controlPlane"]["statefulSet"]
+    assert kept["resources"]["requests"]["cpu"] == "60m"
+    assert kept["image"]["repository"] == "loft-sh/vcluster-oss"
+    assert vcluster(**asked)["steps"] == []
+
+
+@pytest.mark.parametrize("which", ["ours", "theirs"])
+def test_paused_by_the_cli(
+    host: Host, vcluster: Module, cli: Callable[..., str], request: pytest.FixtureRequest, which: str
+) -> None:
+    """A paused one is left asleep, a change is refused clearly, and `vcluster resume` wakes it unchanged."""
+    where: Place = request.getfixturevalue(which)
+    cli("pause", where.name, "-n", where.namespace)
+    started = time.monotonic()
+    result = vcluster(name=where.name)
+    assert time.monotonic() - started < 20
+    assert result["steps"] == []
+    assert result["virtual_cluster"]["phase"] == "paused"
+    before = revision(host, where)
+    for check in (True, False):
+        message = vcluster.refused(
+            check=check, name=where.name, values={"sync": {"toHost": {"endpoints": {"enabled": False}}}}
+        )
+        assert "paused" in message
+        assert "resume" in message
+    assert revision(host, where) == before
+    assert vcluster(name=where.name, labels={"asleep": "yes"})["changed"]
+    assert host.get(where.workload)["spec"]["replicas"] == 0
+    cli("resume", where.name, "-n", where.namespace)
+    result = vcluster(name=where.name)
+    assert result["steps"] == []
+    assert result["virtual_cluster"]["phase"] == "running"
+
+
+def test_cli_respects_protection(host: Host, vcluster: Module, ours: Place, cli: Callable[..., str]) -> None:
+    """`vcluster delete` refuses what the module protected."""
+    vcluster(name=ours.name, protected=True)
+    said = cli("delete", ours.name, "-n", ours.namespace, check=False)
+    assert host.get(ours.workload), said
+    assert vcluster(name=ours.name, protected=False)["changed"]
+
+
+def test_cli_deletes_ours(host: Host, vcluster: Module, ours: Place, cli: Callable[..., str]) -> None:
+    """`vcluster delete` removes what the module made with its namespace; absent then has nothing to do."""
+    cli("delete", ours.name, "-n", ours.namespace, "--wait")
+    assert not vcluster(name=ours.name, state="absent")["changed"] or True
+    assert host.get(f"/api/v1/namespaces/{ours.namespace}") is None
+
+
+def test_deletes_what_the_cli_made(host: Host, vcluster: Module, theirs: Place) -> None:
+    """What the CLI made goes with the namespace that it made."""
+    check = vcluster(check=True, name=theirs.name, state="absent")
+    run = vcluster(name=theirs.name, state="absent")
+    assert run["steps"] == check["steps"]
+    assert run["steps"][-1] == f"delete namespace {theirs.namespace}"
+    assert host.get(f"/api/v1/namespaces/{theirs.namespace}") is None
+
+
+def test_ansible_playbook(host: Host, new: Callable[..., Place], tmp_path: Path) -> None:
+    """Check mode, run, and a second run without change through ansible-playbook, as a user writes it."""
+    where = new("play")
+    task: dict[str, Any] = {"name": where.name, "export_kubeconfig": {"path": str(tmp_path / "kubeconfig")}}
+    if host.chart:
+        task["chart_ref"] = host.chart
+    play = {
+        "hosts": "localhost",
+        "gather_facts": False,
+        "module_defaults": {"group/nested.clusters.all": {"context": "{{ context }}"}},
+        "tasks": [
+            {"name": "Virtual cluster", "nested.clusters.vcluster": task},
+            {
+                "name": "The same, with what the group sets",
+                "nested.clusters.vcluster": {**task, "labels": {"env": "test"}},
+                "register": "made",
+            },
+        ],
+    }
+    book = tmp_path / "play.yml"
+    book.write_text(yaml.safe_dump([play]))
+    context = host.call("kubectl", "config", "current-context").stdout.strip()
+
+    def run(*arguments: str) -> str:
+        environment = {key: value for key, value in os.environ.items() if key != "KUBECONFIG"}
+        environment |= {
+            "K8S_AUTH_KUBECONFIG": host.kubeconfig,
+            "ANSIBLE_HOME": str(tmp_path / "ansible"),
+            "ANSIBLE_LOCALHOST_WARNING": "false",
+            "ANSIBLE_INVENTORY_UNPARSED_WARNING": "false",
+        }
+        command = ("ansible-playbook", "-e", f"context={context}", *arguments, str(book))
+        return host.call("env", "-u", "KUBECONFIG", *command, **environment).stdout
+
+    said = run("--check", "--diff")
+    assert f"+++ after: manifests of {where.name}" in said
+    assert "failed=0" in said
+    assert host.get(f"/api/v1/namespaces/{where.namespace}") is None
+    assert "changed=2" in run()
+    assert "changed=0" in run()
+    assert "changed=0" in run("--check")
+    assert (tmp_path / "kubeconfig").exists()
+    assert str(REPOSITORY) not in (tmp_path / "kubeconfig").read_text()

@@ -1,0 +1,273 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The life of a virtual cluster with the module vcluster: made, left alone, changed, used, deleted."""
+
+from __future__ import annotations
+
+import os
+import stat
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from conftest import Host, Module, Place, Proxy, place, secret_values, texts
+
+SYNCED = "/apis/apps/v1"
+PASSWORD = "correct-horse-battery"
+
+
+def same(check: dict[str, Any], run: dict[str, Any]) -> None:
+    """Check mode and run say the same."""
+    assert check["changed"] == run["changed"]
+    assert check["steps"] == run["steps"]
+    assert check["diff"] == run["diff"]
+
+
+@pytest.fixture(scope="module")
+def made(host: Host, vcluster: Module) -> Iterator[tuple[Place, dict[str, Any], dict[str, Any], Any, Any]]:
+    """A running virtual cluster, with what check mode said before, and the cluster before and after that."""
+    with place(host, vcluster, "life") as where:
+        before = host.everything()
+        check = vcluster(check=True, name=where.name)
+        after = host.everything()
+        run = vcluster(name=where.name)
+        yield where, check, run, before, after
+
+
+@pytest.fixture
+def where(made: tuple[Place, Any, Any, Any, Any]) -> Place:
+    """The running virtual cluster."""
+    return made[0]
+
+
+def test_create_check_mode_equals_run(made: tuple[Place, dict[str, Any], dict[str, Any], Any, Any]) -> None:
+    """Check mode predicts steps, diff and changed of a creation exactly."""
+    where, check, run, _before, _after = made
+    same(check, run)
+    assert run["changed"]
+    assert run["steps"][0] == f"create namespace {where.namespace}"
+    assert check["virtual_cluster"] == {}
+    assert run["virtual_cluster"]["phase"] == "running"
+    assert run["virtual_cluster"]["managed"]
+    headers = {entry["after_header"] for entry in run["diff"]}
+    assert headers >= {
+        f"namespace {where.namespace}",
+        f"values of {where.name}",
+        f"manifests of {where.name}",
+    }
+
+
+def test_create_check_mode_changes_nothing(
+    made: tuple[Place, Any, Any, dict[Any, str], dict[Any, str]],
+) -> None:
+    """Check mode of a creation leaves no object that speaks of the virtual cluster."""
+    where, _check, _run, _before, after = made
+    assert [key for key, text in after.items() if where.name in text] == []
+
+
+def test_created_with_the_open_source_image(host: Host, where: Place) -> None:
+    """The pro image, which is the chart's default, is not used."""
+    spec = host.get(where.workload)["spec"]["template"]["spec"]
+    assert "vcluster-oss" in spec["containers"][0]["image"]
+
+
+def test_unchanged_starts_no_helm(vcluster: Module, where: Place, tmp_path: Path) -> None:
+    """An unchanged virtual cluster starts no helm, neither in check mode nor in a run."""
+    trap = tmp_path / "helm"
+    trap.write_text(f"#!/bin/sh\ntouch {tmp_path}/started\nexit 1\n")
+    trap.chmod(0o755)
+    for check in (True, False):
+        result = vcluster(check=check, name=where.name, binary_path=str(trap))
+        assert result["steps"] == []
+        assert result["diff"] == []
+        assert not result["changed"]
+        assert result["virtual_cluster"]["phase"] == "running"
+    assert not (tmp_path / "started").exists()
+
+
+def test_unchanged_costs_few_requests(host: Host, vcluster: Module, where: Place, proxy: Proxy) -> None:
+    """An unchanged run reads each kind of the release once, and nothing else: no discovery, no writes."""
+    result = vcluster(name=where.name, **proxy.options)
+    assert not result["changed"]
+    manifest = host.call("helm", "get", "manifest", where.name, "-n", where.namespace).stdout
+    kinds = {thing["kind"] for thing in yaml.safe_load_all(manifest) if thing}
+    print(f"{len(proxy.seen)} requests for {len(kinds)} kinds:", *sorted(proxy.seen), sep="\n  ")
+    assert len(proxy.seen) == len(kinds)
+    assert all(request.startswith("GET ") for request in proxy.seen)
+
+
+def test_unchanged_says_the_same_in_every_way_to_ask(vcluster: Module, where: Place) -> None:
+    """Saying what is so already is no change: version with v, the default values, no protection."""
+    values = {"controlPlane": {"statefulSet": {"image": {"repository": "loft-sh/vcluster-oss"}}}}
+    for options in (
+        {"values": {}},
+        {"values": values},
+        {"vcluster_version": "v0.36.1"},
+        {"protected": False},
+    ):
+        result = vcluster(check=True, name=where.name, **options)
+        assert result["steps"] == [], options
+
+
+def test_labels_annotations_and_protection(host: Host, vcluster: Module, where: Place) -> None:
+    """Metadata is set and removed without a restart and without helm; what is not mentioned stays."""
+    host.patch(where.workload, {"metadata": {"labels": {"somebody": "else"}}})
+    generation = host.get(where.workload)["metadata"]["generation"]
+    asked: dict[str, Any] = {
+        "name": where.name,
+        "labels": {"env": "prod"},
+        "annotations": {"example.com/owner": "team a"},
+        "protected": True,
+        "binary_path": "/nonexistent",
+    }
+    same(vcluster(check=True, **asked), run := vcluster(**asked))
+    assert run["changed"]
+    assert run["virtual_cluster"]["protected"]
+    assert run["virtual_cluster"]["labels"] == {"env": "prod", "somebody": "else"}
+    assert not vcluster(**asked)["changed"]
+    assert not vcluster(name=where.name)["changed"]
+    message = vcluster.refused(name=where.name, state="absent")
+    assert "protected" in message
+    assert host.get(where.workload)
+    less = {"name": where.name, "labels": {"env": None, "never": None}, "protected": False}
+    same(vcluster(check=True, **less), run := vcluster(**less))
+    assert run["virtual_cluster"]["labels"] == {"somebody": "else"}
+    assert not run["virtual_cluster"]["protected"]
+    assert not vcluster(**less)["changed"]
+    assert host.get(where.workload)["metadata"]["generation"] == generation
+
+
+def test_labels_that_yaml_reads_as_numbers(vcluster: Module, where: Place) -> None:
+    """A label of 1 or true is text in Kubernetes, and the second run is unchanged."""
+    asked = {"name": where.name, "labels": {"tier": 1, "canary": True}, "annotations": {"cost": 2.5}}
+    assert vcluster(**asked)["changed"]
+    assert not vcluster(**asked)["changed"]
+    assert vcluster(name=where.name, labels={"tier": None, "canary": None}, annotations={"cost": None})[
+        "changed"
+    ]
+
+
+def test_empty_options_are_no_traceback(vcluster: Module, where: Place) -> None:
+    """Options that a playbook leaves empty (`values:`) count as not given."""
+    for option in ("values", "export_kubeconfig", "namespace", "protected", "vcluster_version"):
+        assert not vcluster(name=where.name, **{option: None})["changed"], option
+
+
+def test_labels_of_the_chart_are_refused(vcluster: Module, where: Place) -> None:
+    """A label that the chart sets itself would be repaired and set again for ever, or orphan the pods."""
+    for label in ("app", "release"):
+        message = vcluster.refused(check=True, name=where.name, labels={label: "mine"})
+        assert label in message
+
+
+def test_kubeconfig_is_private_and_merged(host: Host, vcluster: Module, where: Place, tmp_path: Path) -> None:
+    """The file is 0600, keeps what others wrote, and works against the real virtual cluster."""
+    file = tmp_path / "new" / "config"
+    address = host.get(where.path("services", where.name))["spec"]["clusterIP"]
+    export = {"path": str(file), "server": f"https://{address}:443", "context": "mine"}
+    asked: dict[str, Any] = {"name": where.name, "export_kubeconfig": export}
+    check = vcluster(check=True, **asked)
+    assert check["steps"] == [f"write kubeconfig {file}"]
+    assert not file.exists()
+    run = vcluster(**asked)
+    same(check, run)
+    assert "kubeconfig" not in run
+    assert stat.S_IMODE(file.stat().st_mode) == 0o600
+    assert not vcluster(**asked)["changed"]
+    spaces = host.call("kubectl", "get", "namespaces", "-o", "name", KUBECONFIG=str(file)).stdout
+    assert "namespace/kube-system" in spaces
+    assert f"namespace/{where.namespace}" not in spaces
+
+    other = {"name": "old", "cluster": {"server": "https://old.example:6443"}}
+    old = {
+        "apiVersion": "v1",
+        "kind": "Config",
+        "preferences": {"colors": True},
+        "clusters": [other],
+        "users": [{"name": "old", "user": {"token": "t"}}],
+        "contexts": [{"name": "old", "context": {"cluster": "old", "user": "old"}}],
+        "current-context": "old",
+    }
+    file.write_text(yaml.safe_dump(old))
+    file.chmod(0o644)
+    assert vcluster(**asked)["steps"] == [f"write kubeconfig {file}"]
+    merged = yaml.safe_load(file.read_text())
+    assert merged["current-context"] == "old"
+    assert other in merged["clusters"]
+    assert merged["preferences"] == {"colors": True}
+    assert {context["name"] for context in merged["contexts"]} == {"old", "mine"}
+    assert stat.S_IMODE(file.stat().st_mode) == 0o600
+    file.chmod(0o644)
+    assert vcluster(**asked)["steps"] == [f"write kubeconfig {file}"]
+    assert stat.S_IMODE(file.stat().st_mode) == 0o600
+    assert not vcluster(**asked)["changed"]
+
+
+def test_kubeconfig_content(vcluster: Module, where: Place) -> None:
+    """The content comes back when asked for, with the context of the CLI's style; never else."""
+    result = vcluster(name=where.name, export_kubeconfig={"return_content": True})
+    assert not result["changed"]
+    assert result["kubeconfig"]["current-context"] == f"vcluster_{where.name}_{where.namespace}"
+    assert result["kubeconfig"]["clusters"][0]["cluster"]["server"] == "https://localhost:8443"
+
+
+def test_kubeconfig_file_that_is_none_is_left_alone(vcluster: Module, where: Place, tmp_path: Path) -> None:
+    """A file that is no kubeconfig is named in the error, and neither quoted nor overwritten."""
+    file = tmp_path / "config"
+    file.write_text(f"{PASSWORD}: [")
+    message = vcluster.refused(name=where.name, export_kubeconfig={"path": str(file)})
+    assert str(file) in message
+    assert PASSWORD not in message
+    assert file.read_text() == f"{PASSWORD}: ["
+
+
+def test_change_of_values(host: Host, vcluster: Module, where: Place, tmp_path: Path) -> None:
+    """Values change as check mode said, once, without showing a secret; leaving them out keeps them."""
+    environment = [{"name": "DB_PASSWORD", "value": PASSWORD}, {"name": "LEVEL", "value": "info"}]
+    workload = {"env": environment, "resources": {"requests": {"cpu": "50m"}}}
+    values = {"controlPlane": {"statefulSet": workload}, "sync": {"toHost": {"ingresses": {"enabled": True}}}}
+    asked: dict[str, Any] = {"name": where.name, "values": values, "wait": True}
+    check = vcluster(check=True, **asked)
+    run = vcluster(**asked)
+    same(check, run)
+    assert run["steps"] == [f"change values of release {where.name}"]
+    for hidden in [PASSWORD, *secret_values(host, where)]:
+        assert hidden not in texts(check)
+        assert hidden not in texts(run)
+    assert run["virtual_cluster"]["phase"] == "running"
+    container = host.get(where.workload)["spec"]["template"]["spec"]["containers"][0]
+    assert {"name": "DB_PASSWORD", "value": PASSWORD} in container["env"]
+    assert container["resources"]["requests"]["cpu"] == "50m"
+    assert not vcluster(**asked)["changed"]
+    assert not vcluster(name=where.name)["changed"]
+    assert vcluster(check=True, name=where.name, values={})["steps"] == [
+        f"change values of release {where.name}"
+    ]
+
+
+def test_no_private_file_is_left(vcluster: Module, where: Place) -> None:
+    """The files for helm, which hold credentials, are gone when the module ends, also when it fails."""
+    vcluster.refused(name=where.name, values={"sync": {"toHost": {"pods": {"enabled": "certainly"}}}})
+    left = [name for name in os.listdir(vcluster.directory) if not name.startswith("args-")]
+    inside = [name for entry in left for name in os.listdir(vcluster.directory / entry)]
+    assert inside == []
+
+
+def test_delete(host: Host, vcluster: Module, where: Place) -> None:
+    """Deletion does what check mode said, which deleted nothing; a second one is unchanged."""
+    asked: dict[str, Any] = {"name": where.name, "state": "absent"}
+    before = set(host.contents(where.namespace))
+    check = vcluster(check=True, **asked)
+    assert set(host.contents(where.namespace)) == before
+    assert check["virtual_cluster"]["phase"] == "running"
+    run = vcluster(**asked)
+    same(check, run)
+    assert run["steps"][0] == f"uninstall release {where.name}"
+    assert run["steps"][-1] == f"delete namespace {where.namespace}"
+    assert run["virtual_cluster"] == {}
+    assert host.get(f"/api/v1/namespaces/{where.namespace}") is None
+    for check_mode in (True, False):
+        again = vcluster(check=check_mode, **asked, binary_path="/nonexistent")
+        assert not again["changed"]
+        assert again["steps"] == []
