@@ -94,7 +94,7 @@ def run(command: tuple[str, ...], environment: dict[str, str]) -> None:
 
 def stop(process: subprocess.Popen[bytes]) -> None:
     """Ask a process group to end, then make it."""
-    os.killpg(process.pid, signal.SIGTERM)
+    os.killpg(process.pid, signal.SIGINT)  # at which pytest still reports and cleans up
     try:
         process.wait(timeout=SECONDS_TO_STOP)
     except subprocess.TimeoutExpired:
