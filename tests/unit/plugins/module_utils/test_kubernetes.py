@@ -1,0 +1,656 @@
+# Copyright (c) 2026, nested.clusters contributors
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Tests of _kubernetes: requests as a server on this machine sees them, and connections."""
+
+from __future__ import annotations
+
+import base64
+import inspect
+import json
+import socket
+import threading
+import time
+from collections.abc import Callable, Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+from urllib.parse import parse_qs, urlsplit
+
+import pytest
+import yaml
+from ansible_collections.kubernetes.core.plugins.module_utils import args_common
+from ansible_collections.kubernetes.core.plugins.module_utils.k8s import client as kubernetes_core
+from ansible_collections.nested.clusters.plugins.module_utils import _kubernetes as k
+from ansible_collections.nested.clusters.plugins.module_utils.errors import NestedClustersError
+from kubernetes.client import Configuration
+
+SECRETS = k.path("v1", "secrets", "demo")
+
+
+class ApiServer:
+    """Answers on 127.0.0.1: ``answer`` gets what came, and returns (status, body)."""
+
+    def __init__(self) -> None:
+        self.seen: list[SimpleNamespace] = []
+        self.answer: Callable[[SimpleNamespace], tuple[int, Any]] = lambda request: (200, {})
+        server = self
+
+        class Handler(BaseHTTPRequestHandler):
+            protocol_version = "HTTP/1.1"
+            # Without it, the second write of an answer waits for the acknowledgement of the first.
+            wbufsize = -1
+            disable_nagle_algorithm = True
+
+            def handle_one(self) -> None:
+                url = urlsplit(self.path)
+                length = int(self.headers.get("Content-Length") or 0)
+                request = SimpleNamespace(
+                    method=self.command,
+                    path=url.path,
+                    query={name: value for name, (value,) in parse_qs(url.query).items()},
+                    headers=self.headers,
+                    body=self.rfile.read(length).decode(),
+                )
+                server.seen.append(request)
+                status, body = server.answer(request)
+                data = body if isinstance(body, bytes) else json.dumps(body).encode()
+                self.send_response(status)
+                self.send_header("Content-Length", str(len(data)))
+                self.end_headers()
+                self.wfile.write(data)
+
+            do_GET = do_POST = do_PATCH = do_DELETE = handle_one
+
+            def log_message(self, format: str, *args: Any) -> None:
+                """Be quiet."""
+
+        self._http = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        self._http.daemon_threads = True
+        self.url = f"http://127.0.0.1:{self._http.server_port}"
+        threading.Thread(target=self._http.serve_forever, args=(0.02,), daemon=True).start()
+
+    def close(self) -> None:
+        self._http.shutdown()
+        self._http.server_close()
+
+    def answers(self, *answers: tuple[int, Any]) -> None:
+        """Answer one after the other."""
+        rest = iter(answers)
+        self.answer = lambda request: next(rest)
+
+
+@pytest.fixture
+def server() -> Iterator[ApiServer]:
+    result = ApiServer()
+    yield result
+    result.close()
+
+
+@pytest.fixture(autouse=True)
+def connection_of_nobody(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """The Python client keeps the last configuration as everyone's default, and looks into the home directory."""
+    monkeypatch.setattr(Configuration, "_default", None)
+    monkeypatch.setenv("HOME", str(tmp_path))
+    for name in ("HTTP_PROXY", "HTTPS_PROXY", "http_proxy", "https_proxy", "KUBERNETES_SERVICE_HOST"):
+        monkeypatch.delenv(name, raising=False)
+
+
+def connect(**options: Any) -> k.Kubernetes:
+    return k.Kubernetes.from_module(SimpleNamespace(params=options))  # type: ignore[arg-type]
+
+
+@pytest.fixture
+def api(server: ApiServer) -> k.Kubernetes:
+    return connect(host=server.url, api_key="hunter2")
+
+
+def status(code: int, reason: str, message: str) -> tuple[int, dict[str, Any]]:
+    return code, {"kind": "Status", "reason": reason, "message": message, "code": code}
+
+
+def names(things: list[dict[str, Any]]) -> list[str]:
+    return [thing["metadata"]["name"] for thing in things]
+
+
+def page(*items: str, token: str = "") -> tuple[int, dict[str, Any]]:
+    return 200, {"metadata": {"continue": token}, "items": [{"metadata": {"name": name}} for name in items]}
+
+
+GONE = status(410, "Expired", "The provided continue parameter is too old")
+NOT_FOUND = status(404, "NotFound", 'secrets "x" not found')
+FORBIDDEN = status(
+    403, "Forbidden", 'secrets is forbidden: User "bob" cannot list resource "secrets" in API group "" in "demo"'
+)
+
+# --- paths ------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("arguments", "expected"),
+    [
+        (("v1", "namespaces"), "/api/v1/namespaces"),
+        (("v1", "namespaces", None, "demo"), "/api/v1/namespaces/demo"),
+        (("v1", "secrets", "demo"), "/api/v1/namespaces/demo/secrets"),
+        (("apps/v1", "statefulsets", "demo", "db"), "/apis/apps/v1/namespaces/demo/statefulsets/db"),
+        (
+            ("rbac.authorization.k8s.io/v1", "clusterroles", None, "system:node/x"),
+            "/apis/rbac.authorization.k8s.io/v1/clusterroles/system%3Anode%2Fx",
+        ),
+        (("v1", "secrets", "../kube-system", "a?b"), "/api/v1/namespaces/..%2Fkube-system/secrets/a%3Fb"),
+    ],
+)
+def test_path(arguments: tuple[str, ...], expected: str) -> None:
+    assert k.path(*arguments) == expected
+
+
+# --- reading ----------------------------------------------------------------------------------------------
+
+
+def test_a_list_is_read_in_pages(server: ApiServer, api: k.Kubernetes) -> None:
+    server.answers(page("a", "b", token="1&x"), page("c", token="2"), page("d"))
+    assert names(api.list(SECRETS, labels="!a", fields="type=x")) == ["a", "b", "c", "d"]
+    assert [request.query.get("continue") for request in server.seen] == [None, "1&x", "2"]
+    wanted = {"limit": str(k.PAGE), "labelSelector": "!a", "fieldSelector": "type=x"}
+    assert all(wanted.items() <= request.query.items() for request in server.seen)
+    assert {request.path for request in server.seen} == {SECRETS}
+    assert api.requests == 3
+
+
+def test_a_list_that_expired_starts_over(server: ApiServer, api: k.Kubernetes) -> None:
+    server.answers(page("a", token="1"), GONE, page("b", token="2"), page("c"))
+    assert names(api.list(SECRETS)) == ["b", "c"]
+    assert [request.query.get("continue") for request in server.seen] == [None, "1", None, "2"]
+
+
+def test_a_list_that_expires_without_a_page_fails(server: ApiServer, api: k.Kubernetes) -> None:
+    server.answers(GONE)
+    with pytest.raises(k.KubernetesError) as caught:
+        api.list(SECRETS)
+    assert caught.value.status == 410
+
+
+def test_selectors_that_are_not_given_are_not_sent(server: ApiServer, api: k.Kubernetes) -> None:
+    api.list(SECRETS)
+    assert server.seen[0].query == {"limit": str(k.PAGE)}
+
+
+@pytest.mark.parametrize("body", [{}, {"items": None}, {"items": [], "metadata": None}])
+def test_a_list_without_items(body: Any, server: ApiServer, api: k.Kubernetes) -> None:
+    server.answers((200, body))
+    assert api.list(SECRETS) == []
+
+
+def test_what_is_not_there(server: ApiServer, api: k.Kubernetes) -> None:
+    server.answers(NOT_FOUND, NOT_FOUND, NOT_FOUND)
+    assert api.get(f"{SECRETS}/x") is None
+    assert api.list(SECRETS) == []
+    assert api.delete(f"{SECRETS}/x") is False
+    assert [request.method for request in server.seen] == ["GET", "GET", "DELETE"]
+
+
+def test_metadata_alone(server: ApiServer, api: k.Kubernetes) -> None:
+    """With whole objects as the second choice, which aggregated APIs may need."""
+    api.list(SECRETS, metadata_only=True)
+    api.list(SECRETS)
+    first, *others = server.seen[0].headers["Accept"].split(",")
+    assert first == "application/json;as=PartialObjectMetadataList;g=meta.k8s.io;v=v1"
+    assert others == ["application/json"]
+    assert server.seen[1].headers["Accept"] == "application/json"
+
+
+def test_text(server: ApiServer, api: k.Kubernetes) -> None:
+    server.answers((200, b"gr\xc3\xbc\xc3\x9fe \xff\n"))
+    assert api.text("/api/v1/namespaces/demo/pods/a/log", container="syncer", previous=None) == "grüße \ufffd\n"
+    assert server.seen[0].query == {"container": "syncer"}
+
+
+# --- writing ----------------------------------------------------------------------------------------------
+
+
+def test_writing(server: ApiServer, api: k.Kubernetes) -> None:
+    body = {"metadata": {"name": "ü", "labels": {"a": None}}}
+    server.answer = lambda request: (200, {"came": request.body})
+    assert json.loads(api.create(SECRETS, body)["came"]) == body
+    assert json.loads(api.patch(f"{SECRETS}/x", body)["came"]) == body
+    assert api.delete(f"{SECRETS}/x") is True
+    assert [(request.method, request.path, request.headers["Content-Type"]) for request in server.seen] == [
+        ("POST", SECRETS, "application/json"),
+        ("PATCH", f"{SECRETS}/x", "application/merge-patch+json"),
+        ("DELETE", f"{SECRETS}/x", "application/json"),
+    ]
+    assert json.loads(server.seen[2].body) == {"propagationPolicy": "Background"}
+
+
+def test_what_is_being_deleted_already(server: ApiServer, api: k.Kubernetes) -> None:
+    server.answers(status(409, "Conflict", "The system is ensuring all content is removed"))
+    assert api.delete("/api/v1/namespaces/demo") is False
+
+
+# --- refusals ---------------------------------------------------------------------------------------------
+
+
+def refused(server: ApiServer, call: Callable[[], Any], *answers: tuple[int, Any]) -> k.KubernetesError:
+    server.answers(*answers)
+    with pytest.raises(k.KubernetesError) as caught:
+        call()
+    return caught.value
+
+
+def test_no_permission(server: ApiServer, api: k.Kubernetes) -> None:
+    error = refused(server, lambda: api.list(SECRETS), FORBIDDEN)
+    assert (error.status, error.reason) == (403, "Forbidden")
+    assert error.data == {"status": 403, "reason": "Forbidden"}
+    words = ["no permission", server.url, '"bob"', "list", '"secrets"', "role"]
+    assert [word for word in words if word not in str(error)] == []
+
+
+def test_a_refusal_that_is_no_lack_of_permission(server: ApiServer, api: k.Kubernetes) -> None:
+    quota = status(403, "Forbidden", 'pods "a" is forbidden: exceeded quota: small')
+    error = refused(server, lambda: api.create(SECRETS, {}), quota)
+    assert "exceeded quota: small" in str(error)
+    assert "permission" not in str(error)
+    assert f"POST {SECRETS}" in str(error)
+
+
+def test_credentials_that_are_not_known(server: ApiServer, api: k.Kubernetes) -> None:
+    error = refused(server, lambda: api.get(SECRETS), status(401, "Unauthorized", "Unauthorized"))
+    assert error.status == 401
+    assert "credentials" in str(error)
+    assert "hunter2" not in str(error)
+
+
+@pytest.mark.parametrize(
+    ("answer", "words"),
+    [
+        ((500, b"<html>oh no</html>"), ["500", "oh no", "GET"]),
+        ((500, b'"text"'), ["500", "text"]),
+        ((502, b""), ["502", "GET"]),
+        (status(422, "Invalid", "spec.replicas: Invalid value"), ["422", "spec.replicas"]),
+    ],
+)
+def test_other_refusals(answer: Any, words: list[str], server: ApiServer, api: k.Kubernetes) -> None:
+    error = refused(server, lambda: api.get(SECRETS), answer)
+    assert error.status == answer[0]
+    assert [word for word in [*words, server.url] if word not in str(error)] == []
+
+
+@pytest.mark.parametrize("body", [b"<html>Log in</html>", b""])
+def test_a_server_that_is_no_api_server(body: bytes, server: ApiServer, api: k.Kubernetes) -> None:
+    for call in (api.get, api.list, lambda where: api.create(where, {}), lambda where: api.patch(where, {})):
+        server.answers((200, body))
+        with pytest.raises(k.KubernetesError, match="not as a Kubernetes API server"):
+            call(SECRETS)
+
+
+def closed_port() -> str:
+    with socket.socket() as listener:
+        listener.bind(("127.0.0.1", 0))
+        return f"127.0.0.1:{listener.getsockname()[1]}"
+
+
+@pytest.mark.parametrize("scheme", ["http", "https"])
+def test_a_server_that_is_not_there(scheme: str) -> None:
+    host = f"{scheme}://{closed_port()}"
+    with pytest.raises(k.Unreachable) as caught:
+        connect(host=host, api_key="hunter2").get(SECRETS)
+    assert f"host cluster {host} does not answer" in str(caught.value)
+    assert "Connection refused" in str(caught.value)
+    assert "connection options" in str(caught.value)
+    assert "hunter2" not in str(caught.value)
+    assert "object at 0x" not in str(caught.value)
+
+
+def test_a_server_that_speaks_no_tls(server: ApiServer) -> None:
+    with pytest.raises(k.Unreachable, match="does not answer"):
+        connect(host=server.url.replace("http:", "https:"), api_key="x").get(SECRETS)
+
+
+def test_a_certificate_that_is_not_there(server: ApiServer) -> None:
+    with pytest.raises(NestedClustersError, match="nowhere"):
+        connect(host=server.url.replace("http:", "https:"), api_key="x", ca_cert="/nowhere/ca").get(SECRETS)
+
+
+def test_a_redirect_is_not_followed(server: ApiServer, api: k.Kubernetes) -> None:
+    """It would carry the credentials along."""
+    seen = server.seen
+    server.answer = lambda request: (302, b"")
+    with pytest.raises(k.KubernetesError):
+        api.get(SECRETS)
+    assert len(seen) == 1
+
+
+# --- asking for much at once ------------------------------------------------------------------------------
+
+
+def test_answers_come_in_the_order_of_the_questions() -> None:
+    def later(number: int) -> Callable[[], int]:
+        return lambda: time.sleep((5 - number) / 500) or number  # type: ignore[func-returns-value]
+
+    assert k.parallel([later(number) for number in range(5)]) == [0, 1, 2, 3, 4]
+    assert k.parallel(later(number) for number in range(1)) == [0]
+    assert k.parallel([]) == []
+
+
+def test_questions_are_asked_at_once() -> None:
+    meeting = threading.Barrier(k.WORKERS, timeout=5)
+    assert len(k.parallel([meeting.wait] * k.WORKERS)) == k.WORKERS
+
+
+@pytest.mark.parametrize("count", [1, 3])
+def test_the_first_error_is_raised(count: int) -> None:
+    def fail(number: int) -> None:
+        raise ValueError(number)
+
+    with pytest.raises(ValueError, match=r"^0$"):
+        k.parallel([lambda number=number: fail(number) for number in range(count)])
+
+
+def test_every_request_is_counted(server: ApiServer, api: k.Kubernetes) -> None:
+    k.parallel([lambda: api.get(SECRETS)] * 40)
+    server.answers(NOT_FOUND)
+    api.get(SECRETS)
+    assert api.requests == len(server.seen) == 41
+
+
+# --- what is served ---------------------------------------------------------------------------------------
+
+
+def resource(name: str, kind: str, namespaced: bool = True, verbs: str = "list delete") -> dict[str, Any]:
+    return {"name": name, "kind": kind, "namespaced": namespaced, "verbs": verbs.split()}
+
+
+DISCOVERY: dict[str, Any] = {
+    "/apis": {
+        "groups": [
+            {
+                "name": "example.com",
+                "preferredVersion": {"groupVersion": "example.com/v1"},
+                "versions": [{"groupVersion": "example.com/v1"}, {"groupVersion": "example.com/v1alpha1"}],
+            },
+            {
+                "name": "down.example.com",
+                "preferredVersion": {"groupVersion": "down.example.com/v1"},
+                "versions": [{"groupVersion": "down.example.com/v1"}],
+            },
+        ]
+    },
+    "/api/v1": {
+        "resources": [
+            resource("pods", "Pod"),
+            resource("pods/log", "Pod"),
+            resource("nodes", "Node", namespaced=False),
+            resource("bindings", "Binding", verbs="create"),
+        ]
+    },
+    "/apis/example.com/v1": {"resources": [resource("boxes", "Box"), resource("boxes/status", "Box")]},
+    "/apis/example.com/v1alpha1": {"resources": [resource("boxes", "Box"), resource("jars", "Jar")]},
+}
+
+
+def discovery(request: SimpleNamespace) -> tuple[int, Any]:
+    if request.path == "/apis/down.example.com/v1":
+        return 503, b"service unavailable"
+    return (200, DISCOVERY[request.path]) if request.path in DISCOVERY else NOT_FOUND
+
+
+def test_everything_that_lives_in_a_namespace(server: ApiServer, api: k.Kubernetes) -> None:
+    """Each once, also what is served in a version alone that is not the preferred one."""
+    server.answer = discovery
+    assert sorted(api.namespaced_resources()) == [
+        ("example.com/v1", "boxes"),
+        ("example.com/v1alpha1", "jars"),
+        ("v1", "pods"),
+    ]
+
+
+def test_known_kinds_cost_no_request(server: ApiServer, api: k.Kubernetes) -> None:
+    for (api_version, kind), plural in k.PLURALS.items():
+        scoped = kind in ("Namespace", "ClusterRole", "ClusterRoleBinding")
+        assert api.resource(api_version, kind) == (plural, not scoped)
+        assert api.namespaced(api_version, kind) is not scoped
+    assert server.seen == []
+
+
+def test_other_kinds_are_asked_for_once(server: ApiServer, api: k.Kubernetes) -> None:
+    server.answer = discovery
+    assert api.resource("example.com/v1", "Box") == ("boxes", True)
+    assert api.resource("example.com/v1", "Box") == ("boxes", True)
+    assert api.resource("v1", "Node") == ("nodes", False)
+    assert api.namespaced("v1", "Node") is False
+    assert [request.path for request in server.seen] == ["/apis/example.com/v1", "/api/v1"]
+
+
+def test_a_kind_that_is_not_served(server: ApiServer, api: k.Kubernetes) -> None:
+    server.answer = discovery
+    with pytest.raises(k.KubernetesError, match=r"does not serve Box of nowhere\.com/v1") as caught:
+        api.resource("nowhere.com/v1", "Box")
+    assert caught.value.status == 404
+    assert api.namespaced("nowhere.com/v1", "Box") is True
+
+
+# --- who asks ---------------------------------------------------------------------------------------------
+
+
+def test_credentials_and_impersonation_are_sent(server: ApiServer) -> None:
+    api = connect(
+        host=f"{server.url}/",
+        api_key="hunter2",
+        impersonate_user="system:serviceaccount:a:b",
+        impersonate_groups=["one", "two", "three"],
+    )
+    api.get(SECRETS)
+    headers = server.seen[0].headers
+    assert headers.get_all("Authorization") == ["Bearer hunter2"]
+    assert headers["Impersonate-User"] == "system:serviceaccount:a:b"
+    groups = [group.strip() for line in headers.get_all("Impersonate-Group") for group in line.split(",")]
+    assert groups == ["one", "two", "three"]
+    # One line a group: the API server does not split them at commas.
+    assert len(headers.get_all("Impersonate-Group")) == 3
+    assert headers["User-Agent"] == "nested.clusters"
+    assert server.seen[0].path == SECRETS
+
+
+def test_impersonation_from_the_environment(server: ApiServer, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("K8S_AUTH_HOST", server.url)
+    monkeypatch.setenv("K8S_AUTH_API_KEY", "hunter2")
+    monkeypatch.setenv("K8S_AUTH_IMPERSONATE_USER", "bob")
+    monkeypatch.setenv("K8S_AUTH_IMPERSONATE_GROUPS", "one,two")
+    connect().get(SECRETS)
+    assert server.seen[0].headers["Impersonate-User"] == "bob"
+    assert server.seen[0].headers.get_all("Impersonate-Group") == ["one", "two"]
+
+
+# --- the connection as a kubeconfig, for helm -------------------------------------------------------------
+
+
+def parts(api: k.Kubernetes) -> tuple[dict[str, Any], dict[str, Any]]:
+    """(cluster, user) of the kubeconfig, which must hang together."""
+    config = api.kubeconfig()
+    (cluster,), (user,), (context,) = config["clusters"], config["users"], config["contexts"]
+    assert context["name"] == config["current-context"]
+    assert context["context"] == {"cluster": cluster["name"], "user": user["name"]}
+    return cluster["cluster"], user["user"]
+
+
+def encoded(text: str) -> str:
+    return base64.b64encode(text.encode()).decode()
+
+
+def test_kubeconfig_with_a_token() -> None:
+    cluster, user = parts(connect(host="https://127.0.0.1:6443", api_key="hunter2"))
+    assert cluster == {"server": "https://127.0.0.1:6443"}
+    assert user == {"token": "hunter2"}
+
+
+def test_kubeconfig_without_verification() -> None:
+    cluster, _user = parts(connect(host="https://127.0.0.1:6443", api_key="x", validate_certs=False))
+    assert cluster == {"server": "https://127.0.0.1:6443", "insecure-skip-tls-verify": True}
+
+
+# Files are handed on as they are; only a connection would read them.
+CERTIFICATE, KEY = "a certificate\n", "a key\n"
+
+
+def test_kubeconfig_with_certificates(tmp_path: Path) -> None:
+    certificate, key = tmp_path / "certificate", tmp_path / "key"
+    certificate.write_text(CERTIFICATE)
+    key.write_text(KEY)
+    cluster, user = parts(
+        connect(
+            host="https://127.0.0.1:6443",
+            ca_cert=str(certificate),
+            client_cert=str(certificate),
+            client_key=str(key),
+        )
+    )
+    assert cluster["certificate-authority-data"] == encoded(CERTIFICATE)
+    assert user == {"client-certificate-data": encoded(CERTIFICATE), "client-key-data": encoded(KEY)}
+
+
+def test_kubeconfig_with_impersonation_and_a_proxy() -> None:
+    api = connect(
+        host="https://127.0.0.1:6443",
+        api_key="hunter2",
+        proxy="http://proxy:3128",
+        impersonate_user="bob",
+        impersonate_groups=["one", "two"],
+    )
+    cluster, user = parts(api)
+    assert cluster["proxy-url"] == "http://proxy:3128"
+    assert user == {"token": "hunter2", "as": "bob", "as-groups": ["one", "two"]}
+
+
+def kubeconfig(user: dict[str, str]) -> dict[str, Any]:
+    cluster = {
+        "server": "https://127.0.0.1:6443",
+        "certificate-authority-data": encoded(CERTIFICATE),
+        "tls-server-name": "kubernetes",
+    }
+    return {
+        "apiVersion": "v1",
+        "kind": "Config",
+        "clusters": [{"name": "a", "cluster": cluster}],
+        "users": [{"name": "a", "user": user}],
+        "contexts": [{"name": "a", "context": {"cluster": "a", "user": "a"}}],
+        "current-context": "a",
+    }
+
+
+@pytest.mark.parametrize("as_file", [True, False])
+@pytest.mark.parametrize(
+    "user",
+    [
+        {"token": "hunter2"},
+        {"client-certificate-data": encoded(CERTIFICATE), "client-key-data": encoded(KEY)},
+    ],
+    ids=["token", "certificate"],
+)
+def test_a_kubeconfig_comes_out_as_it_went_in(user: dict[str, str], as_file: bool, tmp_path: Path) -> None:
+    given = kubeconfig(user)
+    file = tmp_path / "kubeconfig"
+    file.write_text(yaml.safe_dump(given))
+    cluster, found = parts(connect(kubeconfig=str(file) if as_file else given))
+    assert found == user
+    assert cluster == given["clusters"][0]["cluster"]
+
+
+# --- kubeconfigs that cannot be used ----------------------------------------------------------------------
+
+GOOD = yaml.safe_dump(
+    {
+        "clusters": [{"name": "a", "cluster": {"server": "https://127.0.0.1:6443"}}],
+        "users": [{"name": "a", "user": {"token": "hunter2"}}],
+        "contexts": [{"name": "a", "context": {"cluster": "a", "user": "a"}}],
+        "current-context": "a",
+    }
+)
+
+
+@pytest.mark.parametrize(
+    ("text", "context"),
+    [
+        pytest.param("", None, id="empty"),
+        pytest.param("hunter2", None, id="text"),
+        pytest.param("- hunter2", None, id="a list"),
+        pytest.param("users:\n- user: {token: 'hunter2' x: [\n", None, id="not YAML"),
+        pytest.param("users:\n- user:\n    token: hunter2: x\n", None, id="not YAML either"),
+        pytest.param("\x00hunter2", None, id="binary"),
+        pytest.param("current-context: a\n", None, id="without contexts"),
+        pytest.param(GOOD.replace("current-context: a", ""), None, id="no current context"),
+        pytest.param(GOOD.replace("cluster: a", "cluster: b"), None, id="no such cluster"),
+        pytest.param(GOOD, "other", id="no such context"),
+    ],
+)
+def test_a_kubeconfig_that_cannot_be_used(text: str, context: str | None, tmp_path: Path) -> None:
+    file = tmp_path / "kubeconfig"
+    file.write_text(text)
+    with pytest.raises(NestedClustersError) as caught:
+        connect(kubeconfig=str(file), context=context)
+    message = str(caught.value)
+    assert message.startswith(f"kubeconfig: {file} is not usable: ")
+    assert (context or "current context") in message
+    assert "hunter2" not in message
+    assert "\n" not in message
+
+
+def test_a_kubeconfig_that_is_not_there(tmp_path: Path) -> None:
+    for name in (tmp_path / "none", tmp_path):
+        with pytest.raises(NestedClustersError, match=rf"^kubeconfig: {name} is not usable"):
+            connect(kubeconfig=str(name))
+
+
+def test_no_connection_is_named() -> None:
+    with pytest.raises(NestedClustersError, match=r"^kubeconfig: the default kubeconfig is not usable"):
+        connect()
+
+
+def test_a_kubeconfig_as_a_dictionary_is_not_shown() -> None:
+    with pytest.raises(NestedClustersError, match="a dictionary") as caught:
+        connect(kubeconfig={"users": [{"token": "hunter2"}]})
+    assert "hunter2" not in str(caught.value)
+
+
+def test_a_library_that_is_missing(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(k, "IMPORT_ERROR", "Traceback: No module named 'kubernetes'")
+    with pytest.raises(NestedClustersError, match="kubernetes") as caught:
+        connect(host="https://127.0.0.1:6443", api_key="x")
+    assert "Traceback" in caught.value.data["exception"]
+
+
+# --- the contract with kubernetes.core --------------------------------------------------------------------
+
+
+def test_the_private_functions_of_kubernetes_core_are_as_we_call_them() -> None:
+    """It has broken them before; 6.0 to 7 are allowed in galaxy.yml."""
+
+    def parameters(function: Callable[..., Any]) -> list[inspect.Parameter]:
+        return list(inspect.signature(function).parameters.values())
+
+    for function in (kubernetes_core._create_auth_spec, kubernetes_core._create_headers):
+        first, *others = parameters(function)
+        assert first.name == "module"
+        assert all(other.kind is inspect.Parameter.VAR_KEYWORD for other in others)
+    (auth,) = parameters(kubernetes_core._create_configuration)
+    assert auth.kind is inspect.Parameter.POSITIONAL_OR_KEYWORD
+
+    module = SimpleNamespace(params={"host": "https://a", "api_key": "b", "impersonate_groups": ["c"]})
+    spec = kubernetes_core._create_auth_spec(module)
+    assert {"host": "https://a", "api_key": "b"}.items() <= spec.items()
+    configuration = kubernetes_core._create_configuration(spec)
+    assert configuration.host == "https://a"
+    used = ("verify_ssl", "ssl_ca_cert", "cert_file", "key_file", "proxy", "username", "password")
+    assert [name for name in used if not hasattr(configuration, name)] == []
+    (setting,) = configuration.auth_settings().values()
+    assert (setting["key"], setting["value"]) == ("authorization", "Bearer b")
+    assert kubernetes_core._create_headers(module) == {"Impersonate-Group": ["c"]}
+
+
+def test_the_connection_options_are_those_of_kubernetes_core() -> None:
+    spec = k.auth_argument_spec()
+    assert spec == args_common.AUTH_ARG_SPEC
+    for secret in ("api_key", "password", "kubeconfig"):
+        assert spec[secret]["no_log"] is True
+    spec["host"]["type"] = "changed"
+    assert k.auth_argument_spec() == args_common.AUTH_ARG_SPEC
