@@ -9,7 +9,6 @@ from __future__ import annotations
 import hashlib
 import io
 import json
-import os
 import platform
 import shutil
 import sys
@@ -21,7 +20,7 @@ from pathlib import Path
 from typing import Any
 
 import binaries
-from common import HostClusterError, run, stage, versions, write
+from common import HostClusterError, locked, run, stage, versions, write
 
 Image = dict[str, Any]
 BUSYBOX = Path("/bin/busybox")
@@ -156,9 +155,12 @@ class Layout:
 def assemble() -> Path:
     """Make an archive without a registry."""
     target = archive_path()
-    work = target.with_name(f".images.{os.getpid()}")
-    with stage("assembling images"):
-        try:
+    with locked(binaries.cache_root() / ".images"):
+        if target.exists():
+            return target
+        work = binaries.cache_root() / ".images" / "work"
+        shutil.rmtree(work, ignore_errors=True)
+        with stage("assembling images"):
             layout = Layout(work / "layout")
             base = layout.layer(base_layer)
             for image in versions()["images"]:
@@ -166,8 +168,7 @@ def assemble() -> Path:
                 layout.image(image, layers)
             layout.pack(work / "images.tar")
             (work / "images.tar").rename(target)
-        finally:
-            shutil.rmtree(work, ignore_errors=True)
+        shutil.rmtree(work)
     return target
 
 
@@ -194,7 +195,7 @@ def pull(socket: Path) -> None:
                 ctr(socket, "images", "pull", "--platform", only, name)
             except HostClusterError as error:
                 print(f"  {name} stays the assembled one: {error}", file=sys.stderr)
-    work = archive_path().with_name(f".images.{os.getpid()}.tar")
+    work = archive_path().with_name("pulled.tar")
     ctr(socket, "images", "export", "--platform", only, work, *names())
     work.rename(archive_path())
 

@@ -172,6 +172,8 @@ def make_network(cluster: config.Cluster, machine: int) -> None:
 def set_sysctls() -> None:
     """Forward between pods, and let iptables see what crosses the bridge: without it a pod that calls
     its own Service gets answers from an address that it never asked. All of it in this network only."""
+    if not Path("/proc/sys/net/bridge").exists():
+        subprocess.run(["modprobe", "br_netfilter"], check=False)
     for name in ("ipv4/ip_forward", "bridge/bridge-nf-call-iptables", "ipv4/conf/all/route_localnet"):
         path = Path("/proc/sys/net", name)
         if path.exists():
