@@ -17,6 +17,7 @@ import os
 import re
 import shutil
 import subprocess
+import tarfile
 import tempfile
 import zlib
 from collections.abc import Iterable
@@ -24,6 +25,7 @@ from dataclasses import dataclass, field
 from types import TracebackType
 from typing import Any
 
+from ansible_collections.nested.clusters.plugins.module_utils import documents
 from ansible_collections.nested.clusters.plugins.module_utils._kubernetes import Kubernetes
 from ansible_collections.nested.clusters.plugins.module_utils.errors import NestedClustersError, OptionError
 
@@ -56,6 +58,31 @@ class Chart:
     def path(self) -> str:
         return os.path.abspath(os.path.expanduser(self.reference))
 
+    def own_version(self) -> str:
+        """The version in the Chart.yaml of a local chart. Raises OptionError when it is no chart of vCluster."""
+        try:
+            data = self._read_metadata()
+            if not is_vcluster(data["name"]):
+                raise ValueError(f"it is chart {data['name']}")
+            return str(data["version"])
+        except (OSError, tarfile.TarError, documents.YAMLError, KeyError, TypeError, ValueError) as error:
+            raise OptionError(
+                "chart_ref",
+                self.reference,
+                "vCluster's chart, as a name, directory, .tgz or oci:// reference",
+                reason=str(error),
+            ) from error
+
+    def _read_metadata(self) -> Any:
+        if os.path.isdir(self.path):
+            with open(os.path.join(self.path, "Chart.yaml"), "rb") as file:
+                return documents.load(file)
+        with tarfile.open(self.path) as archive:
+            for member in archive:
+                if member.name.count("/") == 1 and member.name.endswith("/Chart.yaml"):
+                    return documents.load(archive.extractfile(member) or b"")
+        raise ValueError("it holds no Chart.yaml")
+
     def arguments(self) -> list[str]:
         if self.local:  # a directory or a .tgz has one version, its own
             return [self.path]
@@ -63,6 +90,11 @@ class Chart:
         if self.reference.startswith("oci://"):
             return [self.reference, *version]
         return [self.reference, "--repo", self.repository, *version]
+
+
+def is_vcluster(chart: str) -> bool:
+    """Whether a chart is vCluster's. Until 0.19 there was one a distribution (vcluster-k8s, ...)."""
+    return chart.split("-")[0] == "vcluster"
 
 
 @dataclass(frozen=True)
@@ -243,7 +275,7 @@ def find_binary(binary: str | None) -> str:
     found = shutil.which(os.path.expanduser(binary) if binary else "helm")
     if not found:
         raise OptionError("binary_path", binary or "helm", HOW_TO_GET, reason="there is no such program")
-    return found
+    return os.path.abspath(found)
 
 
 def binary_version(binary: str) -> tuple[int, int]:
@@ -265,8 +297,8 @@ def binary_version(binary: str) -> tuple[int, int]:
 
 def explain(text: str, verb: str, chart: Chart | None) -> NestedClustersError:
     """helm's refusal as the option that caused it, where one did."""
-    # helm 4 logs before its error; the last paragraph that starts with "Error:" is the refusal itself.
-    message = text[text.rindex("Error: ") + 7 :] if "Error: " in text else text
+    # helm 4 logs before its error; the last line that starts with "Error:" begins the refusal itself.
+    message = re.split(r"^Error: ", text, flags=re.MULTILINE)[-1]
     if "specifications of the schema" in message:
         wrong = [line.strip(" -") for line in message.splitlines()[1:] if line.strip(" -")]
         return OptionError(
@@ -297,6 +329,8 @@ def explain(text: str, verb: str, chart: Chart | None) -> NestedClustersError:
             "a Helm repository that this machine reaches; without one, name a local chart with chart_ref",
             reason=message.rsplit("cannot be reached: ", 1)[-1].strip(),
         )
+    if "is forbidden: User" in message:
+        message += "; ask for a role with this verb and resource"
     if "another operation" in message:
         message += "; another task or person is changing this virtual cluster: run again when that is done"
     return HelmError(f"helm {verb}: {message.strip()}", helm_output=text[-4000:])

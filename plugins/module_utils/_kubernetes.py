@@ -150,6 +150,10 @@ class Kubernetes:
         auth = kubernetes_core._create_auth_spec(module)
         try:
             configuration = kubernetes_core._create_configuration(auth)
+            for file in (configuration.ssl_ca_cert, configuration.cert_file, configuration.key_file):
+                if file:
+                    with open(file, "rb"):
+                        pass  # one that is not there would look like a host cluster that does not answer
             return cls(configuration, kubernetes_core._create_headers(module))
         except (
             ConfigException,

@@ -9,16 +9,13 @@ real run cannot disagree.
 
 from __future__ import annotations
 
-import os
-import tarfile
 import time
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timezone
 from functools import partial
 from typing import Any
 
-import yaml
 from ansible_collections.nested.clusters.plugins.module_utils import (
     compatibility,
     phase,
@@ -34,6 +31,7 @@ from ansible_collections.nested.clusters.plugins.module_utils._helm import (
     HelmError,
     Release,
     decode_release,
+    is_vcluster,
     newest_releases,
 )
 from ansible_collections.nested.clusters.plugins.module_utils._kubernetes import (
@@ -103,7 +101,6 @@ class Outcome:
 
     plan: Plan
     state: State
-    version: str = ""
 
 
 def read(kubernetes: Kubernetes, name: str, namespace: str) -> State:
@@ -128,11 +125,6 @@ def read(kubernetes: Kubernetes, name: str, namespace: str) -> State:
     )
 
 
-def is_vcluster(release: Release) -> bool:
-    """Whether a release is a virtual cluster. Until 0.19 there was a chart a distribution (vcluster-k8s, ...)."""
-    return release.chart_name.split("-")[0] == "vcluster"
-
-
 def _one(kubernetes: Kubernetes, url: str) -> list[dict[str, Any]]:
     thing = kubernetes.get(url)
     return [thing] if thing else []
@@ -145,7 +137,7 @@ def _virtual_clusters(secrets: Iterable[dict[str, Any]]) -> list[Release]:
             release = decode_release(secret)
         except HelmError:  # a broken record of somebody else's release is not this task's business
             continue
-        if is_vcluster(release):
+        if is_vcluster(release.chart_name):
             found.append(release)
     return found
 
@@ -202,42 +194,74 @@ def present(
     wanted_values = check_request(request, state, version)
     plan = Plan()
     _plan_namespace(kubernetes, request, state, plan)
-    if not _plan_release(request, state, version, wanted_values, plan):
-        rendered, carry_out = state.release, None
-    else:
-        carry_out = open_helm()
-        chart = Chart(request.chart.reference, request.chart.repository, version)
-        rendered = carry_out.render(
-            request.name, request.namespace, chart, wanted_values, unfinished=state.pending is not None
-        )
-        wanted = planning.objects(rendered.manifest, request.namespace, kubernetes.namespaced)
-        found = planning.as_found(state.manifest, state.live)
-        plan.diff += planning.release_diff(state.release, wanted_values, found, wanted, request.name)
+    chart = replace(request.chart, version=version)
+    helm, wanted = None, state.manifest
+    if _plan_release(request, state, version, wanted_values, plan):
+        helm = open_helm()
+        wanted = _render(kubernetes, helm, request, chart, wanted_values, state, plan)
     _plan_metadata(request, state, plan)
     if check:
-        return Outcome(plan, state, version)
+        return Outcome(plan, state)
     if plan.create_namespace:
         _create_namespace(kubernetes, request)
-    if carry_out:
-        if state.pending:
-            kubernetes.delete(path("v1", "secrets", request.namespace, state.pending.secret_name))
-        labels = {planning.MANAGED: "true"} if state.release is None or state.ours else {}
-        carry_out.apply(request.name, request.namespace, chart, wanted_values, state.release, labels)
+    if helm:
+        _apply(kubernetes, helm, request, chart, wanted_values, state)
     if plan.metadata:
-        assert rendered is not None
-        manifest = planning.objects(rendered.manifest, request.namespace, kubernetes.namespaced)
-        _patch_workload(kubernetes, request, manifest, plan)
+        _patch_workload(kubernetes, request, wanted, plan)
     if plan.changed:
         state = read(kubernetes, request.name, request.namespace)
     if wait is not None:
         state = wait_ready(kubernetes, request.name, request.namespace, state, wait)
-    return Outcome(plan, state, version)
+    return Outcome(plan, state)
+
+
+def _render(
+    kubernetes: Kubernetes,
+    helm: Helm,
+    request: Request,
+    chart: Chart,
+    wanted_values: dict[str, Any],
+    state: State,
+    plan: Plan,
+) -> dict[Key, dict[str, Any]]:
+    """The objects that the release shall have; adds what differs to the plan's diff."""
+    rendered = helm.render(request.name, request.namespace, chart, wanted_values, unfinished=state.pending is not None)
+    if not is_vcluster(rendered.chart_name):
+        raise OptionError("chart_ref", chart.reference, "vCluster's chart", reason=f"it is chart {rendered.chart_name}")
+    wanted = planning.objects(rendered.manifest, request.namespace, kubernetes.namespaced)
+    found = planning.as_found(state.manifest, state.live)
+    plan.diff += planning.release_diff(state.release, wanted_values, found, wanted, request.name)
+    return wanted
+
+
+def _apply(
+    kubernetes: Kubernetes,
+    helm: Helm,
+    request: Request,
+    chart: Chart,
+    wanted_values: dict[str, Any],
+    state: State,
+) -> None:
+    """Let Helm do its work, and then undo what it leaves of other people's changes."""
+    if state.pending:
+        kubernetes.delete(path("v1", "secrets", request.namespace, state.pending.secret_name))
+    labels = {planning.MANAGED: "true"} if state.release is None or state.ours else {}
+    helm.apply(request.name, request.namespace, chart, wanted_values, state.release, labels)
+    if state.release is None:
+        return
+    after = read(kubernetes, request.name, request.namespace)
+    found = planning.as_found(after.manifest, after.live)
+    for where, thing in found.items():
+        patch = planning.repair_patch(thing, after.manifest[where])
+        if patch:
+            plural, namespaced = kubernetes.resource(*where[:2])
+            kubernetes.patch(path(where[0], plural, where[2] if namespaced else None, where[3]), patch)
 
 
 def wanted_version(request: Request, state: State) -> str:
     """The vCluster version to run: the one asked for, else the one deployed, else the collection's default."""
     if request.chart.local:
-        own = chart_version(request.chart.reference)
+        own = request.chart.own_version()
         asked = request.vcluster_version
         if asked and compatibility.parse_version(asked) != compatibility.parse_version(own):
             raise OptionError(
@@ -247,25 +271,6 @@ def wanted_version(request: Request, state: State) -> str:
     if request.vcluster_version:
         return str(compatibility.parse_version(request.vcluster_version))
     return state.release.chart_version if state.release else compatibility.DEFAULT_VCLUSTER_VERSION
-
-
-def chart_version(reference: str) -> str:
-    """The version in the Chart.yaml of a chart directory or archive. Raises OptionError when it is no chart."""
-    reference = os.path.abspath(os.path.expanduser(reference))
-    try:
-        if os.path.isdir(reference):
-            with open(os.path.join(reference, "Chart.yaml"), "rb") as file:
-                return str(yaml.safe_load(file)["version"])
-        with tarfile.open(reference) as archive:
-            for member in archive:
-                if member.name.count("/") == 1 and member.name.endswith("/Chart.yaml"):
-                    file = archive.extractfile(member)  # type: ignore[assignment]
-                    return str(yaml.safe_load(file)["version"])
-        raise ValueError("it holds no Chart.yaml")
-    except (OSError, tarfile.TarError, yaml.YAMLError, KeyError, TypeError, ValueError) as error:
-        raise OptionError(
-            "chart_ref", reference, "a chart's name, directory, .tgz or oci:// reference", reason=str(error)
-        ) from error
 
 
 def check_request(request: Request, state: State, version: str) -> dict[str, Any]:
@@ -280,7 +285,7 @@ def check_request(request: Request, state: State, version: str) -> dict[str, Any
             reason=f"virtual cluster {state.neighbours[0].name} lives there, and vCluster allows one a namespace",
         )
     release = state.release or state.pending
-    if release and not is_vcluster(release):
+    if release and not is_vcluster(release.chart_name):
         raise OptionError(
             "name",
             request.name,

@@ -15,7 +15,7 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-import yaml
+from ansible_collections.nested.clusters.plugins.module_utils import documents
 from ansible_collections.nested.clusters.plugins.module_utils._helm import Release
 from ansible_collections.nested.clusters.plugins.module_utils.errors import OptionError
 from ansible_collections.nested.clusters.plugins.module_utils.size import quantity
@@ -48,8 +48,6 @@ RESERVED_PREFIXES = ("meta.helm.sh/", "loft.sh/", "nested-clusters/")
 _NAME = re.compile(r"([a-z0-9]([a-z0-9.-]{0,251}[a-z0-9])?/)?[A-Za-z0-9]([A-Za-z0-9._-]{0,61}[A-Za-z0-9])?")
 _LABEL_VALUE = re.compile(r"([A-Za-z0-9]([A-Za-z0-9._-]{0,61}[A-Za-z0-9])?)?")
 
-_Loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)  # a release's manifest parses ten times faster in C
-
 
 @dataclass
 class Plan:
@@ -73,7 +71,7 @@ def objects(manifest: str, namespace: str, namespaced: Callable[[str, str], bool
     whether its objects live in one at all.
     """
     result = {}
-    for thing in yaml.load_all(manifest, Loader=_Loader):
+    for thing in documents.load_all(manifest):
         if not thing or not thing.get("kind"):
             continue
         meta = thing.get("metadata") or {}
@@ -146,6 +144,22 @@ def drift(found: Mapping[Key, dict[str, Any]], manifest_objects: Mapping[Key, di
     ]
 
 
+def repair_patch(found: Mapping[str, Any], wanted: Mapping[str, Any]) -> dict[str, Any]:
+    """The merge patch that makes an object, as :func:`as_found` shows it, what the release wants.
+
+    For what Helm leaves: an entry that somebody added to a list with keys, such as a container's environment or
+    a Service's ports, survives its merge on the server and on the client. A merge patch replaces the list.
+    """
+    patch: dict[str, Any] = {}
+    for name, value in wanted.items():
+        there = found.get(name)
+        if there == value or value is None:
+            continue
+        both = isinstance(there, dict) and isinstance(value, dict)
+        patch[name] = repair_patch(there, value) if both else value  # type: ignore[arg-type]
+    return patch
+
+
 def check_metadata(option: str, wanted: Mapping[str, Any], in_values: Mapping[str, Any]) -> None:
     """OptionError where labels or annotations (``option`` says which) cannot be set, or would be fought over."""
     for name, value in wanted.items():
@@ -185,12 +199,14 @@ def metadata_patch(
 def show(things: Mapping[Key, dict[str, Any]], other: Mapping[Key, dict[str, Any]], side: str) -> str:
     """Objects as YAML documents in a fixed order. What Secrets hold reads ``***``, with ``side`` where the same
     entry of ``other`` differs, as `kubectl diff` shows it."""
-    return "---\n".join(_yaml(_shown(thing, other.get(k) or {}, side)) for k, thing in sorted(things.items()))
+    return "---\n".join(documents.dump(_shown(thing, other.get(k) or {}, side)) for k, thing in sorted(things.items()))
 
 
 def diff(before: Any, after: Any, name: str) -> list[dict[str, str]]:
     """An entry for Ansible's ``--diff``, or none where nothing differs. Texts go as they are, data as YAML."""
-    texts = [entry if isinstance(entry, str) else _yaml(masked(entry)) if entry else "" for entry in (before, after)]
+    texts = [
+        entry if isinstance(entry, str) else documents.dump(masked(entry)) if entry else "" for entry in (before, after)
+    ]
     if texts[0] == texts[1]:
         return []
     return [{"before_header": name, "after_header": name, "before": texts[0], "after": texts[1]}]
@@ -221,7 +237,3 @@ def _shown(thing: dict[str, Any], other: dict[str, Any], side: str) -> dict[str,
                 name: "***" if there.get(name) == value else f"*** ({side})" for name, value in thing[part].items()
             }
     return hidden
-
-
-def _yaml(data: Any) -> str:
-    return yaml.safe_dump(data, sort_keys=True, default_flow_style=False)

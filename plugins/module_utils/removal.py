@@ -18,7 +18,12 @@ from typing import Any
 
 from ansible_collections.nested.clusters.plugins.module_utils import lifecycle
 from ansible_collections.nested.clusters.plugins.module_utils import plan as planning
-from ansible_collections.nested.clusters.plugins.module_utils._helm import RELEASE_SECRET_TYPE, Helm, Release
+from ansible_collections.nested.clusters.plugins.module_utils._helm import (
+    RELEASE_SECRET_TYPE,
+    Helm,
+    Release,
+    is_vcluster,
+)
 from ansible_collections.nested.clusters.plugins.module_utils._kubernetes import (
     Kubernetes,
     KubernetesError,
@@ -213,7 +218,7 @@ def safe_concat(*parts: str) -> str:
 
 
 def _refuse(release: Release | None, mine: list[Thing], name: str, namespace: str) -> None:
-    if release and not lifecycle.is_vcluster(release):
+    if release and not is_vcluster(release.chart_name):
         raise OptionError(
             "name",
             name,
@@ -221,7 +226,8 @@ def _refuse(release: Release | None, mine: list[Thing], name: str, namespace: st
             reason=f"the Helm release of this name in namespace {namespace} is of chart {release.chart_name}",
         )
     for thing in mine:  # not from the release: its record may be gone, and the protection is not
-        if (thing.meta.get("annotations") or {}).get(planning.PROTECTED) == "true":
+        is_control_plane = thing.plural in ("statefulsets", "deployments") and thing.name == name
+        if is_control_plane and (thing.meta.get("annotations") or {}).get(planning.PROTECTED) == "true":
             raise NestedClustersError(
                 f"virtual cluster {name} in namespace {namespace} is protected and was not deleted ({thing} says so); "
                 "run the task with protected: false and state: present first",
