@@ -1,0 +1,638 @@
+# Copyright (c) 2026, nested.clusters contributors
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Tests of removal: what goes, what stays, and that a second run finds nothing to do."""
+
+from __future__ import annotations
+
+import copy
+import threading
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+from ansible_collections.nested.clusters.plugins.module_utils import lifecycle, plan, removal
+from ansible_collections.nested.clusters.plugins.module_utils._kubernetes import KubernetesError, path
+from ansible_collections.nested.clusters.plugins.module_utils.errors import (
+    NestedClustersError,
+    OptionError,
+    WaitError,
+)
+from ansible_collections.nested.clusters.plugins.module_utils.lifecycle import Outcome
+from ansible_collections.nested.clusters.plugins.module_utils.removal import Thing
+from test_helm import release_secret
+
+NAME, NAMESPACE = "demo", "vcluster-demo"
+
+
+class FakeKubernetes:
+    """A host cluster in memory: objects by path, and what was written, in order.
+
+    Deletion is as on a real one: finalizers hold an object, an owner takes what it owns along, and a namespace
+    what is in it.
+    """
+
+    KINDS: tuple[tuple[str, str, str, bool], ...] = (
+        ("v1", "ConfigMap", "configmaps", True),
+        ("v1", "Event", "events", True),
+        ("v1", "Namespace", "namespaces", False),
+        ("v1", "PersistentVolume", "persistentvolumes", False),
+        ("v1", "PersistentVolumeClaim", "persistentvolumeclaims", True),
+        ("v1", "Pod", "pods", True),
+        ("v1", "Secret", "secrets", True),
+        ("v1", "Service", "services", True),
+        ("apps/v1", "StatefulSet", "statefulsets", True),
+        ("coordination.k8s.io/v1", "Lease", "leases", True),
+        ("rbac.authorization.k8s.io/v1", "ClusterRole", "clusterroles", False),
+        ("scheduling.k8s.io/v1", "PriorityClass", "priorityclasses", False),
+    )
+
+    def __init__(self) -> None:
+        self.objects: dict[str, dict[str, Any]] = {}
+        self.written: list[str] = []
+        self.forbidden: set[str] = set()  # plurals
+        self.sticky: set[str] = set()  # paths of what does not go
+        self._lock = threading.RLock()  # requests are sent from several threads
+
+    def resource(self, api_version: str, kind: str) -> tuple[str, bool]:
+        for version, name, plural, namespaced in self.KINDS:
+            if (version, name) == (api_version, kind):
+                return plural, namespaced
+        raise KubernetesError(f"does not serve {kind}", 404, "NotFound")
+
+    def namespaced(self, api_version: str, kind: str) -> bool:
+        return self.resource(api_version, kind)[1]
+
+    def namespaced_resources(self) -> list[tuple[str, str]]:
+        return [(version, plural) for version, _kind, plural, namespaced in self.KINDS if namespaced]
+
+    def get(self, where: str) -> dict[str, Any] | None:
+        with self._lock:
+            return copy.deepcopy(self.objects.get(where))
+
+    def list(self, where: str, labels: str = "", fields: str = "", metadata_only: bool = False) -> list[dict[str, Any]]:
+        if where.rsplit("/", 1)[1] in self.forbidden:
+            raise KubernetesError("no permission", 403, "Forbidden")
+        found = [
+            copy.deepcopy(thing)
+            for at, thing in list(self.objects.items())
+            if at.rsplit("/", 1)[0] == where and self._selected(thing, labels)
+        ]
+        if metadata_only:
+            return [{"metadata": thing["metadata"]} for thing in found]
+        # Items of a list do not say what they are.
+        return [{name: value for name, value in thing.items() if name not in ("apiVersion", "kind")} for thing in found]
+
+    @staticmethod
+    def _selected(thing: dict[str, Any], selector: str) -> bool:
+        labels = thing["metadata"].get("labels") or {}
+        for term in filter(None, selector.split(",")):
+            name, _equals, value = term.replace("!=", "=").partition("=")
+            if term.startswith("!") and name[1:] in labels:
+                return False
+            if not term.startswith("!") and (labels.get(name) == value) == ("!=" in term):
+                return False
+        return True
+
+    def create(self, where: str, body: dict[str, Any]) -> dict[str, Any]:
+        at = f"{where}/{body['metadata']['name']}"
+        if at in self.objects:
+            raise KubernetesError("is there", 409, "AlreadyExists")
+        self.written.append(f"create {at}")
+        return self.put(body, at)
+
+    def patch(self, where: str, body: dict[str, Any]) -> dict[str, Any]:
+        if where not in self.objects:
+            raise KubernetesError("not found", 404, "NotFound")
+        self.written.append(f"patch {where}")
+        self.objects[where] = merge_patch(self.objects[where], body)
+        self._collect(where)
+        return copy.deepcopy(self.objects.get(where, {}))
+
+    def delete(self, where: str) -> bool:
+        with self._lock:
+            if where not in self.objects:
+                return False
+            self.written.append(f"delete {where}")
+            self._mark(where)
+            return True
+
+    def _mark(self, where: str) -> None:
+        thing = self.objects.get(where)
+        if thing is None:
+            return
+        thing["metadata"]["deletionTimestamp"] = "2026-01-01T00:00:00Z"
+        if where.startswith("/api/v1/namespaces/") and where.count("/") == 4:
+            for inner in [at for at in self.objects if f"/namespaces/{where.rsplit('/', 1)[1]}/" in at]:
+                self._mark(inner)
+        self._collect(where)
+
+    def _collect(self, where: str) -> None:
+        """Remove what is being deleted and held by nothing."""
+        thing = self.objects.get(where)
+        if thing is None:
+            return
+        meta = thing["metadata"]
+        if not meta.get("deletionTimestamp") or meta.get("finalizers") or where in self.sticky:
+            return
+        inside = f"/namespaces/{meta['name']}/"
+        if thing.get("kind") == "Namespace" and any(inside in at for at in self.objects):
+            return
+        del self.objects[where]
+        for at, other in list(self.objects.items()):
+            owners = [owner["uid"] for owner in other["metadata"].get("ownerReferences") or []]
+            if at in self.objects and meta["uid"] in owners:
+                self._mark(at)
+        place = path("v1", "namespaces", None, meta.get("namespace", ""))
+        if place in self.objects:
+            self._collect(place)
+
+    def put(self, thing: dict[str, Any], at: str = "") -> dict[str, Any]:
+        """Have an object, as if somebody else had made it."""
+        thing = copy.deepcopy(thing)
+        meta = thing["metadata"]
+        if not at:
+            plural, namespaced = self.resource(thing["apiVersion"], thing["kind"])
+            if namespaced:
+                meta.setdefault("namespace", NAMESPACE)
+            at = path(thing["apiVersion"], plural, meta.get("namespace"), meta["name"])
+        meta.setdefault("uid", f"uid of {at}")
+        meta.setdefault("creationTimestamp", "2026-01-01T00:00:00Z")
+        self.objects[at] = thing
+        return copy.deepcopy(thing)
+
+    def have(self, kind: str, name: str, **others: Any) -> dict[str, Any]:
+        """Have an object of a kind; ``others`` are its metadata, or type and spec."""
+        version = next(version for version, known, *_rest in self.KINDS if known == kind)
+        top = {part: others.pop(part) for part in ("type", "spec", "status", "data") if part in others}
+        return self.put({"apiVersion": version, "kind": kind, "metadata": {"name": name, **others}, **top})
+
+    def names(self, namespace: str = NAMESPACE) -> set[str]:
+        """PLURAL/NAME of what is in a namespace."""
+        return {"/".join(at.rsplit("/", 2)[1:]) for at in self.objects if f"/namespaces/{namespace}/" in at}
+
+
+def merge_patch(target: Any, patch: Any) -> Any:
+    """RFC 7386."""
+    if not isinstance(patch, dict):
+        return patch
+    result = dict(target) if isinstance(target, dict) else {}
+    for name, value in patch.items():
+        if value is None:
+            result.pop(name, None)
+        else:
+            result[name] = merge_patch(result.get(name), value)
+    return result
+
+
+class Uninstaller:
+    """helm, as far as uninstalling goes: releases and what their annotation says belongs to them."""
+
+    def __init__(self, host: FakeKubernetes) -> None:
+        self.host = host
+        self.runs = 0
+
+    def uninstall(self, name: str, namespace: str) -> None:
+        self.runs += 1
+        for at, thing in list(self.host.objects.items()):
+            meta = thing["metadata"]
+            release = (meta.get("annotations") or {}).get("meta.helm.sh/release-name")
+            secret = thing.get("type") == "helm.sh/release.v1" and meta["labels"]["name"] == name
+            if (
+                meta.get("namespace", namespace) == namespace
+                and (release == name or secret)
+                and at in self.host.objects
+            ):
+                self.host._mark(at)
+
+
+class Clock:
+    """Time that passes by sleeping only; ``then`` is done at the first sleep after its time."""
+
+    def __init__(self) -> None:
+        self.now = 1000.0
+        self.events: list[tuple[float, Any]] = []
+
+    def monotonic(self) -> float:
+        return self.now
+
+    def sleep(self, seconds: float) -> None:
+        self.now += seconds
+        for event in [event for event in self.events if self.now >= 1000 + event[0]]:
+            self.events.remove(event)
+            event[1]()
+
+    def after(self, seconds: float, then: Any) -> None:
+        self.events.append((seconds, then))
+
+
+@pytest.fixture(autouse=True)
+def clock(monkeypatch: pytest.MonkeyPatch) -> Iterator[Clock]:
+    fake = Clock()
+    for module in (removal, lifecycle):
+        monkeypatch.setattr(module, "time", fake)
+    yield fake
+    assert fake.now < 2000, "something waits for ever"
+
+
+@pytest.fixture
+def host() -> FakeKubernetes:
+    result = FakeKubernetes()
+    result.have("Namespace", "default")
+    return result
+
+
+@pytest.fixture
+def helm(host: FakeKubernetes) -> Uninstaller:
+    return Uninstaller(host)
+
+
+OURS = {plan.CREATED: "true", lifecycle.OWNER: NAME}
+HELM = {"meta.helm.sh/release-name": NAME, "meta.helm.sh/release-namespace": NAMESPACE}
+CHART = {"app": "vcluster", "release": NAME}
+MANIFEST = f"""
+apiVersion: apps/v1
+kind: StatefulSet
+metadata: {{name: {NAME}}}
+---
+apiVersion: v1
+kind: Service
+metadata: {{name: {NAME}}}
+"""
+
+
+def release(host: FakeKubernetes, revision: int = 1, **changes: Any) -> None:
+    host.put({"apiVersion": "v1", "kind": "Secret", **release_secret(revision, **{"manifest": MANIFEST, **changes})})
+
+
+def virtual_cluster(host: FakeKubernetes, namespace: dict[str, str] | None = None, **annotations: str) -> None:
+    """What a virtual cluster that has run for a while leaves on its host cluster."""
+    host.have("Namespace", NAMESPACE, annotations=OURS if namespace is None else namespace)
+    host.have("ConfigMap", "kube-root-ca.crt")
+    release(host)
+    workload = host.have("StatefulSet", NAME, labels=CHART, annotations={**HELM, **annotations}, spec={"replicas": 1})
+    owner = {"uid": workload["metadata"]["uid"], "kind": "StatefulSet", "name": NAME}
+    service = host.have("Service", NAME, labels=CHART, annotations=HELM)
+    host.have("Pod", f"{NAME}-0", labels=CHART, ownerReferences=[{**owner, "controller": True}])
+    host.have("PersistentVolumeClaim", f"data-{NAME}-0", labels=CHART)
+    host.have("Secret", f"vc-{NAME}", labels={"app": "vcluster", "vcluster-name": NAME})
+    host.have("Secret", f"{NAME}-certs")
+    host.have(
+        "Pod",
+        "web-x-default-x-demo",
+        labels={removal.SYNCED: NAME},
+        finalizers=["vcluster.loft.sh/hold"],
+        ownerReferences=[{"uid": service["metadata"]["uid"], "kind": "Service", "name": NAME}],
+    )
+    host.have("PriorityClass", "vcluster-high-x-demo", labels={removal.SYNCED: f"{NAMESPACE}-x-{NAME}"})
+    host.have("PriorityClass", "somebody-elses", labels={removal.SYNCED: f"other-x-{NAME}"})
+
+
+def absent(host: FakeKubernetes, helm: Uninstaller, **options: Any) -> Outcome:
+    arguments = {"check": False, "keep_volumes": False, "wait": 60.0, **options}
+    return removal.absent(host, lambda: helm, NAME, NAMESPACE, **arguments)  # type: ignore[arg-type,return-value]
+
+
+def checked(host: FakeKubernetes, helm: Uninstaller, **options: Any) -> Outcome:
+    """Check mode, which writes nothing; then the real run, which does what was said, and a second one, nothing."""
+    before = copy.deepcopy(host.objects)
+    foreseen = absent(host, helm, check=True, **options)
+    assert (host.objects, host.written, helm.runs) == (before, [], 0)
+    outcome = absent(host, helm, **options)
+    assert (outcome.plan.steps, outcome.plan.diff) == (foreseen.plan.steps, foreseen.plan.diff)
+    runs, host.written = helm.runs, []
+    again = absent(host, helm, **options)
+    assert (again.plan.steps, again.plan.diff, host.written, helm.runs) == ([], [], [], runs)
+    return outcome
+
+
+# --- whose it is ------------------------------------------------------------------------------------------
+
+
+def thing(plural: str, name: str, secret_type: str = "", **meta: Any) -> Thing:
+    return Thing("v1", plural, {"name": name, "namespace": NAMESPACE, "uid": name, **meta}, secret_type)
+
+
+CERTAIN = thing("statefulsets", "demo", labels=CHART)
+
+
+@pytest.mark.parametrize(
+    "candidate",
+    [
+        thing("pods", "a", labels={"vcluster.loft.sh/managed-by": "demo"}),
+        thing("services", "a", labels={"vcluster.loft.sh/belongs-to": "demo"}),
+        thing("statefulsets", "demo", labels=CHART),
+        thing("persistentvolumeclaims", "data-demo-etcd-0", labels={"app": "vcluster-etcd", "release": "demo"}),
+        thing("secrets", "vc-demo", labels={"app": "vcluster", "vcluster-name": "demo"}),
+        thing("services", "a", annotations=HELM),
+        thing("secrets", "sh.helm.release.v1.demo.v1", "helm.sh/release.v1", labels={"name": "demo"}),
+    ],
+    ids=str,
+)
+def test_what_a_virtual_cluster_made(candidate: Thing) -> None:
+    assert removal.belongs(candidate, "demo")
+    assert not removal.belongs(candidate, "other")
+
+
+@pytest.mark.parametrize(
+    "candidate",
+    [
+        thing("pods", "demo-0"),
+        thing("pods", "a", labels=None, annotations=None),
+        thing("pods", "a", labels={"release": "demo", "app": "web"}),
+        thing("pods", "a", labels={"release": "demo"}),
+        thing("persistentvolumeclaims", "data-demo-0", labels={"app": "web"}),
+        thing("services", "a", annotations={**HELM, "meta.helm.sh/release-namespace": "elsewhere"}),
+        thing("secrets", "a", "helm.sh/release.v1", labels={"name": "web", "app": "vcluster", "release": "demo"}),
+        thing("secrets", "demo-certs"),
+        thing("leases", "demo"),
+        thing("configmaps", "demo-config-vcluster-x"),
+    ],
+    ids=str,
+)
+def test_what_it_did_not(candidate: Thing) -> None:
+    assert removal.sort_out([candidate], "demo") == ([], [candidate])
+
+
+@pytest.mark.parametrize(("plural", "name"), sorted(removal.unlabelled("demo")))
+def test_names_count_where_it_is_certain_that_there_was_one(plural: str, name: str) -> None:
+    candidate = thing(plural, name)
+    assert removal.sort_out([candidate], "demo") == ([], [candidate])
+    assert removal.sort_out([candidate], "demo", known=True) == ([candidate], [])
+    assert removal.sort_out([candidate, CERTAIN], "demo")[1] == []
+    assert removal.sort_out([candidate], "other", known=True)[0] == []
+
+
+def test_owners_decide_for_what_they_own() -> None:
+    def owned(name: str, *owners: str) -> Thing:
+        return thing("things", name, ownerReferences=[{"uid": uid} for uid in owners])
+
+    chain = [owned("c", "b"), owned("b", "a"), owned("a", "demo"), owned("shared", "x", "a")]
+    foreign = [owned("y", "x"), thing("things", "z"), Thing("v1", "things", {"name": "(no permission to list)"})]
+    mine, rest = removal.sort_out([*chain, *foreign, CERTAIN], "demo")
+    assert {candidate.name for candidate in mine} == {"demo", "a", "b", "c", "shared"}
+    assert rest == foreign
+
+
+@pytest.mark.parametrize(
+    ("parts", "expected"),
+    [  # What SafeConcatName of vCluster 0.36.1 (pkg/util/translate) gives.
+        (("team", "x", "demo"), "team-x-demo"),
+        (("n" * 58, "x", "d"), "n" * 58 + "-x-d"),
+        (("n" * 60, "x", "d"), "n" * 52 + "-2e0f9fb5d3"),
+        (("vcluster-" + "a" * 40, "x", "b" * 40), "vcluster-" + "a" * 40 + "-x--9a5005e8e1"),
+        (("a." * 26 + "tail", "x", "demo-demo-demo"), "a." * 25 + "a-b0010da380"),
+        (("a.-" * 22 + "tail",), "a-" * 17 + "a-e39d938df7"),
+    ],
+)
+def test_names_are_shortened_as_vcluster_does(parts: tuple[str, ...], expected: str) -> None:
+    assert removal.safe_concat(*parts) == expected
+
+
+@pytest.mark.parametrize(
+    ("annotations", "namespace", "seen", "expected"),
+    [
+        (None, NAMESPACE, True, False),
+        ({}, NAMESPACE, True, False),
+        ({plan.CREATED: "false"}, NAMESPACE, True, False),
+        ({lifecycle.OWNER: NAME}, NAMESPACE, True, False),
+        (OURS, NAMESPACE, False, True),
+        (OURS, "team", False, True),
+        ({**OURS, lifecycle.OWNER: "other"}, NAMESPACE, True, False),
+        # The CLI's does not say for whom: the virtual cluster that is in it, or the name of the namespace.
+        ({plan.CREATED: "true"}, "team", True, True),
+        ({plan.CREATED: "true"}, NAMESPACE, False, True),
+        ({plan.CREATED: "true"}, "team", False, False),
+    ],
+)
+def test_for_whom_a_namespace_was_made(
+    annotations: dict[str, str] | None, namespace: str, seen: bool, expected: bool
+) -> None:
+    place = {"metadata": {"annotations": annotations}}
+    assert removal._made_for(place, NAME, namespace, seen) is expected
+
+
+# --- absent -----------------------------------------------------------------------------------------------
+
+
+def test_one_that_is_not_there(host: FakeKubernetes, helm: Uninstaller) -> None:
+    assert not checked(host, helm).plan.changed
+    host.have("Namespace", NAMESPACE)
+    host.have("Secret", "somebody-elses")
+    assert not checked(host, helm).plan.changed
+    assert host.names() == {"secrets/somebody-elses"}
+
+
+def test_everything_goes(host: FakeKubernetes, helm: Uninstaller) -> None:
+    virtual_cluster(host)
+    outcome = checked(host, helm)
+    assert outcome.plan.steps[0] == f"uninstall release {NAME}"
+    assert outcome.plan.steps[-1] == f"delete namespace {NAMESPACE}"
+    assert f"delete persistentvolumeclaims/data-{NAME}-0" in outcome.plan.steps
+    assert set(host.objects) == {
+        "/api/v1/namespaces/default",
+        "/apis/scheduling.k8s.io/v1/priorityclasses/somebody-elses",
+    }
+
+
+@pytest.mark.parametrize("namespace", [{}, {**OURS, lifecycle.OWNER: "other"}])
+def test_a_namespace_that_was_not_made_for_it_stays(
+    namespace: dict[str, str], host: FakeKubernetes, helm: Uninstaller
+) -> None:
+    virtual_cluster(host, namespace)
+    outcome = checked(host, helm)
+    assert not [step for step in outcome.plan.steps if "namespace" in step]
+    assert path("v1", "namespaces", None, NAMESPACE) in host.objects
+    assert host.names() == {"configmaps/kube-root-ca.crt"}
+
+
+def test_somebody_elses_objects_stay(host: FakeKubernetes, helm: Uninstaller) -> None:
+    virtual_cluster(host)
+    host.have("ConfigMap", "precious")
+    host.have("PersistentVolumeClaim", "data-web-0", labels={"app": "web"})
+    checked(host, helm)
+    assert host.names() == {
+        "configmaps/kube-root-ca.crt",
+        "configmaps/precious",
+        "persistentvolumeclaims/data-web-0",
+    }
+
+
+def test_what_may_not_be_seen_may_be_somebodys(host: FakeKubernetes, helm: Uninstaller) -> None:
+    virtual_cluster(host)
+    host.forbidden = {"leases"}
+    checked(host, helm)
+    assert path("v1", "namespaces", None, NAMESPACE) in host.objects
+
+
+def test_another_release_stays(host: FakeKubernetes, helm: Uninstaller) -> None:
+    virtual_cluster(host)
+    release(host, name="other", chart={"metadata": {"name": "postgresql"}})
+    host.have("Service", "db", annotations={**HELM, "meta.helm.sh/release-name": "other"})
+    checked(host, helm)
+    assert {"secrets/sh.helm.release.v1.other.v1", "services/db"} < host.names()
+
+
+def test_volumes_are_kept(host: FakeKubernetes, helm: Uninstaller) -> None:
+    virtual_cluster(host)
+    checked(host, helm, keep_volumes=True)
+    assert host.names() == {"configmaps/kube-root-ca.crt", f"persistentvolumeclaims/data-{NAME}-0"}
+    # Without asking for them again, they go, and so does the namespace.
+    host.written, helm.runs = [], 0
+    assert checked(host, helm).plan.steps == [
+        f"delete persistentvolumeclaims/data-{NAME}-0",
+        f"delete namespace {NAMESPACE}",
+    ]
+    assert path("v1", "namespaces", None, NAMESPACE) not in host.objects
+
+
+GONE_FIRST: dict[str, tuple[str, ...]] = {
+    "the release": ("sh.helm.release",),
+    "the release and its objects": ("sh.helm.release", "/statefulsets/", "/services/", "/pods/demo-0"),
+    "all but the volume": ("/secrets/", "/statefulsets/", "/services/", "/pods/", "priorityclasses"),
+    "all but what it synced": ("/secrets/", "/statefulsets/", "/services/", "/pods/demo-0", "persistentvolumeclaims"),
+    "all but the namespace": ("/secrets/", "/statefulsets/", "/services/", "/pods/", "persistentvolumeclaims"),
+    "all but what is outside": ("/api/v1/namespaces/vcluster-demo", "/namespaces/vcluster-demo/"),
+}
+
+
+@pytest.mark.parametrize("gone", GONE_FIRST.values(), ids=GONE_FIRST)
+@pytest.mark.parametrize("namespace", [OURS, {}], ids=["our namespace", "another's namespace"])
+def test_what_was_interrupted_is_finished(
+    namespace: dict[str, str], gone: tuple[str, ...], host: FakeKubernetes, helm: Uninstaller
+) -> None:
+    virtual_cluster(host, namespace)
+    host.objects = {at: thing for at, thing in host.objects.items() if not any(word in at for word in gone)}
+    checked(host, helm)
+    assert host.names() <= {"configmaps/kube-root-ca.crt"}
+    assert not [at for at in host.objects if "vcluster-high" in at]
+    place = path("v1", "namespaces", None, NAMESPACE)
+    assert (place in host.objects) == (namespace == {} and place not in gone)
+
+
+def test_an_unfinished_installation_is_removed(host: FakeKubernetes, helm: Uninstaller) -> None:
+    host.have("Namespace", NAMESPACE, annotations=OURS)
+    release(host, info={"status": "pending-install"})
+    host.have("StatefulSet", NAME, labels=CHART, annotations=HELM)
+    assert checked(host, helm).plan.steps[0] == f"uninstall release {NAME}"
+    assert host.names() == set()
+    assert helm.runs == 1
+
+
+@pytest.mark.parametrize("recorded", [True, False], ids=["with its release", "without"])
+def test_a_protected_one_stays(recorded: bool, host: FakeKubernetes, helm: Uninstaller) -> None:
+    virtual_cluster(host, **{plan.PROTECTED: "true"})
+    if not recorded:
+        host.objects = {at: thing for at, thing in host.objects.items() if "sh.helm" not in at}
+    before = copy.deepcopy(host.objects)
+    for check in (True, False):
+        with pytest.raises(NestedClustersError, match="protected: false") as caught:
+            absent(host, helm, check=check)
+        assert caught.value.data["protected"] is True
+    assert (host.objects, helm.runs) == (before, 0)
+
+
+def test_a_tenant_protects_nothing(host: FakeKubernetes, helm: Uninstaller) -> None:
+    """What is synced carries annotations that users of the virtual cluster write."""
+    virtual_cluster(host)
+    host.have("Pod", "evil-x-default-x-demo", labels={removal.SYNCED: NAME}, annotations={plan.PROTECTED: "true"})
+    assert checked(host, helm).plan.changed
+
+
+def test_a_release_of_another_chart_is_refused(host: FakeKubernetes, helm: Uninstaller) -> None:
+    host.have("Namespace", NAMESPACE)
+    release(host, chart={"metadata": {"name": "postgresql"}})
+    with pytest.raises(OptionError, match="postgresql") as caught:
+        absent(host, helm)
+    assert caught.value.data["option"] == "name"
+    assert (host.written, helm.runs) == ([], 0)
+
+
+def test_a_namespace_that_is_being_deleted_is_waited_for(host: FakeKubernetes, helm: Uninstaller, clock: Clock) -> None:
+    place = path("v1", "namespaces", None, NAMESPACE)
+    host.have("Namespace", NAMESPACE, annotations=OURS, deletionTimestamp="2026-01-01T00:00:00Z")
+    clock.after(10, lambda: host.objects.pop(place))
+    outcome = absent(host, helm)
+    assert not outcome.plan.changed
+    assert clock.now >= 1010
+    assert (host.written, helm.runs) == ([], 0)
+
+
+def test_not_waiting(host: FakeKubernetes, helm: Uninstaller, clock: Clock) -> None:
+    virtual_cluster(host)
+    host.objects[path("v1", "pods", NAMESPACE, f"{NAME}-0")]["metadata"]["finalizers"] = ["example.com/hold"]
+    assert absent(host, helm, wait=None).plan.changed
+    assert clock.now == 1000
+
+
+def test_what_does_not_go_is_named(host: FakeKubernetes, helm: Uninstaller, clock: Clock) -> None:
+    virtual_cluster(host, {})
+    claim = path("v1", "persistentvolumeclaims", NAMESPACE, f"data-{NAME}-0")
+    host.objects[claim]["metadata"]["finalizers"] = ["kubernetes.io/pvc-protection"]
+    with pytest.raises(WaitError, match=rf"after 60 s.*persistentvolumeclaims/data-{NAME}-0") as caught:
+        absent(host, helm)
+    assert caught.value.data["phase"] == "deleting"
+    assert 1060 <= clock.now < 1065
+
+
+def test_a_namespace_that_does_not_go_says_why(host: FakeKubernetes, helm: Uninstaller) -> None:
+    virtual_cluster(host)
+    place = path("v1", "namespaces", None, NAMESPACE)
+    host.sticky = {place}
+    host.objects[place]["status"] = {
+        "conditions": [
+            {"type": "A", "status": "False", "message": "all is well"},
+            {"type": "B", "status": "True", "message": "Some content has finalizers"},
+        ]
+    }
+    with pytest.raises(WaitError, match="Some content has finalizers") as caught:
+        absent(host, helm)
+    assert "all is well" not in str(caught.value)
+
+
+def test_volumes_are_waited_for(host: FakeKubernetes, helm: Uninstaller, clock: Clock) -> None:
+    def volume(name: str, policy: str, claim: str = f"data-{NAME}-0", namespace: str = NAMESPACE) -> None:
+        spec = {
+            "claimRef": {"namespace": namespace, "name": claim},
+            "persistentVolumeReclaimPolicy": policy,
+        }
+        host.have("PersistentVolume", name, spec=spec)
+
+    virtual_cluster(host)
+    volume("ours", "Delete")
+    volume("kept", "Retain")
+    volume("others", "Delete", namespace="default")
+    host.have("PersistentVolume", "unclaimed", spec={"persistentVolumeReclaimPolicy": "Delete"})
+    clock.after(20, lambda: host.objects.pop(path("v1", "persistentvolumes", None, "ours")))
+    absent(host, helm)
+    assert 1020 <= clock.now < 1025
+
+
+def test_what_a_dying_syncer_writes_goes_as_well(host: FakeKubernetes, helm: Uninstaller, clock: Clock) -> None:
+    virtual_cluster(host, {})
+    pod = path("v1", "pods", NAMESPACE, f"{NAME}-0")
+    host.objects[pod]["metadata"]["finalizers"] = ["example.com/hold"]
+
+    def last_words() -> None:
+        del host.objects[pod]
+        host.have("Service", "late-x-default-x-demo", labels={removal.SYNCED: NAME})
+
+    clock.after(5, last_words)
+    absent(host, helm)
+    assert host.names() == {"configmaps/kube-root-ca.crt"}
+
+
+def test_a_namespace_that_somebody_moves_into_meanwhile_stays(
+    host: FakeKubernetes, helm: Uninstaller, clock: Clock
+) -> None:
+    virtual_cluster(host)
+    uninstall = helm.uninstall
+
+    def slow(name: str, namespace: str) -> None:
+        uninstall(name, namespace)
+        host.have("ConfigMap", "precious")
+
+    helm.uninstall = slow  # type: ignore[method-assign]
+    absent(host, helm)
+    assert host.names() == {"configmaps/kube-root-ca.crt", "configmaps/precious"}
+    assert clock.now < 1010
