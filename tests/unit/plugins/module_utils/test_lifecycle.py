@@ -1,0 +1,775 @@
+# Copyright (c) 2026, nested.clusters contributors
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Tests of lifecycle: what is planned, that it is what is done, and that it is then done."""
+
+from __future__ import annotations
+
+import base64
+import copy
+import itertools
+import json
+import tarfile
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from ansible_collections.nested.clusters.plugins.module_utils import compatibility, lifecycle, plan, values
+from ansible_collections.nested.clusters.plugins.module_utils._helm import Chart, HelmError, Release
+from ansible_collections.nested.clusters.plugins.module_utils._kubernetes import Unreachable, path
+from ansible_collections.nested.clusters.plugins.module_utils.errors import (
+    NestedClustersError,
+    OptionError,
+    WaitError,
+)
+from ansible_collections.nested.clusters.plugins.module_utils.lifecycle import Outcome, Request
+from test_helm import release_secret
+from test_removal import Clock, FakeKubernetes, merge_patch
+
+NAME, NAMESPACE = "demo", "vcluster-demo"
+CHART = Chart("vcluster", "https://charts.loft.sh", None)
+WORKLOAD = path("apps/v1", "statefulsets", NAMESPACE, NAME)
+KUBECONFIG = path("v1", "secrets", NAMESPACE, f"vc-{NAME}")
+PLACE = path("v1", "namespaces", None, NAMESPACE)
+DEFAULT = compatibility.DEFAULT_VCLUSTER_VERSION
+
+READY = {"observedGeneration": 1, "replicas": 1, "readyReplicas": 1, "updatedReplicas": 1}
+
+
+def manifest(version: str, given: dict[str, Any]) -> str:
+    """A release that is small, and has what matters: a Secret with the values, a set, an object in no namespace."""
+    image = values.get(given, values.KUBERNETES_VERSION) or "v1.36.0"
+    documents = [
+        {
+            "apiVersion": "v1",
+            "kind": "Secret",
+            "metadata": {"name": f"vc-config-{NAME}", "namespace": NAMESPACE},
+            "data": {"config.yaml": base64.b64encode(json.dumps(given).encode()).decode()},
+        },
+        {"apiVersion": "v1", "kind": "Service", "metadata": {"name": NAME}, "spec": {"ports": [{"port": 443}]}},
+        {
+            "apiVersion": "rbac.authorization.k8s.io/v1",
+            "kind": "ClusterRole",
+            "metadata": {"name": f"vc-{NAME}"},
+            "rules": [],
+        },
+        {
+            "apiVersion": "apps/v1",
+            "kind": "StatefulSet",
+            "metadata": {
+                "name": NAME,
+                "namespace": NAMESPACE,
+                "labels": {"app": "vcluster", "release": NAME, "chart": f"vcluster-{version}"},
+            },
+            "spec": {
+                "replicas": 1,
+                "serviceName": f"{NAME}-headless",
+                "template": {
+                    "spec": {
+                        "initContainers": [{"name": "kubernetes", "image": f"kubernetes:{image}"}],
+                        "containers": [{"name": "syncer", "image": f"vcluster-oss:{version}"}],
+                    }
+                },
+            },
+        },
+    ]
+    return "---\n".join(yaml.safe_dump(document) for document in documents)
+
+
+class FakeHelm:
+    """helm on a host cluster in memory, which refuses what helm refuses. ``ready``: the control plane comes up."""
+
+    def __init__(self, host: FakeKubernetes) -> None:
+        self.host = host
+        self.runs: list[str] = []
+        self.ready = True
+        self.chart_name = "vcluster"
+        self.seconds = itertools.count()
+
+    def open(self) -> FakeHelm:
+        return self
+
+    def render(
+        self, name: str, namespace: str, chart: Chart, given: dict[str, Any], unfinished: bool = False
+    ) -> Release:
+        self.runs.append("render")
+        if not unfinished:  # else it is `helm install`, of which a dry run does not ask
+            self._refuse_pending()
+        return self._release(chart, given)
+
+    def apply(
+        self,
+        name: str,
+        namespace: str,
+        chart: Chart,
+        given: dict[str, Any],
+        deployed: Release | None,
+        labels: dict[str, str],
+    ) -> Release:
+        self.runs.append("apply")
+        self._refuse_pending()
+        if PLACE not in self.host.objects:
+            raise HelmError(f'helm upgrade: create: failed to create: namespaces "{namespace}" not found')
+        release = self._release(chart, given)
+        self._store(release, labels if deployed is None else {**deployed.labels, **labels})
+        for where, thing in plan.objects(release.manifest, namespace, self.host.namespaced).items():
+            at = path(where[0], self.host.resource(*where[:2])[0], where[2] or None, where[3])
+            before = self.host.objects.get(at, {})
+            self.host.put(merge_patch(before, {**thing, **self._defaults(where[1])}), at)
+        if self.ready:
+            self.start()
+        return release
+
+    def start(self) -> None:
+        """Let the control plane become ready."""
+        self.host.objects[WORKLOAD]["status"] = dict(READY)
+        self.host.have("Secret", f"vc-{NAME}", data={"config": "e30="})
+
+    def _defaults(self, kind: str) -> dict[str, Any]:
+        return {"status": {}} if kind == "StatefulSet" else {"immutable": False}
+
+    def _release(self, chart: Chart, given: dict[str, Any]) -> Release:
+        assert chart.version is not None
+        return Release(
+            name=NAME,
+            namespace=NAMESPACE,
+            revision=len([at for at in self.host.objects if "sh.helm" in at]) + 1,
+            status="deployed",
+            chart_name=self.chart_name,
+            chart_version=chart.version,
+            values=copy.deepcopy(given),
+            manifest=manifest(chart.version, given),
+        )
+
+    def _store(self, release: Release, labels: dict[str, str]) -> None:
+        for at, thing in self.host.objects.items():
+            if "sh.helm" in at and thing["metadata"]["labels"]["name"] == NAME:
+                thing["metadata"]["labels"]["status"] = "superseded"
+        stored(
+            self.host,
+            release.revision,
+            extra={name: value for name, value in labels.items() if name not in ("name", "version", "status")},
+            config=release.values,
+            manifest=release.manifest,
+            chart={"metadata": {"name": release.chart_name, "version": release.chart_version}},
+        )
+
+    def _refuse_pending(self) -> None:
+        for at, thing in self.host.objects.items():
+            if "sh.helm" in at and str(thing["metadata"]["labels"].get("status")).startswith("pending"):
+                raise HelmError("helm upgrade: UPGRADE FAILED: another operation is in progress")
+
+
+def stored(host: FakeKubernetes, revision: int = 1, extra: dict[str, str] | None = None, **changes: Any) -> None:
+    """Have a release Secret."""
+    secret = release_secret(revision, **changes)
+    status = (changes.get("info") or {}).get("status", "deployed")
+    secret["metadata"]["labels"].update({"status": status, **(extra or {})})
+    host.put({"apiVersion": "v1", "kind": "Secret", **secret})
+
+
+@pytest.fixture(autouse=True)
+def clock(monkeypatch: pytest.MonkeyPatch) -> Iterator[Clock]:
+    fake = Clock()
+    monkeypatch.setattr(lifecycle, "time", fake)
+    yield fake
+    assert fake.now < 2000, "something waits for ever"
+
+
+@pytest.fixture
+def host() -> FakeKubernetes:
+    return FakeKubernetes()
+
+
+@pytest.fixture
+def helm(host: FakeKubernetes) -> FakeHelm:
+    return FakeHelm(host)
+
+
+def present(
+    host: FakeKubernetes, helm: FakeHelm, check: bool = False, wait: float | None = 60, **asked: Any
+) -> Outcome:
+    request = Request(**{"name": NAME, "namespace": NAMESPACE, "chart": CHART, **asked})
+    return lifecycle.present(host, helm.open, request, check=check, wait=wait)  # type: ignore[arg-type]
+
+
+def checked(host: FakeKubernetes, helm: FakeHelm, **asked: Any) -> Outcome:
+    """Check mode, which changes nothing; the real run, which does just that; a second run, which does nothing."""
+    before = copy.deepcopy(host.objects)
+    host.written, helm.runs = [], []
+    foreseen = present(host, helm, check=True, **asked)
+    assert (host.objects, host.written) == (before, [])
+    assert "apply" not in helm.runs
+    outcome = present(host, helm, **asked)
+    assert foreseen.plan == outcome.plan
+    host.written, helm.runs = [], []
+    for check in (False, True):
+        again = present(host, helm, check=check, **asked)
+        assert (again.plan.steps, again.plan.diff, host.written, helm.runs) == ([], [], [], [])
+    return outcome
+
+
+def refused(host: FakeKubernetes, helm: FakeHelm, **asked: Any) -> NestedClustersError:
+    """The refusal, the same in check mode, with nothing changed."""
+    before = copy.deepcopy(host.objects)
+    messages = []
+    for check in (True, False):
+        with pytest.raises(NestedClustersError) as caught:
+            present(host, helm, check=check, **asked)
+        messages.append(str(caught.value))
+    assert messages[0] == messages[1]
+    assert (host.objects, host.written) == (before, [])
+    assert "apply" not in helm.runs
+    return caught.value
+
+
+# --- new --------------------------------------------------------------------------------------------------
+
+
+def test_a_new_one(host: FakeKubernetes, helm: FakeHelm) -> None:
+    outcome = checked(host, helm)
+    assert outcome.plan.steps == [
+        f"create namespace {NAMESPACE}",
+        f"install release {NAME} with vCluster {DEFAULT}",
+        f"set annotations of virtual cluster {NAME}: {plan.MANAGED}",
+    ]
+    assert host.objects[PLACE]["metadata"]["annotations"] == {plan.CREATED: "true", lifecycle.OWNER: NAME}
+    release = outcome.state.release
+    assert release is not None
+    assert (release.chart_version, release.values) == (DEFAULT, values.BUILT_IN)
+    assert outcome.state.ours
+    shown = [entry["before_header"] for entry in outcome.plan.diff]
+    assert shown == [
+        f"namespace {NAMESPACE}",
+        f"values of {NAME}",
+        f"manifests of {NAME}",
+        f"annotations of virtual cluster {NAME}",
+    ]
+
+
+def test_a_namespace_that_is_there_is_left_as_it_is(host: FakeKubernetes, helm: FakeHelm) -> None:
+    host.have("Namespace", NAMESPACE, labels={"team": "a"})
+    before = copy.deepcopy(host.objects[PLACE])
+    assert f"create namespace {NAMESPACE}" not in checked(host, helm).plan.steps
+    assert host.objects[PLACE] == before
+
+
+def test_a_namespace_that_is_being_deleted_is_waited_for(host: FakeKubernetes, helm: FakeHelm, clock: Clock) -> None:
+    host.have("Namespace", NAMESPACE, deletionTimestamp="2026-01-01T00:00:00Z")
+    clock.after(30, lambda: host.objects.pop(PLACE))
+    outcome = present(host, helm)
+    assert outcome.plan.steps[0] == f"create namespace {NAMESPACE}"
+    assert 1030 <= clock.now < 1032
+    assert host.objects[PLACE]["metadata"]["annotations"][lifecycle.OWNER] == NAME
+
+
+def test_a_namespace_that_stays_says_why(host: FakeKubernetes, helm: FakeHelm, clock: Clock) -> None:
+    conditions = [{"status": "True", "message": "Some resources are remaining: pods"}]
+    host.have("Namespace", NAMESPACE, deletionTimestamp="2026-01-01T00:00:00Z", status={"conditions": conditions})
+    with pytest.raises(WaitError, match="Some resources are remaining: pods"):
+        present(host, helm)
+    assert "apply" not in helm.runs
+
+
+def test_everything_that_can_be_said(host: FakeKubernetes, helm: FakeHelm) -> None:
+    asked = {
+        "vcluster_version": "v0.35.0",
+        "kubernetes_version": "v1.35.0",
+        "values": {"sync": {"toHost": {"ingresses": {"enabled": True}}}},
+        "labels": {"env": "prod", "absent": None},
+        "annotations": {"note": "x"},
+        "protected": True,
+    }
+    outcome = checked(host, helm, **asked)
+    meta = host.objects[WORKLOAD]["metadata"]
+    assert meta["labels"]["env"] == "prod"
+    assert "absent" not in meta["labels"]
+    assert meta["annotations"] == {"note": "x", plan.PROTECTED: "true", plan.MANAGED: "true"}
+    assert outcome.state.release is not None
+    assert outcome.state.release.chart_version == "0.35.0"
+    assert values.get(outcome.state.release.values, values.KUBERNETES_VERSION) == "v1.35.0"
+
+
+# --- changes ----------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def running(host: FakeKubernetes, helm: FakeHelm) -> FakeKubernetes:
+    """One that this collection made, of the version before the newest."""
+    present(host, helm, vcluster_version="0.35.0", labels={"env": "prod"}, protected=True)
+    host.written, helm.runs = [], []
+    return host
+
+
+@pytest.fixture
+def adopted(host: FakeKubernetes, helm: FakeHelm) -> FakeKubernetes:
+    """One that `vcluster create` made."""
+    host.have("Namespace", NAMESPACE, annotations={plan.CREATED: "true"})
+    given = {"sync": {"fromHost": {"nodes": {"enabled": True}}}}
+    helm.apply(NAME, NAMESPACE, Chart("vcluster", "", "0.35.0"), given, None, {})
+    helm.runs = []
+    return host
+
+
+def test_what_is_not_spoken_of_stays(running: FakeKubernetes, helm: FakeHelm) -> None:
+    outcome = checked(running, helm)
+    assert outcome.plan.steps == []
+    assert outcome.state.release is not None
+    assert outcome.state.release.chart_version == "0.35.0"
+    meta = running.objects[WORKLOAD]["metadata"]
+    assert (meta["labels"]["env"], meta["annotations"][plan.PROTECTED]) == ("prod", "true")
+
+
+CHANGES: dict[str, tuple[dict[str, Any], list[str], bool]] = {
+    "version": (
+        {"vcluster_version": "0.36.1"},
+        ["upgrade release demo from vCluster 0.35.0 to 0.36.1"],
+        True,
+    ),
+    "same version": ({"vcluster_version": "v0.35.0"}, [], False),
+    "values": ({"values": {"sync": {"toHost": {"ingresses": {"enabled": True}}}}}, ["change values"], True),
+    "nulls": ({"values": {"sync": None}}, [], False),
+    "built-in values": ({"values": {}}, [], False),
+    "Kubernetes": ({"kubernetes_version": "v1.37.0"}, ["change values of release demo"], True),
+    "label": ({"labels": {"env": "test"}}, ["set labels of virtual cluster demo: env"], False),
+    "no label": ({"labels": {"env": None}}, ["set labels of virtual cluster demo: env"], False),
+    "protection": ({"protected": False}, [f"set annotations of virtual cluster demo: {plan.PROTECTED}"], False),
+    "protected already": ({"protected": True, "labels": {"env": "prod"}}, [], False),
+    "annotations": ({"annotations": {"b": "1", "a": "2"}}, ["set annotations of virtual cluster demo: a, b"], False),
+}
+
+
+@pytest.mark.parametrize(("asked", "steps", "by_helm"), CHANGES.values(), ids=CHANGES)
+def test_a_change(
+    asked: dict[str, Any], steps: list[str], by_helm: bool, running: FakeKubernetes, helm: FakeHelm
+) -> None:
+    helm_runs = helm.runs
+    outcome = present(running, helm, check=True, **asked)
+    assert helm_runs == (["render"] if by_helm else [])
+    assert [said.startswith(step) for said, step in zip(outcome.plan.steps, steps, strict=True)] == [True] * len(steps)
+    assert checked(running, helm, **asked).plan.helm is by_helm
+    assert bool(outcome.plan.diff) == bool(steps)
+
+
+def test_helm_is_not_opened_when_nothing_changes(running: FakeKubernetes) -> None:
+    def no_helm() -> Any:
+        raise AssertionError("helm was started")
+
+    for check in (True, False):
+        request = Request(NAME, NAMESPACE, CHART, labels={"env": f"{check}"})
+        lifecycle.present(running, no_helm, request, check=check, wait=60)  # type: ignore[arg-type]
+    assert running.written == [f"patch {WORKLOAD}"]
+
+
+def edit_service(host: FakeKubernetes) -> None:
+    host.objects[path("v1", "services", NAMESPACE, NAME)]["spec"]["ports"][0]["port"] = 444
+
+
+def edit_secret(host: FakeKubernetes) -> None:
+    host.objects[path("v1", "secrets", NAMESPACE, f"vc-config-{NAME}")]["data"]["config.yaml"] = "aHVudGVyMg=="
+
+
+def add_an_entry(host: FakeKubernetes) -> None:
+    host.objects[path("v1", "services", NAMESPACE, NAME)]["spec"]["ports"].append({"port": 22, "name": "x"})
+
+
+def delete_role(host: FakeKubernetes) -> None:
+    del host.objects[path("rbac.authorization.k8s.io/v1", "clusterroles", None, f"vc-{NAME}")]
+
+
+def delete_workload(host: FakeKubernetes) -> None:
+    del host.objects[WORKLOAD]
+
+
+EDITS: dict[str, tuple[Callable[[FakeKubernetes], None], str]] = {
+    "Service": (edit_service, "repair Service demo"),
+    "Secret": (edit_secret, "repair Secret vc-config-demo"),
+    "an entry more": (add_an_entry, "repair Service demo"),
+    "ClusterRole": (delete_role, "restore ClusterRole vc-demo"),
+    "StatefulSet": (delete_workload, "restore StatefulSet demo"),
+}
+
+
+@pytest.mark.parametrize(("edit", "step"), EDITS.values(), ids=EDITS)
+def test_what_somebody_changed_is_repaired(
+    edit: Callable[[FakeKubernetes], None], step: str, running: FakeKubernetes, helm: FakeHelm
+) -> None:
+    edit(running)
+    outcome = checked(running, helm)
+    assert outcome.plan.steps[0] == step
+    assert "aHVudGVyMg==" not in json.dumps(outcome.plan.diff)
+    assert any(entry["before_header"] == f"manifests of {NAME}" for entry in outcome.plan.diff)
+
+
+def test_what_somebody_added_elsewhere_is_left_alone(running: FakeKubernetes, helm: FakeHelm) -> None:
+    running.objects[WORKLOAD]["metadata"]["annotations"]["kubectl.kubernetes.io/restartedAt"] = "today"
+    running.objects[WORKLOAD]["spec"]["revisionHistoryLimit"] = 10
+    assert checked(running, helm).plan.steps == []
+
+
+def test_one_that_was_made_elsewhere_is_taken_over_as_it_is(adopted: FakeKubernetes, helm: FakeHelm) -> None:
+    before = copy.deepcopy(adopted.objects)
+    assert checked(adopted, helm).plan.steps == []
+    assert adopted.objects == before
+
+
+def test_its_values_stay_under_those_of_the_task(adopted: FakeKubernetes, helm: FakeHelm) -> None:
+    asked = {"sync": {"toHost": {"ingresses": {"enabled": True}}}}
+    outcome = checked(adopted, helm, values=asked)
+    assert outcome.state.release is not None
+    assert outcome.state.release.values == values.merge({"sync": {"fromHost": {"nodes": {"enabled": True}}}}, asked)
+    assert not outcome.state.ours
+
+
+def test_a_failed_release_is_repeated(running: FakeKubernetes, helm: FakeHelm) -> None:
+    given = values.BUILT_IN
+    stored(
+        running,
+        2,
+        {plan.MANAGED: "true"},
+        info={"status": "failed"},
+        config=given,
+        manifest=manifest("0.35.0", given),
+        chart={"metadata": {"name": "vcluster", "version": "0.35.0"}},
+    )
+    assert checked(running, helm).plan.steps == [f"repeat release {NAME}, which is failed"]
+
+
+# --- unfinished -------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("status", ["pending-upgrade", "pending-rollback"])
+def test_an_unfinished_upgrade_is_cleared(status: str, running: FakeKubernetes, helm: FakeHelm, clock: Clock) -> None:
+    stored(running, 2, info={"status": status})
+    outcome = checked(running, helm, vcluster_version="0.36.1")
+    assert outcome.plan.steps == [
+        f"clear the unfinished Helm revision 2 ({status})",
+        f"upgrade release {NAME} from vCluster 0.35.0 to 0.36.1",
+    ]
+    assert clock.now >= 1000 + lifecycle.SETTLE_SECONDS
+    assert outcome.state.ours
+
+
+def test_an_unfinished_installation_is_cleared(host: FakeKubernetes, helm: FakeHelm) -> None:
+    host.have("Namespace", NAMESPACE)
+    stored(host, 1, info={"status": "pending-install"})
+    outcome = checked(host, helm)
+    assert outcome.plan.steps[:2] == [
+        "clear the unfinished Helm revision 1 (pending-install)",
+        f"install release {NAME} with vCluster {DEFAULT}",
+    ]
+
+
+def test_an_upgrade_under_way_is_waited_for(running: FakeKubernetes, helm: FakeHelm, clock: Clock) -> None:
+    stored(running, 2, info={"status": "pending-upgrade"})
+    clock.after(5, lambda: running.objects.pop(path("v1", "secrets", NAMESPACE, "sh.helm.release.v1.demo.v2")))
+    assert present(running, helm).plan.steps == []
+    assert 1005 <= clock.now < 1007
+    assert helm.runs == []
+
+
+# --- refusals ---------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("asked", "option", "word"),
+    [
+        ({"vcluster_version": "0.34.0"}, "vcluster_version", "downgrade"),
+        ({"vcluster_version": "0.37.0"}, "vcluster_version", "skip"),
+        ({"vcluster_version": "0.36"}, "vcluster_version", "semantic version"),
+        ({"vcluster_version": "0.19.0"}, "vcluster_version", "0.20.0"),
+        ({"kubernetes_version": "v1.34.0"}, "kubernetes_version", "go back"),
+        ({"kubernetes_version": "v1.38.0"}, "kubernetes_version", "skip"),
+        ({"kubernetes_version": "latest"}, "kubernetes_version", "semantic version"),
+        ({"values": {"privateNodes": {"enabled": True}}}, "values", "privateNodes"),
+        ({"labels": {"count": 3}}, "labels", "string"),
+        ({"labels": {"app": "x"}}, "labels", "sets it"),
+        ({"annotations": {plan.PAUSED: "true"}}, "annotations", "sets it"),
+        ({"chart": Chart("/nowhere/vcluster.tgz", "", None)}, "chart_ref", "/nowhere/vcluster.tgz"),
+    ],
+)
+def test_what_cannot_work_is_refused(
+    asked: dict[str, Any], option: str, word: str, running: FakeKubernetes, helm: FakeHelm
+) -> None:
+    error = refused(running, helm, **asked)
+    assert isinstance(error, OptionError)
+    assert error.data["option"].partition(".")[0] == option
+    assert word in str(error)
+
+
+@pytest.mark.parametrize(
+    ("asked", "option"),
+    [
+        ({"name": "Demo"}, "name"),
+        ({"name": "1st"}, "name"),
+        ({"name": "d" * 48}, "name"),
+        ({"namespace": "a_b"}, "namespace"),
+        ({"namespace": "n" * 64}, "namespace"),
+    ],
+)
+def test_names_of_new_ones(asked: dict[str, str], option: str, host: FakeKubernetes, helm: FakeHelm) -> None:
+    error = refused(host, helm, **asked)
+    assert isinstance(error, OptionError)
+    assert error.data["option"] == option
+
+
+def test_a_neighbour_is_refused(host: FakeKubernetes, helm: FakeHelm) -> None:
+    host.have("Namespace", NAMESPACE)
+    stored(host, name="other")
+    error = refused(host, helm)
+    assert isinstance(error, OptionError)
+    assert error.data["option"] == "namespace"
+    assert "other" in str(error)
+
+
+def test_other_releases_are_no_neighbours(host: FakeKubernetes, helm: FakeHelm) -> None:
+    host.have("Namespace", NAMESPACE)
+    stored(host, name="db", chart={"metadata": {"name": "postgresql"}})
+    broken = release_secret(1, name="broken")
+    broken["data"] = {"release": "!"}
+    host.put({"apiVersion": "v1", "kind": "Secret", **broken})
+    assert checked(host, helm).plan.changed
+
+
+@pytest.mark.parametrize("status", ["deployed", "pending-install"])
+def test_a_release_of_another_chart_is_refused(status: str, host: FakeKubernetes, helm: FakeHelm) -> None:
+    host.have("Namespace", NAMESPACE)
+    stored(host, chart={"metadata": {"name": "postgresql", "version": "1.0.0"}}, info={"status": status}, manifest="")
+    error = refused(host, helm)
+    assert isinstance(error, OptionError)
+    assert error.data["option"] == "name"
+    assert "postgresql" in str(error)
+
+
+def test_a_chart_that_is_not_vcluster_is_refused(host: FakeKubernetes, helm: FakeHelm) -> None:
+    helm.chart_name = "postgresql"
+    error = refused(host, helm)
+    assert isinstance(error, OptionError)
+    assert error.data["option"] == "chart_ref"
+
+
+@pytest.fixture
+def paused(running: FakeKubernetes) -> FakeKubernetes:
+    workload = running.objects[WORKLOAD]
+    workload["spec"]["replicas"] = 0
+    workload["metadata"]["annotations"][plan.PAUSED] = "true"
+    workload["status"] = {"observedGeneration": 1}
+    return running
+
+
+def test_a_paused_one_is_left_paused(paused: FakeKubernetes, helm: FakeHelm, clock: Clock) -> None:
+    assert checked(paused, helm).plan.steps == []
+    assert checked(paused, helm, labels={"env": "test"}).plan.changed
+    assert paused.objects[WORKLOAD]["spec"]["replicas"] == 0
+    assert clock.now == 1000
+
+
+@pytest.mark.parametrize("unfinished", [False, True])
+def test_a_paused_one_is_not_changed(unfinished: bool, paused: FakeKubernetes, helm: FakeHelm) -> None:
+    asked: dict[str, Any] = {} if unfinished else {"vcluster_version": "0.36.1"}
+    if unfinished:
+        stored(paused, 2, info={"status": "pending-upgrade"})
+    error = refused(paused, helm, **asked)
+    assert "resume" in str(error)
+    assert ("unfinished" if unfinished else "upgrade release demo") in str(error)
+
+
+# --- the chart on this machine ----------------------------------------------------------------------------
+
+
+def test_the_version_of_a_chart_on_this_machine(host: FakeKubernetes, helm: FakeHelm, tmp_path: Path) -> None:
+    directory = tmp_path / "vcluster"
+    (directory / "charts" / "sub").mkdir(parents=True)
+    (directory / "Chart.yaml").write_text("name: vcluster\nversion: 0.35.1\n")
+    (directory / "charts" / "sub" / "Chart.yaml").write_text("name: sub\nversion: 9.9.9\n")
+    archive = tmp_path / "vcluster.tgz"
+    with tarfile.open(archive, "w:gz") as tar:
+        tar.add(directory / "charts", "vcluster/charts")
+        tar.add(directory / "Chart.yaml", "vcluster/Chart.yaml")
+    for where in (directory, archive):
+        chart = Chart(str(where), "", None)
+        outcome = present(host, helm, check=True, chart=chart)
+        assert f"install release {NAME} with vCluster 0.35.1" in outcome.plan.steps
+        present(host, helm, check=True, chart=chart, vcluster_version="v0.35.1")
+        error = refused(host, helm, chart=chart, vcluster_version="0.36.1")
+        assert isinstance(error, OptionError)
+        assert (error.data["option"], error.data["allowed"]) == ("vcluster_version", "0.35.1")
+
+
+@pytest.mark.parametrize("text", [None, "", "[]", "name: vcluster\n", "a: [\n"])
+def test_what_is_no_chart(text: str | None, host: FakeKubernetes, helm: FakeHelm, tmp_path: Path) -> None:
+    directory = tmp_path / "chart"
+    directory.mkdir()
+    archive = tmp_path / "chart.tgz"
+    with tarfile.open(archive, "w:gz") as tar:
+        if text is not None:
+            (directory / "Chart.yaml").write_text(text)
+            tar.add(directory / "Chart.yaml", "chart/Chart.yaml")
+    (tmp_path / "text.tgz").write_text("no archive")
+    for where in (directory, archive, tmp_path / "text.tgz"):
+        error = refused(host, helm, chart=Chart(str(where), "", None))
+        assert isinstance(error, OptionError)
+        assert error.data["option"] == "chart_ref"
+
+
+# --- waiting ----------------------------------------------------------------------------------------------
+
+
+def test_it_waits_until_it_is_ready(host: FakeKubernetes, helm: FakeHelm, clock: Clock) -> None:
+    helm.ready = False
+    clock.after(20, helm.start)
+    outcome = present(host, helm)
+    assert 1020 <= clock.now < 1022
+    assert outcome.state.secret(f"vc-{NAME}") is not None
+    assert (outcome.state.workload(NAME) or {})["status"] == READY
+
+
+def test_it_does_not_wait_if_not_asked_to(host: FakeKubernetes, helm: FakeHelm, clock: Clock) -> None:
+    helm.ready = False
+    assert present(host, helm, wait=None).plan.changed
+    assert clock.now == 1000
+
+
+def test_an_unchanged_one_that_is_not_ready_is_waited_for(
+    running: FakeKubernetes, helm: FakeHelm, clock: Clock
+) -> None:
+    running.objects[WORKLOAD]["status"] = {"observedGeneration": 1}
+    clock.after(10, helm.start)
+    assert present(running, helm).plan.steps == []
+    assert clock.now >= 1010
+
+
+def no_secret(host: FakeKubernetes) -> None:
+    host.objects[WORKLOAD]["status"] = dict(READY)
+
+
+def no_workload(host: FakeKubernetes) -> None:
+    del host.objects[WORKLOAD]
+
+
+def not_ready(host: FakeKubernetes) -> None:
+    host.objects[WORKLOAD]["status"] = {"observedGeneration": 1, "replicas": 1}
+
+
+TIMEOUTS: dict[str, tuple[Callable[[FakeKubernetes], None], str]] = {
+    "not ready": (not_ready, "0 of 1 replicas ready"),
+    "no kubeconfig": (no_secret, f"Secret vc-{NAME}"),
+    "deleted meanwhile": (no_workload, f"StatefulSet {NAME} is not there"),
+}
+
+
+@pytest.mark.parametrize(("then", "words"), TIMEOUTS.values(), ids=TIMEOUTS)
+def test_the_last_state_is_said_when_time_is_up(
+    then: Callable[[FakeKubernetes], None], words: str, host: FakeKubernetes, helm: FakeHelm, clock: Clock
+) -> None:
+    helm.ready = False
+    clock.after(1, lambda: then(host))
+    with pytest.raises(WaitError, match=rf"not ready after 60 s \(wait_timeout\): .*{words}") as caught:
+        present(host, helm)
+    assert caught.value.data["phase"] == "pending"
+    assert 1060 <= clock.now < 1062
+
+
+def crash_looping() -> dict[str, Any]:
+    waiting = {"reason": "CrashLoopBackOff", "message": "back-off 5m0s restarting failed container"}
+    status = {"name": "syncer", "restartCount": 5, "ready": False, "state": {"waiting": waiting}}
+    return {"phase": "Running", "containerStatuses": [status]}
+
+
+@pytest.mark.parametrize(("log", "words"), [("no such host: db", "no such host: db"), (None, "(no log)")])
+def test_what_cannot_become_ready_is_given_up_early(
+    log: str | None, words: str, host: FakeKubernetes, helm: FakeHelm, clock: Clock
+) -> None:
+    def text(where: str, **query: Any) -> str:
+        assert where.endswith(f"/pods/{NAME}-0/log")
+        assert query["container"] == "syncer"
+        if log is None or query["previous"] == "true":
+            raise lifecycle.KubernetesError("no previous container", 400, "BadRequest")
+        return log
+
+    host.text = text  # type: ignore[attr-defined]
+    helm.ready = False
+    pod = {"labels": {"app": "vcluster", "release": NAME}, "status": crash_looping()}
+    clock.after(3, lambda: host.have("Pod", f"{NAME}-0", **pod))
+    with pytest.raises(WaitError, match="will not become ready") as caught:
+        present(host, helm)
+    assert caught.value.data == {"phase": "failed", "reason": "CrashLoopBackOff"}
+    assert words in str(caught.value)
+    assert clock.now < 1010
+
+
+def test_an_api_server_that_restarts_is_waited_for(
+    host: FakeKubernetes, helm: FakeHelm, clock: Clock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    helm.ready = False
+    get = host.get
+
+    def away(where: str) -> Any:
+        if 1005 <= clock.now < 1015:
+            raise Unreachable("host cluster https://x does not answer")
+        return get(where)
+
+    monkeypatch.setattr(host, "get", away)
+    clock.after(20, helm.start)
+    present(host, helm)
+    assert clock.now >= 1020
+
+
+def test_an_api_server_that_stays_away(
+    host: FakeKubernetes, helm: FakeHelm, clock: Clock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    helm.ready = False
+    get = host.get
+
+    def away(where: str) -> Any:
+        if clock.now >= 1005:
+            raise Unreachable("host cluster https://x does not answer")
+        return get(where)
+
+    monkeypatch.setattr(host, "get", away)
+    with pytest.raises(WaitError, match="does not answer"):
+        present(host, helm)
+
+
+# --- reading ----------------------------------------------------------------------------------------------
+
+
+def test_what_is_synced_is_not_read(running: FakeKubernetes) -> None:
+    synced = {"vcluster.loft.sh/managed-by": NAME}
+    running.have("Secret", "db-x-default-x-demo", labels=synced)
+    running.have("StatefulSet", "inner", labels={**synced, "app": "vcluster"}, spec={})
+    state = lifecycle.read(running, NAME, NAMESPACE)  # type: ignore[arg-type]
+    assert not [where for where in state.live if where[3] in ("inner", "db-x-default-x-demo")]
+
+
+def test_one_question_for_each_kind(running: FakeKubernetes, monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[str] = []
+    for method in ("list", "get"):
+        ask = getattr(running, method)
+        monkeypatch.setattr(running, method, lambda where, ask=ask, **rest: asked.append(where) or ask(where, **rest))
+    lifecycle.read(running, NAME, NAMESPACE)  # type: ignore[arg-type]
+    assert sorted(asked) == sorted(
+        [
+            path("v1", "secrets", NAMESPACE),
+            path("v1", "services", NAMESPACE),
+            path("apps/v1", "statefulsets", NAMESPACE),
+            path("rbac.authorization.k8s.io/v1", "clusterroles", None, f"vc-{NAME}"),
+        ]
+    )
+
+
+@pytest.mark.parametrize(
+    ("data", "expected"),
+    [
+        ({"a": None}, {}),
+        ({"a": {"b": None, "c": 1}}, {"a": {"c": 1}}),
+        ({"a": {"b": None}}, {"a": {}}),
+        ([None], [None]),
+        (None, None),
+        ({"a": False, "b": 0, "c": ""}, {"a": False, "b": 0, "c": ""}),
+    ],
+)
+def test_without_nulls(data: Any, expected: Any) -> None:
+    assert lifecycle.without_nulls(data) == expected
