@@ -3,10 +3,8 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """The one place that talks to Kubernetes.
 
-Connections are kubernetes.core's: its options, its environment variables, its reading of a kubeconfig.
-Requests are plain REST on the Python client's own TLS set-up, because the dynamic client asks the API
-server what it serves before the first question, and because a thousand objects are read three times
-faster as JSON than as model objects.
+Requests are plain REST, because the client library's dynamic client asks the API server what it serves before
+the first question, and because a thousand objects are read three times faster as JSON than as model objects.
 
 Objects are dictionaries as the API server sends them. Paths start with a slash
 (``/api/v1/namespaces/demo/secrets``); :func:`path` builds them.
@@ -15,39 +13,31 @@ Objects are dictionaries as the API server sends them. Paths start with a slash
 from __future__ import annotations
 
 import base64
-import copy
+import contextlib
 import json
+import os
 import threading
-import traceback
 from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from typing import Any
 from urllib.parse import quote, urlencode
 
-from ansible.module_utils.basic import AnsibleModule, missing_required_lib
+from ansible.module_utils.basic import AnsibleModule
+from ansible_collections.nested.clusters.plugins.module_utils._connection import (
+    WORKERS,
+    Connection,
+    connect,
+    impersonation,
+)
 from ansible_collections.nested.clusters.plugins.module_utils.errors import NestedClustersError
 
-IMPORT_ERROR: str | None = None
-try:
-    # First, because it needs no library: the options are known even where those are missing.
-    from ansible_collections.kubernetes.core.plugins.module_utils.args_common import AUTH_ARG_SPEC
-except ImportError:
-    IMPORT_ERROR = traceback.format_exc()
-    AUTH_ARG_SPEC = {}
-try:
+with contextlib.suppress(ImportError):  # reported by connect()
     import urllib3
-    import yaml
-    from ansible_collections.kubernetes.core.plugins.module_utils.k8s import client as kubernetes_core
-    from kubernetes.client.rest import RESTClientObject
-    from kubernetes.config import ConfigException
-except ImportError:
-    IMPORT_ERROR = traceback.format_exc()
 
 CONNECT_SECONDS = 10
 READ_SECONDS = 60
 PAGE = 500  # objects a LIST returns at once, as kubectl asks
-WORKERS = 8
 
 # An aggregated API that cannot do it answers with whole objects, which have metadata as well.
 METADATA_ONLY = "application/json;as=PartialObjectMetadataList;g=meta.k8s.io;v=v1,application/json"
@@ -94,11 +84,6 @@ class Unreachable(KubernetesError):
     """The API server did not answer."""
 
 
-def auth_argument_spec() -> dict[str, Any]:
-    """The connection options of kubernetes.core, for one host cluster."""
-    return copy.deepcopy(AUTH_ARG_SPEC)
-
-
 def path(api_version: str, plural: str, namespace: str | None = None, name: str | None = None) -> str:
     """The REST path of a resource: ``path("apps/v1", "statefulsets", "demo", "db")``."""
     root = f"/apis/{api_version}" if "/" in api_version else f"/api/{api_version}"
@@ -121,21 +106,17 @@ class Kubernetes:
     ``requests`` counts what was sent, so that a test can hold the collection to its promises.
     """
 
-    def __init__(self, configuration: Any, headers: dict[str, Any]) -> None:
-        self.configuration = configuration
-        self.host = configuration.host.rstrip("/")
+    def __init__(self, connection: Connection, headers: Iterable[tuple[str, str]] = ()) -> None:
+        self.connection = connection
+        self.host = connection.host
         self.requests = 0
         self._counting = threading.Lock()
         self._plurals: dict[tuple[str, str], tuple[str, bool]] = {}
-        # One connection a worker: urllib3 keeps one by default, and would open a new TLS session for the rest.
-        configuration.connection_pool_maxsize = WORKERS
-        self._pool = RESTClientObject(configuration).pool_manager
         self._headers = urllib3.HTTPHeaderDict({"Accept": "application/json", "User-Agent": "nested.clusters"})
-        for name, value in headers.items():
-            for item in value if isinstance(value, list) else [value]:
-                self._headers.add(name, item)
-        for setting in configuration.auth_settings().values():
-            self._headers[setting["key"]] = setting["value"]
+        if connection.authorization:
+            self._headers["Authorization"] = connection.authorization
+        for name, value in headers:
+            self._headers.add(name, value)
 
     @classmethod
     def from_module(cls, module: AnsibleModule) -> Kubernetes:
@@ -143,34 +124,7 @@ class Kubernetes:
 
         Raises NestedClustersError when a library is missing or the kubeconfig cannot be used.
         """
-        if IMPORT_ERROR:
-            raise NestedClustersError(
-                missing_required_lib("kubernetes and the collection kubernetes.core"), exception=IMPORT_ERROR
-            )
-        auth = kubernetes_core._create_auth_spec(module)
-        try:
-            configuration = kubernetes_core._create_configuration(auth)
-            for file in (configuration.ssl_ca_cert, configuration.cert_file, configuration.key_file):
-                if file:
-                    with open(file, "rb"):
-                        pass  # one that is not there would look like a host cluster that does not answer
-            return cls(configuration, kubernetes_core._create_headers(module))
-        except (
-            ConfigException,
-            yaml.YAMLError,
-            OSError,
-            ValueError,
-            TypeError,
-            AttributeError,
-            KeyError,
-        ) as error:
-            given = auth.get("kubeconfig")
-            where = given if isinstance(given, str) else "a dictionary" if given else "the default kubeconfig"
-            text = " ".join(str(error).split())
-            raise NestedClustersError(
-                f"kubeconfig: {where} is not usable: {text}; allowed: a kubeconfig that kubectl reads, with the "
-                f"context that is asked for ({auth.get('context') or 'its current context'})"
-            ) from error
+        return cls(connect(module), impersonation(module.params, os.environ))
 
     def get(self, where: str) -> dict[str, Any] | None:
         """The object at a path, or None where there is none."""
@@ -273,25 +227,26 @@ class Kubernetes:
 
     def kubeconfig(self) -> dict[str, Any]:
         """This connection as a kubeconfig, for a program that needs one (kept in a 0600 file by the caller)."""
-        config = self.configuration
+        via = self.connection
         cluster: dict[str, Any] = {"server": self.host}
-        if not config.verify_ssl:
+        if not via.verify_ssl:
             cluster["insecure-skip-tls-verify"] = True
-        elif config.ssl_ca_cert:
-            cluster["certificate-authority-data"] = _base64_file(config.ssl_ca_cert)
-        if getattr(config, "tls_server_name", None):
-            cluster["tls-server-name"] = config.tls_server_name
-        if config.proxy:
-            cluster["proxy-url"] = config.proxy
+        elif via.ssl_ca_cert:
+            cluster["certificate-authority-data"] = _base64_file(via.ssl_ca_cert)
+        if via.tls_server_name:
+            cluster["tls-server-name"] = via.tls_server_name
+        if via.proxy:
+            cluster["proxy-url"] = via.proxy
         user: dict[str, Any] = {}
-        if config.cert_file and config.key_file:
-            user["client-certificate-data"] = _base64_file(config.cert_file)
-            user["client-key-data"] = _base64_file(config.key_file)
-        bearer = self._headers.get("authorization", "")
-        if bearer.lower().startswith("bearer "):
-            user["token"] = bearer.split(" ", 1)[1]
-        elif config.username:
-            user.update(username=config.username, password=config.password)
+        if via.cert_file and via.key_file:
+            user["client-certificate-data"] = _base64_file(via.cert_file)
+            user["client-key-data"] = _base64_file(via.key_file)
+        scheme, _space, credential = (via.authorization or "").partition(" ")
+        if scheme.lower() == "bearer":
+            user["token"] = credential
+        elif scheme.lower() == "basic":
+            name, _colon, password = base64.b64decode(credential).decode().partition(":")
+            user.update(username=name, password=password)
         if "Impersonate-User" in self._headers:
             user["as"] = self._headers["Impersonate-User"]
             user["as-groups"] = self._headers.getlist("Impersonate-Group")
@@ -331,7 +286,7 @@ class Kubernetes:
         query = {key: value for key, value in (query or {}).items() if value not in ("", None)}
         url = self.host + where + (f"?{urlencode(query)}" if query else "")
         try:
-            answer = self._pool.request(
+            answer = self.connection.pool.request(
                 method,
                 url,
                 headers=headers,

@@ -112,7 +112,12 @@ def project(live: Any, wanted: Any, ignore: frozenset[tuple[str, ...]] = frozens
         return [project(*pair, ignore, (*at, "[]")) for pair in zip(live, wanted, strict=True)]
     if live is None and (wanted in ("", {}, [], False, 0)):
         return wanted
-    if QUANTITIES.intersection(at) and quantity(live) is not None and quantity(live) == quantity(wanted):
+    if (
+        live != wanted
+        and QUANTITIES.intersection(at)
+        and quantity(live) is not None
+        and quantity(live) == quantity(wanted)
+    ):
         return wanted
     return live
 

@@ -8,16 +8,14 @@ from __future__ import annotations
 from decimal import Decimal
 from typing import Any
 
-try:
-    from kubernetes.utils.quantity import parse_quantity
-except ImportError:  # reported by _kubernetes.py before anything is asked
-    parse_quantity = None
-
 
 def quantity(value: Any) -> Decimal | None:
     """The number a quantity stands for (cores, bytes), or None when it is none."""
     if isinstance(value, bool) or not isinstance(value, (str, int, float)):
         return None
+    # Here, because importing the library takes longer than most tasks, and few have to compare quantities.
+    from kubernetes.utils.quantity import parse_quantity
+
     try:
         return parse_quantity(value)
     except (ValueError, ArithmeticError):

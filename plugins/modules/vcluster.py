@@ -218,11 +218,9 @@ from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.nested.clusters.plugins.module_utils import endpoint, lifecycle, phase, removal
+from ansible_collections.nested.clusters.plugins.module_utils._connection import auth_argument_spec
 from ansible_collections.nested.clusters.plugins.module_utils._helm import Chart, Helm
-from ansible_collections.nested.clusters.plugins.module_utils._kubernetes import (
-    Kubernetes,
-    auth_argument_spec,
-)
+from ansible_collections.nested.clusters.plugins.module_utils._kubernetes import Kubernetes
 from ansible_collections.nested.clusters.plugins.module_utils.errors import NestedClustersError
 from ansible_collections.nested.clusters.plugins.module_utils.lifecycle import Outcome, Request
 

@@ -203,10 +203,8 @@ from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.nested.clusters.plugins.module_utils import fleet
-from ansible_collections.nested.clusters.plugins.module_utils._kubernetes import (
-    Kubernetes,
-    auth_argument_spec,
-)
+from ansible_collections.nested.clusters.plugins.module_utils._connection import auth_argument_spec
+from ansible_collections.nested.clusters.plugins.module_utils._kubernetes import Kubernetes
 from ansible_collections.nested.clusters.plugins.module_utils.errors import NestedClustersError
 from ansible_collections.nested.clusters.plugins.module_utils.phase import PHASES
 
