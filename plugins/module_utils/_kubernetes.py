@@ -79,9 +79,10 @@ class KubernetesError(NestedClustersError):
         self.status = status
         self.reason = reason
 
-
-class Unreachable(KubernetesError):
-    """The API server did not answer."""
+    @property
+    def passing(self) -> bool:
+        """Whether waiting may help: no answer, or that of an API server that starts, stops or is overloaded."""
+        return self.status in (0, 429) or self.status >= 500
 
 
 def path(api_version: str, plural: str, namespace: str | None = None, name: str | None = None) -> str:
@@ -295,7 +296,7 @@ class Kubernetes:
                 retries=urllib3.Retry(1, redirect=0),  # a kept-alive connection that the server closed meanwhile
             )
         except urllib3.exceptions.HTTPError as error:
-            raise Unreachable(
+            raise KubernetesError(
                 f"host cluster {self.host} does not answer: {_root_cause(error)}; check the address, the "
                 "network and the certificates of the connection options"
             ) from error

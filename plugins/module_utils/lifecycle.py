@@ -37,7 +37,6 @@ from ansible_collections.nested.clusters.plugins.module_utils._helm import (
 from ansible_collections.nested.clusters.plugins.module_utils._kubernetes import (
     Kubernetes,
     KubernetesError,
-    Unreachable,
     parallel,
     path,
 )
@@ -465,7 +464,9 @@ def wait_ready(kubernetes: Kubernetes, name: str, namespace: str, state: State, 
                 last = f"Secret {secret} with its kubeconfig is not there yet"
             else:
                 last = _fail_early(kubernetes, name, namespace, workload, elapsed)
-        except Unreachable as error:  # an API server that restarts is no reason to give up
+        except KubernetesError as error:
+            if not error.passing:  # an API server that restarts is no reason to give up
+                raise
             last = str(error)
         if elapsed > timeout:
             raise WaitError(
@@ -497,7 +498,9 @@ def _last_lines(kubernetes: Kubernetes, namespace: str, failed: phase.Failure) -
     url = path("v1", "pods", namespace, failed.pod) + "/log"
     for previous in ("true", "false"):  # the container may be between two starts
         try:
-            return kubernetes.text(url, container=failed.container, previous=previous, tailLines=LOG_LINES)
+            log = kubernetes.text(url, container=failed.container, previous=previous, tailLines=LOG_LINES)
         except KubernetesError:
             continue
+        if not log.startswith("unable to retrieve container logs"):  # the kubelet says so with status 200
+            return log
     return "(no log)"

@@ -319,11 +319,12 @@ class Removal:
         """Wait until nothing is left, deleting again what a dying syncer wrote meanwhile."""
         deadline = time.monotonic() + timeout
         while True:
-            left = self._left(whole) or [
-                f"persistentvolumes/{name}"
-                for name in volumes
-                if self.kubernetes.get(path("v1", "persistentvolumes", None, name))
-            ]
+            try:
+                left = self._left(whole) or self._volumes_of(volumes)
+            except KubernetesError as error:
+                if not error.passing:
+                    raise
+                left = [str(error)]
             if not left:
                 return
             if time.monotonic() > deadline:
@@ -333,6 +334,10 @@ class Removal:
                     phase="deleting",
                 )
             time.sleep(lifecycle.POLL_SECONDS)
+
+    def _volumes_of(self, names: list[str]) -> list[str]:
+        there = [name for name in names if self.kubernetes.get(path("v1", "persistentvolumes", None, name))]
+        return [f"persistentvolumes/{name}" for name in there]
 
     def _left(self, whole: bool) -> list[str]:
         place = self.kubernetes.get(path("v1", "namespaces", None, self.namespace))

@@ -18,7 +18,7 @@ import threading
 import time
 import uuid
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -284,6 +284,10 @@ def tidy(host: Host, vcluster: Module, where: Place) -> None:
         if host.get(where.workload):
             host.patch(where.workload, {"metadata": {"annotations": {"loft.sh/non-deletable": None}}})
         failed = vcluster.raw(**where.options, state="absent", wait=False)
+        for thing in host.items(where.path("configmaps")):
+            if thing["metadata"].get("finalizers"):
+                patch = {"metadata": {"finalizers": None}}
+                host.patch(where.path("configmaps", thing["metadata"]["name"]), patch)
         if host.get(space):
             host.delete(space)
         if failed.get("failed"):
@@ -296,8 +300,6 @@ def tidy(host: Host, vcluster: Module, where: Place) -> None:
 @pytest.fixture
 def new(host: Host, vcluster: Module) -> Iterator[Callable[..., Place]]:
     """Makes names, with clean-up at the end of the test."""
-    from contextlib import ExitStack
-
     with ExitStack() as stack:
         yield lambda word, **options: stack.enter_context(place(host, vcluster, word, **options))
 
@@ -316,8 +318,10 @@ class Proxy:
         return {"host": self.url, "api_key": "counted", "kubeconfig": os.devnull}
 
 
-@pytest.fixture(scope="session")
-def _proxy_server(host: Host) -> Iterator[Proxy]:
+@contextmanager
+def serve_proxy(host: Host) -> Iterator[Proxy]:
+    """A counting proxy, for as long as the context lasts."""
+
     class Handler(BaseHTTPRequestHandler):
         protocol_version = "HTTP/1.1"
 
@@ -371,14 +375,14 @@ def _proxy_server(host: Host) -> Iterator[Proxy]:
     thread.start()
     yield proxy
     server.shutdown()
+    server.server_close()
 
 
 @pytest.fixture
-def proxy(_proxy_server: Proxy) -> Iterator[Proxy]:
-    """The counting proxy, at zero and without faults."""
-    _proxy_server.seen.clear()
-    yield _proxy_server
-    _proxy_server.fault = lambda method, path: 0
+def proxy(host: Host) -> Iterator[Proxy]:
+    """A counting proxy in front of the host cluster."""
+    with serve_proxy(host) as running:
+        yield running
 
 
 def secret_values(host: Host, where: Place) -> list[str]:

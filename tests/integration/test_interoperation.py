@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 import yaml
-from conftest import REPOSITORY, Host, Module, Place, place
+from conftest import REPOSITORY, Host, Module, Place, eventually, place
 
 OPEN_SOURCE = "controlPlane.statefulSet.image.repository=loft-sh/vcluster-oss"
 
@@ -22,7 +22,7 @@ def cli(host: Host, tmp_path: Path) -> Callable[..., str]:
     """The vcluster CLI, with a configuration of its own."""
 
     def run(*arguments: str, check: bool = True) -> str:
-        done = host.call("vcluster", *arguments, "--config", str(tmp_path / "cli.json"), check=check)
+        done = host.call("vcluster", "--config", str(tmp_path / "cli.json"), *arguments, check=check)
         return done.stdout + done.stderr
 
     return run
@@ -79,7 +79,7 @@ def test_cli_connects_to_ours(ours: Place, cli: Callable[..., str]) -> None:
 
 def test_adopts_what_the_cli_made(host: Host, vcluster: Module, theirs: Place) -> None:
     """A virtual cluster of the CLI is taken as it is: no new revision, no restart, no change at all."""
-    vcluster(name=theirs.name)  # waits for it
+    assert vcluster(name=theirs.name)["steps"] == []  # it waits, as the CLI did not
     before = pod(host, theirs)["metadata"]["uid"]
     for check in (True, False):
         result = vcluster(check=check, name=theirs.name, binary_path="/nonexistent")
@@ -145,8 +145,9 @@ def test_cli_respects_protection(host: Host, vcluster: Module, ours: Place, cli:
 def test_cli_deletes_ours(host: Host, vcluster: Module, ours: Place, cli: Callable[..., str]) -> None:
     """`vcluster delete` removes what the module made with its namespace; absent then has nothing to do."""
     cli("delete", ours.name, "-n", ours.namespace, "--wait")
-    assert not vcluster(name=ours.name, state="absent")["changed"] or True
-    assert host.get(f"/api/v1/namespaces/{ours.namespace}") is None
+    space = f"/api/v1/namespaces/{ours.namespace}"
+    eventually("namespace gone", lambda: host.get(space) is None)
+    assert vcluster(name=ours.name, state="absent")["steps"] == []
 
 
 def test_deletes_what_the_cli_made(host: Host, vcluster: Module, theirs: Place) -> None:

@@ -117,10 +117,13 @@ def test_nothing_is_left(
     spare = {"name": f"data-{where.name}-1", "labels": claim["metadata"]["labels"]}
     spec = {key: claim["spec"][key] for key in ("accessModes", "resources", "storageClassName")}
     host.create(where.path("persistentvolumeclaims"), {"metadata": spare, "spec": spec})
-    # What a snapshot that nobody finishes holds.
-    held = {"name": "snapshot-1", "finalizers": ["vcluster.loft.sh/snapshot-controller"]}
-    held_labels = {"labels": {"vcluster.loft.sh/snapshot-request": where.name}}
-    host.create(where.path("configmaps"), {"metadata": {**held, **held_labels}})
+    # What a snapshot that nobody finishes holds (source: vCluster, pkg/snapshot).
+    labels = {"vcluster-name": where.name, "vcluster-namespace": where.namespace, "snapshot-request": ""}
+    request = {"labels": {f"vcluster.loft.sh/{key}": value for key, value in labels.items()}}
+    held = {"finalizers": ["vcluster.loft.sh/snapshot-controller"]}
+    name = f"{where.name}-snapshot-request-x7k2p"
+    host.create(where.path("configmaps"), {"metadata": {"name": name, **request, **held}})
+    host.create(where.path("secrets"), {"metadata": {"name": name, **request}})
     asked: dict[str, Any] = {"name": where.name, "state": "absent", "wait_timeout": 90}
     check = vcluster(check=True, **asked)
     run = vcluster(**asked)

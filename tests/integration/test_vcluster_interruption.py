@@ -3,140 +3,177 @@
 
 from __future__ import annotations
 
-import contextlib
+import base64
+import gzip
+import json
 import os
 import signal
-import subprocess
+import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Any
 
 import pytest
-from conftest import Host, Module, Place, Proxy, eventually, root
+from conftest import Host, Module, Place, Proxy, eventually, place, root, serve_proxy
+
+# Its pods find no node, so that a dozen of them cost nothing: what is interrupted here is the module.
+IDLE: dict[str, Any] = {"controlPlane": {"statefulSet": {"scheduling": {"nodeSelector": {"no": "such-node"}}}}}
+MORE: dict[str, Any] = {**IDLE, "sync": {"toHost": {"ingresses": {"enabled": True}}}}
+AT_ONCE = 4  # helm that was killed is given half a minute to finish, which is spent asleep
 
 
-def kill(process: subprocess.Popen[str]) -> None:
-    """Kill the module and its helm, as the end of a machine does."""
-    with contextlib.suppress(ProcessLookupError):
-        os.killpg(process.pid, signal.SIGKILL)
-    process.communicate()
+def kill_at(vcluster: Module, proxy: Proxy, options: dict[str, Any], moment: Callable[[str], bool]) -> None:
+    """Kill a task and its helm, as the end of a machine does, at the first request that is the moment.
 
-
-def kill_at(vcluster: Module, proxy: Proxy, options: dict[str, Any], moment: Callable[[str], bool]) -> bool:
-    """Run a task through the proxy and kill it at the first request that is the moment, which is not answered."""
+    The request does not reach the host cluster.
+    """
     process = vcluster.start({**options, **proxy.options})
-    hit = False
+    hit = threading.Event()
 
     def fault(method: str, path: str) -> int:
-        nonlocal hit
-        if not hit and moment(f"{method} {path}"):
-            hit = True
-            kill(process)
-        return -1 if hit else 0
+        if not hit.is_set() and moment(f"{method} {path}"):
+            hit.set()
+            os.killpg(process.pid, signal.SIGKILL)
+        return -1 if hit.is_set() else 0
 
     proxy.fault = fault
-    if not hit:
-        with contextlib.suppress(subprocess.TimeoutExpired, ValueError):
-            process.communicate(timeout=120)
-    kill(process)
+    output = process.communicate(timeout=120)
     proxy.fault = lambda method, path: 0
-    return hit
+    assert hit.is_set(), f"the moment never came: {output}\n" + "\n".join(proxy.seen)
+    assert process.returncode == -signal.SIGKILL
 
 
-class Nth:
-    """True at the nth request that has all of these words."""
-
-    def __init__(self, *words: str, nth: int = 1) -> None:
-        self.words, self.left = words, nth
-
-    def __call__(self, request: str) -> bool:
-        self.left -= all(word in request for word in self.words)
-        return self.left == 0
+def request_has(*words: str, without: str = "\n") -> Callable[[str], bool]:
+    """True for a request that has all of these words, and not the other."""
+    return lambda request: all(word in request for word in words) and without not in request
 
 
 CREATE_MOMENTS = {
-    "before the namespace": lambda: Nth("POST", "/api/v1/namespaces"),
-    "helm starts": lambda: Nth("POST", "/secrets"),
-    "helm's first object": lambda: Nth("/serviceaccounts"),
-    "helm's workload": lambda: Nth("/statefulsets", nth=2),
-    "helm's end": lambda: Nth("PUT", "/secrets/sh.helm.release"),
-    "metadata": lambda: Nth("PATCH", "/statefulsets/", "merge"),
-    "waiting": lambda: Nth("GET", "/pods"),
+    "before the namespace": request_has("POST /api/v1/namespaces"),
+    "before helm's record": request_has("POST", "/secrets"),
+    "first object": request_has("PATCH", "/serviceaccounts/"),
+    "middle object": request_has("PATCH", "/rolebindings/"),
+    "workload": request_has("PATCH", "/statefulsets/", "fieldManager"),
+    "end of helm": request_has("PUT", "/secrets/sh.helm.release"),
+    "metadata": request_has("PATCH", "/statefulsets/", without="?"),
+    "waiting": request_has("GET", "/pods?"),
+}
+CHANGE_MOMENTS = {
+    "before helm's record": request_has("POST", "/secrets"),
+    "first object": request_has("PATCH", "/secrets/vc-config"),
+    "end of helm": request_has("PUT", "/secrets/sh.helm.release"),
+}
+DELETE_MOMENTS = {
+    "before helm": request_has("PUT", "/secrets/sh.helm.release"),
+    "first object": request_has("DELETE", "/services/"),
+    "workload": request_has("DELETE", "/statefulsets/"),
+    "last object": request_has("DELETE", "/serviceaccounts/"),
+    "end of helm": request_has("DELETE", "/secrets/sh.helm.release"),
+    "namespace": lambda request: request.startswith("DELETE /api/v1/namespaces/") and request.count("/") == 4,
 }
 
 
-@pytest.mark.parametrize("moment", CREATE_MOMENTS)
-def test_create_is_killed(
-    host: Host, vcluster: Module, new: Callable[..., Place], proxy: Proxy, moment: str
-) -> None:
-    """Killed at this moment of a creation, the same task finishes it, and a further run is unchanged."""
-    where = new("kill")
-    kill_at(vcluster, proxy, {"name": where.name}, CREATE_MOMENTS[moment]())
-    result = vcluster(name=where.name, wait=False)
-    assert result["virtual_cluster"]["managed"]
-    assert result["virtual_cluster"]["annotations"]["nested-clusters/managed"] == "true"
-    assert vcluster(name=where.name, wait=False)["steps"] == []
-    releases = host.call(
-        "helm", "list", "-n", where.namespace, "--all" if False else "--deployed", "-q"
-    ).stdout
-    assert releases.split() == [where.name]
+def check_whole(host: Host, vcluster: Module, where: Place, values: dict[str, Any]) -> None:
+    """A virtual cluster is as its task says, for the module and for helm; then it is deleted completely."""
+    workload = host.get(where.workload)
+    assert workload["metadata"]["annotations"]["nested-clusters/managed"] == "true"
+    assert vcluster(name=where.name, values=values, wait=False)["steps"] == []
+    assert host.call("helm", "list", "-n", where.namespace, "--deployed", "-q").stdout.split() == [where.name]
     gone = vcluster(name=where.name, state="absent")
     assert gone["steps"][-1] == f"delete namespace {where.namespace}"
-    assert host.get(f"/api/v1/namespaces/{where.namespace}") is None
+    check_gone(host, vcluster, where)
 
 
-DELETE_MOMENTS = {
-    "before helm": lambda: Nth("PUT", "/secrets/sh.helm.release"),
-    "helm deletes": lambda: Nth("DELETE", "/services"),
-    "helm ends": lambda: Nth("DELETE", "/secrets/sh.helm.release"),
-    "sweeping": lambda: Nth("DELETE", "/api/v1/namespaces/vcluster-it-kill"),
-}
-
-
-@pytest.mark.parametrize("again", ["absent", "present"])
-@pytest.mark.parametrize("moment", DELETE_MOMENTS)
-def test_delete_is_killed(
-    host: Host, vcluster: Module, new: Callable[..., Place], proxy: Proxy, moment: str, again: str
-) -> None:
-    """Killed at this moment of a deletion, either task can follow: it is deleted, or whole again."""
-    where = new("kill")
-    vcluster(name=where.name, wait=False)
-    kill_at(vcluster, proxy, {"name": where.name, "state": "absent"}, DELETE_MOMENTS[moment]())
-    if again == "present":
-        vcluster(name=where.name, wait=False)
-        assert vcluster(name=where.name, wait=False)["steps"] == []
-        assert host.get(where.workload)
-    vcluster(name=where.name, state="absent")
+def check_gone(host: Host, vcluster: Module, where: Place) -> None:
+    """Nothing is left, in the namespace and outside."""
     assert host.get(f"/api/v1/namespaces/{where.namespace}") is None
     assert vcluster(name=where.name, state="absent")["steps"] == []
+    roles = host.items(f"{root('rbac.authorization.k8s.io/v1')}/clusterroles")
+    assert not [role for role in roles if where.name in role["metadata"]["name"]]
 
 
-@pytest.mark.parametrize("status", ["pending-install", "pending-upgrade", "pending-rollback", "failed"])
-def test_unfinished_release_is_cleared(
-    host: Host, vcluster: Module, new: Callable[..., Place], status: str
-) -> None:
-    """A release that helm left unfinished is said, cleared and carried out again."""
-    where = new("pending")
-    vcluster(name=where.name, wait=False)
-    if status != "pending-install":
-        vcluster(name=where.name, values={"sync": {"toHost": {"ingresses": {"enabled": True}}}}, wait=False)
-    set_status(host, where, status)
-    check = vcluster(check=True, name=where.name, wait=False)
-    assert check["changed"]
-    assert status in " ".join(check["steps"])
-    started = time.monotonic()
-    assert vcluster(name=where.name, wait=False)["changed"]
-    assert time.monotonic() - started < 60
-    assert vcluster(name=where.name, wait=False)["steps"] == []
-    assert host.call("helm", "list", "-n", where.namespace, "--deployed", "-q").stdout.split() == [where.name]
+def create_is_killed(host: Host, vcluster: Module, moment: str) -> None:
+    with place(host, vcluster, "kill") as where, serve_proxy(host) as proxy:
+        asked = {"name": where.name, "values": IDLE}
+        kill_at(vcluster, proxy, asked, CREATE_MOMENTS[moment])
+        result = vcluster(**asked, wait=False)
+        assert result["virtual_cluster"]["managed"]
+        check_whole(host, vcluster, where, IDLE)
+
+
+def change_is_killed(host: Host, vcluster: Module, moment: str) -> None:
+    with place(host, vcluster, "kill") as where, serve_proxy(host) as proxy:
+        vcluster(name=where.name, values=IDLE, wait=False)
+        asked = {"name": where.name, "values": MORE, "wait": False}
+        kill_at(vcluster, proxy, asked, CHANGE_MOMENTS[moment])
+        vcluster(**asked)
+        check_whole(host, vcluster, where, MORE)
+
+
+def delete_is_killed(host: Host, vcluster: Module, moment: str) -> None:
+    with place(host, vcluster, "kill") as where, serve_proxy(host) as proxy:
+        vcluster(name=where.name, values=IDLE, wait=False)
+        asked = {"name": where.name, "state": "absent"}
+        kill_at(vcluster, proxy, asked, DELETE_MOMENTS[moment])
+        vcluster(**asked)
+        check_gone(host, vcluster, where)
+
+
+def delete_is_killed_and_revoked(host: Host, vcluster: Module, moment: str) -> None:
+    with place(host, vcluster, "kill") as where, serve_proxy(host) as proxy:
+        vcluster(name=where.name, values=IDLE, wait=False)
+        kill_at(vcluster, proxy, {"name": where.name, "state": "absent"}, DELETE_MOMENTS[moment])
+        vcluster(name=where.name, values=IDLE, wait=False)
+        check_whole(host, vcluster, where, IDLE)
+
+
+def is_unfinished(host: Host, vcluster: Module, status: str) -> None:
+    with place(host, vcluster, "unfinished") as where:
+        asked = {"name": where.name, "values": IDLE, "wait": False}
+        vcluster(**asked)
+        if status != "pending-install":
+            asked = {**asked, "values": MORE}
+            vcluster(**asked)
+        set_status(host, where, status)
+        check = vcluster(check=True, **asked)
+        assert status in " ".join(check["steps"])
+        run = vcluster(**asked)
+        assert run["steps"] == check["steps"]
+        check_whole(host, vcluster, where, asked["values"])
+
+
+SCENARIOS: dict[Callable[[Host, Module, str], None], list[str]] = {
+    create_is_killed: list(CREATE_MOMENTS),
+    change_is_killed: list(CHANGE_MOMENTS),
+    delete_is_killed: list(DELETE_MOMENTS),
+    delete_is_killed_and_revoked: list(DELETE_MOMENTS),
+    is_unfinished: ["pending-install", "pending-upgrade", "pending-rollback", "failed"],
+}
+Running = dict[tuple[Callable[[Host, Module, str], None], str], "Future[None]"]
+
+
+@pytest.fixture(scope="module")
+def running(request: pytest.FixtureRequest, host: Host, vcluster: Module) -> Iterator[Running]:
+    """The scenarios that were selected, a few at a time."""
+    selected = [item.callspec.params for item in request.session.items if hasattr(item, "callspec")]
+    keys = [(one["scenario"], one["moment"]) for one in selected if "scenario" in one]
+    with ThreadPoolExecutor(AT_ONCE) as pool:
+        yield {key: pool.submit(key[0], host, vcluster, key[1]) for key in keys}
+
+
+@pytest.mark.parametrize(
+    ("scenario", "moment"),
+    [(scenario, moment) for scenario, moments in SCENARIOS.items() for moment in moments],
+    ids=lambda value: getattr(value, "__name__", value),
+)
+def test_again(running: Running, scenario: Callable[[Host, Module, str], None], moment: str) -> None:
+    """Killed just before this request, or left unfinished by helm: the next task ends as if nothing had been."""
+    running[scenario, moment].result()
 
 
 def set_status(host: Host, where: Place, status: str) -> None:
     """Write another status into the newest revision of the release, as a killed helm leaves it."""
-    import base64
-    import gzip
-    import json
-
     prefix = f"sh.helm.release.v1.{where.name}.v"
     secrets = [s for s in host.items(where.path("secrets")) if s["metadata"]["name"].startswith(prefix)]
     newest = max(secrets, key=lambda secret: int(secret["metadata"]["labels"]["version"]))
@@ -161,27 +198,27 @@ def test_two_creations_at_once(host: Host, vcluster: Module, new: Callable[..., 
     assert after["virtual_cluster"]["phase"] == "running"
 
 
-def test_creation_and_deletion_at_once(host: Host, vcluster: Module, new: Callable[..., Place]) -> None:
+def test_change_and_deletion_at_once(host: Host, vcluster: Module, new: Callable[..., Place]) -> None:
     """Opposite tasks at the same time leave something that each of them can finish."""
     where = new("versus")
-    vcluster(name=where.name, wait=False)
-    change = {
-        "name": where.name,
-        "values": {"sync": {"toHost": {"ingresses": {"enabled": True}}}},
-        "wait": False,
-    }
+    vcluster(name=where.name, values=IDLE, wait=False)
+    change = {"name": where.name, "values": MORE, "wait": False}
     processes = [vcluster.start(change), vcluster.start({"name": where.name, "state": "absent"})]
     for process in processes:
-        result = vcluster.finish(process)
-        assert "Traceback" not in str(result)
-    vcluster(name=where.name, wait=False)
-    assert vcluster(name=where.name, wait=False)["steps"] == []
+        assert "Traceback" not in str(vcluster.finish(process))
+    vcluster(**change)
+    check_whole(host, vcluster, where, MORE)
+
+
+def test_deletion_of_what_is_being_created(host: Host, vcluster: Module, new: Callable[..., Place]) -> None:
+    """A creation that waits ends when somebody deletes the virtual cluster, and does not wait to its end."""
+    where = new("short")
+    process = vcluster.start({"name": where.name, "values": IDLE, "wait_timeout": 200})
+    eventually("workload", lambda: host.get(where.workload))
+    eventually("metadata", lambda: "nested-clusters/managed" in str(host.get(where.workload)))
+    started = time.monotonic()
     vcluster(name=where.name, state="absent")
-    assert host.get(f"/api/v1/namespaces/{where.namespace}") is None
-    assert eventually("roles gone", lambda: not rest(host, where))
-
-
-def rest(host: Host, where: Place) -> list[str]:
-    """Cluster-scoped roles of a virtual cluster."""
-    path = f"{root('rbac.authorization.k8s.io/v1')}/clusterroles"
-    return [item["metadata"]["name"] for item in host.items(path) if where.name in item["metadata"]["name"]]
+    result = vcluster.finish(process)
+    assert result.get("failed")
+    assert time.monotonic() - started < 60
+    check_gone(host, vcluster, where)
