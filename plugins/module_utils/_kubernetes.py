@@ -85,6 +85,10 @@ class KubernetesError(NestedClustersError):
         return self.status in (0, 429) or self.status >= 500
 
 
+class Unreachable(KubernetesError):
+    """The API server did not answer."""
+
+
 def path(api_version: str, plural: str, namespace: str | None = None, name: str | None = None) -> str:
     """The REST path of a resource: ``path("apps/v1", "statefulsets", "demo", "db")``."""
     root = f"/apis/{api_version}" if "/" in api_version else f"/api/{api_version}"
@@ -296,7 +300,7 @@ class Kubernetes:
                 retries=urllib3.Retry(1, redirect=0),  # a kept-alive connection that the server closed meanwhile
             )
         except urllib3.exceptions.HTTPError as error:
-            raise KubernetesError(
+            raise Unreachable(
                 f"host cluster {self.host} does not answer: {_root_cause(error)}; check the address, the "
                 "network and the certificates of the connection options"
             ) from error
