@@ -1,0 +1,63 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Measure the collection against its peers, in one run on one machine; limits are ratios.
+
+Run it with `make bench`.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+import time
+
+import create
+import info
+import unchanged
+from host import NAME, REPOSITORY, Interrupted, host
+from report import BenchError, Result, save, table
+
+TARGET = REPOSITORY / "build/bench.json"
+
+
+def announce() -> None:
+    """Say what is about to happen."""
+    print("Measures tasks of nested.clusters against their peers, for about 10 minutes on 2 cores:")
+    print("  unchanged  a task with nothing to do, against kubernetes.core.helm and kubernetes.core.k8s")
+    print("  create     until the virtual cluster's API answers, against helm --wait")
+    print("  info       1 and 1,000 (fake) virtual clusters, against a raw LIST and `vcluster list`")
+    if own := os.environ.get("KUBECONFIG"):
+        print(f"On the host cluster of KUBECONFIG={own}.")
+        print("Namespaces and nodes named nested-bench-* are made there, and removed at the end.")
+    else:
+        print(f"On a host cluster named {NAME}, started and taken down again (root on Linux).")
+        print("With KUBECONFIG set, that cluster is used instead.")
+    sys.stdout.flush()
+
+
+def measure() -> list[Result]:
+    """Everything, in order."""
+    with host() as found:
+        return [*unchanged.measure(found), *create.measure(found), *info.measure(found)]
+
+
+def main() -> int:
+    """Measure, print, save; 1 if a limit is exceeded or nothing could be measured."""
+    announce()
+    start = time.monotonic()
+    try:
+        results = measure()
+    except (BenchError, OSError) as error:
+        print(f"bench: {error}", file=sys.stderr)
+        return 1
+    except Interrupted as error:
+        print(f"bench: interrupted by {error}", file=sys.stderr)
+        return 1
+    save(results, TARGET)
+    print(f"\n{table(results)}\n")
+    over = [result.name for result in results if result.verdict == "over"]
+    print(f"{len(results) - len(over)} ok, {len(over)} over, in {time.monotonic() - start:.0f} s; {TARGET}")
+    return 1 if over else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
