@@ -310,7 +310,8 @@ def check_request(request: Request, state: State, version: str) -> dict[str, Any
     if asked:
         wanted = compatibility.parse_kubernetes_version(str(asked))
         compatibility.check_kubernetes_version(target, wanted)
-        before = phase.kubernetes_version(state.workload(request.name) or {})
+        workload = state.workload(request.name)
+        before = phase.kubernetes_version(workload) if workload else None
         if before:
             compatibility.check_kubernetes_change(compatibility.parse_kubernetes_version(before), wanted)
     return result
@@ -344,13 +345,13 @@ def _plan_release(request: Request, state: State, version: str, wanted: dict[str
     if without_nulls(release.values) != without_nulls(wanted):
         steps.append(f"change values of release {request.name}")
     steps += planning.drift(planning.as_found(state.manifest, state.live), state.manifest)
-    if (steps or state.pending) and is_paused(state.workload(request.name)):
-        raise NestedClustersError(
-            f"virtual cluster {request.name} is paused, and Helm would wake it or fail half-way: resume it first "
-            f"(vcluster resume {request.name}), then run again to: {'; '.join(steps)}"
-        )
     plan.steps += steps
     plan.helm = bool(steps or state.pending)
+    if plan.helm and is_paused(state.workload(request.name)):
+        raise NestedClustersError(
+            f"virtual cluster {request.name} is paused, and Helm would wake it or fail half-way: resume it first "
+            f"(vcluster resume {request.name}), then run again to: {'; '.join(plan.steps)}"
+        )
     return plan.helm
 
 

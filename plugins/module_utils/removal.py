@@ -96,28 +96,39 @@ def absent(
     WaitError when something is still there after ``wait`` seconds.
     """
     place = kubernetes.get(path("v1", "namespaces", None, namespace))
+    synced = cluster_scoped(kubernetes, namespace, name)
     if place is None:
-        return Outcome(Plan(), State(None, None, [], [], {}, {}))
+        nothing = State(None, None, [], [], {}, {})
+        plan = _plan(nothing, name, namespace, [], synced, whole=False)
+        if not check:
+            _delete_cluster_scoped(kubernetes, synced)
+        return Outcome(plan, nothing)
     state = lifecycle.read(kubernetes, name, namespace)
     release = state.release or state.pending
     removal = Removal(kubernetes, name, namespace, keep_volumes, known=release is not None)
     mine, others = removal.look()
     _refuse(release, mine, name, namespace)
-    synced = cluster_scoped(kubernetes, namespace, name)
     whole = not others and _made_for(place, name, namespace, bool(release or mine))
     going = bool(place["metadata"].get("deletionTimestamp"))  # somebody deletes it already: only wait
-    plan = Plan() if going else _plan(state, name, namespace, mine, synced, whole)
+    if going:
+        plan = _plan(State(None, None, [], [], {}, {}), name, namespace, [], synced, whole=False)
+    else:
+        plan = _plan(state, name, namespace, mine, synced, whole)
     if check:
         return Outcome(plan, state)
     volumes = removal.volumes(mine)
-    if release and plan.changed:
+    if release and not going:
         open_helm().uninstall(name, namespace)
-    parallel([partial(kubernetes.delete, thing.path(None)) for thing in synced])
-    if plan.changed:
+    _delete_cluster_scoped(kubernetes, synced)
+    if plan.changed and not going:
         removal.sweep(whole)
     if wait is not None and (plan.changed or going):
         removal.wait_gone(whole, volumes, wait)
     return Outcome(plan, state)
+
+
+def _delete_cluster_scoped(kubernetes: Kubernetes, synced: list[Thing]) -> None:
+    parallel([partial(kubernetes.delete, thing.path(None)) for thing in synced])
 
 
 def contents(kubernetes: Kubernetes, namespace: str) -> list[Thing]:
@@ -194,14 +205,18 @@ def unlabelled(name: str) -> set[tuple[str, str]]:
 
 
 def cluster_scoped(kubernetes: Kubernetes, namespace: str, name: str) -> list[Thing]:
-    """What the virtual cluster synced outside of its namespace."""
-    marker = safe_concat(namespace, "x", name)
-    answers = parallel(
-        [
-            partial(kubernetes.list, path(*kind), labels=f"{SYNCED}={marker}", metadata_only=True)
-            for kind in SYNCED_CLUSTER_KINDS
-        ]
-    )
+    """What the virtual cluster synced outside of its namespace; nothing where that may not be asked."""
+    labels = f"{SYNCED}={safe_concat(namespace, 'x', name)}"
+
+    def ask(api_version: str, plural: str) -> list[dict[str, Any]]:
+        try:
+            return kubernetes.list(path(api_version, plural), labels=labels, metadata_only=True)
+        except KubernetesError as error:
+            if error.status != 403:
+                raise
+            return []
+
+    answers = parallel([partial(ask, *kind) for kind in SYNCED_CLUSTER_KINDS])
     return [
         Thing(*kind, thing["metadata"])
         for kind, things in zip(SYNCED_CLUSTER_KINDS, answers, strict=True)

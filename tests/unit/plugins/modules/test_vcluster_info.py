@@ -10,11 +10,11 @@ from typing import Any
 
 import pytest
 import yaml
+from ansible_collections.nested.clusters.plugins.module_utils._connection import auth_argument_spec
 from ansible_collections.nested.clusters.plugins.module_utils._kubernetes import (
     Kubernetes,
     KubernetesError,
     Unreachable,
-    auth_argument_spec,
 )
 from ansible_collections.nested.clusters.plugins.modules import vcluster_info
 
