@@ -40,6 +40,7 @@ from ansible_collections.nested.clusters.plugins.module_utils.plan import Plan
 
 SYNCED = "vcluster.loft.sh/managed-by"
 BELONGS = "vcluster.loft.sh/belongs-to"  # Services that stand for nodes
+REQUESTED = "vcluster.loft.sh/vcluster-name"  # snapshots, and the credentials of their store
 NAMED = "vcluster-name"  # Secrets with the certificates and the kubeconfig
 FINALIZERS = "vcluster.loft.sh/"  # only a running vCluster takes these off again
 # Kinds that every namespace has, or that controllers derive from others and remove with them.
@@ -52,7 +53,11 @@ DERIVED = {
     "controllerrevisions",
 }
 OF_EVERY_NAMESPACE = {("configmaps", "kube-root-ca.crt"), ("serviceaccounts", "default")}
-# Cluster-scoped kinds that vCluster can sync to the host, and the API group that serves them.
+# Cluster-scoped kinds that the chart can render, and that vCluster can sync to the host.
+CHART_CLUSTER_KINDS = (
+    ("rbac.authorization.k8s.io/v1", "clusterroles"),
+    ("rbac.authorization.k8s.io/v1", "clusterrolebindings"),
+)
 SYNCED_CLUSTER_KINDS = (
     ("v1", "persistentvolumes"),
     ("scheduling.k8s.io/v1", "priorityclasses"),
@@ -72,6 +77,10 @@ class Thing:
     @property
     def name(self) -> str:
         return str(self.meta["name"])
+
+    @property
+    def labels(self) -> dict[str, str]:
+        return self.meta.get("labels") or {}
 
     def path(self, namespace: str | None) -> str:
         return path(self.api_version, self.plural, namespace, self.name)
@@ -180,11 +189,11 @@ def sort_out(things: Iterable[Thing], name: str, known: bool = False) -> tuple[l
 
 def belongs(thing: Thing, name: str) -> bool:
     """Whether labels or annotations say that this virtual cluster made an object."""
-    labels, annotations = thing.meta.get("labels") or {}, thing.meta.get("annotations") or {}
+    labels, annotations = thing.labels, thing.meta.get("annotations") or {}
     if thing.secret_type == RELEASE_SECRET_TYPE:
         return labels.get("name") == name
     return (
-        name in (labels.get(SYNCED), labels.get(BELONGS))
+        name in (labels.get(SYNCED), labels.get(BELONGS), labels.get(REQUESTED))
         or (str(labels.get("app", "")).startswith("vcluster") and name in (labels.get("release"), labels.get(NAMED)))
         or (
             annotations.get("meta.helm.sh/release-name") == name
@@ -205,23 +214,28 @@ def unlabelled(name: str) -> set[tuple[str, str]]:
 
 
 def cluster_scoped(kubernetes: Kubernetes, namespace: str, name: str) -> list[Thing]:
-    """What the virtual cluster synced outside of its namespace; nothing where that may not be asked."""
-    labels = f"{SYNCED}={safe_concat(namespace, 'x', name)}"
+    """What the chart and the virtual cluster made outside of its namespace; nothing where that may not be asked.
 
-    def ask(api_version: str, plural: str) -> list[dict[str, Any]]:
+    Helm removes its part, but has nothing to go by once somebody deleted the namespace with the release in it.
+    """
+    of_chart, synced = f"app=vcluster,release={name}", f"{SYNCED}={safe_concat(namespace, 'x', name)}"
+
+    def ask(kind: tuple[str, str], labels: str) -> list[Thing]:
         try:
-            return kubernetes.list(path(api_version, plural), labels=labels, metadata_only=True)
+            found = kubernetes.list(path(*kind), labels=labels, metadata_only=True)
         except KubernetesError as error:
             if error.status != 403:
                 raise
             return []
+        return [Thing(*kind, one["metadata"]) for one in found]
 
-    answers = parallel([partial(ask, *kind) for kind in SYNCED_CLUSTER_KINDS])
-    return [
-        Thing(*kind, thing["metadata"])
-        for kind, things in zip(SYNCED_CLUSTER_KINDS, answers, strict=True)
-        for thing in things
-    ]
+    def ours(thing: Thing) -> bool:  # a release of this name in another namespace has the same labels
+        annotations = thing.meta.get("annotations") or {}
+        return bool(annotations.get("meta.helm.sh/release-namespace") == namespace) or SYNCED in thing.labels
+
+    questions = [partial(ask, kind, of_chart) for kind in CHART_CLUSTER_KINDS]
+    questions += [partial(ask, kind, synced) for kind in SYNCED_CLUSTER_KINDS]
+    return [thing for answer in parallel(questions) for thing in answer if ours(thing)]
 
 
 def safe_concat(*parts: str) -> str:
