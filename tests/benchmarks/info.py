@@ -75,7 +75,7 @@ def measure(host: Host) -> list[Result]:
         many, pages = count_requests(host, FLEET)
         with stage(f"fleet: {ROUNDS} rounds of vcluster_info with {FLEET}", "30 s"):
             ours, peer = whole_tasks(host)
-        with stage(f"fleet: `vcluster list` with {FLEET}", "200 s, as it asks for each"):
+        with stage(f"fleet: `vcluster list` with {FLEET}", "400 s: it asks for each"):
             listed = vcluster_list(host, FLEET)
     requests = "vcluster_info requests, 1000 against 1, beyond paging"
     return [
