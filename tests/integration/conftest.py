@@ -259,7 +259,7 @@ def host() -> Host:
 
 @pytest.fixture(scope="session")
 def vcluster(host: Host, tmp_path_factory: pytest.TempPathFactory) -> Module:
-    """The module nested.clusters.vcluster, on the host cluster, with the chart of this machine if there is one."""
+    """The module nested.clusters.vcluster, with the chart of this machine if there is one."""
     defaults = {"chart_ref": host.chart} if host.chart else {}
     return Module(host, tmp_path_factory.mktemp("module"), "vcluster", defaults)
 
@@ -386,7 +386,7 @@ def proxy(host: Host) -> Iterator[Proxy]:
 
 
 def secret_values(host: Host, where: Place) -> list[str]:
-    """Everything that may never be shown: each entry of the virtual cluster's Secrets, encoded and in clear."""
+    """What may never be shown: each entry of the kubeconfig Secret, encoded and in clear."""
     hidden = []
     for secret in host.items(where.path("secrets")):
         if secret["metadata"]["name"] != f"vc-{where.name}":

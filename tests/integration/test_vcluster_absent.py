@@ -101,7 +101,7 @@ def where(neighbour: Place) -> Place:
 def test_nothing_is_left(
     host: Host, vcluster: Module, where: Place, neighbour: Place, tmp_path: Path
 ) -> None:
-    """A used virtual cluster goes with its volumes and cluster-scoped objects; its neighbour notices nothing."""
+    """A used virtual cluster goes with its volumes and cluster-scoped objects, and no neighbour with it."""
     before = {
         key: text
         for key, text in host.everything().items()
@@ -179,7 +179,7 @@ def test_keep_volumes(host: Host, vcluster: Module, new: Callable[..., Place]) -
 
 
 def test_namespace_deleted_by_hand(host: Host, vcluster: Module, new: Callable[..., Place]) -> None:
-    """After `kubectl delete namespace`, absent removes the cluster-scoped rest that Helm can no longer know."""
+    """After `kubectl delete namespace`, absent removes the cluster-scoped rest, which Helm no longer knows."""
     where = new("byhand")
     vcluster(name=where.name, wait=False, values={"sync": {"fromHost": {"nodes": {"enabled": True}}}})
     role = f"/apis/rbac.authorization.k8s.io/v1/clusterroles/vc-{where.name}-v-{where.namespace}"

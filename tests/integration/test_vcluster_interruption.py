@@ -18,7 +18,9 @@ import pytest
 from conftest import Host, Module, Place, Proxy, eventually, place, root, serve_proxy
 
 # Its pods find no node, so that a dozen of them cost nothing: what is interrupted here is the module.
-IDLE: dict[str, Any] = {"controlPlane": {"statefulSet": {"scheduling": {"nodeSelector": {"no": "such-node"}}}}}
+IDLE: dict[str, Any] = {
+    "controlPlane": {"statefulSet": {"scheduling": {"nodeSelector": {"no": "such-node"}}}}
+}
 MORE: dict[str, Any] = {**IDLE, "sync": {"toHost": {"ingresses": {"enabled": True}}}}
 AT_ONCE = 4  # helm that was killed is given half a minute to finish, which is spent asleep
 
@@ -168,7 +170,7 @@ def running(request: pytest.FixtureRequest, host: Host, vcluster: Module) -> Ite
     ids=lambda value: getattr(value, "__name__", value),
 )
 def test_again(running: Running, scenario: Callable[[Host, Module, str], None], moment: str) -> None:
-    """Killed just before this request, or left unfinished by helm: the next task ends as if nothing had been."""
+    """Killed before this request, or left unfinished by helm: the next task ends as if nothing had been."""
     running[scenario, moment].result()
 
 

@@ -28,7 +28,7 @@ def where(host: Host, vcluster: Module) -> Iterator[Place]:
 
 @pytest.fixture(scope="module")
 def repository(host: Host, vcluster: Module, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """A chart repository with vCluster 0.35.9, 0.36.0, 0.36.1 and 0.38.0, the same chart under four versions."""
+    """A chart repository with the same chart as vCluster 0.35.9, 0.36.0, 0.36.1 and 0.38.0."""
     directory = tmp_path_factory.mktemp("charts")
     unpacked = directory / "source"
     unpacked.mkdir()
@@ -75,7 +75,7 @@ class QuietHandler(SimpleHTTPRequestHandler):
 
 
 def release_objects(host: Host, where: Place | None) -> dict[tuple[str, str], str]:
-    """Names and versions of what only a task changes; the rest the virtual cluster itself changes as it runs."""
+    """Names and versions of what only a task changes; a running virtual cluster changes the rest."""
     kinds = {"roles", "rolebindings", "serviceaccounts", "secrets"}
     found = host.contents(where.namespace) if where else {}
     return {key: found[key] for key in found if key[0] in kinds and not key[1].startswith(f"vc-{where.name}")}

@@ -39,7 +39,9 @@ TROUBLES = {
         set_stateful_set(command=["/vcluster"], args=["no-such-command"]),
         ("keeps ending (exit code 1", "last lines of container syncer", "unknown command"),
     ),
-    "node": Trouble(set_stateful_set(scheduling={"nodeSelector": {"no": "such-node"}}), ("node", "scheduling")),
+    "node": Trouble(
+        set_stateful_set(scheduling={"nodeSelector": {"no": "such-node"}}), ("node", "scheduling")
+    ),
     "claim": Trouble(
         set_stateful_set(persistence={"volumeClaim": {"storageClass": "no-such-class"}}),
         ("data-it-claim-", "no-such-class", "storage class"),
@@ -115,9 +117,7 @@ def test_timeout_says_the_last_state(vcluster: Module, new: Callable[..., Place]
     assert "0 of 1 replicas ready" in message
 
 
-def test_api_server_restarts_while_waiting(
-    vcluster: Module, new: Callable[..., Place], proxy: Proxy
-) -> None:
+def test_api_server_restarts_while_waiting(vcluster: Module, new: Callable[..., Place], proxy: Proxy) -> None:
     """Dropped connections and the answers of an API server that starts are waited out, not an error."""
     where = new("restart")
     vcluster(**where.options, wait=False)
