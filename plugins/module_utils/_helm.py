@@ -32,7 +32,8 @@ from ansible_collections.nested.clusters.plugins.module_utils.errors import Nest
 OLDEST = (3, 14)  # the first that takes --dry-run=server and release labels together
 HOW_TO_GET = "helm 3.14 or later, or 4, on the PATH or named by binary_path (https://helm.sh/docs/intro/install)"
 RELEASE_SECRET_TYPE = "helm.sh/release.v1"
-PENDING = ("pending-install", "pending-upgrade", "pending-rollback")
+# A killed helm leaves one of these, and then refuses to go on from it.
+PENDING = ("pending-install", "pending-upgrade", "pending-rollback", "uninstalling")
 
 
 class HelmError(NestedClustersError):
@@ -331,6 +332,6 @@ def explain(text: str, verb: str, chart: Chart | None) -> NestedClustersError:
         )
     if "is forbidden: User" in message:
         message += "; ask for a role with this verb and resource"
-    if "another operation" in message:
+    if "another operation" in message or message.endswith("already exists"):
         message += "; another task or person is changing this virtual cluster: run again when that is done"
     return HelmError(f"helm {verb}: {message.strip()}", helm_output=text[-4000:])

@@ -459,9 +459,13 @@ def wait_ready(kubernetes: Kubernetes, name: str, namespace: str, state: State, 
                 state.live[where] = workload
                 state.secrets = [one for one in state.secrets if one["metadata"]["name"] != secret] + [config]
                 return state
-            if workload is None:
-                last = f"{where[1]} {name} is not there"
-            elif phase.workload_ready(workload):
+            if workload is None or workload["metadata"].get("deletionTimestamp"):
+                raise WaitError(
+                    f"virtual cluster {name} was deleted by somebody else while it was waited for ({where[1]} {name} "
+                    "is gone); run the task again to create it anew",
+                    phase="deleting",
+                )
+            if phase.workload_ready(workload):
                 last = f"Secret {secret} with its kubeconfig is not there yet"
             else:
                 last = _fail_early(kubernetes, name, namespace, workload, elapsed)
