@@ -24,7 +24,7 @@ else
     where="the host cluster of KUBECONFIG=$KUBECONFIG"
 fi
 
-chart=vcluster
+chart=${NESTED_CLUSTERS_CHART:-vcluster} # a name in the official repository, or a path
 use_embedded() { # the tools that were built with it, and its chart where the official repository is out of reach
     PATH="$("${host_cluster[@]}" bin-dir):$PATH"
     chart="$("${host_cluster[@]}" chart)"
