@@ -8,7 +8,10 @@ from __future__ import annotations
 import base64
 import inspect
 import json
+import os
 import socket
+import subprocess
+import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -22,9 +25,11 @@ import pytest
 import yaml
 from ansible_collections.kubernetes.core.plugins.module_utils import args_common
 from ansible_collections.kubernetes.core.plugins.module_utils.k8s import client as kubernetes_core
+from ansible_collections.nested.clusters.plugins.module_utils import _connection as c
 from ansible_collections.nested.clusters.plugins.module_utils import _kubernetes as k
 from ansible_collections.nested.clusters.plugins.module_utils.errors import NestedClustersError
 from kubernetes.client import Configuration
+from kubernetes.config import kube_config
 
 SECRETS = k.path("v1", "secrets", "demo")
 
@@ -98,7 +103,7 @@ def connection_of_nobody(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Non
 
 
 def connect(**options: Any) -> k.Kubernetes:
-    return k.Kubernetes.from_module(SimpleNamespace(params=options))  # type: ignore[arg-type]
+    return k.Kubernetes.from_module(SimpleNamespace(params=options, tmpdir=None))  # type: ignore[arg-type]
 
 
 @pytest.fixture
@@ -556,6 +561,249 @@ def test_a_kubeconfig_comes_out_as_it_went_in(user: dict[str, str], as_file: boo
     assert cluster == given["clusters"][0]["cluster"]
 
 
+# --- both ways to a connection ----------------------------------------------------------------------------
+
+SERVER = "https://127.0.0.1:6443"
+ENTRY = {"client-certificate-data": encoded(CERTIFICATE), "client-key-data": encoded(KEY)}
+Files = dict[str, Path]
+
+
+@pytest.fixture
+def files(tmp_path: Path) -> Files:
+    """Certificates beside a kubeconfig, which names them relative to itself or not at all."""
+    found = {name: tmp_path / f"{name}.pem" for name in ("ca", "certificate", "key", "other")}
+    for name, file in found.items():
+        file.write_text(f"content of {name}\n")
+    return found
+
+
+def config(cluster: dict[str, Any] | None = None, user: dict[str, Any] | None = None) -> dict[str, Any]:
+    """Two clusters, of which ``a`` is the current one."""
+    return {
+        "apiVersion": "v1",
+        "kind": "Config",
+        "preferences": {},
+        "clusters": [
+            {"name": "a", "cluster": {"server": f"{SERVER}/", **(cluster or {})}},
+            {"name": "b", "cluster": {"server": "https://b.example.com"}},
+        ],
+        "users": [
+            {"name": "a", "user": {"token": "hunter2"} if user is None else user},
+            {"name": "b", "user": {"token": "hunter3"}},
+        ],
+        "contexts": [
+            {"name": "a", "context": {"cluster": "a", "user": "a", "namespace": "demo"}},
+            {"name": "b", "context": {"cluster": "b", "user": "b"}},
+        ],
+        "current-context": "a",
+    }
+
+
+def seen(connection: Any, authorization: str | None) -> tuple[Any, ...]:
+    """What a connection comes to: files by their content."""
+
+    def content(file: str | None) -> str | None:
+        return Path(file).read_text() if file else None
+
+    return (
+        connection.host.rstrip("/"),
+        connection.verify_ssl,
+        content(connection.ssl_ca_cert),
+        content(connection.cert_file),
+        content(connection.key_file),
+        connection.tls_server_name,
+        authorization,
+    )
+
+
+def both_ways(options: dict[str, Any], keep: Callable[[bytes], str]) -> tuple[Any, Any]:
+    """(what we read ourselves, what kubernetes.core reads) of the same options."""
+    ours = c.simple_connection(c.given_options(options, os.environ), os.environ, keep)
+    configuration = kubernetes_core._create_configuration(
+        kubernetes_core._create_auth_spec(SimpleNamespace(params=options))
+    )
+    headers = [setting["value"] for setting in configuration.auth_settings().values()]
+    return ours and seen(ours, ours.authorization), seen(configuration, headers[0] if headers else None)
+
+
+@pytest.fixture
+def keep(tmp_path: Path) -> Callable[[bytes], str]:
+    directory = tmp_path / "kept"
+    directory.mkdir()
+    return lambda content: c._private_file(str(directory), content)
+
+
+CA = {"certificate-authority-data": encoded(CERTIFICATE)}
+SIMPLE_CONFIGS: dict[str, dict[str, Any]] = {
+    "a token": config(),
+    "a CA and a certificate": config(CA, ENTRY),
+    "a CA and a token": config(CA),
+    "a token and a certificate": config(CA, {"token": "hunter2", **ENTRY}),
+    "files beside it": config(
+        {"certificate-authority": "ca.pem"}, {"client-certificate": "certificate.pem", "client-key": "key.pem"}
+    ),
+    "data wins over files": config({"certificate-authority": "other.pem", **CA}, {**ENTRY, "client-key": "other.pem"}),
+    "nothing verified": config({"insecure-skip-tls-verify": True}),
+    "verified, as it says": config({"insecure-skip-tls-verify": False}),
+    "a name for TLS": config({"tls-server-name": "kubernetes"}),
+    "nobody": config(user={}),
+    "extensions": config({"extensions": [{"name": "x", "extension": {}}]}),
+    "no TLS": config({"server": "http://127.0.0.1:8080", **CA}, {"token": "hunter2", **ENTRY}),
+}
+
+
+@pytest.mark.parametrize("given", SIMPLE_CONFIGS.values(), ids=SIMPLE_CONFIGS)
+@pytest.mark.parametrize("how", ["option", "KUBECONFIG", "home", "dictionary", "context"])
+def test_what_is_read_here_is_what_kubernetes_core_reads(
+    given: dict[str, Any],
+    how: str,
+    files: Files,
+    keep: Callable[[bytes], str],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    file = tmp_path / ".kube" / "config" if how == "home" else tmp_path / "config"
+    file.parent.mkdir(exist_ok=True)
+    for source in files.values():  # beside it, wherever that is
+        (file.parent / source.name).write_text(source.read_text())
+    file.write_text(yaml.safe_dump(given))
+    monkeypatch.chdir(tmp_path)  # to which the paths in a dictionary are relative
+    monkeypatch.setattr(kube_config, "KUBE_CONFIG_DEFAULT_LOCATION", str(file))  # read when it was imported
+    options: dict[str, Any] = {
+        "option": {"kubeconfig": str(file)},
+        "dictionary": {"kubeconfig": given},
+        "context": {"kubeconfig": str(file), "context": "b"},
+    }.get(how, {})
+    if how == "KUBECONFIG":
+        monkeypatch.setenv("KUBECONFIG", str(file))
+    ours, theirs = both_ways(options, keep)
+    assert ours == theirs
+
+
+OVERRIDES: dict[str, dict[str, Any]] = {
+    "host": {"host": "https://other:6443/"},
+    "token": {"api_key": "hunter4"},
+    "host and token": {"host": "https://other:6443", "api_key": "hunter4"},
+    "host and certificate": {"host": "https://other", "client_cert": "FILE other", "client_key": "FILE key"},
+    "certificate": {"client_cert": "FILE other", "client_key": "FILE key"},
+    "CA": {"ca_cert": "FILE other"},
+    "nothing verified": {"validate_certs": False},
+    "verified all the same": {"validate_certs": True},
+}
+
+
+@pytest.mark.parametrize("overrides", OVERRIDES.values(), ids=OVERRIDES)
+@pytest.mark.parametrize("from_environment", [False, True], ids=["options", "environment"])
+@pytest.mark.parametrize("verified", [True, False])
+def test_options_win_over_the_kubeconfig_as_in_kubernetes_core(
+    overrides: dict[str, Any],
+    from_environment: bool,
+    verified: bool,
+    files: Files,
+    keep: Callable[[bytes], str],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    file = tmp_path / "config"
+    file.write_text(yaml.safe_dump(config(CA if verified else {"insecure-skip-tls-verify": True}, ENTRY)))
+    options = {
+        name: str(files[value[5:]]) if str(value).startswith("FILE ") else value for name, value in overrides.items()
+    }
+    if from_environment:
+        for name, value in options.items():
+            monkeypatch.setenv(f"K8S_AUTH_{name.upper()}", str(value))
+        options = {}
+    ours, theirs = both_ways({"kubeconfig": str(file), **options}, keep)
+    assert ours is not None
+    assert ours == theirs
+
+
+EXEC = {"exec": {"apiVersion": "client.authentication.k8s.io/v1", "command": "aws"}}
+LEFT_TO_THE_LIBRARY: dict[str, tuple[Any, dict[str, Any], dict[str, str]]] = {
+    "exec plugin": (config(user=EXEC), {}, {}),
+    "auth provider": (config(user={"auth-provider": {"name": "oidc"}}), {}, {}),
+    "name and password": (config(user={"username": "bob", "password": "hunter2"}), {}, {}),
+    "token in a file": (config(user={"tokenFile": "/run/token"}), {}, {}),
+    "impersonation in it": (config(user={"token": "hunter2", "as": "bob"}), {}, {}),
+    "proxy in it": (config({"proxy-url": "http://proxy:3128"}), {}, {}),
+    "proxy": (config(), {"proxy": "http://proxy:3128"}, {}),
+    "proxy headers": (config(), {}, {"K8S_AUTH_PROXY_HEADERS_USER_AGENT": "x"}),
+    "name and password as options": (config(), {"username": "bob", "password": "hunter2"}, {}),
+    "changes to be kept": (config(), {"persist_config": True}, {}),
+    "no such context": (config(), {"context": "c"}, {}),
+    "no such cluster": ({**config(), "clusters": []}, {}, {}),
+    "no such user": ({**config(), "users": None}, {}, {}),
+    "no current context": ({**config(), "current-context": ""}, {}, {}),
+    "no server": ({**config(), "clusters": [{"name": "a", "cluster": {}}]}, {}, {}),
+    "no base64": (config({"certificate-authority-data": "A"}), {}, {}),
+    "a certificate that is not there": (config({"certificate-authority": "/nowhere"}), {}, {}),
+    "a list": ([config()], {}, {}),
+    "text": ("hunter2", {}, {}),
+    "nothing": (None, {}, {}),
+}
+
+
+@pytest.mark.parametrize(("given", "options", "environment"), LEFT_TO_THE_LIBRARY.values(), ids=LEFT_TO_THE_LIBRARY)
+def test_what_is_more_is_left_to_the_library(
+    given: Any,
+    options: dict[str, Any],
+    environment: dict[str, str],
+    keep: Callable[[bytes], str],
+    tmp_path: Path,
+) -> None:
+    file = tmp_path / "config"
+    file.write_text(yaml.safe_dump(given))
+    found = c.given_options({"kubeconfig": str(file), **options}, environment)
+    assert c.simple_connection(found, environment, keep) is None
+
+
+@pytest.mark.parametrize(
+    "environment",
+    [{"KUBERNETES_SERVICE_HOST": "10.0.0.1"}, {"KUBECONFIG": "FILE:FILE"}, {"KUBECONFIG": "/nowhere"}],
+    ids=["inside of a cluster", "several files", "not there"],
+)
+def test_what_the_environment_makes_more(
+    environment: dict[str, str], keep: Callable[[bytes], str], tmp_path: Path
+) -> None:
+    file = tmp_path / "config"
+    file.write_text(yaml.safe_dump(config()))
+    environment = {name: value.replace("FILE", str(file)) for name, value in environment.items()}
+    assert c.simple_connection({}, environment, keep) is None
+    # Inside of a cluster, what is named explicitly is used all the same.
+    if "KUBERNETES_SERVICE_HOST" in environment:
+        assert c.simple_connection({"kubeconfig": str(file)}, environment, keep) is not None
+
+
+def test_what_is_empty_is_not_given() -> None:
+    """Where kubernetes.core takes it for a value and fails: a variable without a value is ordinary."""
+    assert c.given_options({"host": "", "context": None, "api_key": "hunter2"}, {"K8S_AUTH_CONTEXT": ""}) == {
+        "api_key": "hunter2"
+    }
+
+
+def test_kept_files_are_private(keep: Callable[[bytes], str]) -> None:
+    before = os.umask(0)
+    try:
+        file = keep(b"hunter2")
+    finally:
+        os.umask(before)
+    assert (Path(file).read_bytes(), Path(file).stat().st_mode & 0o777) == (b"hunter2", 0o600)
+
+
+def test_a_plain_kubeconfig_costs_no_client_library(tmp_path: Path) -> None:
+    file = tmp_path / "config"
+    file.write_text(yaml.safe_dump(config()))
+    program = (
+        "import sys, types\n"
+        f"from {k.__name__} import Kubernetes\n"
+        f"module = types.SimpleNamespace(params={{'kubeconfig': {str(file)!r}}}, tmpdir={str(tmp_path)!r})\n"
+        "Kubernetes.from_module(module)\n"
+        "print([name for name in ('kubernetes', 'requests') if name in sys.modules])\n"
+    )
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=False)
+    assert (done.stdout, done.returncode) == ("[]\n", 0), done.stderr
+
+
 # --- kubeconfigs that cannot be used ----------------------------------------------------------------------
 
 GOOD = yaml.safe_dump(
@@ -613,7 +861,7 @@ def test_a_kubeconfig_as_a_dictionary_is_not_shown() -> None:
 
 
 def test_a_library_that_is_missing(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(k, "IMPORT_ERROR", "Traceback: No module named 'kubernetes'")
+    monkeypatch.setattr(c, "IMPORT_ERROR", "Traceback: No module named 'kubernetes'")
     with pytest.raises(NestedClustersError, match="kubernetes") as caught:
         connect(host="https://127.0.0.1:6443", api_key="x")
     assert "Traceback" in caught.value.data["exception"]
@@ -648,9 +896,9 @@ def test_the_private_functions_of_kubernetes_core_are_as_we_call_them() -> None:
 
 
 def test_the_connection_options_are_those_of_kubernetes_core() -> None:
-    spec = k.auth_argument_spec()
+    spec = c.auth_argument_spec()
     assert spec == args_common.AUTH_ARG_SPEC
     for secret in ("api_key", "password", "kubeconfig"):
         assert spec[secret]["no_log"] is True
     spec["host"]["type"] = "changed"
-    assert k.auth_argument_spec() == args_common.AUTH_ARG_SPEC
+    assert c.auth_argument_spec() == args_common.AUTH_ARG_SPEC

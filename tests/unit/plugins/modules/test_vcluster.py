@@ -1,0 +1,414 @@
+# Copyright (c) 2026, nested.clusters contributors
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""vcluster, through main(): its options, its results and its documentation. What it does is tested in module_utils."""
+
+from __future__ import annotations
+
+import base64
+import copy
+import json
+import stat
+from collections.abc import Callable
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+import yaml
+from ansible.module_utils.common.arg_spec import ArgumentSpecValidator
+from ansible_collections.nested.clusters.plugins.module_utils import compatibility
+from ansible_collections.nested.clusters.plugins.module_utils._connection import auth_argument_spec
+from ansible_collections.nested.clusters.plugins.module_utils._helm import Release
+from ansible_collections.nested.clusters.plugins.module_utils._kubernetes import Kubernetes, KubernetesError
+from ansible_collections.nested.clusters.plugins.module_utils.errors import (
+    NestedClustersError,
+    OptionError,
+    WaitError,
+)
+from ansible_collections.nested.clusters.plugins.module_utils.lifecycle import Outcome, State
+from ansible_collections.nested.clusters.plugins.module_utils.plan import Plan
+from ansible_collections.nested.clusters.plugins.modules import vcluster
+
+Object = dict[str, Any]
+NAMESPACE = "vcluster-demo"
+
+WORKLOAD: Object = {
+    "apiVersion": "apps/v1",
+    "kind": "StatefulSet",
+    "metadata": {
+        "name": "demo",
+        "namespace": NAMESPACE,
+        "creationTimestamp": "2026-01-01T00:00:00Z",
+        "labels": {"app": "vcluster", "release": "demo"},
+        "generation": 1,
+    },
+    "spec": {
+        "replicas": 1,
+        "serviceName": "demo-headless",
+        "template": {"spec": {"containers": [{"name": "syncer", "image": "x/vcluster-oss:0.36.1"}]}},
+    },
+    "status": {"observedGeneration": 1, "replicas": 1, "readyReplicas": 1, "updatedReplicas": 1},
+}
+# What vCluster writes.
+CONFIG: Object = {
+    "clusters": [{"name": "c", "cluster": {"server": "https://localhost:8443"}}],
+    "users": [{"name": "u", "user": {"client-key-data": "aHVudGVyMg=="}}],
+    "contexts": [{"name": "x", "context": {"cluster": "c", "user": "u"}}],
+    "current-context": "x",
+}
+SECRET: Object = {
+    "metadata": {"name": "vc-demo", "namespace": NAMESPACE},
+    "data": {"config": base64.b64encode(yaml.safe_dump(CONFIG).encode()).decode()},
+}
+VALUES: Object = {"exportKubeConfig": {"server": "https://demo.example.com"}}
+RELEASE = Release("demo", NAMESPACE, 1, "deployed", "vcluster", "0.36.1", VALUES, "")
+# In every module's result.
+OF_ANSIBLE = {"changed", "diff", "invocation", "warnings"}
+DIFF = [{"before_header": "x", "after_header": "x", "before": "a", "after": "b"}]
+
+
+def outcome(*steps: str, running: bool = True, secret: bool = True) -> Outcome:
+    live = {("apps/v1", "StatefulSet", NAMESPACE, "demo"): copy.deepcopy(WORKLOAD)} if running else {}
+    secrets = [copy.deepcopy(SECRET)] if secret else []
+    state = State(RELEASE if running else None, None, [], secrets, {}, live)
+    return Outcome(Plan(steps=list(steps), diff=copy.deepcopy(DIFF) if steps else []), state)
+
+
+class Calls:
+    """Stands for the work: keeps what it was asked for; ``answer`` is returned, or raised."""
+
+    def __init__(self) -> None:
+        self.seen: list[SimpleNamespace] = []
+        self.answer: Outcome | Exception = outcome("install release demo")
+        self.then: Callable[[Any], None] = lambda open_helm: None
+
+    def __call__(self, kubernetes: Any, open_helm: Any, *asked: Any, **options: Any) -> Outcome:
+        self.seen.append(SimpleNamespace(asked=asked, **options))
+        self.then(open_helm)
+        if isinstance(self.answer, Exception):
+            raise self.answer
+        return self.answer
+
+
+@pytest.fixture
+def present(monkeypatch: pytest.MonkeyPatch) -> Calls:
+    calls = Calls()
+    monkeypatch.setattr(vcluster.lifecycle, "present", calls)
+    return calls
+
+
+@pytest.fixture
+def absent(monkeypatch: pytest.MonkeyPatch) -> Calls:
+    calls = Calls()
+    monkeypatch.setattr(vcluster.removal, "absent", calls)
+    return calls
+
+
+@pytest.fixture(autouse=True)
+def no_host_cluster(monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequest) -> None:
+    if "real_connection" not in request.fixturenames:
+        monkeypatch.setattr(Kubernetes, "from_module", classmethod(lambda cls, module: object()))
+
+
+@pytest.fixture
+def real_connection() -> None:
+    """Let the connection options count."""
+
+
+@pytest.fixture
+def run(run_module: Callable[..., Object]) -> Callable[..., Object]:
+    def call(**options: Any) -> Object:
+        return run_module(vcluster, **{"name": "demo", **options})
+
+    return call
+
+
+Run = Callable[..., Object]
+
+# --- documentation ----------------------------------------------------------------------------------------
+
+DOCUMENTATION = yaml.safe_load(vcluster.DOCUMENTATION)
+
+
+def own_options() -> Object:
+    return {name: option for name, option in vcluster.argument_spec().items() if name not in auth_argument_spec()}
+
+
+def assert_documented(spec: Object, documented: Object) -> None:
+    assert documented.keys() == spec.keys()
+    for name, option in spec.items():
+        told = documented[name]
+        for what, otherwise in (("type", "str"), ("default", None), ("choices", None), ("elements", None)):
+            assert told.get(what, otherwise) == option.get(what, otherwise), (name, what)
+        assert told.get("required", False) is option.get("required", False), name
+        assert told["description"], name
+        assert_documented(option.get("options", {}), told.get("suboptions", {}))
+
+
+def test_options_are_documented_as_they_are() -> None:
+    assert_documented(own_options(), DOCUMENTATION["options"])
+    assert "kubernetes.core.k8s_auth_options" in DOCUMENTATION["extends_documentation_fragment"]
+    assert auth_argument_spec().items() <= vcluster.argument_spec().items()
+
+
+def test_the_documented_version_is_the_one_that_is_used() -> None:
+    text = " ".join(DOCUMENTATION["options"]["vcluster_version"]["description"])
+    assert f"a new virtual cluster gets V({compatibility.DEFAULT_VCLUSTER_VERSION})" in text
+
+
+def test_examples_are_tasks_that_the_module_takes() -> None:
+    tasks = yaml.safe_load(vcluster.EXAMPLES)
+    validator = ArgumentSpecValidator(vcluster.argument_spec())
+    assert len(tasks) >= 3
+    for task in tasks:
+        assert task["name"]
+        assert validator.validate(task["nested.clusters.vcluster"]).error_messages == []
+
+
+def test_results_are_documented(run: Run, present: Calls) -> None:
+    result = run(export_kubeconfig={"return_content": True})
+    documented = yaml.safe_load(vcluster.RETURN)
+    assert documented.keys() == result.keys() - OF_ANSIBLE
+    sample = documented["virtual_cluster"]["sample"]
+    assert sample.keys() <= result["virtual_cluster"].keys()
+
+
+# --- what is asked for ------------------------------------------------------------------------------------
+
+
+def test_little_is_asked_for(run: Run, present: Calls) -> None:
+    run()
+    (call,) = present.seen
+    (request,) = call.asked
+    assert (request.name, request.namespace) == ("demo", NAMESPACE)
+    assert (request.chart.reference, request.chart.repository) == ("vcluster", "https://charts.loft.sh")
+    assert [request.vcluster_version, request.kubernetes_version, request.values, request.protected] == [None] * 4
+    assert (request.labels, request.annotations) == ({}, {})
+    assert (call.check, call.wait) == (False, 300)
+
+
+def test_much_is_asked_for(run: Run, present: Calls) -> None:
+    options = {
+        "vcluster_version": "0.36.1",
+        "kubernetes_version": "v1.36.0",
+        "values": {"a": {"b": None}},
+        "labels": {"env": "prod", "old": None},
+        "annotations": {"note": "x"},
+        "protected": False,
+    }
+    run(namespace="team", chart_ref="oci://x/y", chart_repo_url="https://z", wait_timeout=7, **options)
+    (call,) = present.seen
+    (request,) = call.asked
+    assert request.namespace == "team"
+    assert {name: getattr(request, name) for name in options} == options
+    assert (request.chart.reference, request.chart.repository) == ("oci://x/y", "https://z")
+    assert call.wait == 7
+
+
+def test_not_waiting(run: Run, present: Calls, absent: Calls) -> None:
+    run(wait=False)
+    run(wait=False, state="absent")
+    assert [call.wait for call in (*present.seen, *absent.seen)] == [None, None]
+
+
+def test_null_is_as_if_it_were_left_out(run: Run, present: Calls) -> None:
+    """YAML makes it easily: an option without a value. Ansible itself refuses it where there is a default."""
+    names = [name for name, option in own_options().items() if not option.get("required") and "default" not in option]
+    result = run(**dict.fromkeys(names))
+    assert not result.get("failed"), result
+    run()
+    assert present.seen[0] == present.seen[1]
+
+
+def test_deleting(run: Run, absent: Calls, present: Calls) -> None:
+    absent.answer = outcome("uninstall release demo")
+    result = run(state="absent", keep_volumes=True)
+    (call,) = absent.seen
+    assert call.asked == ("demo", NAMESPACE)
+    assert (call.check, call.keep_volumes, call.wait) == (False, True, 300)
+    assert (result["changed"], result["steps"]) == (True, ["uninstall release demo"])
+    assert result["virtual_cluster"] == {}
+    assert present.seen == []
+
+
+# --- what comes back --------------------------------------------------------------------------------------
+
+
+def test_a_change(run: Run, present: Calls) -> None:
+    result = run()
+    assert (result["changed"], result["steps"]) == (True, ["install release demo"])
+    assert result["virtual_cluster"]["phase"] == "running"
+    assert result["virtual_cluster"]["vcluster_version"] == "0.36.1"
+    assert result["virtual_cluster"]["endpoint"] == "https://demo.example.com"
+    assert result.keys() - OF_ANSIBLE == {"steps", "virtual_cluster"}
+
+
+def test_no_change(run: Run, present: Calls) -> None:
+    present.answer = outcome()
+    result = run(diff=True)
+    assert (result["changed"], result["steps"], result["diff"]) == (False, [], [])
+
+
+def test_check_mode(run: Run, present: Calls, absent: Calls) -> None:
+    present.answer = outcome("install release demo", running=False, secret=False)
+    result = run(check_mode=True)
+    assert present.seen[0].check is True
+    assert (result["changed"], result["virtual_cluster"]) == (True, {})
+    absent.answer = outcome("uninstall release demo")
+    result = run(check_mode=True, state="absent")
+    assert absent.seen[0].check is True
+    assert (result["changed"], result["virtual_cluster"]["name"]) == (True, "demo")
+
+
+def test_the_diff_comes_only_if_asked_for(run: Run, present: Calls, absent: Calls) -> None:
+    absent.answer = outcome("uninstall release demo")
+    for state in ("present", "absent"):
+        assert run(state=state, diff=True)["diff"] == DIFF
+        assert "diff" not in run(state=state)
+
+
+@pytest.mark.parametrize(
+    ("error", "data"),
+    [
+        (
+            OptionError("name", "Demo", "lowercase letters", reason="it is not"),
+            {"option": "name", "value": "Demo", "allowed": "lowercase letters"},
+        ),
+        (WaitError("not ready after 300 s", phase="pending"), {"phase": "pending"}),
+        (KubernetesError("no permission", 403, "Forbidden"), {"status": 403, "reason": "Forbidden"}),
+        (NestedClustersError("it is protected", protected=True), {"protected": True}),
+    ],
+)
+@pytest.mark.parametrize("state", ["present", "absent"])
+def test_a_failure(
+    state: str, error: NestedClustersError, data: Object, run: Run, present: Calls, absent: Calls
+) -> None:
+    present.answer = absent.answer = error
+    result = run(state=state)
+    assert result["failed"] is True
+    assert result["msg"] == str(error)
+    assert data.items() <= result.items()
+
+
+@pytest.mark.parametrize(
+    ("options", "word"),
+    [
+        ({"state": "gone"}, "state"),
+        ({"wait_timeout": "soon"}, "wait_timeout"),
+        ({"values": 3}, "values"),
+        ({"nmae": "x"}, "nmae"),
+        ({"export_kubeconfig": {"file": "x"}}, "export_kubeconfig"),
+    ],
+)
+def test_options_that_do_not_exist(options: Object, word: str, run: Run, present: Calls) -> None:
+    result = run(**options)
+    assert result["failed"] is True
+    assert word in result["msg"]
+    assert present.seen == []
+
+
+@pytest.mark.usefixtures("real_connection")
+def test_no_connection(run: Run, present: Calls, tmp_path: Path) -> None:
+    result = run(kubeconfig=str(tmp_path / "nowhere"))
+    assert result["failed"] is True
+    assert result["msg"].startswith("kubeconfig: ")
+    assert present.seen == []
+
+
+def test_secrets_are_shown_nowhere(run: Run, present: Calls) -> None:
+    secrets = {"api_key": "hunter2", "password": "hunter3", "kubeconfig": {"token": "hunter4"}}
+    for answer in (outcome("x"), NestedClustersError("it says hunter2 and hunter3")):
+        present.answer = answer
+        assert "hunter" not in json.dumps(run(**secrets))
+
+
+# --- helm's files -----------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("failing", [False, True])
+def test_what_helm_needs_goes_when_the_module_ends(
+    failing: bool, run: Run, present: Calls, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seen: list[Any] = []
+
+    class FakeHelm:
+        def __init__(self, kubernetes: Any, binary: str | None, directory: str) -> None:
+            seen.append((binary, Path(directory).is_dir()))
+
+        def __enter__(self) -> FakeHelm:
+            seen.append("opened")
+            return self
+
+        def __exit__(self, *error: object) -> None:
+            seen.append("closed")
+
+    monkeypatch.setattr(vcluster, "Helm", FakeHelm)
+    present.then = lambda open_helm: seen.append(isinstance(open_helm(), FakeHelm))
+    if failing:
+        present.answer = NestedClustersError("no")
+    assert bool(run(binary_path="/opt/helm").get("failed")) is failing
+    assert seen == [("/opt/helm", True), "opened", True, "closed"]
+
+
+def test_helm_is_opened_only_when_it_is_needed(run: Run, present: Calls, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(vcluster, "Helm", None)
+    assert not run().get("failed")
+
+
+# --- the kubeconfig ---------------------------------------------------------------------------------------
+
+
+def test_the_kubeconfig_is_written(run: Run, present: Calls, tmp_path: Path) -> None:
+    file = tmp_path / "config"
+    present.answer = outcome()
+    foreseen = run(check_mode=True, export_kubeconfig={"path": str(file)})
+    assert not file.exists()
+    present.answer = outcome()
+    result = run(export_kubeconfig={"path": str(file)})
+    assert (result["changed"], result["steps"]) == (True, [f"write kubeconfig {file}"])
+    assert (foreseen["changed"], foreseen["steps"]) == (result["changed"], result["steps"])
+    assert stat.S_IMODE(file.stat().st_mode) == 0o600
+    content = yaml.safe_load(file.read_text())
+    assert content["current-context"] == f"vcluster_demo_{NAMESPACE}"
+    assert content["clusters"][0]["cluster"]["server"] == "https://demo.example.com"
+    # What is written is not returned as well.
+    assert "aHVudGVyMg==" not in json.dumps(result)
+    present.answer = outcome()
+    assert run(export_kubeconfig={"path": str(file)})["changed"] is False
+
+
+def test_the_kubeconfig_is_returned(run: Run, present: Calls) -> None:
+    present.answer = outcome()
+    options = {"return_content": True, "server": "https://other", "context": "mine"}
+    result = run(export_kubeconfig=options)
+    assert result["changed"] is False
+    assert result["kubeconfig"]["current-context"] == "mine"
+    assert result["kubeconfig"]["clusters"][0]["cluster"]["server"] == "https://other"
+    assert result["kubeconfig"]["users"][0]["user"] == CONFIG["users"][0]["user"]
+
+
+def test_there_is_no_kubeconfig_yet(run: Run, present: Calls, tmp_path: Path) -> None:
+    file = tmp_path / "config"
+    present.answer = outcome("install release demo", secret=False)
+    result = run(export_kubeconfig={"path": str(file)}, wait=False)
+    assert result["failed"] is True
+    assert "wait: true" in result["msg"]
+    present.answer = outcome("install release demo", running=False, secret=False)
+    result = run(export_kubeconfig={"path": str(file)}, check_mode=True)
+    assert result["steps"] == ["install release demo", f"write kubeconfig {file}"]
+    assert not file.exists()
+
+
+def test_a_file_that_cannot_be_written(run: Run, present: Calls, tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    result = run(export_kubeconfig={"path": str(tmp_path / "file" / "config")})
+    assert result["failed"] is True
+    assert str(tmp_path) in result["msg"]
+
+
+def test_deleting_exports_nothing(run: Run, absent: Calls, tmp_path: Path) -> None:
+    file = tmp_path / "config"
+    absent.answer = outcome()
+    assert run(state="absent", export_kubeconfig={"path": str(file)})["steps"] == []
+    assert not file.exists()
