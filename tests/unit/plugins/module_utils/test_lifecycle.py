@@ -645,10 +645,6 @@ def no_secret(host: FakeKubernetes) -> None:
     host.objects[WORKLOAD]["status"] = dict(READY)
 
 
-def no_workload(host: FakeKubernetes) -> None:
-    del host.objects[WORKLOAD]
-
-
 def not_ready(host: FakeKubernetes) -> None:
     host.objects[WORKLOAD]["status"] = {"observedGeneration": 1, "replicas": 1}
 
@@ -656,7 +652,6 @@ def not_ready(host: FakeKubernetes) -> None:
 TIMEOUTS: dict[str, tuple[Callable[[FakeKubernetes], None], str]] = {
     "not ready": (not_ready, "0 of 1 replicas ready"),
     "no kubeconfig": (no_secret, f"Secret vc-{NAME}"),
-    "deleted meanwhile": (no_workload, f"StatefulSet {NAME} is not there"),
 }
 
 
@@ -670,6 +665,14 @@ def test_the_last_state_is_said_when_time_is_up(
         present(host, helm)
     assert caught.value.data["phase"] == "pending"
     assert 1060 <= clock.now < 1062
+
+
+def test_one_that_is_deleted_meanwhile_is_given_up_early(host: FakeKubernetes, helm: FakeHelm, clock: Clock) -> None:
+    helm.ready = False
+    clock.after(5, lambda: delete_workload(host))
+    with pytest.raises(WaitError, match=f"StatefulSet {NAME} is gone"):
+        present(host, helm)
+    assert clock.now < 1010
 
 
 def crash_looping() -> dict[str, Any]:
