@@ -159,7 +159,7 @@ def _from_kubeconfig(
 
         def file_of(entry: dict[str, Any], key: str) -> str | None:
             if entry.get(f"{key}-data"):
-                return keep(base64.b64decode(entry[f"{key}-data"]))
+                return keep(base64.b64decode(entry[f"{key}-data"], validate=True))
             return os.path.join(directory, entry[key]) if entry.get(key) else None
 
         tls = cluster["server"].startswith("https")
