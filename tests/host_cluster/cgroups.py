@@ -15,7 +15,7 @@ def hierarchies(mountinfo: str) -> list[tuple[Path, bool]]:
     """List the mounted cgroup hierarchies and whether each one is v2."""
     found = []
     for line in mountinfo.splitlines():
-        left, _, right = line.partition(" - ")
+        left, _dash, right = line.partition(" - ")
         kind = right.split(" ", 1)[0]
         if kind in ("cgroup", "cgroup2"):
             found.append((Path(left.split(" ")[4]), kind == "cgroup2"))

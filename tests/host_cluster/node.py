@@ -130,7 +130,7 @@ def make_root(cluster: config.Cluster) -> None:
     for name in ("run", "tmp"):
         mount("tmpfs", root / name, "-t", "tmpfs", "-o", "mode=1777" if name == "tmp" else "mode=755")
     hide_sysctls(root)
-    for path in {Path(sys.base_prefix), Path(sys.prefix), binaries.cache_root()}:
+    for path in dict.fromkeys((Path(sys.base_prefix), Path(sys.prefix), binaries.cache_root())):
         if not path.is_relative_to("/usr"):
             bind(path, root)
     bind(cluster.state, root, read_only=False)

@@ -68,7 +68,7 @@ Kubectl = Callable[..., str]
 
 def call(*argv: str | Path, text_in: str | None = None) -> str:
     """Run a program that has to work."""
-    done = subprocess.run(list(argv), input=text_in, capture_output=True, text=True, timeout=240)
+    done = subprocess.run(list(argv), input=text_in, capture_output=True, text=True, timeout=240, check=False)
     assert done.returncode == 0, f"{argv}: {done.stdout} {done.stderr}"
     return done.stdout.strip()
 

@@ -373,9 +373,11 @@ def serve_proxy(host: Host) -> Iterator[Proxy]:
     proxy = Proxy(f"http://127.0.0.1:{server.server_port}")
     thread = threading.Thread(target=server.serve_forever, daemon=True)
     thread.start()
-    yield proxy
-    server.shutdown()
-    server.server_close()
+    try:
+        yield proxy
+    finally:
+        server.shutdown()
+        server.server_close()
 
 
 @pytest.fixture

@@ -152,7 +152,7 @@ SCENARIOS: dict[Callable[[Host, Module, str], None], list[str]] = {
     delete_is_killed_and_revoked: list(DELETE_MOMENTS),
     is_unfinished: ["pending-install", "pending-upgrade", "pending-rollback", "failed"],
 }
-Running = dict[tuple[Callable[[Host, Module, str], None], str], "Future[None]"]
+Running = dict[tuple[Callable[[Host, Module, str], None], str], Future[None]]
 
 
 @pytest.fixture(scope="module")
@@ -189,7 +189,7 @@ def set_status(host: Host, where: Place, status: str) -> None:
 def test_two_creations_at_once(host: Host, vcluster: Module, new: Callable[..., Place]) -> None:
     """One of two equal tasks may be told to come again; a further run is unchanged and it runs."""
     where = new("twice")
-    processes = [vcluster.start({"name": where.name}) for _ in range(2)]
+    processes = [vcluster.start({"name": where.name}) for _twice in range(2)]
     results = [vcluster.finish(process) for process in processes]
     failed = [result for result in results if result.get("failed")]
     assert len(failed) < 2, failed

@@ -42,7 +42,8 @@ def test_a_suffix_is_a_factor(number: str, suffix: str, factor: Decimal) -> None
     [("1000m", "1"), ("1000m", 1), ("5Gi", "5368709120"), ("0.5", "500m"), (0.5, "500m"), ("1e3", 1000)],
 )
 def test_the_same_size_written_twice(one: Any, other: Any) -> None:
-    assert quantity(one) == quantity(other) is not None
+    assert quantity(one) is not None
+    assert quantity(one) == quantity(other)
 
 
 @pytest.mark.parametrize(

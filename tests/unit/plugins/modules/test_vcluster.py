@@ -86,7 +86,7 @@ class Calls:
     def __call__(self, kubernetes: Any, open_helm: Any, *asked: Any, **options: Any) -> Outcome:
         self.seen.append(SimpleNamespace(asked=asked, **options))
         self.then(open_helm)
-        if isinstance(self.answer, Exception):
+        if isinstance(self.answer, NestedClustersError):
             raise self.answer
         return self.answer
 
@@ -336,7 +336,7 @@ def test_what_helm_needs_goes_when_the_module_ends(
         def __init__(self, kubernetes: Any, binary: str | None, directory: str) -> None:
             seen.append((binary, Path(directory).is_dir()))
 
-        def __enter__(self) -> FakeHelm:
+        def __enter__(self) -> Any:
             seen.append("opened")
             return self
 
