@@ -37,7 +37,7 @@ with contextlib.suppress(ImportError):  # reported by connect()
 
 CONNECT_SECONDS = 10
 READ_SECONDS = 60
-PAGE = 500  # objects a LIST returns at once, as kubectl asks
+PAGE = 2500  # objects a LIST returns at once: kubectl asks for 500, but waits for each page
 
 # An aggregated API that cannot do it answers with whole objects, which have metadata as well.
 METADATA_ONLY = "application/json;as=PartialObjectMetadataList;g=meta.k8s.io;v=v1,application/json"

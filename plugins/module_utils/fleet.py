@@ -105,6 +105,7 @@ def _garbage_collection_paused() -> Iterator[None]:
     try:
         yield
     finally:
+        gc.freeze()  # nor later, when the result is written
         if enabled:
             gc.enable()
 

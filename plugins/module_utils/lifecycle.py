@@ -51,6 +51,7 @@ NOT_SYNCED = "!vcluster.loft.sh/managed-by"  # what a virtual cluster syncs to t
 NOT_SUPERSEDED = "status!=superseded"  # Helm keeps ten revisions; only the newest can matter
 OWNER = "nested-clusters/virtual-cluster"  # annotation of a namespace we made: for which virtual cluster
 POLL_SECONDS = 0.5
+LOOK_SECONDS = 2  # why it is not ready costs two LISTs
 SETTLE_SECONDS = 30  # without --wait helm is done in seconds; one that is pending longer was killed
 LOG_LINES = 15
 
@@ -180,11 +181,13 @@ def present(
     *,
     check: bool,
     wait: float | None,
+    kubeconfig: bool = False,
 ) -> Outcome:
     """Bring a virtual cluster to what the request says.
 
     ``open_helm`` is called only if helm is needed. ``wait`` is how many seconds to wait for it to be ready, None
-    for not at all. Raises OptionError before anything is changed, HelmError, KubernetesError and WaitError after.
+    for not at all, ``kubeconfig`` whether its kubeconfig is needed then. Raises OptionError before anything is
+    changed, HelmError, KubernetesError and WaitError after.
     """
     state = read(kubernetes, request.name, request.namespace)
     if state.pending and not check:
@@ -210,7 +213,7 @@ def present(
     if plan.changed:
         state = read(kubernetes, request.name, request.namespace)
     if wait is not None:
-        state = wait_ready(kubernetes, request.name, request.namespace, state, wait)
+        state = wait_ready(kubernetes, request.name, request.namespace, state, wait, kubeconfig)
     return Outcome(plan, state)
 
 
@@ -431,44 +434,34 @@ def without_nulls(data: Any) -> Any:
     return data
 
 
-def wait_ready(kubernetes: Kubernetes, name: str, namespace: str, state: State, timeout: float) -> State:
-    """Wait until the control plane is ready and its kubeconfig is there; paused and ready ones are left alone.
+def wait_ready(
+    kubernetes: Kubernetes, name: str, namespace: str, state: State, timeout: float, kubeconfig: bool
+) -> State:
+    """Wait until the control plane is ready; a paused one is left alone.
 
+    ``kubeconfig``: wait for its Secret as well, which vCluster writes some seconds after it is ready.
     Raises WaitError as soon as it is clear that it will not become ready, with the reason and what to try.
     """
-    secret = f"vc-{name}"
     workload = state.workload(name)
-    if workload and (is_paused(workload) or (phase.workload_ready(workload) and state.secret(secret))):
+    if is_paused(workload) or _is_ready(state, name, kubeconfig):
         return state
     where = planning.workload_key(state.manifest, name)
     if where is None:
         raise NestedClustersError(f"release {name} has no StatefulSet or Deployment of that name to wait for")
     url = path(where[0], kubernetes.resource(*where[:2])[0], namespace, name)
     started = time.monotonic()
-    last = "nothing was seen yet"
+    last, looked = "nothing was seen yet", 0.0
     while True:
         elapsed = time.monotonic() - started
         try:
-            workload, config = parallel(
-                [
-                    partial(kubernetes.get, url),
-                    partial(kubernetes.get, path("v1", "secrets", namespace, secret)),
-                ]
-            )
-            if workload and config and phase.workload_ready(workload):
-                state.live[where] = workload
-                state.secrets = [one for one in state.secrets if one["metadata"]["name"] != secret] + [config]
+            state.live[where] = workload = _still_there(kubernetes.get(url), where)
+            if phase.workload_ready(workload) and kubeconfig:
+                state.secrets += _one(kubernetes, path("v1", "secrets", namespace, f"vc-{name}"))
+                last = f"Secret vc-{name} with its kubeconfig is not there yet"
+            elif elapsed - looked >= LOOK_SECONDS or elapsed > timeout:
+                last, looked = _fail_early(kubernetes, name, namespace, workload, elapsed), elapsed
+            if _is_ready(state, name, kubeconfig):
                 return state
-            if workload is None or workload["metadata"].get("deletionTimestamp"):
-                raise WaitError(
-                    f"virtual cluster {name} was deleted by somebody else while it was waited for ({where[1]} {name} "
-                    "is gone); run the task again to create it anew",
-                    phase="deleting",
-                )
-            if phase.workload_ready(workload):
-                last = f"Secret {secret} with its kubeconfig is not there yet"
-            else:
-                last = _fail_early(kubernetes, name, namespace, workload, elapsed)
         except KubernetesError as error:
             if not error.passing:  # an API server that restarts is no reason to give up
                 raise
@@ -480,6 +473,25 @@ def wait_ready(kubernetes: Kubernetes, name: str, namespace: str, state: State, 
                 phase="pending",
             )
         time.sleep(POLL_SECONDS)
+
+
+def _is_ready(state: State, name: str, kubeconfig: bool) -> bool:
+    workload = state.workload(name)
+    return (
+        workload is not None
+        and phase.workload_ready(workload)
+        and (not kubeconfig or state.secret(f"vc-{name}") is not None)
+    )
+
+
+def _still_there(workload: dict[str, Any] | None, where: Key) -> dict[str, Any]:
+    if workload is None or workload["metadata"].get("deletionTimestamp"):
+        raise WaitError(
+            f"virtual cluster {where[3]} was deleted by somebody else while it was waited for ({where[1]} {where[3]} "
+            "is gone); run the task again to create it anew",
+            phase="deleting",
+        )
+    return workload
 
 
 def _fail_early(kubernetes: Kubernetes, name: str, namespace: str, workload: dict[str, Any], elapsed: float) -> str:

@@ -338,7 +338,9 @@ def run(module: AnsibleModule, kubernetes: Kubernetes, open_helm: Callable[[], H
         cluster = describe(outcome, asked.name) if check else {}
         result: dict[str, Any] = {"virtual_cluster": cluster}
     else:
-        outcome = lifecycle.present(kubernetes, open_helm, asked, check=check, wait=wait)
+        outcome = lifecycle.present(
+            kubernetes, open_helm, asked, check=check, wait=wait, kubeconfig=bool(params["export_kubeconfig"])
+        )
         result = export(params, outcome, check)
         result["virtual_cluster"] = describe(outcome, asked.name)
     result.update(changed=outcome.plan.changed, steps=outcome.plan.steps)

@@ -156,7 +156,7 @@ def test_an_old_python_is_one_sentence(tmp_path: Path) -> None:
     fake.write_text("#!/bin/sh\nexit 1\n", encoding="utf-8")
     fake.chmod(0o755)
     path = f"{tmp_path}:{os.environ['PATH']}"
-    command = [HERE / "host-cluster", "status"]
+    command = [str(HERE / "host-cluster"), "status"]
     done = subprocess.run(command, env={"PATH": path}, capture_output=True, text=True, check=False)
     assert done.returncode == 2
     assert done.stderr == "host-cluster: needs Python 3.11 or later as python3 on PATH\n"

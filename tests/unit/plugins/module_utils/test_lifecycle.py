@@ -192,7 +192,7 @@ def present(
     host: FakeKubernetes, helm: FakeHelm, check: bool = False, wait: float | None = 60, **asked: Any
 ) -> Outcome:
     request = Request(**{"name": NAME, "namespace": NAMESPACE, "chart": CHART, **asked})
-    return lifecycle.present(host, helm.open, request, check=check, wait=wait)  # type: ignore[arg-type]
+    return lifecycle.present(host, helm.open, request, check=check, wait=wait, kubeconfig=True)  # type: ignore[arg-type]
 
 
 def checked(host: FakeKubernetes, helm: FakeHelm, **asked: Any) -> Outcome:
