@@ -35,6 +35,11 @@ MODULES = REPOSITORY / "plugins" / "modules"
 MODULE_SECONDS = 400  # longer than any task of these tests may take
 SYSTEM_NAMESPACES = {"", "default", "kube-system", "kube-public", "kube-node-lease"}
 
+# Values of a control plane whose pod finds no node, so that it costs nothing, for tests of the module alone.
+IDLE: dict[str, Any] = {
+    "controlPlane": {"statefulSet": {"scheduling": {"nodeSelector": {"no": "such-node"}}}}
+}
+
 Object = dict[str, Any]
 Key = tuple[str, str, str, str]  # apiVersion, plural, namespace, name
 

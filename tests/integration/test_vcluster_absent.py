@@ -179,7 +179,7 @@ def test_keep_volumes(host: Host, vcluster: Module, new: Callable[..., Place]) -
 
 
 def test_namespace_deleted_by_hand(host: Host, vcluster: Module, new: Callable[..., Place]) -> None:
-    """After `kubectl delete namespace`, absent removes the cluster-scoped rest, which Helm no longer knows."""
+    """After `kubectl delete namespace`, absent removes the cluster-scoped rest that Helm has lost."""
     where = new("byhand")
     vcluster(name=where.name, wait=False, values={"sync": {"fromHost": {"nodes": {"enabled": True}}}})
     role = f"/apis/rbac.authorization.k8s.io/v1/clusterroles/vc-{where.name}-v-{where.namespace}"

@@ -15,14 +15,10 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Any
 
 import pytest
-from conftest import Host, Module, Place, Proxy, eventually, place, root, serve_proxy
+from conftest import IDLE, Host, Module, Place, Proxy, eventually, place, root, serve_proxy
 
-# Its pods find no node, so that a dozen of them cost nothing: what is interrupted here is the module.
-IDLE: dict[str, Any] = {
-    "controlPlane": {"statefulSet": {"scheduling": {"nodeSelector": {"no": "such-node"}}}}
-}
 MORE: dict[str, Any] = {**IDLE, "sync": {"toHost": {"ingresses": {"enabled": True}}}}
-AT_ONCE = 4  # helm that was killed is given half a minute to finish, which is spent asleep
+AT_ONCE = 6  # helm that was killed is given half a minute to finish, which is spent asleep
 
 
 def kill_at(vcluster: Module, proxy: Proxy, options: dict[str, Any], moment: Callable[[str], bool]) -> None:

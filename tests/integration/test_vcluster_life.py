@@ -3,7 +3,6 @@
 
 from __future__ import annotations
 
-import os
 import stat
 from collections.abc import Iterator
 from pathlib import Path
@@ -139,13 +138,18 @@ def test_labels_annotations_and_protection(host: Host, vcluster: Module, where: 
 
 
 def test_labels_that_yaml_reads_as_numbers(vcluster: Module, where: Place) -> None:
-    """A label of 1 or true is text in Kubernetes, and the second run is unchanged."""
-    asked = {"name": where.name, "labels": {"tier": 1, "canary": True}, "annotations": {"cost": 2.5}}
-    assert vcluster(**asked)["changed"]
-    assert not vcluster(**asked)["changed"]
-    assert vcluster(name=where.name, labels={"tier": None, "canary": None}, annotations={"cost": None})[
-        "changed"
-    ]
+    """A label of 1 or true, which Kubernetes would refuse, is refused in check mode as well: quote it."""
+    for option, entry in (
+        ("labels", {"tier": 1}),
+        ("labels", {"canary": True}),
+        ("annotations", {"cost": 2.5}),
+    ):
+        messages = [
+            vcluster.refused(check=check, name=where.name, **{option: entry}) for check in (True, False)
+        ]
+        assert messages[0] == messages[1]
+        assert messages[0].startswith(f"{option}: {entry}")
+        assert "quote" in messages[0]
 
 
 def test_empty_options_are_no_traceback(vcluster: Module, where: Place) -> None:
@@ -246,12 +250,13 @@ def test_change_of_values(host: Host, vcluster: Module, where: Place, tmp_path: 
     ]
 
 
-def test_no_private_file_is_left(vcluster: Module, where: Place) -> None:
+def test_no_private_file_is_left(vcluster: Module, where: Place, tmp_path: Path) -> None:
     """The files for helm, which hold credentials, are gone when the module ends, also when it fails."""
-    vcluster.refused(name=where.name, values={"sync": {"toHost": {"pods": {"enabled": "certainly"}}}})
-    left = [name for name in os.listdir(vcluster.directory) if not name.startswith("args-")]
-    inside = [name for entry in left for name in os.listdir(vcluster.directory / entry)]
-    assert inside == []
+    module = Module(vcluster.host, tmp_path, vcluster.name, vcluster.defaults)
+    module(check=True, name=where.name, values={"sync": {"toHost": {"endpoints": {"enabled": False}}}})
+    module.refused(name=where.name, values={"sync": {"toHost": {"pods": {"enabled": "certainly"}}}})
+    left = [file for file in tmp_path.rglob("*") if file.is_file() and not file.name.startswith("args-")]
+    assert left == []
 
 
 def test_delete(host: Host, vcluster: Module, where: Place) -> None:

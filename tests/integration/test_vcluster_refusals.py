@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 import yaml
-from conftest import Host, Module, Place, eventually, place
+from conftest import IDLE, Host, Module, Place, eventually, place
 
 UNUSED = "it-refused"  # no test makes a virtual cluster of this name
 
@@ -22,7 +22,7 @@ UNUSED = "it-refused"  # no test makes a virtual cluster of this name
 def where(host: Host, vcluster: Module) -> Iterator[Place]:
     """A virtual cluster that need not run, to change in ways that cannot work."""
     with place(host, vcluster, "refusal") as where:
-        vcluster(name=where.name, wait=False)
+        vcluster(name=where.name, values=IDLE, wait=False)
         yield where
 
 
@@ -189,7 +189,7 @@ def test_versions_of_a_repository(
     assert "vcluster_version: '0.36.7'" in message
     assert repository in message
     assert host.get(f"/api/v1/namespaces/{where.namespace}") is None
-    assert "0.36.0" in str(module(name=where.name, vcluster_version="0.36.0")["steps"])
+    assert "0.36.0" in str(module(name=where.name, vcluster_version="0.36.0", values=IDLE)["steps"])
     assert module(name=where.name)["steps"] == []
     assert module(name=where.name, vcluster_version="v0.36.0")["steps"] == []
     asked: dict[str, Any] = {"name": where.name, "vcluster_version": "0.36.1"}
@@ -274,7 +274,11 @@ def test_wrong_ca(host: Host, vcluster: Module, tmp_path: Path) -> None:
 
 def test_wrong_token(host: Host, vcluster: Module) -> None:
     """A token that the host cluster does not know is not called a lack of permission."""
-    options = {"host": host.configuration.host, "api_key": "no-such-token", "validate_certs": False}
+    options = {
+        "host": host.configuration.host,
+        "api_key": "no-such-token",
+        "ca_cert": host.configuration.ssl_ca_cert,
+    }
     message = refused(host, vcluster.against(kubeconfig="/dev/null", **options), None, name=UNUSED)
     assert "credentials" in message
     assert "no-such-token" not in message
@@ -295,7 +299,7 @@ def test_no_permission(host: Host, vcluster: Module, new: Callable[..., Place], 
     space = f"system:serviceaccount:{where.namespace}:default"
     token = host.call("kubectl", "create", "token", "default", "-n", where.namespace).stdout.strip()
     before = set(host.contents(where.namespace))
-    options = {"host": host.configuration.host, "api_key": token, "validate_certs": False}
+    options = {"host": host.configuration.host, "api_key": token, "ca_cert": host.configuration.ssl_ca_cert}
     module = vcluster.against(kubeconfig="/dev/null", **options)
     message = module.refused(**where.options)
     assert space in message

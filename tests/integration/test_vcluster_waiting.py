@@ -66,7 +66,7 @@ def recover(host: Host, vcluster: Module, where: Place, trouble: Trouble) -> lis
     """The results of the corrected task, and of the same once more."""
     if trouble.quota:
         host.delete(where.path("resourcequotas", "small"))
-    return [vcluster(**where.options, values={}) for _ in range(2)]
+    return [vcluster(**where.options, values={}) for _twice in range(2)]
 
 
 Stories = dict[str, Any]
@@ -74,7 +74,7 @@ Stories = dict[str, Any]
 
 @pytest.fixture(scope="module")
 def stories(request: pytest.FixtureRequest, host: Host, vcluster: Module) -> Iterator[Stories]:
-    """Each trouble, and what became of it; two virtual clusters start at a time, as they would otherwise starve."""
+    """Each trouble, and what became of it, two at a time."""
     chosen = {item.callspec.params.get("word") for item in request.session.items if hasattr(item, "callspec")}
 
     def tell(word: str) -> tuple[Place, str, float, list[dict[str, Any]]]:
