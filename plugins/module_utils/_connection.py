@@ -88,6 +88,8 @@ def connect(module: AnsibleModule) -> Connection:
     connection = simple_connection(options, os.environ, lambda content: _private_file(module.tmpdir, content))
     if connection is None:
         return _library_connection(module, options)
+    if not connection.verify_ssl:  # as the task says; no warning for each request
+        urllib3.disable_warnings(urllib3.exceptions.InsecureRequestWarning)
     connection.pool = urllib3.PoolManager(
         cert_reqs="CERT_REQUIRED" if connection.verify_ssl else "CERT_NONE",
         ca_certs=connection.ssl_ca_cert,

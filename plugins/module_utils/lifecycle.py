@@ -451,6 +451,7 @@ def wait_ready(
     url = path(where[0], kubernetes.resource(*where[:2])[0], namespace, name)
     started = time.monotonic()
     last, looked = "nothing was seen yet", 0.0
+    before = {_mark(event) for event in kubernetes.list(path("v1", "events", namespace))}
     while True:
         elapsed = time.monotonic() - started
         try:
@@ -459,7 +460,7 @@ def wait_ready(
                 state.secrets += _one(kubernetes, path("v1", "secrets", namespace, f"vc-{name}"))
                 last = f"Secret vc-{name} with its kubeconfig is not there yet"
             elif elapsed - looked >= LOOK_SECONDS or elapsed > timeout:
-                last, looked = _fail_early(kubernetes, name, namespace, workload, elapsed), elapsed
+                last, looked = _fail_early(kubernetes, namespace, workload, before, elapsed), elapsed
             if _is_ready(state, name, kubeconfig):
                 return state
         except KubernetesError as error:
@@ -494,7 +495,18 @@ def _still_there(workload: dict[str, Any] | None, where: Key) -> dict[str, Any]:
     return workload
 
 
-def _fail_early(kubernetes: Kubernetes, name: str, namespace: str, workload: dict[str, Any], elapsed: float) -> str:
+def _mark(event: dict[str, Any]) -> tuple[Any, ...]:
+    # An event that happens again is the same object with another count.
+    return event["metadata"].get("uid"), event.get("count"), (event.get("series") or {}).get("count")
+
+
+def _fail_early(
+    kubernetes: Kubernetes,
+    namespace: str,
+    workload: dict[str, Any],
+    before: set[tuple[Any, ...]],
+    elapsed: float,
+) -> str:
     """The state in words; raises WaitError with the reason where it cannot become ready by waiting."""
     pods, events = parallel(
         [
@@ -502,6 +514,10 @@ def _fail_early(kubernetes: Kubernetes, name: str, namespace: str, workload: dic
             partial(kubernetes.list, path("v1", "events", namespace)),
         ]
     )
+    name = phase.cluster_name(workload)
+    if elapsed < phase.UNSCHEDULABLE_GRACE:
+        # What was refused before this task began may have been put right since; it is refused again if not.
+        events = [event for event in events if _mark(event) not in before]
     failed = phase.failure(workload, pods, events, elapsed, now=datetime.now(timezone.utc))
     if failed is None:
         return phase.progress(workload, pods, events)
