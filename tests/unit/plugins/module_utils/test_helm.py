@@ -482,6 +482,11 @@ def test_a_refusal_that_an_option_caused(text: str, chart: Chart, option: str, w
         ('Error: UPGRADE FAILED: secrets "x" is forbidden', LOCAL, ['secrets "x" is forbidden']),
         ("Error: uninstall: Release not loaded: demo: release: not found", None, ["Release not loaded"]),
         ("Error: UPGRADE FAILED: a webhook said: Error: no such team", LOCAL, ["UPGRADE FAILED", "no such team"]),
+        (
+            'Error: UPGRADE FAILED: roles is forbidden: User "bob" cannot list resource "roles"',
+            LOCAL,
+            ['User "bob"', "ask for a role"],
+        ),
         ("segmentation fault", LOCAL, ["segmentation fault"]),
         ("", LOCAL, ["helm upgrade"]),
     ],

@@ -317,6 +317,15 @@ def test_a_certificate_that_is_not_there(server: ApiServer) -> None:
         connect(host=server.url.replace("http:", "https:"), api_key="x", ca_cert="/nowhere/ca").get(SECRETS)
 
 
+@pytest.mark.parametrize(
+    ("status", "passing"),
+    [(0, True), (429, True), (500, True), (503, True), (400, False), (403, False), (404, False), (409, False)],
+)
+def test_what_may_pass_by_waiting(status: int, passing: bool) -> None:
+    assert k.KubernetesError("x", status).passing is passing
+    assert k.Unreachable("x").passing is True
+
+
 def test_a_redirect_is_not_followed(server: ApiServer, api: k.Kubernetes) -> None:
     """It would carry the credentials along."""
     seen = server.seen

@@ -117,7 +117,11 @@ class FakeHelm:
         for where, thing in plan.objects(release.manifest, namespace, self.host.namespaced).items():
             at = path(where[0], self.host.resource(*where[:2])[0], where[2] or None, where[3])
             before = self.host.objects.get(at, {})
-            self.host.put(merge_patch(before, {**thing, **self._defaults(where[1])}), at)
+            after = merge_patch(before, {**thing, **self._defaults(where[1])})
+            ports = after.get("spec", {}).get("ports")
+            if ports:  # a list with keys: what somebody added to it survives
+                ports += [port for port in before.get("spec", {}).get("ports", []) if port["port"] == 22]
+            self.host.put(after, at)
         if self.ready:
             self.start()
         return release
@@ -776,3 +780,60 @@ def test_one_question_for_each_kind(running: FakeKubernetes, monkeypatch: pytest
 )
 def test_without_nulls(data: Any, expected: Any) -> None:
     assert lifecycle.without_nulls(data) == expected
+
+
+def test_what_the_database_of_the_control_plane_is_stays(running: FakeKubernetes, helm: FakeHelm) -> None:
+    asked = {"controlPlane": {"backingStore": {"etcd": {"deploy": {"enabled": True}}}}}
+    error = refused(running, helm, values=asked)
+    assert isinstance(error, OptionError)
+    assert "backingStore" in str(error)
+
+
+def test_a_kubernetes_that_does_not_exist(host: FakeKubernetes, helm: FakeHelm) -> None:
+    error = refused(host, helm, kubernetes_version="v2.0.0")
+    assert isinstance(error, OptionError)
+    assert error.data["option"] == "kubernetes_version"
+
+
+def test_somebody_else_makes_the_namespace_at_the_same_time(
+    host: FakeKubernetes, helm: FakeHelm, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    create = host.create
+
+    def late(where: str, body: dict[str, Any]) -> Any:
+        host.have("Namespace", NAMESPACE)
+        return create(where, body)
+
+    monkeypatch.setattr(host, "create", late)
+    assert present(host, helm).plan.steps[0] == f"create namespace {NAMESPACE}"
+    assert helm.runs == ["render", "apply"]
+
+
+def test_a_namespace_that_may_not_be_made(
+    host: FakeKubernetes, helm: FakeHelm, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def no(where: str, body: dict[str, Any]) -> Any:
+        raise lifecycle.KubernetesError("no permission", 403, "Forbidden")
+
+    monkeypatch.setattr(host, "create", no)
+    with pytest.raises(lifecycle.KubernetesError, match="no permission"):
+        present(host, helm)
+    assert "apply" not in helm.runs
+
+
+def test_secrets_by_name(running: FakeKubernetes) -> None:
+    state = lifecycle.read(running, NAME, NAMESPACE)  # type: ignore[arg-type]
+    assert len(state.secrets) > 2
+    for name in (f"vc-{NAME}", f"vc-config-{NAME}"):
+        assert (state.secret(name) or {})["metadata"]["name"] == name
+    assert state.secret("other") is None
+
+
+def test_a_kind_that_the_host_cluster_does_not_serve_any_more(running: FakeKubernetes, helm: FakeHelm) -> None:
+    """What was of it is gone, which is said, and the rest is read all the same."""
+    running.KINDS = tuple(kind for kind in running.KINDS if kind[1] != "ClusterRole")
+    monitor = running.namespaced
+    running.namespaced = lambda version, kind: kind != "ClusterRole" and monitor(version, kind)  # type: ignore[method-assign]
+    state = lifecycle.read(running, NAME, NAMESPACE)  # type: ignore[arg-type]
+    found = plan.as_found(state.manifest, state.live)
+    assert plan.drift(found, state.manifest) == [f"restore ClusterRole vc-{NAME}"]

@@ -244,6 +244,38 @@ def test_drift_is_in_a_fixed_order() -> None:
     assert plan.drift({}, wanted) == [f"restore Service {name}" for name in "abc"]
 
 
+def test_a_repair_leaves_nothing_to_repair() -> None:
+    """Whatever somebody did to an object: the merge patch makes it what the release wants, and holds no more."""
+    things = [thing for _source, thing in random_objects()]
+    repaired = 0
+    for edited, wanted in itertools.pairwise(things):
+        # What Helm has merged: another object, in which some fields are as wanted.
+        live = {**edited, "metadata": wanted["metadata"], "status": {"phase": "x"}}
+        found = plan.project(live, wanted)
+        patch = plan.repair_patch(found, wanted)
+        assert "metadata" not in patch
+        assert plan.project(merge_patch(live, patch), wanted) == wanted
+        assert bool(patch) <= (found != wanted)
+        repaired += bool(patch)
+    assert repaired > 100
+
+
+@pytest.mark.parametrize(
+    ("found", "wanted", "patch"),
+    [
+        ({"a": 1}, {"a": 1}, {}),
+        ({"a": 1}, {"a": None}, {}),
+        ({}, {"a": 1}, {"a": 1}),
+        ({"a": {"b": 1, "c": 2}}, {"a": {"b": 1, "c": 3}}, {"a": {"c": 3}}),
+        ({"a": [1, 2]}, {"a": [1]}, {"a": [1]}),
+        ({"a": "text"}, {"a": {"b": 1}}, {"a": {"b": 1}}),
+        ({"a": {"b": 1}}, {"a": "text"}, {"a": "text"}),
+    ],
+)
+def test_repair_patch(found: Any, wanted: Any, patch: Any) -> None:
+    assert plan.repair_patch(found, wanted) == patch
+
+
 # --- objects, workload_key --------------------------------------------------------------------------------
 
 

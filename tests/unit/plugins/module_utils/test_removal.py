@@ -51,6 +51,7 @@ class FakeKubernetes:
         self.objects: dict[str, dict[str, Any]] = {}
         self.written: list[str] = []
         self.forbidden: set[str] = set()  # plurals
+        self.broken: set[str] = set()  # plurals
         self.sticky: set[str] = set()  # paths of what does not go
         self._lock = threading.RLock()  # requests are sent from several threads
 
@@ -73,6 +74,8 @@ class FakeKubernetes:
     def list(self, where: str, labels: str = "", fields: str = "", metadata_only: bool = False) -> list[dict[str, Any]]:
         if where.rsplit("/", 1)[1] in self.forbidden:
             raise KubernetesError("no permission", 403, "Forbidden")
+        if where.rsplit("/", 1)[1] in self.broken:
+            raise KubernetesError("out of order", 500, "InternalError")
         found = [
             copy.deepcopy(thing)
             for at, thing in list(self.objects.items())
@@ -196,13 +199,10 @@ class Uninstaller:
         self.runs += 1
         for at, thing in list(self.host.objects.items()):
             meta = thing["metadata"]
-            release = (meta.get("annotations") or {}).get("meta.helm.sh/release-name")
-            secret = thing.get("type") == "helm.sh/release.v1" and meta["labels"]["name"] == name
-            if (
-                meta.get("namespace", namespace) == namespace
-                and (release == name or secret)
-                and at in self.host.objects
-            ):
+            note = meta.get("annotations") or {}
+            of_release = (note.get("meta.helm.sh/release-name"), note.get("meta.helm.sh/release-namespace"))
+            is_record = thing.get("type") == "helm.sh/release.v1" and meta["labels"]["name"] == name
+            if meta.get("namespace", namespace) == namespace and (of_release == (name, namespace) or is_record):
                 self.host._mark(at)
 
 
@@ -636,3 +636,95 @@ def test_a_namespace_that_somebody_moves_into_meanwhile_stays(
     absent(host, helm)
     assert host.names() == {"configmaps/kube-root-ca.crt", "configmaps/precious"}
     assert clock.now < 1010
+
+
+def test_a_namespace_that_is_being_deleted_needs_no_helm(host: FakeKubernetes, helm: Uninstaller, clock: Clock) -> None:
+    virtual_cluster(host)
+    place = path("v1", "namespaces", None, NAMESPACE)
+    host.objects[place]["metadata"]["deletionTimestamp"] = "2026-01-01T00:00:00Z"
+    before = host.names()
+
+    def gone() -> None:
+        host.objects = {at: thing for at, thing in host.objects.items() if NAMESPACE not in at}
+
+    clock.after(10, gone)
+    outcome = absent(host, helm)
+    # What is outside of the namespace does not go with it, and is said.
+    assert outcome.plan.steps == ["delete priorityclasses/vcluster-high-x-demo"]
+    assert host.written == ["delete /apis/scheduling.k8s.io/v1/priorityclasses/vcluster-high-x-demo"]
+    assert (helm.runs, bool(before)) == (0, True)
+    assert clock.now >= 1010
+
+
+def roles(host: FakeKubernetes) -> None:
+    """What the chart makes outside of the namespace, here and for a virtual cluster of this name elsewhere."""
+    host.have("ClusterRole", "vc-ours", labels=CHART, annotations=HELM)
+    elsewhere = {**HELM, "meta.helm.sh/release-namespace": "elsewhere"}
+    host.have("ClusterRole", "vc-theirs", labels=CHART, annotations=elsewhere)
+
+
+@pytest.mark.parametrize("left", ["everything", "no release", "no namespace"])
+def test_cluster_roles_go_and_those_of_a_namesake_stay(left: str, host: FakeKubernetes, helm: Uninstaller) -> None:
+    virtual_cluster(host)
+    roles(host)
+    word = {"everything": "nothing", "no release": "sh.helm", "no namespace": NAMESPACE}[left]
+    host.objects = {at: thing for at, thing in host.objects.items() if word not in at}
+    checked(host, helm)
+    assert [at.rsplit("/", 1)[1] for at in host.objects if "clusterroles" in at] == ["vc-theirs"]
+
+
+def test_who_may_not_look_outside_of_the_namespace_can_delete_all_the_same(
+    host: FakeKubernetes, helm: Uninstaller
+) -> None:
+    virtual_cluster(host)
+    host.forbidden = {"persistentvolumes", "priorityclasses", "storageclasses", "clusterroles"}
+    assert absent(host, helm, wait=None).plan.changed
+    assert host.names() == set()
+
+
+@pytest.mark.parametrize("plural", ["leases", "priorityclasses"])
+def test_what_cannot_be_read_is_an_error(plural: str, host: FakeKubernetes, helm: Uninstaller) -> None:
+    virtual_cluster(host)
+    host.broken = {plural}
+    with pytest.raises(KubernetesError, match="out of order"):
+        absent(host, helm)
+    assert (host.written, helm.runs) == ([], 0)
+
+
+@pytest.mark.parametrize(("code", "waits"), [(503, True), (403, False)])
+def test_an_api_server_that_restarts_is_waited_for(
+    code: int, waits: bool, host: FakeKubernetes, helm: Uninstaller, clock: Clock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    virtual_cluster(host)
+    host.sticky = {path("v1", "namespaces", None, NAMESPACE)}
+    get = host.get
+
+    def away(where: str) -> Any:
+        if 1005 <= clock.now < 1015:
+            raise KubernetesError("the server is starting", code, "X")
+        return get(where)
+
+    def gone() -> None:
+        host.objects = {at: thing for at, thing in host.objects.items() if NAMESPACE not in at}
+
+    monkeypatch.setattr(host, "get", away)
+    clock.after(20, gone)
+    if waits:
+        absent(host, helm)
+        assert clock.now >= 1020
+    else:
+        with pytest.raises(KubernetesError, match="is starting"):
+            absent(host, helm)
+
+
+def test_what_is_named_after_it_goes_although_the_rest_went_first(
+    host: FakeKubernetes, helm: Uninstaller, clock: Clock
+) -> None:
+    """Once it is certain that there was one, it stays certain while its traces go one by one."""
+    virtual_cluster(host, {})
+    certs = path("v1", "secrets", NAMESPACE, f"{NAME}-certs")
+    host.objects[certs]["metadata"]["finalizers"] = ["example.com/hold"]
+    clock.after(10, lambda: host.patch(certs, {"metadata": {"finalizers": None}}))
+    absent(host, helm)
+    assert clock.now >= 1010
+    assert certs not in host.objects

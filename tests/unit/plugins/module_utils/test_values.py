@@ -227,3 +227,20 @@ def test_masking_twice_is_masking_once() -> None:
     once = v.masked(data)
     assert v.masked(once) == once
     assert "hunter2" not in json.dumps(once)
+
+
+@pytest.mark.parametrize(
+    ("data", "shown"),
+    [
+        ([{"name": "DB_PASSWORD", "value": "hunter2"}], [{"name": "DB_PASSWORD", "value": v.MASK}]),
+        ([{"name": "LEVEL", "value": "debug"}], [{"name": "LEVEL", "value": "debug"}]),
+        ({"env": [{"name": "TOKEN"}]}, {"env": [{"name": "TOKEN"}]}),
+        # A manifest names Secrets everywhere; what they hold is hidden elsewhere.
+        ({"secretName": "vc-demo", "name": "token"}, {"secretName": "vc-demo", "name": "token"}),
+        ("text", "text"),
+    ],
+)
+def test_masked_environment(data: Any, shown: Any) -> None:
+    before = copy.deepcopy(data)
+    assert v.masked_environment(data) == shown
+    assert data == before
