@@ -336,9 +336,15 @@ class Removal:
         claims = {thing.name for thing in mine if thing.plural == "persistentvolumeclaims"}
         if not claims:
             return []
+        try:
+            there = self.kubernetes.list(path("v1", "persistentvolumes"))
+        except KubernetesError as error:
+            if error.status != 403:
+                raise
+            return []  # who may not see them need not wait for them
         return [
             volume["metadata"]["name"]
-            for volume in self.kubernetes.list(path("v1", "persistentvolumes"))
+            for volume in there
             if (volume["spec"].get("claimRef") or {}).get("namespace") == self.namespace
             and volume["spec"]["claimRef"].get("name") in claims
             and volume["spec"].get("persistentVolumeReclaimPolicy") == "Delete"
