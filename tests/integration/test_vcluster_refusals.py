@@ -304,7 +304,7 @@ def test_no_permission(host: Host, vcluster: Module, new: Callable[..., Place], 
     message = module.refused(**where.options)
     assert space in message
     assert "cannot list" in message or "cannot get" in message or "cannot create" in message, message
-    assert "permission" in message
+    assert "ask for a role with this verb and resource" in message
     assert "secrets" in message or "namespaces" in message or verbs
     assert set(host.contents(where.namespace)) == before
 
