@@ -80,14 +80,15 @@ class Calls:
 
     def __init__(self) -> None:
         self.seen: list[SimpleNamespace] = []
-        self.answer: Outcome | Exception = outcome("install release demo")
+        self.answer: Outcome = outcome("install release demo")
+        self.error: Exception | None = None
         self.then: Callable[[Any], None] = lambda open_helm: None
 
     def __call__(self, kubernetes: Any, open_helm: Any, *asked: Any, **options: Any) -> Outcome:
         self.seen.append(SimpleNamespace(asked=asked, **options))
         self.then(open_helm)
-        if isinstance(self.answer, NestedClustersError):
-            raise self.answer
+        if self.error is not None:
+            raise self.error
         return self.answer
 
 
@@ -284,7 +285,7 @@ def test_the_diff_comes_only_if_asked_for(run: Run, present: Calls, absent: Call
 def test_a_failure(
     state: str, error: NestedClustersError, data: Object, run: Run, present: Calls, absent: Calls
 ) -> None:
-    present.answer = absent.answer = error
+    present.error = absent.error = error
     result = run(state=state)
     assert result["failed"] is True
     assert result["msg"] == str(error)
@@ -318,8 +319,8 @@ def test_no_connection(run: Run, present: Calls, tmp_path: Path) -> None:
 
 def test_secrets_are_shown_nowhere(run: Run, present: Calls) -> None:
     secrets = {"api_key": "hunter2", "password": "hunter3", "kubeconfig": {"token": "hunter4"}}
-    for answer in (outcome("x"), NestedClustersError("it says hunter2 and hunter3")):
-        present.answer = answer
+    for error in (None, NestedClustersError("it says hunter2 and hunter3")):
+        present.error = error
         assert "hunter" not in json.dumps(run(**secrets))
 
 
@@ -346,7 +347,7 @@ def test_what_helm_needs_goes_when_the_module_ends(
     monkeypatch.setattr(vcluster, "Helm", FakeHelm)
     present.then = lambda open_helm: seen.append(isinstance(open_helm(), FakeHelm))
     if failing:
-        present.answer = NestedClustersError("no")
+        present.error = NestedClustersError("no")
     assert bool(run(binary_path="/opt/helm").get("failed")) is failing
     assert seen == [("/opt/helm", True), "opened", True, "closed"]
 
