@@ -466,6 +466,12 @@ def test_an_unfinished_installation_is_cleared(host: FakeKubernetes, helm: FakeH
     ]
 
 
+def test_check_mode_waits_for_nothing(running: FakeKubernetes, helm: FakeHelm, clock: Clock) -> None:
+    stored(running, 2, info={"status": "pending-upgrade"})
+    assert present(running, helm, check=True).plan.changed
+    assert clock.now == 1000
+
+
 def test_an_upgrade_under_way_is_waited_for(running: FakeKubernetes, helm: FakeHelm, clock: Clock) -> None:
     stored(running, 2, info={"status": "pending-upgrade"})
     clock.after(5, lambda: running.objects.pop(path("v1", "secrets", NAMESPACE, "sh.helm.release.v1.demo.v2")))
