@@ -563,6 +563,10 @@ def test_not_waiting(host: FakeKubernetes, helm: Uninstaller, clock: Clock) -> N
     host.objects[path("v1", "pods", NAMESPACE, f"{NAME}-0")]["metadata"]["finalizers"] = ["example.com/hold"]
     assert absent(host, helm, wait=None).plan.changed
     assert clock.now == 1000
+    # It is asked for all the same.
+    place = path("v1", "namespaces", None, NAMESPACE)
+    assert f"delete {place}" in host.written
+    assert host.objects[place]["metadata"]["deletionTimestamp"]
 
 
 def test_what_does_not_go_is_named(host: FakeKubernetes, helm: Uninstaller, clock: Clock) -> None:
