@@ -66,6 +66,8 @@ PLURALS: dict[tuple[str, str], str] = {
 CLUSTER_SCOPED = {"Namespace", "ClusterRole", "ClusterRoleBinding"}
 
 
+UNKNOWN = "(API does not answer)"  # in place of the kinds of an API whose backend is down
+
 # Inside of the class below, `list` is its method.
 Objects = list[dict[str, Any]]
 Kinds = list[tuple[str, str]]
@@ -222,12 +224,12 @@ class Kubernetes:
         return list(found.values())
 
     def _served(self, root: str) -> Objects:
-        # An aggregated API whose backend is down answers 503; what it would hold cannot be seen by anyone.
+        # An aggregated API whose backend is down answers 503. It may hold something: UNKNOWN stands for it.
         try:
             return (self.get(root) or {}).get("resources", [])
         except KubernetesError as error:
             if error.status == 503:
-                return []
+                return [{"name": UNKNOWN, "namespaced": True, "verbs": ["list", "delete"]}]
             raise
 
     def kubeconfig(self) -> dict[str, Any]:
@@ -316,7 +318,8 @@ def _base64_file(name: str) -> str:
 
 def _root_cause(error: BaseException) -> str:
     reason = getattr(error, "reason", None)
-    text = str(reason if isinstance(reason, BaseException) else error)
+    cause = reason if isinstance(reason, BaseException) else error
+    text = str(cause.args[-1] if cause.args else cause)
     return text.rsplit(">: ", 1)[-1].strip()  # urllib3 puts the connection object's repr in front
 
 

@@ -25,6 +25,7 @@ from ansible_collections.nested.clusters.plugins.module_utils._helm import (
     is_vcluster,
 )
 from ansible_collections.nested.clusters.plugins.module_utils._kubernetes import (
+    UNKNOWN,
     Kubernetes,
     KubernetesError,
     parallel,
@@ -145,6 +146,8 @@ def contents(kubernetes: Kubernetes, namespace: str) -> list[Thing]:
     kinds = [kind for kind in kubernetes.namespaced_resources() if kind[1] not in DERIVED]
 
     def ask(api_version: str, plural: str) -> list[Thing]:
+        if plural == UNKNOWN:
+            return [Thing(api_version, plural, {"name": "(unknown)"})]
         url = path(api_version, plural, namespace)
         try:
             return look(api_version, plural, url)

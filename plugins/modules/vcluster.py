@@ -57,6 +57,7 @@ options:
         image as the only built-in value. What is left out goes back to the chart's default.
       - Without it, an existing virtual cluster keeps its configuration.
       - A key that needs a licence is refused as long as the open-source image is used.
+      - Set C(no_log) on the task when they hold a secret, because Ansible shows a task's options at C(-vvv).
     type: dict
   chart_ref:
     description:

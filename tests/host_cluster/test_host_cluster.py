@@ -183,6 +183,8 @@ def test_virtual_cluster(up: Kubectl, tmp_path: Path) -> None:
     options += [f"--kubeconfig={STATE}/kubeconfig"]
     chart = call(PROGRAM, "chart")
     call(programs / "helm", "upgrade", "--install", "a", chart, *options, text_in=json.dumps(VALUES))
+    # Ready comes first, the kubeconfig some seconds later.
+    eventually(lambda: "secret/vc-a" in up("-n", "team-a", "get", "secrets", "-o", "name"))
     secret = up("-n", "team-a", "get", "secret", "vc-a", "-o", "jsonpath={.data.config}")
     address = up("-n", "team-a", "get", "service", "a", "-o", "jsonpath={.spec.clusterIP}")
     kubeconfig = tmp_path / "kubeconfig"

@@ -232,7 +232,7 @@ def test_host_cluster_with_closed_port(vcluster: Module, tmp_path: Path) -> None
 def test_host_cluster_that_is_a_black_hole(vcluster: Module) -> None:
     """An address that does not react does not take minutes, and the message is a sentence."""
     with socket.create_server(("127.0.0.1", 0), backlog=0) as server, ExitStack() as clients:
-        for _ in range(4):  # packets are dropped where the queue of connections is full
+        for _attempt in range(4):  # packets are dropped where the queue of connections is full
             client = clients.enter_context(socket.socket())
             client.setblocking(False)
             client.connect_ex(server.getsockname())

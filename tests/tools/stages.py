@@ -51,11 +51,16 @@ STAGES = (
     Stage("host-cluster", "its binaries, built once: 15 min", (HOST_CLUSTER, "build"), ours=True),
     Stage(
         "host-cluster-tests",
-        "from up to down",
+        "from up to down: 2 min",
         ("env", "NESTED_CLUSTERS_HOST_TESTS=1", RUN, "pytest", "tests/host_cluster/test_host_cluster.py"),
         ours=True,
     ),
-    Stage("integration", "on a real host cluster", (RUN, "pytest", "tests/integration"), cluster=True),
+    Stage(
+        "integration",
+        "on a real host cluster: 12 min",
+        (RUN, "pytest", "tests/integration", "--durations=15"),
+        cluster=True,
+    ),
     Stage("galaxy-importer", "the built artifact, as Automation Hub checks it", ("tests/tools/importer.sh",)),
 )
 GROUPS = {
@@ -110,9 +115,7 @@ def stop(process: subprocess.Popen[bytes]) -> None:
 
 def ask(question: str) -> str:
     """Return the one-line answer of a host-cluster command."""
-    answer = subprocess.run(
-        (HOST_CLUSTER, question), cwd=REPOSITORY, check=True, stdout=subprocess.PIPE, text=True
-    )
+    answer = subprocess.run((HOST_CLUSTER, question), cwd=REPOSITORY, check=True, stdout=subprocess.PIPE, text=True)
     return answer.stdout.strip()
 
 
