@@ -1,0 +1,141 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""vcluster_info on a real host cluster: who made them, how they are, and what it costs to ask."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Any
+
+import pytest
+from conftest import Host, Module, Place, Proxy, eventually, place
+
+IMAGE = {"repository": "loft-sh/vcluster-oss"}
+OPEN_SOURCE = {"controlPlane": {"statefulSet": {"image": IMAGE}}}
+NO_SUCH_IMAGE = {"controlPlane": {"statefulSet": {"image": {**IMAGE, "tag": "no-such-tag"}}}}
+MANY = 4
+
+
+@pytest.fixture(scope="module")
+def info(vcluster: Module) -> Module:
+    """The module nested.clusters.vcluster_info."""
+    return Module(vcluster.host, vcluster.directory, "vcluster_info")
+
+
+def one(info: Module, where: Place, **options: Any) -> dict[str, Any] | None:
+    """What the module says of one virtual cluster."""
+    found = info(**where.options, **options)["virtual_clusters"]
+    assert len(found) <= 1
+    return found[0] if found else None
+
+
+@pytest.fixture(scope="module")
+def running(host: Host, vcluster: Module) -> Iterator[Place]:
+    """A running virtual cluster that the module made."""
+    with place(host, vcluster, "info") as where:
+        vcluster(name=where.name, labels={"env": "ci"}, protected=True)
+        yield where
+
+
+@pytest.fixture(scope="module")
+def several(host: Host, vcluster: Module, tmp_path_factory: pytest.TempPathFactory) -> Iterator[list[Place]]:
+    """Virtual clusters that helm made, and whose image cannot be pulled."""
+    values = tmp_path_factory.mktemp("values") / "values.json"
+    values.write_text(json.dumps(NO_SUCH_IMAGE), encoding="utf-8")
+    chart = [host.chart] if host.chart else ["vcluster", "--repo", "https://charts.loft.sh"]
+    with ExitStack() as stack:
+        places = [stack.enter_context(place(host, vcluster, f"helm{number}")) for number in range(MANY)]
+        for where in places:
+            options = ["--namespace", where.namespace, "--create-namespace", "--values", str(values)]
+            host.call("helm", "install", where.name, *chart, *options)
+        yield places
+
+
+def test_one_that_runs(info: Module, running: Place) -> None:
+    """Phase, versions, kind, age, labels and protection of one that the module made."""
+    found = one(info, running)
+    assert found is not None
+    assert found["phase"] == "running"
+    assert found["message"] == ""
+    assert found["vcluster_version"] == "0.36.1"
+    assert found["kubernetes_version"].startswith("v1.36.")
+    assert (found["kind"], found["replicas"], found["ready_replicas"]) == ("StatefulSet", 1, 1)
+    assert found["protected"] is True
+    assert found["managed"] is True
+    assert found["labels"] == {"env": "ci"}
+    assert 0 < found["age"] < 3600
+
+
+def test_selections(info: Module, running: Place, several: list[Place]) -> None:
+    """By labels, by phase and by namespace; all of them, sorted, without a selection."""
+    everyone = [(found["namespace"], found["name"]) for found in info()["virtual_clusters"]]
+    assert everyone == sorted(everyone)
+    assert {(where.namespace, where.name) for where in [running, *several]} <= set(everyone)
+    ours = [found["name"] for found in info(label_selectors=["env=ci"])["virtual_clusters"]]
+    assert running.name in ours
+    assert not {where.name for where in several} & set(ours)
+    there = info(namespace=several[0].namespace)["virtual_clusters"]
+    assert [found["name"] for found in there] == [several[0].name]
+    not_running = info(phases=["pending", "failed"])["virtual_clusters"]
+    assert {where.name for where in several} <= {found["name"] for found in not_running}
+    assert running.name not in {found["name"] for found in not_running}
+
+
+def test_one_that_helm_made_and_that_cannot_start(info: Module, several: list[Place]) -> None:
+    """It is seen, and reported as failed with the image that cannot be pulled."""
+
+    def failed() -> dict[str, Any] | None:
+        found = one(info, several[0])
+        return found if found and found["phase"] == "failed" else None
+
+    found = eventually("failed", failed, 120)
+    assert "no-such-tag" in found["message"]
+    assert found["managed"] is False
+
+
+def test_requests_do_not_grow(info: Module, running: Place, several: list[Place], proxy: Proxy) -> None:
+    """As many requests for all as for one that runs, and two more where some do not: pods and events."""
+    info(**running.options, **proxy.options)
+    for_one = len(proxy.seen)
+    proxy.seen.clear()
+    found = info(**proxy.options)["virtual_clusters"]
+    print(f"{for_one} requests for one, {len(proxy.seen)} for {len(found)}")
+    assert len(found) > MANY
+    lists = [request.partition("?")[0] for request in proxy.seen if "/events" not in request]
+    assert len(lists) == len(set(lists)), "one LIST a kind"
+    assert len(lists) == for_one + 1
+    assert all(request.startswith("GET ") for request in proxy.seen)
+
+
+def test_paused_by_the_cli(host: Host, info: Module, running: Place, tmp_path: Path) -> None:
+    """What `vcluster pause` did is called paused, and running again after `vcluster resume`."""
+    config = ["--config", str(tmp_path / "cli.json")]
+    host.call("vcluster", "pause", running.name, "--namespace", running.namespace, *config)
+    found = one(info, running)
+    assert found is not None
+    assert (found["phase"], found["replicas"]) == ("paused", 0)
+    host.call("vcluster", "resume", running.name, "--namespace", running.namespace, *config)
+    eventually("running", lambda: (one(info, running) or {}).get("phase") == "running", 120)
+
+
+def test_one_that_is_being_deleted(host: Host, info: Module, several: list[Place]) -> None:
+    """Deleting, as long as something holds it; then it is gone."""
+    where = several[-1]
+    host.patch(where.workload, {"metadata": {"finalizers": ["example.com/hold"]}})
+    host.delete(where.workload)
+    assert (one(info, where) or {}).get("phase") == "deleting"
+    host.patch(where.workload, {"metadata": {"finalizers": None}})
+    eventually("gone", lambda: one(info, where) is None)
+
+
+def test_no_permission(host: Host, info: Module, several: list[Place]) -> None:
+    """The message names the verb and the resource."""
+    space = several[0].namespace
+    token = host.call("kubectl", "create", "token", "default", "--namespace", space).stdout.strip()
+    address = {"host": host.configuration.host, "ca_cert": host.configuration.ssl_ca_cert}
+    message = info.refused(**address, api_key=token, kubeconfig="/dev/null")
+    assert f"system:serviceaccount:{space}:default" in message
+    assert "cannot list" in message
+    assert "or give option namespace" in message
