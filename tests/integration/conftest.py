@@ -394,12 +394,12 @@ def proxy(host: Host) -> Iterator[Proxy]:
 
 def secret_values(host: Host, where: Place) -> list[str]:
     """What may never be shown: each entry of the kubeconfig Secret, encoded and in clear."""
+    # Ready comes first, the kubeconfig some seconds later.
+    path = where.path("secrets", f"vc-{where.name}")
+    secret = eventually(f"kubeconfig of {where.name}", lambda: host.get(path))
     hidden = []
-    for secret in host.items(where.path("secrets")):
-        if secret["metadata"]["name"] != f"vc-{where.name}":
-            continue
-        for encoded in secret["data"].values():
-            hidden += [encoded, base64.b64decode(encoded).decode()]
+    for encoded in secret["data"].values():
+        hidden += [encoded, base64.b64decode(encoded).decode()]
     hidden = [text for text in hidden if text]  # there is no token in it
     assert hidden, f"virtual cluster {where.name} has no kubeconfig to keep secret"
     return hidden

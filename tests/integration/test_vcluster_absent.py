@@ -80,6 +80,16 @@ def leftovers(before: dict[Key, str], after: dict[Key, str], where: Place) -> li
     return sorted(mentioned | new)
 
 
+def has_dns(host: Host, where: Place) -> bool:
+    """Whether a virtual cluster has synced the last of what each one has: the pod that answers for DNS."""
+    pods = [pod for pod in host.items(where.path("pods")) if pod["metadata"]["name"].startswith("coredns-")]
+    return any(
+        condition["type"] == "Ready" and condition["status"] == "True"
+        for pod in pods
+        for condition in pod.get("status", {}).get("conditions") or []
+    )
+
+
 @pytest.fixture(scope="module")
 def neighbour(host: Host, vcluster: Module) -> Iterator[Place]:
     """A running virtual cluster whose name starts with the name of others."""
@@ -87,6 +97,7 @@ def neighbour(host: Host, vcluster: Module) -> Iterator[Place]:
         other = Place(f"{where.name}-b", f"vcluster-{where.name}-b")
         try:
             vcluster(name=other.name, values={"sync": {"fromHost": {"nodes": {"enabled": True}}}})
+            eventually("the neighbour's DNS runs", lambda: has_dns(host, other), 120)
             yield other
         finally:
             vcluster(name=other.name, state="absent")

@@ -13,8 +13,10 @@ import pytest
 from conftest import Host, Module, Place, Proxy, eventually, place
 
 IMAGE = {"repository": "loft-sh/vcluster-oss"}
-OPEN_SOURCE = {"controlPlane": {"statefulSet": {"image": IMAGE}}}
-NO_SUCH_IMAGE = {"controlPlane": {"statefulSet": {"image": {**IMAGE, "tag": "no-such-tag"}}}}
+# Never, because a pull is given up only after a minute and a half.
+NO_SUCH_IMAGE = {
+    "controlPlane": {"statefulSet": {"image": {**IMAGE, "tag": "no-such-tag"}, "imagePullPolicy": "Never"}}
+}
 MANY = 4
 
 

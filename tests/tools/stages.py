@@ -57,7 +57,7 @@ STAGES = (
     ),
     Stage(
         "integration",
-        "on a real host cluster: 12 min",
+        "on a real host cluster: 15 min",
         (RUN, "pytest", "tests/integration", "--durations=15"),
         cluster=True,
     ),
