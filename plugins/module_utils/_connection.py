@@ -21,7 +21,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from ansible.module_utils.basic import AnsibleModule, missing_required_lib
+from ansible.module_utils.basic import missing_required_lib
 from ansible_collections.nested.clusters.plugins.module_utils import documents
 from ansible_collections.nested.clusters.plugins.module_utils.errors import NestedClustersError
 
@@ -75,19 +75,20 @@ def auth_argument_spec() -> dict[str, Any]:
     return copy.deepcopy(AUTH_ARG_SPEC)
 
 
-def connect(module: AnsibleModule) -> Connection:
-    """The host cluster that the module's connection options name.
+def connect(params: Mapping[str, Any], directory: str, environment: Mapping[str, str]) -> Connection:
+    """The host cluster that connection options name, with ``environment`` for what they leave out.
 
-    Raises NestedClustersError when a library is missing or the kubeconfig cannot be used.
+    Certificates and keys go into private files in ``directory``. Raises NestedClustersError when a library is
+    missing or the kubeconfig cannot be used.
     """
     if IMPORT_ERROR:
         raise NestedClustersError(
             missing_required_lib("kubernetes and the collection kubernetes.core"), exception=IMPORT_ERROR
         )
-    options = given_options(module.params, os.environ)
-    connection = simple_connection(options, os.environ, lambda content: _private_file(module.tmpdir, content))
+    options = given_options(params, environment)
+    connection = simple_connection(options, environment, lambda content: _private_file(directory, content))
     if connection is None:
-        return _library_connection(module, options)
+        return _library_connection(options)
     if not connection.verify_ssl:  # as the task says; no warning for each request
         urllib3.disable_warnings(urllib3.exceptions.InsecureRequestWarning)
     connection.pool = urllib3.PoolManager(
@@ -189,7 +190,7 @@ def _private_file(directory: str, content: bytes) -> str:
     return name
 
 
-def _library_connection(module: AnsibleModule, options: Mapping[str, Any]) -> Connection:
+def _library_connection(options: Mapping[str, Any]) -> Connection:
     try:
         from ansible_collections.kubernetes.core.plugins.module_utils.k8s import client as kubernetes_core
         from kubernetes.client.rest import RESTClientObject
@@ -197,7 +198,9 @@ def _library_connection(module: AnsibleModule, options: Mapping[str, Any]) -> Co
     except ImportError as error:
         raise NestedClustersError(missing_required_lib("kubernetes"), exception=traceback.format_exc()) from error
     try:
-        configuration = kubernetes_core._create_configuration(kubernetes_core._create_auth_spec(module))
+        # Of the environment only the headers for a proxy; everything else is in the options already.
+        headers_for_proxy = kubernetes_core._create_auth_spec().get("proxy_headers") or {}
+        configuration = kubernetes_core._create_configuration({"proxy_headers": headers_for_proxy, **options})
         for file in (configuration.ssl_ca_cert, configuration.cert_file, configuration.key_file):
             if file:
                 with open(file, "rb"):

@@ -17,7 +17,7 @@ import contextlib
 import json
 import os
 import threading
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from typing import Any
@@ -127,11 +127,16 @@ class Kubernetes:
 
     @classmethod
     def from_module(cls, module: AnsibleModule) -> Kubernetes:
-        """The host cluster that the module's connection options name.
+        """The host cluster that the module's connection options name."""
+        return cls.open(module.params, module.tmpdir, os.environ)
+
+    @classmethod
+    def open(cls, params: Mapping[str, Any], directory: str, environment: Mapping[str, str]) -> Kubernetes:
+        """The host cluster that connection options name; private files go into ``directory``.
 
         Raises NestedClustersError when a library is missing or the kubeconfig cannot be used.
         """
-        return cls(connect(module), impersonation(module.params, os.environ))
+        return cls(connect(params, directory, environment), impersonation(params, environment))
 
     def get(self, where: str) -> dict[str, Any] | None:
         """The object at a path, or None where there is none."""
