@@ -7,12 +7,21 @@ import contextlib
 import io
 import json
 from collections.abc import Callable
+from pathlib import Path
 from types import ModuleType
 from typing import Any
 
+import hypothesis
 import pytest
 from ansible.module_utils import basic
 from ansible.module_utils.common import warnings
+from hypothesis.configuration import set_hypothesis_home_dir
+
+# The same examples on every machine and in every run, so that a gate changes only by a commit. To look for new
+# ones: pytest tests/unit --hypothesis-profile=default
+hypothesis.settings.register_profile("deterministic", derandomize=True, database=None, deadline=None)
+hypothesis.settings.load_profile("deterministic")
+set_hypothesis_home_dir(Path(__file__).resolve().parents[2] / "build/.hypothesis")
 
 Run = Callable[..., dict[str, Any]]
 
