@@ -1,0 +1,410 @@
+# Copyright (c) 2026, nested.clusters contributors
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What a host cluster can take, what is allocated on it, and what owners and cluster groups allow."""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from decimal import ROUND_FLOOR, Decimal
+from typing import Any
+
+from ansible_collections.nested.clusters.plugins.module_utils.errors import NestedClustersError, OptionError
+from ansible_collections.nested.clusters.plugins.module_utils.size import RESOURCES, Amount, Size, quantity
+
+Object = dict[str, Any]
+
+# On the namespace of a virtual cluster.
+GROUP_LABEL = "nested-clusters/group"
+NAME_ANNOTATION = "nested-clusters/virtual-cluster"
+OWNER_ANNOTATION = "nested-clusters/owner"
+SIZE_ANNOTATION = "nested-clusters/size"  # JSON of Size.as_dict()
+APPLIED_ANNOTATION = "nested-clusters/applied"  # JSON: what of the group was applied last
+
+_THOUSANDTH = Decimal("0.001")
+_KEEPS_OUT = ("NoSchedule", "NoExecute")
+
+
+class Refused(NestedClustersError):
+    """A request that a quota, a size limit or the room there is does not allow.
+
+    ``data`` has ``check`` (``owner_quota``, ``maximum``, ``minimum`` or ``capacity``), ``resource`` (of RESOURCES or
+    ``virtual_clusters``; None where it is not a single one), ``asked``, ``allowed`` and ``in_use`` (quantities, or
+    numbers of virtual clusters; None where there is none), and ``by``: the virtual clusters that use it.
+    """
+
+    def __init__(
+        self,
+        message: str,
+        *,
+        check: str,
+        resource: str | None = None,
+        asked: Any = None,
+        allowed: Any = None,
+        in_use: Any = None,
+        by: Sequence[str] = (),
+        **data: Any,
+    ) -> None:
+        super().__init__(
+            message, check=check, resource=resource, asked=asked, allowed=allowed, in_use=in_use, by=list(by), **data
+        )
+
+
+@dataclass(frozen=True)
+class Allocation:
+    """What one virtual cluster may claim of its host cluster, running or not."""
+
+    name: str
+    namespace: str
+    host_cluster: str
+    group: str
+    owner: str  # "" where none is recorded
+    size: Size
+    applied: Object
+    deleting: bool
+
+    @property
+    def kept(self) -> bool:
+        """Only volumes are left: they count as storage, but no longer as a virtual cluster."""
+        return _only_volumes(self.size)
+
+
+def allocation(namespace: Object, host_cluster: str) -> Allocation | None:
+    """What a Namespace object records, or None where it belongs to no cluster group.
+
+    Raises NestedClustersError where the name or the size cannot be read: counting it as nothing would give away
+    twice what it has.
+    """
+    metadata = namespace["metadata"]
+    group = (metadata.get("labels") or {}).get(GROUP_LABEL)
+    if not group:
+        return None
+    annotations = metadata.get("annotations") or {}
+    return Allocation(
+        name=_recorded(annotations, NAME_ANNOTATION, metadata["name"], host_cluster),
+        namespace=metadata["name"],
+        host_cluster=host_cluster,
+        group=group,
+        owner=annotations.get(OWNER_ANNOTATION) or "",
+        size=_recorded_size(annotations, metadata["name"], host_cluster),
+        applied=_recorded_applied(annotations),
+        deleting=bool(metadata.get("deletionTimestamp")),
+    )
+
+
+def _recorded(annotations: Mapping[str, str], annotation: str, namespace: str, host_cluster: str) -> str:
+    value = annotations.get(annotation)
+    if not value:
+        raise _broken(annotation, namespace, host_cluster, "is missing")
+    return value
+
+
+def _recorded_size(annotations: Mapping[str, str], namespace: str, host_cluster: str) -> Size:
+    text = _recorded(annotations, SIZE_ANNOTATION, namespace, host_cluster)
+    try:
+        return Size.parse(json.loads(text), "size")
+    except (ValueError, RecursionError) as error:
+        raise _broken(SIZE_ANNOTATION, namespace, host_cluster, f"is {text!r}, which is not JSON") from error
+    except OptionError as error:
+        raise _broken(SIZE_ANNOTATION, namespace, host_cluster, f"is {text!r}: {error}") from error
+
+
+def _recorded_applied(annotations: Mapping[str, str]) -> Object:
+    # What cannot be read counts as never applied: the next run applies everything and writes it anew.
+    try:
+        applied = json.loads(annotations.get(APPLIED_ANNOTATION) or "{}")
+    except (ValueError, RecursionError):
+        return {}
+    return applied if isinstance(applied, dict) else {}
+
+
+def _broken(annotation: str, namespace: str, host_cluster: str, what: str) -> NestedClustersError:
+    return NestedClustersError(
+        f"namespace {namespace} on host cluster {host_cluster}: annotation {annotation} {what}, so what its virtual "
+        f"cluster has cannot be counted; repair the annotation, or remove label {GROUP_LABEL} if there is none",
+        host_cluster=host_cluster,
+        namespace=namespace,
+        annotation=annotation,
+    )
+
+
+def total(allocations: Iterable[Allocation]) -> Size:
+    """What all of them may claim."""
+    return sum((item.size for item in allocations), Size.zero())
+
+
+def capacity(nodes: Iterable[Object], declared: Size, node_selector: Mapping[str, str]) -> Size:
+    """What a host cluster can allocate: what is declared, else what its usable nodes say.
+
+    Storage is only known where it is declared. A host cluster of which everything is declared still needs a node:
+    see ``why_no_nodes``. Raises NestedClustersError for a node whose allocatable amounts cannot be read.
+    """
+    usable = [node for node in nodes if not _unusable(node, node_selector)]
+    cpu = sum((_allocatable(node, "cpu", _THOUSANDTH) for node in usable), Decimal(0))
+    memory = sum((_allocatable(node, "memory", Decimal(1)) for node in usable), Decimal(0))
+    return declared.filled(Size(cpu, memory, None))
+
+
+def why_no_nodes(nodes: Iterable[Object], node_selector: Mapping[str, str]) -> str:
+    """Why no virtual cluster can run on these nodes, such as ``all 3 nodes are cordoned``; "" when one can."""
+    reasons = [_unusable(node, node_selector) for node in nodes]
+    if not reasons:
+        return "it has no node"
+    if "" in reasons:
+        return ""
+    selector = ",".join(f"{key}={value}" for key, value in sorted(node_selector.items()))
+    counted = Counter(reason for reason in reasons if reason != "unmatched")
+    if not counted:
+        return f"no node matches {selector}"
+    of_these = f" that matches {selector}" if node_selector else ""
+    if len(counted) == 1:
+        return _all_for(next(iter(counted)), counted.total(), of_these)
+    parts = [f"{counted[reason]} {phrase}" for reason, phrase in _MIXED.items() if counted[reason]]
+    return f"no node{of_these} can be used: {', '.join(parts)}"
+
+
+_MIXED = {"cordoned": "cordoned", "not ready": "not Ready", "tainted": "with a taint"}
+
+
+def _all_for(reason: str, count: int, of_these: str) -> str:
+    if reason == "not ready":
+        return f"no node{of_these} is Ready"
+    if reason == "tainted":
+        return f"every node{of_these} has a taint (NoSchedule or NoExecute)"
+    if count == 1:
+        return f"the only node{of_these} is cordoned"
+    return f"all {count} nodes{of_these.replace('matches', 'match')} are cordoned"
+
+
+def _unusable(node: Object, node_selector: Mapping[str, str]) -> str:
+    """Why a node does not count, or "".
+
+    In the order in which an administrator would look: Kubernetes itself taints nodes that are cordoned or not ready.
+    """
+    labels = node["metadata"].get("labels") or {}
+    spec, status = node.get("spec") or {}, node.get("status") or {}
+    if any(labels.get(key) != value for key, value in node_selector.items()):
+        return "unmatched"
+    if spec.get("unschedulable"):
+        return "cordoned"
+    conditions = {item["type"]: item["status"] for item in status.get("conditions") or []}
+    if conditions.get("Ready") != "True":
+        return "not ready"
+    if any(taint.get("effect") in _KEEPS_OUT for taint in spec.get("taints") or []):
+        return "tainted"
+    return ""
+
+
+def _allocatable(node: Object, resource: str, unit: Decimal) -> Decimal:
+    value = ((node.get("status") or {}).get("allocatable") or {}).get(resource, "0")
+    amount = quantity(value)
+    if amount is None or not amount.is_finite() or amount < 0:
+        raise NestedClustersError(
+            f"node {node['metadata']['name']}: allocatable {resource} {value!r} is no quantity; declare the "
+            "capacity of its host cluster",
+            node=node["metadata"]["name"],
+            resource=resource,
+        )
+    return amount.quantize(unit, ROUND_FLOOR)
+
+
+def limit(capacity: Size, oversubscription: int) -> Size:
+    """What may be allocated where ``oversubscription`` percent of the capacity may be; rounded down."""
+    share = Decimal(oversubscription) / 100
+    units = {"cpu": _THOUSANDTH, "memory": Decimal(1), "storage": Decimal(1)}
+    return Size(
+        **{
+            resource: None if amount is None else (amount * share).quantize(units[resource], ROUND_FLOOR)
+            for resource, amount in capacity.items()
+        }
+    )
+
+
+@dataclass(frozen=True)
+class HostLoad:
+    """A host cluster in numbers: ``limit`` may be allocated; None in ``used`` is not known."""
+
+    capacity: Size
+    limit: Size
+    allocated: Size
+    used: Size
+
+    @property
+    def available(self) -> Size:
+        """What is left to allocate; negative where more is allocated than the limit."""
+        return self.limit - self.allocated
+
+    def as_dict(self) -> dict[str, dict[str, str | None]]:
+        """The five sizes as quantities."""
+        return {
+            "capacity": self.capacity.as_dict(),
+            "limit": self.limit.as_dict(),
+            "allocated": self.allocated.as_dict(),
+            "used": self.used.as_dict(),
+            "available": self.available.as_dict(),
+        }
+
+
+@dataclass(frozen=True)
+class OwnerQuota:
+    """The most that one owner may have; None is no limit. A group that is exempt neither limits nor counts."""
+
+    virtual_clusters: int | None
+    size: Size
+    exempt: bool
+
+    @classmethod
+    def parse(cls, mapping: Mapping[str, Any] | None, option: str) -> OwnerQuota:
+        """From ``{virtual_clusters: 4, cpu: 20, memory: 32Gi, storage: 60Gi}`` or ``{exempt: true}``, any part of it.
+
+        Raises OptionError.
+        """
+        if not isinstance(mapping, (Mapping, type(None))):
+            raise OptionError(option, mapping, f"a mapping with virtual_clusters, {', '.join(RESOURCES)}, exempt")
+        rest = dict(mapping or {})
+        count, exempt = rest.pop("virtual_clusters", None), rest.pop("exempt", None)
+        if count is not None and (isinstance(count, bool) or not isinstance(count, int) or count < 0):
+            raise OptionError(f"{option}.virtual_clusters", count, "a whole number, 0 or more")
+        if exempt is not None and not isinstance(exempt, bool):
+            raise OptionError(f"{option}.exempt", exempt, "true or false")
+        for key in rest:
+            if key not in RESOURCES:
+                known = f"virtual_clusters, {', '.join(RESOURCES)}, exempt"
+                raise OptionError(f"{option}.{key}", rest[key], known, reason="it is not known")
+        quota = cls(count, Size.parse(rest, option, partial=True), bool(exempt))
+        if quota.exempt and quota.limits:
+            raise OptionError(f"{option}.exempt", exempt, "false, or no limit beside it", reason="there are limits")
+        return quota
+
+    @property
+    def limits(self) -> bool:
+        """Whether anything is limited."""
+        return self.virtual_clusters is not None or any(amount is not None for _resource, amount in self.size.items())
+
+    def as_dict(self) -> Object:
+        """What ``parse`` reads back."""
+        return {"virtual_clusters": self.virtual_clusters, **self.size.as_dict(), "exempt": self.exempt}
+
+
+def check_owner_quota(
+    owner: str,
+    name: str,
+    asked: Size,
+    quota: OwnerQuota,
+    allocations: Iterable[Allocation],
+    exempt_groups: Collection[str] = (),
+    *,
+    group: str,
+    current: Size | None = None,
+) -> None:
+    """Raise Refused where virtual cluster ``name`` of ``group`` would give ``owner`` more than the quota.
+
+    Counted over ``allocations`` of the owner in every group that is not exempt, also those being deleted, without
+    the virtual cluster itself. ``current`` is what it has now, None for a new one (or one from another owner): what
+    does not grow is never refused, also where the owner has too much already. Virtual clusters without an owner
+    count together.
+    """
+    if quota.exempt or group in exempt_groups or not quota.limits:
+        return
+    others = [
+        item
+        for item in allocations
+        if item.owner == owner and item.group not in exempt_groups and (item.name, item.group) != (name, group)
+    ]
+    _check_count(owner, name, quota, others, asked, current)
+    held = current or Size.zero()
+    in_use = total(others)
+    for resource in RESOURCES:
+        allowed, wanted, taken = (getattr(size, resource) for size in (quota.size, asked, in_use))
+        if (
+            _grows(wanted, getattr(held, resource))
+            and allowed is not None
+            and (wanted is None or taken is None or wanted + taken > allowed)
+        ):
+            raise _over_quota(owner, name, resource, asked, quota.size, others)
+
+
+def _check_count(
+    owner: str, name: str, quota: OwnerQuota, others: Sequence[Allocation], asked: Size, current: Size | None
+) -> None:
+    allowed = quota.virtual_clusters
+    is_new = (current is None or _only_volumes(current)) and not _only_volumes(asked)
+    counted = sorted(item.name for item in others if not item.kept)
+    if allowed is None or not is_new or len(counted) < allowed:
+        return
+    has = f"has {len(counted)} ({', '.join(counted)})" if counted else "has none"
+    raise Refused(
+        f"the owner quota does not allow virtual cluster {name}: {_who(owner)} may have "
+        f"{_count(allowed)} in all, and {has}; delete one, or have the quota raised",
+        check="owner_quota",
+        resource="virtual_clusters",
+        asked=1,
+        allowed=allowed,
+        in_use=len(counted),
+        by=counted,
+    )
+
+
+def _over_quota(
+    owner: str, name: str, resource: str, asked: Size, allowed: Size, others: Iterable[Allocation]
+) -> Refused:
+    using = sorted((item for item in others if getattr(item.size, resource) != 0), key=lambda item: item.name)
+    in_use = total(using)
+    by = ", ".join(f"{item.name} {text_of(item.size, resource)}" for item in using)
+    others_have = f"{text_of(in_use, resource)} are in use ({by})" if using else "none is in use"
+    return Refused(
+        f"the owner quota does not allow virtual cluster {name} {text_of(asked, resource)} {resource}: {_who(owner)} "
+        f"may have {text_of(allowed, resource)} in all, and {others_have}; ask for less, delete or resize another, or "
+        "have the quota raised",
+        check="owner_quota",
+        resource=resource,
+        asked=asked.as_dict()[resource],
+        allowed=allowed.as_dict()[resource],
+        in_use=in_use.as_dict()[resource],
+        by=[item.name for item in using],
+    )
+
+
+def check_size(asked: Size, minimum: Size, maximum: Size) -> None:
+    """Raise Refused where more is asked than the most, or less than the least, that a virtual cluster may have."""
+    for resource in asked.fits_in(maximum):
+        raise _outside("maximum", "at most", resource, asked, maximum)
+    for resource, least in minimum.items():
+        amount = getattr(asked, resource)
+        if least is not None and amount is not None and amount < least:
+            raise _outside("minimum", "at least", resource, asked, minimum)
+
+
+def _outside(check: str, bound: str, resource: str, asked: Size, allowed: Size) -> Refused:
+    return Refused(
+        f"size.{resource}: {text_of(asked, resource)} is asked for, and a virtual cluster of this group has "
+        f"{bound} {text_of(allowed, resource)}",
+        check=check,
+        resource=resource,
+        asked=asked.as_dict()[resource],
+        allowed=allowed.as_dict()[resource],
+    )
+
+
+def text_of(size: Size, resource: str) -> str:
+    """One amount as a sentence says it: ``4Gi``, or ``unlimited``."""
+    return size.as_dict()[resource] or "unlimited"
+
+
+def _grows(wanted: Amount, held: Amount) -> bool:
+    return held is not None and (wanted is None or wanted > held)
+
+
+def _only_volumes(size: Size) -> bool:
+    return size.cpu == 0 and size.memory == 0
+
+
+def _who(owner: str) -> str:
+    return f"owner {owner}" if owner else "whoever has no owner name"
+
+
+def _count(number: int) -> str:
+    return "1 virtual cluster" if number == 1 else f"{number} virtual clusters"

@@ -1,0 +1,168 @@
+# Copyright (c) 2026, nested.clusters contributors
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""On which host cluster a virtual cluster goes, and why."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
+from typing import Any
+
+from ansible_collections.nested.clusters.plugins.module_utils.capacity import Refused, text_of
+from ansible_collections.nested.clusters.plugins.module_utils.errors import OptionError
+from ansible_collections.nested.clusters.plugins.module_utils.size import RESOURCES, Amount, Size
+
+STRATEGIES = ("spread", "pack")
+
+
+@dataclass(frozen=True)
+class Candidate:
+    """A host cluster that could take it: what may be allocated, what is, and why nothing more can be ("" if so)."""
+
+    name: str
+    limit: Size
+    allocated: Size
+    unavailable: str = ""
+
+    @property
+    def available(self) -> Size:
+        """What is left to allocate; negative where more is allocated than the limit."""
+        return self.limit - self.allocated
+
+
+@dataclass(frozen=True)
+class Considered:
+    """What became of a candidate: ``left`` is what would remain on it, or remains where it does not fit.
+
+    ``score`` is None where it does not fit; see ``place``.
+    """
+
+    name: str
+    fits: bool
+    chosen: bool
+    reason: str
+    left: Size
+    score: float | None
+
+    def as_dict(self) -> dict[str, Any]:
+        """Plain data, the score to four places."""
+        return {
+            "name": self.name,
+            "fits": self.fits,
+            "chosen": self.chosen,
+            "reason": self.reason,
+            "left": self.left.as_dict(),
+            "score": None if self.score is None else round(self.score, 4),
+        }
+
+
+@dataclass(frozen=True)
+class Placement:
+    """The host cluster that takes what is ``asked`` (None: no one does), and all that were considered, by name."""
+
+    asked: Size
+    host: str | None
+    strategy: str
+    considered: tuple[Considered, ...]
+
+    def as_dict(self) -> dict[str, Any]:
+        """Plain data."""
+        return {
+            "host": self.host,
+            "strategy": self.strategy,
+            "considered": [item.as_dict() for item in self.considered],
+        }
+
+    def why_not(self) -> str:
+        """One sentence that says why no host cluster was chosen; "" where one was."""
+        if self.host is not None:
+            return ""
+        if not self.considered:
+            return f"no host cluster has room for {self.asked}: there is no host cluster"
+        reasons = "; ".join(f"{item.name} {item.reason}" for item in self.considered)
+        return f"no host cluster has room for {self.asked}: {reasons}"
+
+    def refusal(self) -> Refused:
+        """The error where no host cluster was chosen; its data has this placement."""
+        return Refused(
+            f"{self.why_not()}; ask for less, delete what is not needed, or add a host cluster",
+            check="capacity",
+            asked=self.asked.as_dict(),
+            placement=self.as_dict(),
+        )
+
+
+def place(
+    asked: Size,
+    candidates: Iterable[Candidate],
+    strategy: str = "spread",
+    pinned: str | None = None,
+    current: Size | None = None,
+) -> Placement:
+    """Choose a host cluster with room for ``asked``.
+
+    The score of a candidate is the smallest fraction of its limit, over the three resources, that would be left
+    (unlimited counts as 1, and so does nothing asked of a limit of 0). ``spread`` takes the largest score, ``pack``
+    the smallest; of equals, the name that sorts first. ``pinned`` is the only host cluster to consider. ``current``
+    is what the virtual cluster has on it already, where it is resized: see ``room``.
+
+    Raises OptionError for a strategy or a pinned host cluster that does not exist.
+    """
+    if strategy not in STRATEGIES:
+        raise OptionError("strategy", strategy, ", ".join(STRATEGIES))
+    ordered = sorted(candidates, key=lambda candidate: candidate.name)
+    if pinned is not None and pinned not in [candidate.name for candidate in ordered]:
+        names = ", ".join(candidate.name for candidate in ordered)
+        raise OptionError("host_cluster", pinned, names or "none, as there is no host cluster")
+    considered = [
+        _consider(asked, candidate, current or Size.zero())
+        if pinned in (None, candidate.name)
+        else Considered(candidate.name, False, False, "not asked for", candidate.available, None)
+        for candidate in ordered
+    ]
+    scores = [item.score for item in considered if item.score is not None]
+    best = None if not scores else max(scores) if strategy == "spread" else min(scores)
+    host = next((item.name for item in considered if best is not None and item.score == best), None)
+    return Placement(
+        asked,
+        host,
+        strategy,
+        tuple(replace(item, chosen=True) if item.name == host else item for item in considered),
+    )
+
+
+def room(asked: Size, current: Size, candidate: Candidate) -> Placement:
+    """Whether a virtual cluster that has ``current`` on a host cluster may have ``asked`` there.
+
+    Only the difference counts, and what does not grow is never refused: neither for room, nor because the host
+    cluster is unavailable where nothing grows.
+    """
+    return place(asked, [candidate], pinned=candidate.name, current=current)
+
+
+def _consider(asked: Size, candidate: Candidate, current: Size) -> Considered:
+    available = candidate.available
+    difference = asked - current
+    growth = difference.maximum(Size.zero())
+    if candidate.unavailable and (growth != Size.zero() or current == Size.zero()):
+        return Considered(candidate.name, False, False, candidate.unavailable, available, None)
+    short = growth.fits_in(available)
+    if short:
+        has = ", ".join(f"{text_of(available, resource)} {resource}" for resource in short)
+        return Considered(candidate.name, False, False, f"has {has} left", available, None)
+    left = available - difference
+    return Considered(candidate.name, True, False, "has room", left, _score(asked, left, candidate.limit))
+
+
+def _score(asked: Size, left: Size, limit: Size) -> float:
+    return min(
+        _fraction(getattr(asked, resource), getattr(left, resource), getattr(limit, resource)) for resource in RESOURCES
+    )
+
+
+def _fraction(asked: Amount, left: Amount, limit: Amount) -> float:
+    if left is None or not limit:
+        # A limit of 0 holds something only where it was lowered below what is allocated.
+        return 0.0 if asked and limit == 0 else 1.0
+    return float(left / limit)
