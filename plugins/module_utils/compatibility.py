@@ -542,6 +542,18 @@ _REPLICAS = "controlPlane.statefulSet.highAvailability.replicas"
 _IMAGE = "controlPlane.statefulSet.image.repository"
 
 
+def check_distribution(distribution: str, version: Version) -> None:
+    """OptionError for a distribution that this vCluster version does not have any more."""
+    for path, gone, _replacement in _REMOVED_KEYS:
+        if path == f"controlPlane.distro.{distribution}" and version.release >= gone:
+            raise OptionError(
+                "distribution",
+                distribution,
+                f"k8s, or {distribution} with a vcluster_version before {gone[0]}.{gone[1]}",
+                reason=f"vCluster {version} does not have it any more",
+            )
+
+
 @dataclass(frozen=True)
 class _Problem:
     path: str

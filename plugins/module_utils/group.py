@@ -1,0 +1,435 @@
+# Copyright (c) 2026, nested.clusters contributors
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The record of a cluster group: what it holds, its defaults, and how it is stored.
+
+Every member host cluster has the same record, a ConfigMap in namespace ``nested-clusters``. It holds no
+connection and no credential: those come from whoever runs the task. Pure functions.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+from ansible_collections.nested.clusters.plugins.module_utils import compatibility, documents, values
+from ansible_collections.nested.clusters.plugins.module_utils.capacity import OwnerQuota
+from ansible_collections.nested.clusters.plugins.module_utils.errors import NestedClustersError, OptionError
+from ansible_collections.nested.clusters.plugins.module_utils.size import RESOURCES, Size
+
+NAMESPACE = "nested-clusters"
+PREFIX = "vcluster-group-"  # of the ConfigMap
+RECORD = "group.yaml"  # the ConfigMap's key
+SCHEMA = 1
+RECORD_LABEL = "nested-clusters/record"  # label of the ConfigMap: which group it is the record of
+HOST_LABEL = "nested-clusters/host-cluster"  # label of the ConfigMap: which member it lies on
+
+ENDPOINTS = ("cluster_ip", "node_port", "load_balancer", "ingress", "gateway")
+DISTRIBUTIONS = ("k8s", "k3s", "k0s")
+STRATEGIES = ("spread", "pack")
+OVERSUBSCRIPTION = 120  # percent
+# The product's own rules, for groups that set none.
+DEFAULT_SIZE = {"cpu": "4", "memory": "4Gi", "storage": "2Gi"}
+MINIMUM_SIZE = {
+    "k8s": {"cpu": "4", "memory": "4Gi", "storage": "2Gi"},
+    "k3s": {"cpu": "4", "memory": "3Gi", "storage": "0"},
+    "k0s": {"cpu": "4", "memory": "4Gi", "storage": "2Gi"},
+}
+NO_SIZE = Size(None, None, None)
+
+_NAME = re.compile(r"[a-z0-9]([a-z0-9-]*[a-z0-9])?")
+_NAME_LENGTH = 40  # with the ConfigMap's prefix and as a label's value it fits in 63
+_HOST_NAME = re.compile(r"(?=.{1,253}$)[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?(\.[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?)*")
+_NEEDS_NAME = {"ingress", "gateway"}  # endpoint types that tell virtual clusters apart by host name
+# What the size sets in a virtual cluster's ResourceQuota.
+SIZE_QUOTA = ("requests.cpu", "limits.cpu", "requests.memory", "limits.memory", "requests.storage")
+_QUOTA_PATH = ("policies", "resourceQuota", "quota")
+
+
+@dataclass(frozen=True)
+class Member:
+    """A host cluster of a group. ``id`` is the UID of its namespace kube-system: a host cluster has no other."""
+
+    name: str
+    id: str = ""
+    dns_pattern: str | None = None
+    capacity: Size = NO_SIZE
+    node_selector: Mapping[str, str] = field(default_factory=dict)
+
+    def host_name(self, name: str) -> str | None:
+        """The host name of a virtual cluster here, or None without a pattern."""
+        return self.dns_pattern.replace("*", name) if self.dns_pattern else None
+
+
+@dataclass(frozen=True)
+class Group:
+    """A cluster group. Sizes without a bound have None."""
+
+    name: str
+    members: tuple[Member, ...]
+    description: str = ""
+    tags: Mapping[str, str] = field(default_factory=dict)
+    endpoint: Mapping[str, Any] = field(default_factory=lambda: {"type": "cluster_ip"})
+    distribution: str = "k8s"
+    kubernetes_version: str | None = None
+    vcluster_version: str | None = None
+    oversubscription: int = OVERSUBSCRIPTION
+    placement: str = "spread"
+    default: Size = NO_SIZE
+    minimum: Size = NO_SIZE
+    maximum: Size = NO_SIZE
+    owner_quota: OwnerQuota = field(default_factory=lambda: OwnerQuota.parse(None, "owner_quota"))
+    values: Mapping[str, Any] = field(default_factory=dict)
+    oidc: Mapping[str, Any] = field(default_factory=dict)
+
+    def member(self, name: str) -> Member | None:
+        return next((member for member in self.members if member.name == name), None)
+
+
+def desired(params: Mapping[str, Any], members: Iterable[Member], deployed: Group | None) -> Group:
+    """The group that a task asks for; what it leaves out stays as deployed, or gets the default.
+
+    Raises OptionError that names the option, the value and what is allowed.
+    """
+    before = deployed or Group(params["name"], ())
+    size = params.get("size") or {}
+    distribution = params.get("distribution") or before.distribution
+
+    def bound(key: str, kept: Size, default: Mapping[str, str] | None) -> Size:
+        standard = Size.parse(default, f"size.{key}") if default and deployed is None else kept
+        return Size.parse(size.get(key), f"size.{key}", partial=True, positive=key == "maximum").filled(standard)
+
+    quota = params.get("owner_quota")
+    group = Group(
+        name=params["name"],
+        members=tuple(members),
+        description=_given(params, "description", before.description),
+        tags=_given(params, "tags", before.tags),
+        endpoint=_endpoint(params.get("endpoint"), before.endpoint),
+        distribution=distribution,
+        kubernetes_version=_given(params, "kubernetes_version", before.kubernetes_version) or None,
+        vcluster_version=_given(params, "vcluster_version", before.vcluster_version) or None,
+        oversubscription=_given(params, "oversubscription", before.oversubscription),
+        placement=_given(params, "placement", before.placement),
+        minimum=bound("minimum", before.minimum, MINIMUM_SIZE[distribution]),
+        default=bound("default", before.default, DEFAULT_SIZE),
+        maximum=bound("maximum", before.maximum, None),
+        owner_quota=before.owner_quota if quota is None else OwnerQuota.parse(quota, "owner_quota"),
+        values=_given(params, "values", before.values),
+        oidc=before.oidc if params.get("oidc") is None else _without_none(params["oidc"]),
+    )
+    check(group)
+    return _normal(group)
+
+
+def _given(params: Mapping[str, Any], option: str, otherwise: Any) -> Any:
+    return otherwise if params.get(option) is None else params[option]
+
+
+def _without_none(options: Mapping[str, Any]) -> dict[str, Any]:
+    return {name: value for name, value in options.items() if value not in (None, "", [])}
+
+
+def _endpoint(asked: Mapping[str, Any] | None, before: Mapping[str, Any]) -> Mapping[str, Any]:
+    return before if asked is None else _without_none(asked)
+
+
+def _normal(group: Group) -> Group:
+    # A version is stored as it is compared: without, or with, its "v".
+    version, kubernetes = group.vcluster_version, group.kubernetes_version
+    return replace(
+        group,
+        vcluster_version=str(compatibility.parse_version(version)) if version else None,
+        kubernetes_version=f"v{compatibility.parse_kubernetes_version(kubernetes)}" if kubernetes else None,
+    )
+
+
+def check(group: Group) -> None:
+    """OptionError for a group that cannot work."""
+    check_name(group.name)
+    _check_members(group)
+    _check_endpoint(group)
+    if group.oversubscription < 1:
+        raise OptionError("oversubscription", group.oversubscription, "a percentage of at least 1, such as 120")
+    _check_sizes(group)
+    _check_versions(group)
+    check_values(group.values)
+    _check_oidc(group.oidc)
+
+
+def check_name(name: str) -> None:
+    """OptionError for what cannot name a group."""
+    if not _NAME.fullmatch(name) or len(name) > _NAME_LENGTH:
+        allowed = f"at most {_NAME_LENGTH} lower-case letters, digits and '-', a letter or digit first and last"
+        raise OptionError("name", name, allowed)
+
+
+def _check_members(group: Group) -> None:
+    patterns: dict[str, str] = {}
+    ids: dict[str, str] = {}
+    for member in group.members:
+        if not _NAME.fullmatch(member.name) or len(member.name) > 63:
+            allowed = "at most 63 lower-case letters, digits and '-', a letter or digit first and last"
+            raise OptionError("host_clusters.name", member.name, allowed)
+        if member.id and member.id in ids:
+            raise OptionError(
+                "host_clusters",
+                [ids[member.id], member.name],
+                "each host cluster once",
+                reason="both are the same host cluster (the UID of namespace kube-system is the same)",
+            )
+        ids[member.id] = member.name
+        pattern = member.dns_pattern
+        if pattern is None:
+            continue
+        if pattern.count("*") != 1 or not _HOST_NAME.fullmatch(pattern.replace("*", "x")):
+            raise OptionError(
+                "host_clusters.dns_pattern",
+                pattern,
+                "a host name with one '*' where the virtual cluster's name goes, such as *.vc.example.com",
+            )
+        if pattern in patterns and group.endpoint["type"] in _NEEDS_NAME:
+            raise OptionError(
+                "host_clusters.dns_pattern",
+                pattern,
+                "a pattern of its own for each host cluster",
+                reason=f"{patterns[pattern]} and {member.name} have the same, and a name leads to one address",
+            )
+        patterns[pattern] = member.name
+
+
+def _check_endpoint(group: Group) -> None:
+    kind = group.endpoint.get("type")
+    if kind not in ENDPOINTS:
+        raise OptionError("endpoint.type", kind, ", ".join(ENDPOINTS))
+    belongs = {"ingress_class": "ingress", "gateway_name": "gateway", "gateway_namespace": "gateway"}
+    for option, of in belongs.items():
+        if group.endpoint.get(option) and kind != of:
+            raise OptionError(
+                f"endpoint.{option}", group.endpoint[option], f"endpoint.type {of}", reason=f"it is {kind}"
+            )
+    if kind == "gateway" and not group.endpoint.get("gateway_name"):
+        raise OptionError("endpoint.gateway_name", None, "the name of a Gateway with a TLS passthrough listener")
+    for member in group.members:
+        if kind in _NEEDS_NAME and not member.dns_pattern:
+            raise OptionError(
+                "host_clusters.dns_pattern",
+                None,
+                "a host name with one '*', such as *.vc.example.com",
+                reason=f"endpoint type {kind} tells virtual clusters apart by name, and {member.name} has no pattern",
+            )
+
+
+def _check_sizes(group: Group) -> None:
+    for option, size in (("default", group.default), ("maximum", group.maximum)):
+        for name in RESOURCES:
+            value, least = getattr(size, name), getattr(group.minimum, name)
+            if value is not None and least is not None and value < least:
+                shown = group.minimum.as_dict()[name]
+                raise OptionError(
+                    f"size.{option}.{name}", size.as_dict()[name], f"at least size.minimum.{name}, {shown}"
+                )
+    for name in RESOURCES:
+        value, most = getattr(group.default, name), getattr(group.maximum, name)
+        if value is not None and most is not None and value > most:
+            shown = group.maximum.as_dict()[name]
+            raise OptionError(
+                f"size.default.{name}", group.default.as_dict()[name], f"at most size.maximum.{name}, {shown}"
+            )
+
+
+def _check_versions(group: Group) -> None:
+    if group.distribution not in DISTRIBUTIONS:
+        raise OptionError("distribution", group.distribution, ", ".join(DISTRIBUTIONS))
+    version = compatibility.DEFAULT_VCLUSTER_VERSION
+    if group.vcluster_version:
+        version = str(compatibility.check_vcluster_version(group.vcluster_version))
+    if group.kubernetes_version:
+        compatibility.parse_kubernetes_version(group.kubernetes_version)
+    compatibility.check_distribution(group.distribution, compatibility.parse_version(version))
+    compatibility.check_values(dict(group.values), compatibility.parse_version(version))
+
+
+def check_values(layer: Mapping[str, Any]) -> None:
+    """OptionError for values that are no group's business: credentials, and what sizes decide."""
+    secret = next(_hidden(dict(layer), values.masked(dict(layer)), ()), None)
+    if secret:
+        raise OptionError(
+            "values",
+            ".".join(secret),
+            "values without credentials",
+            reason="whoever may use a group may read its record",
+        )
+    quota = values.get(dict(layer), _QUOTA_PATH) or {}
+    taken = [key for key in SIZE_QUOTA if key in quota]
+    if taken:
+        raise OptionError("values", f"{'.'.join(_QUOTA_PATH)}: {', '.join(taken)}", "size", reason="the size sets them")
+
+
+def _hidden(node: Any, masked: Any, at: tuple[str, ...]) -> Iterator[tuple[str, ...]]:
+    """Where masking changed something; the name of a Secret is none of its contents."""
+    if isinstance(node, dict) and isinstance(masked, dict):
+        for key, value in node.items():
+            if not str(key).endswith(("Name", "Names", "Ref", "name")):
+                yield from _hidden(value, masked[key], (*at, str(key)))
+    elif isinstance(node, list) and isinstance(masked, list):
+        for number, pair in enumerate(zip(node, masked, strict=True)):
+            yield from _hidden(*pair, (*at, str(number)))
+    elif node != masked:
+        yield at
+
+
+def _check_oidc(oidc: Mapping[str, Any]) -> None:
+    if not oidc:
+        return
+    if not str(oidc.get("issuer_url", "")).startswith("https://"):
+        raise OptionError(
+            "oidc.issuer_url", oidc.get("issuer_url"), "an https:// URL", reason="Kubernetes takes no other"
+        )
+    if not oidc.get("client_id"):
+        raise OptionError("oidc.client_id", None, "the client's ID at the issuer")
+
+
+# --- storing ----------------------------------------------------------------------------------------------
+
+
+def record(group: Group) -> dict[str, Any]:
+    """The group as plain data: what is stored, and what ``vcluster_group`` returns."""
+    return {
+        "schema": SCHEMA,
+        "name": group.name,
+        "description": group.description,
+        "tags": dict(group.tags),
+        "host_clusters": [
+            {
+                "name": member.name,
+                "id": member.id,
+                "dns_pattern": member.dns_pattern,
+                "capacity": member.capacity.as_dict(),
+                "node_selector": dict(member.node_selector),
+            }
+            for member in sorted(group.members, key=lambda member: member.name)
+        ],
+        "endpoint": dict(group.endpoint),
+        "distribution": group.distribution,
+        "kubernetes_version": group.kubernetes_version,
+        "vcluster_version": group.vcluster_version,
+        "oversubscription": group.oversubscription,
+        "placement": group.placement,
+        "size": {
+            "default": group.default.as_dict(),
+            "minimum": group.minimum.as_dict(),
+            "maximum": group.maximum.as_dict(),
+        },
+        "owner_quota": group.owner_quota.as_dict(),
+        "values": dict(group.values),
+        "oidc": dict(group.oidc),
+    }
+
+
+def from_record(data: Mapping[str, Any]) -> Group:
+    """The group in a record. Raises NestedClustersError for one that this version cannot read."""
+    if data.get("schema") != SCHEMA:
+        raise NestedClustersError(
+            f"the record of group {data.get('name')} has schema {data.get('schema')}, and this collection reads "
+            f"schema {SCHEMA}: use the version of nested.clusters that wrote it, or a newer one"
+        )
+
+    def bound(key: str) -> Size:
+        return Size.parse(data["size"][key], f"size.{key}", partial=True)
+
+    return Group(
+        name=data["name"],
+        members=tuple(
+            Member(
+                name=host["name"],
+                id=host["id"],
+                dns_pattern=host["dns_pattern"],
+                capacity=Size.parse(host["capacity"], "capacity", partial=True),
+                node_selector=host["node_selector"],
+            )
+            for host in data["host_clusters"]
+        ),
+        description=data["description"],
+        tags=data["tags"],
+        endpoint=data["endpoint"],
+        distribution=data["distribution"],
+        kubernetes_version=data["kubernetes_version"],
+        vcluster_version=data["vcluster_version"],
+        oversubscription=data["oversubscription"],
+        placement=data["placement"],
+        default=bound("default"),
+        minimum=bound("minimum"),
+        maximum=bound("maximum"),
+        owner_quota=OwnerQuota.parse(data["owner_quota"], "owner_quota"),
+        values=data["values"],
+        oidc=data["oidc"],
+    )
+
+
+def config_map(group: Group, host_cluster: str) -> dict[str, Any]:
+    """The object that stores a group on one of its members."""
+    return {
+        "apiVersion": "v1",
+        "kind": "ConfigMap",
+        "metadata": {
+            "name": f"{PREFIX}{group.name}",
+            "namespace": NAMESPACE,
+            "labels": {
+                "app.kubernetes.io/managed-by": "nested.clusters",
+                RECORD_LABEL: group.name,
+                HOST_LABEL: host_cluster,
+            },
+        },
+        "data": {RECORD: documents.dump(record(group))},
+    }
+
+
+def load(stored: Mapping[str, Any]) -> Group:
+    """The group in a ConfigMap. Raises NestedClustersError naming it when somebody broke it."""
+    name = stored["metadata"]["name"]
+    try:
+        return from_record(documents.load(stored["data"][RECORD]))
+    except (documents.YAMLError, KeyError, TypeError, AttributeError, ValueError, OptionError) as error:
+        raise NestedClustersError(
+            f"ConfigMap {NAMESPACE}/{name} does not hold a group's record ({' '.join(str(error).split())}): restore "
+            "it from another member of the group, or delete it and run vcluster_group again"
+        ) from error
+
+
+# --- what a virtual cluster has of its group --------------------------------------------------------------
+
+
+def applied(group: Group, member: Member) -> dict[str, Any]:
+    """What of a group a virtual cluster shows, to be kept with it: versions, and fingerprints of the rest."""
+    return {
+        "vcluster_version": group.vcluster_version,
+        "kubernetes_version": group.kubernetes_version,
+        "distribution": group.distribution,
+        "values": _fingerprint(group.values),
+        "endpoint": _fingerprint([group.endpoint, member.dns_pattern]),
+        "node_selector": _fingerprint(member.node_selector),
+        "oidc": _fingerprint(group.oidc),
+    }
+
+
+def _fingerprint(data: Any) -> str:
+    return hashlib.sha256(json.dumps(data, sort_keys=True, default=dict).encode()).hexdigest()[:12]
+
+
+def pending(group: Group, member: Member, has: Mapping[str, Any]) -> list[str]:
+    """What of its group a virtual cluster does not have yet, one sentence each; ``has`` is its own :func:`applied`."""
+    waiting = []
+    for name, wanted in applied(group, member).items():
+        if has.get(name) == wanted:
+            continue
+        if name.endswith("version"):
+            if wanted:  # a lock that was taken away changes nothing
+                waiting.append(f"{name}: {has.get(name) or 'its own'} applied, {wanted} in the group")
+        else:
+            waiting.append(f"{name}: changed in the group")
+    return waiting

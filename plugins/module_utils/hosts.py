@@ -1,0 +1,129 @@
+# Copyright (c) 2026, nested.clusters contributors
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Several host clusters: from options to connections, and the same question to all of them at once."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterable, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from typing import Any, Generic, TypeVar
+
+from ansible.module_utils.basic import AnsibleModule
+from ansible_collections.nested.clusters.plugins.module_utils._connection import auth_argument_spec
+from ansible_collections.nested.clusters.plugins.module_utils._kubernetes import Kubernetes
+from ansible_collections.nested.clusters.plugins.module_utils.errors import NestedClustersError, OptionError
+
+ONLY = "default"  # name of the one host cluster that the task's own connection options name
+HOSTS_AT_ONCE = 16
+# Of a task or its environment these say which host cluster, and who we are there: never mixed between two.
+_WHERE = ("kubeconfig", "context", "host")
+_WHO = ("api_key", "username", "password", "client_cert", "client_key", "ca_cert", "impersonate_user", "proxy_headers")
+
+Answer = TypeVar("Answer")
+
+
+@dataclass(frozen=True)
+class HostCluster:
+    """A host cluster by the name that the task gives it."""
+
+    name: str
+    kubernetes: Kubernetes
+
+
+@dataclass
+class Answers(Generic[Answer]):
+    """What host clusters answered, and why others did not; both by name, in the order of the task."""
+
+    given: dict[str, Answer] = field(default_factory=dict)
+    failed: dict[str, NestedClustersError] = field(default_factory=dict)
+
+    def reasons(self) -> str:
+        """Which failed and why, as one line."""
+        return "; ".join(f"{name}: {error}" for name, error in self.failed.items())
+
+    def all(self) -> dict[str, Answer]:
+        """Every answer. Raises NestedClustersError with all that failed."""
+        if self.failed:
+            raise NestedClustersError(self.reasons(), failed_host_clusters=sorted(self.failed))
+        return self.given
+
+
+def host_clusters_spec(**more: Any) -> dict[str, Any]:
+    """The option ``host_clusters``; ``more`` are a member's options beside name and connection."""
+    return {
+        "type": "list",
+        "elements": "dict",
+        "options": {"name": {"type": "str", "required": True}, **auth_argument_spec(), **more},
+    }
+
+
+def open_hosts(module: AnsibleModule) -> list[HostCluster]:
+    """The host clusters of a task: those in ``host_clusters``, else the one of its connection options.
+
+    An entry is completed by the task's own connection options and by the environment. But one that has a
+    kubeconfig, context or host of its own takes nothing from there that leads to, or logs in at, another one.
+    Raises OptionError where an entry cannot be used, before anything is asked.
+    """
+    entries = module.params.get("host_clusters")
+    if entries is None:
+        return [HostCluster(ONLY, Kubernetes.from_module(module))]
+    check_names([entry["name"] for entry in entries])
+    found = []
+    for entry in entries:
+        options, environment = connection_options(entry, module.params, os.environ)
+        try:
+            found.append(HostCluster(entry["name"], Kubernetes.open(options, module.tmpdir, environment)))
+        except NestedClustersError as error:
+            raise NestedClustersError(f"host_clusters: {entry['name']}: {error}", **error.data) from error
+    return found
+
+
+def check_names(names: list[str]) -> None:
+    """OptionError for host clusters without a name, or two of one name."""
+    if not names:
+        raise OptionError("host_clusters", [], "at least one host cluster")
+    for name in names:
+        if not name.strip():
+            raise OptionError("host_clusters", name, "a name for each host cluster")
+        if names.count(name) > 1:
+            raise OptionError(
+                "host_clusters", names, "each name once", reason=f"{name} is there {names.count(name)} times"
+            )
+
+
+def connection_options(
+    entry: Mapping[str, Any], params: Mapping[str, Any], environment: Mapping[str, str]
+) -> tuple[dict[str, Any], dict[str, str]]:
+    """(connection options of an entry of ``host_clusters``, the environment that completes them)."""
+    given = {name: entry[name] for name in auth_argument_spec() if entry.get(name) is not None}
+    foreign: tuple[str, ...] = ()
+    if any(name in given for name in _WHERE):
+        foreign = ("host", "context", *_WHO) if "host" not in given else ("kubeconfig", "context", *_WHO)
+        if "context" in given and "kubeconfig" not in given:  # a context of the file that all of them share
+            foreign = ("host", *_WHO)
+    options = {
+        **{name: params[name] for name in auth_argument_spec() if params.get(name) is not None and name not in foreign},
+        **given,
+    }
+    aliases = {alias for name in foreign for alias in (name, *(auth_argument_spec()[name].get("aliases") or []))}
+    hidden = {f"K8S_AUTH_{alias.upper()}" for alias in aliases}
+    return options, {name: value for name, value in environment.items() if name not in hidden}
+
+
+def ask(hosts: Iterable[HostCluster], question: Callable[[HostCluster], Answer]) -> Answers[Answer]:
+    """One question to every host cluster at once; one that fails does not keep the others from answering."""
+    hosts = list(hosts)
+    answers: Answers[Answer] = Answers()
+    if not hosts:
+        return answers
+    with ThreadPoolExecutor(min(HOSTS_AT_ONCE, len(hosts))) as pool:
+        asked = [(host.name, pool.submit(question, host)) for host in hosts]
+        for name, future in asked:
+            try:
+                answers.given[name] = future.result()
+            except NestedClustersError as error:
+                answers.failed[name] = error
+    return answers
