@@ -26,14 +26,16 @@ APPLIED_ANNOTATION = "nested-clusters/applied"  # JSON: what of the group was ap
 
 _THOUSANDTH = Decimal("0.001")
 _KEEPS_OUT = ("NoSchedule", "NoExecute")
+_LISTED = 5  # virtual clusters in a sentence
 
 
 class Refused(NestedClustersError):
     """A request that a quota, a size limit or the room there is does not allow.
 
     ``data`` has ``check`` (``owner_quota``, ``maximum``, ``minimum`` or ``capacity``), ``resource`` (of RESOURCES or
-    ``virtual_clusters``; None where it is not a single one), ``asked``, ``allowed`` and ``in_use`` (quantities, or
-    numbers of virtual clusters; None where there is none), and ``by``: the virtual clusters that use it.
+    ``virtual_clusters``), ``asked``, ``allowed`` and ``in_use`` (quantities, or numbers of virtual clusters; None
+    where there is none), and ``by``: the names of the virtual clusters that use it, the largest first. ``capacity``
+    has no single resource: ``asked`` is a whole size, and ``placement`` says what each host cluster has.
     """
 
     def __init__(
@@ -62,7 +64,7 @@ class Allocation:
     host_cluster: str
     group: str
     owner: str  # "" where none is recorded
-    size: Size
+    size: Size  # all three limited
     applied: Object
     deleting: bool
 
@@ -322,20 +324,20 @@ def check_owner_quota(
         if (
             _grows(wanted, getattr(held, resource))
             and allowed is not None
-            and (wanted is None or taken is None or wanted + taken > allowed)
+            and (wanted is None or wanted + taken > allowed)
         ):
             raise _over_quota(owner, name, resource, asked, quota.size, others)
 
 
 def _check_count(
-    owner: str, name: str, quota: OwnerQuota, others: Sequence[Allocation], asked: Size, current: Size | None
+    owner: str, name: str, quota: OwnerQuota, others: Iterable[Allocation], asked: Size, current: Size | None
 ) -> None:
     allowed = quota.virtual_clusters
     is_new = (current is None or _only_volumes(current)) and not _only_volumes(asked)
-    counted = sorted(item.name for item in others if not item.kept)
+    counted = sorted((item for item in others if not item.kept), key=_order)
     if allowed is None or not is_new or len(counted) < allowed:
         return
-    has = f"has {len(counted)} ({', '.join(counted)})" if counted else "has none"
+    has = f"has {len(counted)} ({_listed([_called(item) for item in counted])})" if counted else "has none"
     raise Refused(
         f"the owner quota does not allow virtual cluster {name}: {_who(owner)} may have "
         f"{_count(allowed)} in all, and {has}; delete one, or have the quota raised",
@@ -344,21 +346,22 @@ def _check_count(
         asked=1,
         allowed=allowed,
         in_use=len(counted),
-        by=counted,
+        by=[item.name for item in counted],
     )
 
 
 def _over_quota(
     owner: str, name: str, resource: str, asked: Size, allowed: Size, others: Iterable[Allocation]
 ) -> Refused:
-    using = sorted((item for item in others if getattr(item.size, resource) != 0), key=lambda item: item.name)
+    using = [item for item in others if getattr(item.size, resource) != 0]
+    using.sort(key=lambda item: (-getattr(item.size, resource), _order(item)))
     in_use = total(using)
-    by = ", ".join(f"{item.name} {text_of(item.size, resource)}" for item in using)
-    others_have = f"{text_of(in_use, resource)} are in use ({by})" if using else "none is in use"
+    by = _listed([f"{_called(item)}: {text_of(item.size, resource)}" for item in using])
+    others_have = f"{text_of(in_use, resource)} in use ({by})" if using else "none in use"
     return Refused(
         f"the owner quota does not allow virtual cluster {name} {text_of(asked, resource)} {resource}: {_who(owner)} "
-        f"may have {text_of(allowed, resource)} in all, and {others_have}; ask for less, delete or resize another, or "
-        "have the quota raised",
+        f"may have {text_of(allowed, resource)} in all, and has {others_have}; ask for less, delete or resize another, "
+        "or have the quota raised",
         check="owner_quota",
         resource=resource,
         asked=asked.as_dict()[resource],
@@ -366,6 +369,20 @@ def _over_quota(
         in_use=in_use.as_dict()[resource],
         by=[item.name for item in using],
     )
+
+
+def _order(item: Allocation) -> tuple[str, str, str]:
+    return item.name, item.group, item.host_cluster
+
+
+def _called(item: Allocation) -> str:
+    state = ", being deleted" if item.deleting else ", only volumes" if item.kept else ""
+    return f"{item.name} in group {item.group}{state}"
+
+
+def _listed(texts: Sequence[str]) -> str:
+    more = f"; and {len(texts) - _LISTED} more" if len(texts) > _LISTED else ""
+    return "; ".join(texts[:_LISTED]) + more
 
 
 def check_size(asked: Size, minimum: Size, maximum: Size) -> None:

@@ -9,16 +9,16 @@ from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from typing import Any
 
-from ansible_collections.nested.clusters.plugins.module_utils.capacity import Refused, text_of
+from ansible_collections.nested.clusters.plugins.module_utils.capacity import Refused
 from ansible_collections.nested.clusters.plugins.module_utils.errors import OptionError
-from ansible_collections.nested.clusters.plugins.module_utils.size import RESOURCES, Amount, Size
+from ansible_collections.nested.clusters.plugins.module_utils.size import RESOURCES, Amount, Size, rounded
 
 STRATEGIES = ("spread", "pack")
 
 
 @dataclass(frozen=True)
 class Candidate:
-    """A host cluster that could take it: what may be allocated, what is, and why nothing more can be ("" if so)."""
+    """A host cluster: what may be allocated, what is, and why nothing can be placed there ("" where it can)."""
 
     name: str
     limit: Size
@@ -59,12 +59,17 @@ class Considered:
 
 @dataclass(frozen=True)
 class Placement:
-    """The host cluster that takes what is ``asked`` (None: no one does), and all that were considered, by name."""
+    """The host cluster that takes what is ``asked`` (None: none does), and all that were considered, by name.
+
+    ``pinned`` and ``current`` are those of ``place``.
+    """
 
     asked: Size
     host: str | None
     strategy: str
     considered: tuple[Considered, ...]
+    pinned: str | None = None
+    current: Size | None = None
 
     def as_dict(self) -> dict[str, Any]:
         """Plain data."""
@@ -78,15 +83,18 @@ class Placement:
         """One sentence that says why no host cluster was chosen; "" where one was."""
         if self.host is not None:
             return ""
-        if not self.considered:
-            return f"no host cluster has room for {self.asked}: there is no host cluster"
-        reasons = "; ".join(f"{item.name} {item.reason}" for item in self.considered)
-        return f"no host cluster has room for {self.asked}: {reasons}"
+        wanted = f"for {self.asked}" if self.current is None else f"to go from {self.current} to {self.asked}"
+        reasons = {item.name: item.reason for item in self.considered}
+        if self.pinned is not None:
+            return f"host cluster {self.pinned} has no room {wanted}: {reasons[self.pinned]}"
+        listed = "; ".join(f"{name}: {reason}" for name, reason in reasons.items())
+        return f"no host cluster has room {wanted}: {listed or 'there is none'}"
 
     def refusal(self) -> Refused:
         """The error where no host cluster was chosen; its data has this placement."""
         return Refused(
-            f"{self.why_not()}; ask for less, delete what is not needed, or add a host cluster",
+            f"{self.why_not()}; ask for less, or delete or resize another virtual cluster, or add nodes or a host "
+            "cluster",
             check="capacity",
             asked=self.asked.as_dict(),
             placement=self.as_dict(),
@@ -105,7 +113,7 @@ def place(
     The score of a candidate is the smallest fraction of its limit, over the three resources, that would be left
     (unlimited counts as 1, and so does nothing asked of a limit of 0). ``spread`` takes the largest score, ``pack``
     the smallest; of equals, the name that sorts first. ``pinned`` is the only host cluster to consider. ``current``
-    is what the virtual cluster has on it already, where it is resized: see ``room``.
+    is what the virtual cluster has there already, if it is resized: see ``room``.
 
     Raises OptionError for a strategy or a pinned host cluster that does not exist.
     """
@@ -115,8 +123,9 @@ def place(
     if pinned is not None and pinned not in [candidate.name for candidate in ordered]:
         names = ", ".join(candidate.name for candidate in ordered)
         raise OptionError("host_cluster", pinned, names or "none, as there is no host cluster")
+    held = current if pinned is not None and current is not None else Size.zero()
     considered = [
-        _consider(asked, candidate, current or Size.zero())
+        _consider(asked, candidate, held)
         if pinned in (None, candidate.name)
         else Considered(candidate.name, False, False, "not asked for", candidate.available, None)
         for candidate in ordered
@@ -129,6 +138,8 @@ def place(
         host,
         strategy,
         tuple(replace(item, chosen=True) if item.name == host else item for item in considered),
+        pinned,
+        current,
     )
 
 
@@ -149,10 +160,18 @@ def _consider(asked: Size, candidate: Candidate, current: Size) -> Considered:
         return Considered(candidate.name, False, False, candidate.unavailable, available, None)
     short = growth.fits_in(available)
     if short:
-        has = ", ".join(f"{text_of(available, resource)} {resource}" for resource in short)
-        return Considered(candidate.name, False, False, f"has {has} left", available, None)
+        return Considered(candidate.name, False, False, _left(short, candidate), available, None)
     left = available - difference
     return Considered(candidate.name, True, False, "has room", left, _score(asked, left, candidate.limit))
+
+
+def _left(short: Iterable[str], candidate: Candidate) -> str:
+    """``1 of 8 cpu left, 2Gi of 31.3Gi memory left``, of what is short."""
+    return ", ".join(
+        f"{rounded(resource, getattr(candidate.available, resource))} of "
+        f"{rounded(resource, getattr(candidate.limit, resource))} {resource} left"
+        for resource in short
+    )
 
 
 def _score(asked: Size, left: Size, limit: Size) -> float:

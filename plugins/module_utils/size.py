@@ -8,7 +8,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from decimal import Decimal
+from decimal import ROUND_FLOOR, Decimal
 from typing import Any
 
 from ansible_collections.nested.clusters.plugins.module_utils.errors import OptionError
@@ -131,6 +131,17 @@ class Size:
             operation(self.memory, other.memory),
             operation(self.storage, other.storage),
         )
+
+
+def rounded(resource: str, amount: Amount) -> str:
+    """An amount for people, such as ``31.3Gi`` where a node says 32829000Ki; never more than there is."""
+    exact = _canonical(resource, amount)
+    if exact is None:
+        return "unlimited"
+    if amount is None or resource == "cpu" or len(exact) <= 6:
+        return exact
+    power = next(power for power in range(6, -1, -1) if abs(amount) >= 1024**power)
+    return f"{(amount / 1024**power).quantize(Decimal('0.1'), ROUND_FLOOR)}{(*_BINARY_UNITS, '')[6 - power]}"
 
 
 def _difference(left: Amount, right: Amount) -> Amount:
