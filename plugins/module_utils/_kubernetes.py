@@ -180,10 +180,11 @@ class Kubernetes:
         """Merge ``body`` into the object at a path; None removes a field (RFC 7386)."""
         return self._json("PATCH", where, body=body, content_type="application/merge-patch+json")
 
-    def delete(self, where: str) -> bool:
-        """Delete the object at a path; False where there was none."""
+    def delete(self, where: str, only: dict[str, str] | None = None) -> bool:
+        """Delete the object at a path; False where there was none, or not one with the metadata in ``only``."""
+        preconditions = {"preconditions": only} if only else {}  # uid, resourceVersion
         try:
-            self._request("DELETE", where, body={"propagationPolicy": "Background"})
+            self._request("DELETE", where, body={"propagationPolicy": "Background", **preconditions})
         except KubernetesError as error:
             if error.status in (404, 409):  # 409: a namespace that is being deleted already
                 return False

@@ -713,7 +713,7 @@ def _store_changes(deployed: dict[str, Any], desired: dict[str, Any]) -> Iterato
         yield _change(_STORES, old, new, "the data is not copied and the virtual cluster comes up empty")
 
 
-def _claim_enabled(values: dict[str, Any]) -> bool:
+def claim_enabled(values: dict[str, Any]) -> bool:
     """Source: chart/templates/_persistence.tpl, vcluster.persistence.volumeClaim.enabled."""
     persistence = f"{_WORKLOAD}.persistence"
     if _get(values, f"{persistence}.volumeClaimTemplates"):
@@ -726,11 +726,11 @@ def _claim_enabled(values: dict[str, Any]) -> bool:
 
 def _is_stateful_set(values: dict[str, Any]) -> bool:
     """Source: chart/templates/_persistence.tpl, vcluster.kind (from 0.21 on)."""
-    return _claim_enabled(values) or backing_store(values) == "embedded-etcd"
+    return claim_enabled(values) or backing_store(values) == "embedded-etcd"
 
 
 def _workload_changes(deployed: dict[str, Any], desired: dict[str, Any]) -> Iterator[_Problem]:
-    claims = _claim_enabled(deployed), _claim_enabled(desired)
+    claims = claim_enabled(deployed), claim_enabled(desired)
     if claims[0] != claims[1]:
         path = f"{_WORKLOAD}.persistence.volumeClaim.enabled"
         reason = "the control plane would start without its data, as another kind of workload"

@@ -85,6 +85,7 @@ class Group:
     owner_quota: OwnerQuota = field(default_factory=lambda: OwnerQuota.parse(None, "owner_quota"))
     values: Mapping[str, Any] = field(default_factory=dict)
     oidc: Mapping[str, Any] = field(default_factory=dict)
+    generation: int = field(default=0, compare=False)  # counts changes: of records that differ, the newest holds
 
     def member(self, name: str) -> Member | None:
         return next((member for member in self.members if member.name == name), None)
@@ -123,7 +124,8 @@ def desired(params: Mapping[str, Any], members: Iterable[Member], deployed: Grou
         oidc=before.oidc if params.get("oidc") is None else _without_none(params["oidc"]),
     )
     check(group)
-    return _normal(group)
+    group = _normal(group)
+    return replace(group, generation=before.generation + (group != deployed))
 
 
 def _given(params: Mapping[str, Any], option: str, otherwise: Any) -> Any:
@@ -301,6 +303,7 @@ def record(group: Group) -> dict[str, Any]:
     """The group as plain data: what is stored, and what ``vcluster_group`` returns."""
     return {
         "schema": SCHEMA,
+        "generation": group.generation,
         "name": group.name,
         "description": group.description,
         "tags": dict(group.tags),
@@ -368,6 +371,7 @@ def from_record(data: Mapping[str, Any]) -> Group:
         owner_quota=OwnerQuota.parse(data["owner_quota"], "owner_quota"),
         values=data["values"],
         oidc=data["oidc"],
+        generation=data["generation"],
     )
 
 

@@ -1,0 +1,234 @@
+# Copyright (c) 2026, nested.clusters contributors
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""From a cluster group, a size and a request to one vcluster.yaml, with where each value came from. Pure functions."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from ansible_collections.nested.clusters.plugins.module_utils import compatibility, values
+from ansible_collections.nested.clusters.plugins.module_utils.errors import OptionError
+from ansible_collections.nested.clusters.plugins.module_utils.group import SIZE_QUOTA, Group, Member
+from ansible_collections.nested.clusters.plugins.module_utils.size import Size
+
+Layer = tuple[str, dict[str, Any]]  # where it comes from, and the values
+
+# A virtual cluster with a size has a quota, and then each container needs a limit. The chart's own limits
+# (4Gi of memory and a claim of 5Gi for the control plane) would not leave the smallest size any room.
+CONTROL_PLANE: dict[str, Any] = {
+    "statefulSet": {
+        "resources": {"limits": {"cpu": "1", "memory": "2Gi"}},
+        "persistence": {"volumeClaim": {"size": "1Gi"}},
+    }
+}
+ETCD: dict[str, Any] = {
+    "resources": {"limits": {"cpu": "1", "memory": "1Gi"}},
+    "persistence": {"volumeClaim": {"size": "1Gi"}},
+}
+# For containers that say nothing themselves: some dozen of them fit in the default size.
+LIMIT_RANGE: dict[str, Any] = {
+    "enabled": True,
+    "default": {"cpu": "250m", "memory": "256Mi", "ephemeral-storage": None},
+    "defaultRequest": {"cpu": "50m", "memory": "64Mi", "ephemeral-storage": None},
+}
+# The chart's quota counts more than a size says. 20 pods or no node port at all is nothing anyone asked for.
+NOT_COUNTED = (
+    "requests.ephemeral-storage",
+    "limits.ephemeral-storage",
+    "services.nodeports",
+    "services.loadbalancers",
+    "count/endpoints",
+    "count/pods",
+    "count/services",
+    "count/secrets",
+    "count/configmaps",
+    "count/persistentvolumeclaims",
+)
+COREDNS = Size.parse({"cpu": "1", "memory": "170Mi", "storage": "0"}, "coredns")  # the chart's limits
+
+_POLICIES = ("policies", "resourceQuota")
+_SANS = ("controlPlane", "proxy", "extraSANs")
+_API_ARGUMENTS = ("controlPlane", "distro", "k8s", "apiServer", "extraArgs")
+_STATEFUL_SET = ("controlPlane", "statefulSet")
+_ETCD_STATEFUL_SET = ("controlPlane", "backingStore", "etcd", "deploy", "statefulSet")
+
+
+def layers(group: Group, member: Member, name: str, size: Size, asked: dict[str, Any]) -> list[Layer]:
+    """The values of a virtual cluster on a member of its group, from the bottom to the top.
+
+    ``asked`` are the task's own. Raises OptionError where they speak of what the size decides.
+    """
+    _check_asked(asked)
+    found: list[Layer] = [
+        ("built-in", values.BUILT_IN),
+        ("built-in", _defaults(group, asked)),
+        ("group", _of_group(group, member, name)),
+        ("group", dict(group.values)),
+        ("request", asked),
+        ("size", _of_size(size)),
+    ]
+    merged = merge(found)
+    additions = {}
+    host_name = member.host_name(name)
+    if host_name:
+        additions = _appended(merged, _SANS, [host_name])
+    if group.oidc:
+        arguments = _oidc_arguments(group, merged)
+        additions = values.merge(additions, _appended(merged, _API_ARGUMENTS, arguments))
+    return [*found, ("group", additions)] if additions else found
+
+
+def merge(found: list[Layer]) -> dict[str, Any]:
+    """All layers in one."""
+    result: dict[str, Any] = {}
+    for _origin, layer in found:
+        result = values.merge(result, layer)
+    return result
+
+
+def origins(found: list[Layer]) -> dict[tuple[str, ...], str]:
+    """Where each value comes from, by its path: the uppermost layer that says something of it."""
+    result: dict[tuple[str, ...], str] = {}
+    for origin, layer in found:
+        for where in _leaves(layer, ()):
+            result = {known: value for known, value in result.items() if known[: len(where)] != where}
+            result[where] = origin
+    return result
+
+
+def _leaves(node: Any, at: tuple[str, ...]) -> list[tuple[str, ...]]:
+    if isinstance(node, dict) and (node or not at):
+        return [leaf for key, value in node.items() for leaf in _leaves(value, (*at, str(key)))]
+    return [at]
+
+
+def _check_asked(asked: Mapping[str, Any]) -> None:
+    policy = values.get(dict(asked), _POLICIES) or {}
+    taken = [key for key in SIZE_QUOTA if key in (policy.get("quota") or {})]
+    if taken:
+        where = ".".join((*_POLICIES, "quota"))
+        raise OptionError("values", f"{where}: {', '.join(taken)}", "option size", reason="the size sets them")
+    for kind in ("resourceQuota", "limitRange"):
+        enabled = values.get(dict(asked), ("policies", kind, "enabled"))
+        if enabled is not None and str(enabled).lower() != "true":
+            raise OptionError(
+                "values", f"policies.{kind}.enabled: {enabled}", "true", reason="the group's sizes are enforced with it"
+            )
+
+
+def _defaults(group: Group, asked: Mapping[str, Any]) -> dict[str, Any]:
+    control_plane = CONTROL_PLANE
+    if compatibility.backing_store(values.merge(dict(group.values), dict(asked))) == "deployed-etcd":
+        control_plane = values.merge(control_plane, values.at(_ETCD_STATEFUL_SET[1:], ETCD))
+    quota: dict[str, Any] = dict.fromkeys(NOT_COUNTED)
+    return {"controlPlane": control_plane, "policies": {"limitRange": LIMIT_RANGE, "resourceQuota": {"quota": quota}}}
+
+
+def _of_group(group: Group, member: Member, name: str) -> dict[str, Any]:
+    result: dict[str, Any] = {}
+    if group.distribution != "k8s":
+        result = values.at(("controlPlane", "distro", group.distribution, "enabled"), True)
+    if member.node_selector:
+        selector = dict(member.node_selector)
+        result = values.merge(result, values.at((*_STATEFUL_SET, "scheduling", "nodeSelector"), selector))
+        synced = {"enabled": True, "selector": {"labels": selector}}
+        result = values.merge(result, values.at(("sync", "fromHost", "nodes"), synced))
+    return values.merge(result, _of_endpoint(group.endpoint, member.host_name(name)))
+
+
+def _of_endpoint(endpoint: Mapping[str, Any], host_name: str | None) -> dict[str, Any]:
+    kind, annotations = endpoint["type"], dict(endpoint.get("annotations") or {})
+    if kind == "ingress":
+        ingress: dict[str, Any] = {"enabled": True, "host": host_name}
+        if annotations:
+            ingress["annotations"] = annotations
+        if endpoint.get("ingress_class"):
+            ingress["spec"] = {"ingressClassName": endpoint["ingress_class"]}
+        return {"controlPlane": {"ingress": ingress}}
+    if kind == "gateway":
+        parent = {"name": endpoint["gateway_name"]}
+        if endpoint.get("gateway_namespace"):
+            parent["namespace"] = endpoint["gateway_namespace"]
+        route: dict[str, Any] = {"enabled": True, "host": host_name, "parentRefs": [parent]}
+        if annotations:
+            route["annotations"] = annotations
+        return {"controlPlane": {"tlsRoute": route}}
+    service: dict[str, Any] = {"annotations": annotations} if annotations else {}
+    if kind in ("load_balancer", "node_port"):
+        service["spec"] = {"type": "LoadBalancer" if kind == "load_balancer" else "NodePort"}
+    return {"controlPlane": {"service": service}} if service else {}
+
+
+def _of_size(size: Size) -> dict[str, Any]:
+    amounts = size.as_dict()
+    quota = {key: amounts[key.partition(".")[2]] for key in SIZE_QUOTA if amounts[key.partition(".")[2]] is not None}
+    return {"policies": {"resourceQuota": {"enabled": True, "quota": quota}, "limitRange": {"enabled": True}}}
+
+
+def _appended(merged: dict[str, Any], where: tuple[str, ...], more: list[str]) -> dict[str, Any]:
+    """The list at a path with ``more`` at its end; {} where it has them already."""
+    there = values.get(merged, where) or []
+    missing = [item for item in more if item not in there]
+    return values.at(where, [*there, *missing]) if missing else {}
+
+
+def _oidc_arguments(group: Group, merged: dict[str, Any]) -> list[str]:
+    own = [str(item) for item in values.get(merged, _API_ARGUMENTS) or [] if str(item).startswith("--oidc-")]
+    if own:
+        raise OptionError(
+            "values",
+            f"{'.'.join(_API_ARGUMENTS)}: {', '.join(item.partition('=')[0] for item in own)}",
+            "values without --oidc- arguments",
+            reason=f"group {group.name} has oidc settings",
+        )
+    flags = {
+        "issuer_url": "issuer-url",
+        "client_id": "client-id",
+        "username_claim": "username-claim",
+        "username_prefix": "username-prefix",
+        "groups_claim": "groups-claim",
+        "groups_prefix": "groups-prefix",
+    }
+    return [f"--oidc-{flag}={group.oidc[option]}" for option, flag in flags.items() if group.oidc.get(option)]
+
+
+# --- what the control plane needs of its size -------------------------------------------------------------
+
+
+def own_claims(merged: dict[str, Any]) -> Size:
+    """What the control plane itself claims: limits and volumes of all its replicas, of etcd and of CoreDNS."""
+    claims = _claims(merged, _STATEFUL_SET, compatibility.claim_enabled(merged))
+    if compatibility.backing_store(merged) == "deployed-etcd":
+        enabled = values.get(merged, (*_ETCD_STATEFUL_SET, "persistence", "volumeClaim", "enabled"))
+        claims += _claims(merged, _ETCD_STATEFUL_SET, enabled is not False)
+    if values.get(merged, ("controlPlane", "coredns", "enabled")) is not False:
+        claims += COREDNS
+    return claims
+
+
+def _claims(merged: dict[str, Any], workload: tuple[str, ...], claim: bool) -> Size:
+    settings = values.get(merged, workload) or {}
+    limits = values.get(settings, ("resources", "limits")) or {}
+    volume = values.get(settings, ("persistence", "volumeClaim", "size")) or "5Gi"
+    amounts = {"cpu": limits.get("cpu"), "memory": limits.get("memory"), "storage": volume if claim else "0"}
+    one = Size.parse(amounts, f"values.{'.'.join(workload)}", partial=True).filled(Size.zero())
+    replicas = values.get(settings, ("highAvailability", "replicas")) or 1
+    total = Size.zero()
+    for _replica in range(int(replicas)):
+        total += one
+    return total
+
+
+def check_room(merged: dict[str, Any], size: Size) -> None:
+    """OptionError where the control plane alone would fill the size, and so never start."""
+    claims = own_claims(merged)
+    for resource in claims.fits_in(size):
+        shown = claims.as_dict()[resource]
+        raise OptionError(
+            f"size.{resource}",
+            size.as_dict()[resource],
+            f"{shown} or more, or values in which the control plane claims less",
+            reason=f"the control plane alone claims {shown}",
+        )

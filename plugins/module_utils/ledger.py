@@ -1,0 +1,140 @@
+# Copyright (c) 2026, nested.clusters contributors
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""One writer at a time: nobody gives away what another one is just taking.
+
+What is allocated on a host cluster is written on the namespaces of its virtual clusters. Whoever adds to it holds
+the Lease ``allocation`` of every host cluster that counts, from reading to writing. The Lease exists only while
+it is held. One that a killed process left is taken away after LEASE_SECONDS; no clock but the own one is trusted.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import random
+import socket
+import time
+import uuid
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from datetime import datetime, timezone
+
+from ansible_collections.nested.clusters.plugins.module_utils._kubernetes import Kubernetes, KubernetesError, path
+from ansible_collections.nested.clusters.plugins.module_utils.errors import NestedClustersError
+from ansible_collections.nested.clusters.plugins.module_utils.group import NAMESPACE
+
+LEASE = "allocation"
+LEASE_SECONDS = 10  # a Lease that does not change for so long belongs to a process that is gone
+RENEW_SECONDS = 1
+SAFE_SECONDS = 5  # after which its holder does not write any more: another one may soon take it away
+PATIENCE_SECONDS = 300
+LEASES = path("coordination.k8s.io/v1", "leases", NAMESPACE)
+
+
+class TooLate(NestedClustersError):
+    """The locks were held for so long that they may be somebody else's: start over."""
+
+
+@dataclass(frozen=True)
+class Lock:
+    """Locks that are held since ``started`` (of the monotonic clock)."""
+
+    started: float
+
+    def check(self) -> None:
+        """Raise TooLate where it is not certain that the locks are still held."""
+        if time.monotonic() - self.started > SAFE_SECONDS:
+            raise TooLate(f"the locks were held for more than {SAFE_SECONDS} s")
+
+
+@dataclass
+class _Held:
+    kubernetes: Kubernetes
+    uid: str
+
+    def renew(self) -> None:
+        """Show that its holder lives. Raises TooLate where somebody took the Lease away."""
+        try:
+            self.kubernetes.patch(f"{LEASES}/{LEASE}", {"metadata": {"uid": self.uid}, "spec": {"renewTime": _now()}})
+        except KubernetesError as error:
+            if error.status in (404, 409):
+                raise TooLate(f"the Lease of {self.kubernetes.host} was taken away") from error
+            raise
+
+    def release(self) -> None:
+        # Whatever is wrong with the host cluster now, the next one who wants the Lease takes it away.
+        with contextlib.suppress(KubernetesError):
+            self.kubernetes.delete(f"{LEASES}/{LEASE}", {"uid": self.uid})
+
+
+@contextlib.contextmanager
+def locked(hosts: Iterable[tuple[str, Kubernetes]]) -> Iterator[Lock]:
+    """Hold the locks of host clusters, given as (what sorts them the same way for everybody, connection).
+
+    Raises NestedClustersError when one is not to be had within PATIENCE_SECONDS, TooLate when one was lost while
+    waiting for another.
+    """
+    holder = f"{socket.gethostname()}-{os.getpid()}-{uuid.uuid4().hex[:8]}"
+    deadline = time.monotonic() + PATIENCE_SECONDS
+    held: list[_Held] = []
+    with contextlib.ExitStack() as stack:
+        started = time.monotonic()
+        for _order, kubernetes in sorted(hosts, key=lambda host: host[0]):  # the same order: nobody waits in a circle
+            lock = _acquire(kubernetes, holder, deadline, held)
+            stack.callback(lock.release)
+            if time.monotonic() - started > RENEW_SECONDS:
+                started = time.monotonic()
+                for other in held:
+                    other.renew()
+            held.append(lock)
+        yield Lock(started)
+
+
+def _acquire(kubernetes: Kubernetes, holder: str, deadline: float, held: list[_Held]) -> _Held:
+    seen: dict[str, str] = {}
+    since = renewed = time.monotonic()
+    while True:
+        try:
+            lease = kubernetes.create(LEASES, _lease(holder))
+            return _Held(kubernetes, lease["metadata"]["uid"])
+        except KubernetesError as error:
+            if error.reason != "AlreadyExists":
+                raise
+        there = kubernetes.get(f"{LEASES}/{LEASE}")
+        state = {key: there["metadata"][key] for key in ("uid", "resourceVersion")} if there else {}
+        if state != seen:
+            seen, since = state, time.monotonic()
+        elif state and time.monotonic() - since > LEASE_SECONDS:
+            kubernetes.delete(f"{LEASES}/{LEASE}", state)  # only as it was seen: another waiter may have been faster
+            continue
+        if time.monotonic() > deadline:
+            who = ((there or {}).get("spec") or {}).get("holderIdentity", "somebody")
+            raise NestedClustersError(
+                f"host cluster {kubernetes.host}: virtual clusters are being allocated by others (Lease "
+                f"{NAMESPACE}/{LEASE}, now held by {who}), and the turn did not come within {PATIENCE_SECONDS} s; "
+                "run the task again"
+            )
+        if time.monotonic() - renewed > RENEW_SECONDS:
+            renewed = time.monotonic()
+            for other in held:
+                other.renew()
+        time.sleep(random.uniform(0.02, 0.2))
+
+
+def _lease(holder: str) -> dict[str, object]:
+    return {
+        "apiVersion": "coordination.k8s.io/v1",
+        "kind": "Lease",
+        "metadata": {"name": LEASE, "labels": {"app.kubernetes.io/managed-by": "nested.clusters"}},
+        "spec": {
+            "holderIdentity": holder,
+            "acquireTime": _now(),
+            "renewTime": _now(),
+            "leaseDurationSeconds": LEASE_SECONDS,
+        },
+    }
+
+
+def _now() -> str:
+    return datetime.now(timezone.utc).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
