@@ -5,7 +5,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import IO, Any
 
 try:
@@ -31,3 +31,20 @@ def load_all(text: str) -> Iterator[Any]:
 def dump(data: Any) -> str:
     """Data as block-style YAML with sorted keys."""
     return str(yaml.safe_dump(data, sort_keys=True, default_flow_style=False))
+
+
+def dump_commented(data: Any, comments: Mapping[tuple[str, ...], str], at: tuple[str, ...] = ()) -> str:
+    """As ``dump``, with a comment after each entry whose path has one: ``size: 1Gi  # built-in``."""
+    if not isinstance(data, dict) or not data:
+        return dump(data)
+    text = ""
+    for key in sorted(data):
+        where = (*at, str(key))
+        if isinstance(data[key], dict) and data[key] and where not in comments:
+            text += f"{dump({key: None}).partition(':')[0]}:\n"
+            text += "".join(f"  {line}\n" for line in dump_commented(data[key], comments, where).splitlines())
+            continue
+        first, _newline, rest = dump({key: data[key]}).partition("\n")
+        comment = f"  # {comments[where]}" if where in comments else ""
+        text += f"{first}{comment}\n{rest}"
+    return text

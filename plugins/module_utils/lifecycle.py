@@ -10,7 +10,7 @@ real run cannot disagree.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timezone
 from functools import partial
@@ -40,16 +40,17 @@ from ansible_collections.nested.clusters.plugins.module_utils._kubernetes import
     parallel,
     path,
 )
+from ansible_collections.nested.clusters.plugins.module_utils.capacity import GROUP_LABEL, NAME_ANNOTATION
 from ansible_collections.nested.clusters.plugins.module_utils.errors import (
     NestedClustersError,
     OptionError,
     WaitError,
 )
+from ansible_collections.nested.clusters.plugins.module_utils.membership import Membership, request_name
 from ansible_collections.nested.clusters.plugins.module_utils.plan import Key, Plan
 
 NOT_SYNCED = "!vcluster.loft.sh/managed-by"  # what a virtual cluster syncs to the host carries this label
 NOT_SUPERSEDED = "status!=superseded"  # Helm keeps ten revisions; only the newest can matter
-OWNER = "nested-clusters/virtual-cluster"  # annotation of a namespace we made: for which virtual cluster
 POLL_SECONDS = 0.5
 LOOK_SECONDS = 2  # why it is not ready costs two LISTs
 SETTLE_SECONDS = 30  # without --wait helm is done in seconds; one that is pending longer was killed
@@ -69,6 +70,8 @@ class Request:
     labels: dict[str, Any] = field(default_factory=dict)
     annotations: dict[str, Any] = field(default_factory=dict)
     protected: bool | None = None
+    membership: Membership | None = None  # of a virtual cluster in a group
+    origins: Mapping[tuple[str, ...], str] | None = None  # where each of the values comes from
 
 
 @dataclass
@@ -182,11 +185,13 @@ def present(
     check: bool,
     wait: float | None,
     kubeconfig: bool = False,
+    reserve: Callable[[Plan], None] | None = None,
 ) -> Outcome:
     """Bring a virtual cluster to what the request says.
 
     ``open_helm`` is called only if helm is needed. ``wait`` is how many seconds to wait for it to be ready, None
-    for not at all, ``kubeconfig`` whether its kubeconfig is needed then. Raises OptionError before anything is
+    for not at all, ``kubeconfig`` whether its kubeconfig is needed then. ``reserve`` is called with the plan when
+    all is known and nothing is changed yet; what it raises ends the task. Raises OptionError before anything is
     changed, HelmError, KubernetesError and WaitError after.
     """
     state = read(kubernetes, request.name, request.namespace)
@@ -204,17 +209,32 @@ def present(
     _plan_metadata(request, state, plan)
     if check:
         return Outcome(plan, state)
-    if plan.create_namespace:
-        _create_namespace(kubernetes, request)
+    if reserve and plan.changed:
+        reserve(plan)
+    _prepare(kubernetes, request, state, plan)
     if helm:
         _apply(kubernetes, helm, request, chart, wanted_values, state)
-    if plan.metadata:
-        _patch_workload(kubernetes, request, wanted, plan)
+    _finish(kubernetes, request, wanted, plan)
     if plan.changed:
         state = read(kubernetes, request.name, request.namespace)
     if wait is not None:
         state = wait_ready(kubernetes, request.name, request.namespace, state, wait, kubeconfig)
     return Outcome(plan, state)
+
+
+def _prepare(kubernetes: Kubernetes, request: Request, state: State, plan: Plan) -> None:
+    """What Helm needs, and what a run that is interrupted in Helm is finished from."""
+    if plan.create_namespace:
+        _create_namespace(kubernetes, request)
+    if plan.record:
+        _write_record(kubernetes, request, state)
+
+
+def _finish(kubernetes: Kubernetes, request: Request, wanted: dict[Key, dict[str, Any]], plan: Plan) -> None:
+    if plan.metadata:
+        _patch_workload(kubernetes, request, wanted, plan)
+    if plan.namespace_metadata:  # last: it says what is done
+        kubernetes.patch(path("v1", "namespaces", None, request.namespace), {"metadata": plan.namespace_metadata})
 
 
 def _render(
@@ -232,7 +252,7 @@ def _render(
         raise OptionError("chart_ref", chart.reference, "vCluster's chart", reason=f"it is chart {rendered.chart_name}")
     wanted = planning.objects(rendered.manifest, request.namespace, kubernetes.namespaced)
     found = planning.as_found(state.manifest, state.live)
-    plan.diff += planning.release_diff(state.release, wanted_values, found, wanted, request.name)
+    plan.diff += planning.release_diff(state.release, wanted_values, found, wanted, request.name, request.origins)
     return wanted
 
 
@@ -248,6 +268,8 @@ def _apply(
     if state.pending:
         kubernetes.delete(path("v1", "secrets", request.namespace, state.pending.secret_name))
     labels = {planning.MANAGED: "true"} if state.release is None or state.ours else {}
+    if request.membership:
+        labels.update(request.membership.labels())
     helm.apply(request.name, request.namespace, chart, wanted_values, state.release, labels)
     if state.release is None:
         return
@@ -294,6 +316,9 @@ def check_request(request: Request, state: State, version: str) -> dict[str, Any
             "the name of a virtual cluster, or one that no release has",
             reason=f"namespace {request.namespace} has a Helm release of this name from chart {release.chart_name}",
         )
+    group = release.labels.get(GROUP_LABEL) if release else None
+    if group and request.membership is None:
+        raise OptionError("group", None, group, reason=f"virtual cluster {request.name} belongs to this group")
     target = compatibility.parse_version(version)
     compatibility.check_vcluster_version(target)
     deployed = state.release
@@ -321,14 +346,47 @@ def check_request(request: Request, state: State, version: str) -> dict[str, Any
 
 
 def _plan_namespace(kubernetes: Kubernetes, request: Request, state: State, plan: Plan) -> None:
-    if state.release:
+    if state.release and request.membership is None:
         return  # Helm's record of it is in there
     namespace = kubernetes.get(path("v1", "namespaces", None, request.namespace))
     if namespace is None or namespace["metadata"].get("deletionTimestamp"):
         # One that is being deleted will be gone when it is this plan's turn; see _create_namespace.
         plan.create_namespace = True
         plan.steps.append(f"create namespace {request.namespace}")
-        plan.diff += planning.diff("", _namespace(request), f"namespace {request.namespace}")
+        plan.diff += planning.diff("", namespace_of(request), f"namespace {request.namespace}")
+    if request.membership is None:
+        return
+    membership = request.membership
+    if not plan.create_namespace:
+        patch = planning.metadata_patch(namespace, membership.labels(), membership.annotations(request.name))
+        _plan_patch(plan, namespace, patch, f"namespace {request.namespace}")
+        plan.namespace_metadata = patch
+    stored = state.secret(request_name(request.name))
+    wanted = membership.secret(request.name, request.namespace)
+    if stored is None or stored.get("data") != wanted["data"]:
+        plan.record = True
+        plan.steps.append(f"record the request of virtual cluster {request.name}")
+        key = ("v1", "Secret", request.namespace, request_name(request.name))
+        before = {key: {name: stored.get(name) for name in ("kind", "data")}} if stored else {}
+        after = {key: {name: wanted[name] for name in ("kind", "data")}}
+        shown = planning.show(before, after, "before"), planning.show(after, before, "after")
+        plan.diff += planning.diff(*shown, f"request of virtual cluster {request.name}")
+
+
+def _write_record(kubernetes: Kubernetes, request: Request, state: State) -> None:
+    """Before Helm: a run that is interrupted then is finished with these values."""
+    if request.membership is None:
+        return
+    wanted = request.membership.secret(request.name, request.namespace)
+    where = path("v1", "secrets", request.namespace)
+    if state.secret(request_name(request.name)) is None:
+        try:
+            kubernetes.create(where, wanted)
+            return
+        except KubernetesError as error:
+            if error.reason != "AlreadyExists":  # somebody was faster
+                raise
+    kubernetes.patch(f"{where}/{request_name(request.name)}", {"data": wanted["data"]})
 
 
 def _plan_release(request: Request, state: State, version: str, wanted: dict[str, Any], plan: Plan) -> bool:
@@ -366,39 +424,50 @@ def _plan_metadata(request: Request, state: State, plan: Plan) -> None:
         annotations[planning.MANAGED] = "true"
     workload = state.workload(request.name)
     plan.metadata = planning.metadata_patch(workload, request.labels, annotations)
-    meta = (workload or {}).get("metadata") or {}
-    for part, patch in plan.metadata.items():
-        plan.steps.append(f"set {part} of virtual cluster {request.name}: {', '.join(sorted(patch))}")
-        before = {name: (meta.get(part) or {})[name] for name in patch if name in (meta.get(part) or {})}
-        after = {name: value for name, value in patch.items() if value is not None}
-        plan.diff += planning.diff(before, after, f"{part} of virtual cluster {request.name}")
+    _plan_patch(plan, workload, plan.metadata, f"virtual cluster {request.name}")
 
 
-def _namespace(request: Request) -> dict[str, Any]:
+def _plan_patch(plan: Plan, thing: dict[str, Any] | None, patch: dict[str, Any], what: str) -> None:
+    """Add a change of labels and annotations to the plan."""
+    meta = (thing or {}).get("metadata") or {}
+    for part, changes in patch.items():
+        plan.steps.append(f"set {part} of {what}: {', '.join(sorted(changes))}")
+        before = {name: (meta.get(part) or {})[name] for name in changes if name in (meta.get(part) or {})}
+        after = {name: value for name, value in changes.items() if value is not None}
+        plan.diff += planning.diff(before, after, f"{part} of {what}")
+
+
+def namespace_of(request: Request) -> dict[str, Any]:
+    """The namespace of a virtual cluster, as this collection creates it."""
     # `vcluster delete` removes a namespace with this annotation of its own, so ours are removed by it as well.
-    annotations = {planning.CREATED: "true", OWNER: request.name}
-    return {
-        "apiVersion": "v1",
-        "kind": "Namespace",
-        "metadata": {"name": request.namespace, "annotations": annotations},
-    }
+    metadata: dict[str, Any] = {"annotations": {planning.CREATED: "true", NAME_ANNOTATION: request.name}}
+    if request.membership:
+        wanted = request.membership.annotations(request.name)
+        metadata["annotations"].update({name: value for name, value in wanted.items() if value is not None})
+        metadata["labels"] = request.membership.labels()
+    return {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": request.namespace, **metadata}}
 
 
 def _create_namespace(kubernetes: Kubernetes, request: Request) -> None:
-    where = path("v1", "namespaces", None, request.namespace)
+    wait_until_free(kubernetes, request.namespace)
+    try:
+        kubernetes.create(path("v1", "namespaces"), namespace_of(request))
+    except KubernetesError as error:
+        if error.reason != "AlreadyExists":  # somebody was faster; Helm finds it all the same
+            raise
+
+
+def wait_until_free(kubernetes: Kubernetes, namespace: str) -> None:
+    """Wait until a namespace that is being deleted is gone. Raises WaitError when it stays."""
+    where = path("v1", "namespaces", None, namespace)
     deadline = time.monotonic() + READY_SECONDS
     while (there := kubernetes.get(where)) and there["metadata"].get("deletionTimestamp"):
         if time.monotonic() > deadline:
             raise WaitError(
-                f"namespace {request.namespace} is being deleted and still there after {READY_SECONDS} s: "
+                f"namespace {namespace} is being deleted and still there after {READY_SECONDS} s: "
                 f"{namespace_conditions(there)}"
             )
         time.sleep(POLL_SECONDS)
-    try:
-        kubernetes.create(path("v1", "namespaces"), _namespace(request))
-    except KubernetesError as error:
-        if error.reason != "AlreadyExists":  # somebody was faster; Helm finds it all the same
-            raise
 
 
 READY_SECONDS = 120  # how long a namespace may take to be gone

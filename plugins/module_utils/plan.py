@@ -57,7 +57,9 @@ class Plan:
     diff: list[dict[str, str]] = field(default_factory=list)
     create_namespace: bool = False
     helm: bool = False
+    record: bool = False  # write the Secret with the request
     metadata: dict[str, Any] = field(default_factory=dict)  # merge patch for the workload's metadata
+    namespace_metadata: dict[str, Any] = field(default_factory=dict)  # and for that of the namespace
 
     @property
     def changed(self) -> bool:
@@ -223,12 +225,28 @@ def release_diff(
     found: Mapping[Key, dict[str, Any]],
     wanted: Mapping[Key, dict[str, Any]],
     name: str,
+    origins: Mapping[tuple[str, ...], str] | None = None,
 ) -> list[dict[str, str]]:
-    """Values and manifests before and after."""
+    """Values and manifests before and after; with ``origins`` each value says in a comment where it comes from."""
+    before: Any = deployed.values if deployed else {}
+    after: Any = dict(values)
+    if origins:
+        # A value that stays has the same comment on both sides, so that only changes show.
+        known = {where: origin for where, origin in origins.items() if _at(before, where) == _at(after, where)}
+        before, after = (
+            documents.dump_commented(masked(side), comments) if side else ""
+            for side, comments in ((before, known), (after, origins))
+        )
     return [
-        *diff(deployed.values if deployed else {}, dict(values), f"values of {name}"),
+        *diff(before, after, f"values of {name}"),
         *diff(show(found, wanted, "before"), show(wanted, found, "after"), f"manifests of {name}"),
     ]
+
+
+def _at(values: Any, where: tuple[str, ...]) -> Any:
+    for key in where:
+        values = values.get(key) if isinstance(values, dict) else None
+    return values
 
 
 def _shown(thing: dict[str, Any], other: dict[str, Any], side: str) -> dict[str, Any]:

@@ -31,6 +31,7 @@ from ansible_collections.nested.clusters.plugins.module_utils._kubernetes import
     parallel,
     path,
 )
+from ansible_collections.nested.clusters.plugins.module_utils.capacity import NAME_ANNOTATION
 from ansible_collections.nested.clusters.plugins.module_utils.errors import (
     NestedClustersError,
     OptionError,
@@ -272,7 +273,7 @@ def _made_for(place: dict[str, Any], name: str, namespace: str, seen: bool) -> b
     annotations = place["metadata"].get("annotations") or {}
     if annotations.get(planning.CREATED) != "true":
         return False
-    return annotations.get(lifecycle.OWNER, name if seen or namespace == f"vcluster-{name}" else "") == name
+    return annotations.get(NAME_ANNOTATION, name if seen or namespace == f"vcluster-{name}" else "") == name
 
 
 def _plan(state: State, name: str, namespace: str, mine: list[Thing], synced: list[Thing], whole: bool) -> Plan:

@@ -239,7 +239,7 @@ def test_a_new_one(host: FakeKubernetes, helm: FakeHelm) -> None:
         f"install release {NAME} with vCluster {DEFAULT}",
         f"set annotations of virtual cluster {NAME}: {plan.MANAGED}",
     ]
-    assert host.objects[PLACE]["metadata"]["annotations"] == {plan.CREATED: "true", lifecycle.OWNER: NAME}
+    assert host.objects[PLACE]["metadata"]["annotations"] == {plan.CREATED: "true", lifecycle.NAME_ANNOTATION: NAME}
     release = outcome.state.release
     assert release is not None
     assert (release.chart_version, release.values) == (DEFAULT, values.BUILT_IN)
@@ -266,7 +266,7 @@ def test_a_namespace_that_is_being_deleted_is_waited_for(host: FakeKubernetes, h
     outcome = present(host, helm)
     assert outcome.plan.steps[0] == f"create namespace {NAMESPACE}"
     assert 1030 <= clock.now < 1032
-    assert host.objects[PLACE]["metadata"]["annotations"][lifecycle.OWNER] == NAME
+    assert host.objects[PLACE]["metadata"]["annotations"][lifecycle.NAME_ANNOTATION] == NAME
 
 
 def test_a_namespace_that_stays_says_why(host: FakeKubernetes, helm: FakeHelm, clock: Clock) -> None:

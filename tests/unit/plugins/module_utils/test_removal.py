@@ -247,7 +247,7 @@ def helm(host: FakeKubernetes) -> Uninstaller:
     return Uninstaller(host)
 
 
-OURS = {plan.CREATED: "true", lifecycle.OWNER: NAME}
+OURS = {plan.CREATED: "true", lifecycle.NAME_ANNOTATION: NAME}
 HELM = {"meta.helm.sh/release-name": NAME, "meta.helm.sh/release-namespace": NAMESPACE}
 CHART = {"app": "vcluster", "release": NAME}
 MANIFEST = f"""
@@ -395,10 +395,10 @@ def test_names_are_shortened_as_vcluster_does(parts: tuple[str, ...], expected: 
         (None, NAMESPACE, True, False),
         ({}, NAMESPACE, True, False),
         ({plan.CREATED: "false"}, NAMESPACE, True, False),
-        ({lifecycle.OWNER: NAME}, NAMESPACE, True, False),
+        ({lifecycle.NAME_ANNOTATION: NAME}, NAMESPACE, True, False),
         (OURS, NAMESPACE, False, True),
         (OURS, "team", False, True),
-        ({**OURS, lifecycle.OWNER: "other"}, NAMESPACE, True, False),
+        ({**OURS, lifecycle.NAME_ANNOTATION: "other"}, NAMESPACE, True, False),
         # The CLI's does not say for whom: the virtual cluster that is in it, or the name of the namespace.
         ({plan.CREATED: "true"}, "team", True, True),
         ({plan.CREATED: "true"}, NAMESPACE, False, True),
@@ -435,7 +435,7 @@ def test_everything_goes(host: FakeKubernetes, helm: Uninstaller) -> None:
     }
 
 
-@pytest.mark.parametrize("namespace", [{}, {**OURS, lifecycle.OWNER: "other"}])
+@pytest.mark.parametrize("namespace", [{}, {**OURS, lifecycle.NAME_ANNOTATION: "other"}])
 def test_a_namespace_that_was_not_made_for_it_stays(
     namespace: dict[str, str], host: FakeKubernetes, helm: Uninstaller
 ) -> None:
