@@ -1,15 +1,19 @@
 # Copyright (c) 2026, nested.clusters contributors
 # GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Tests of size: quantities as Kubernetes reads them."""
+"""Tests of size: quantities as Kubernetes reads them, and the laws of sizes."""
 
 from __future__ import annotations
 
+import contextlib
 from decimal import Decimal
 from typing import Any
 
 import pytest
-from ansible_collections.nested.clusters.plugins.module_utils.size import quantity
+from ansible_collections.nested.clusters.plugins.module_utils.errors import OptionError
+from ansible_collections.nested.clusters.plugins.module_utils.size import RESOURCES, Size, quantity, rounded
+from hypothesis import given
+from hypothesis import strategies as st
 
 SUFFIXES = {
     "n": Decimal("1e-9"),
@@ -52,3 +56,259 @@ def test_the_same_size_written_twice(one: Any, other: Any) -> None:
 )
 def test_what_is_no_quantity(value: Any) -> None:
     assert quantity(value) is None
+
+
+def size(cpu: Any = None, memory: Any = None, storage: Any = None) -> Size:
+    """A size from quantities; also used by other tests."""
+    return Size.parse({"cpu": cpu, "memory": memory, "storage": storage}, "size", partial=True)
+
+
+def sizes(limited: bool = False, most: int = 2**63 - 1) -> st.SearchStrategy[Size]:
+    """Sizes; ``limited`` ones have a number for everything. Round and small numbers are as likely as any other."""
+    number = st.one_of(st.integers(0, min(20, most)), st.integers(0, most))
+    round_number = st.builds(lambda count, power: min(count * 1024**power, most), st.integers(0, 64), st.integers(0, 6))
+    byte_counts = st.one_of(number, round_number).map(Decimal)
+    cpus = st.one_of(number, st.integers(0, min(64, most // 1000)).map(lambda count: count * 1000))
+    no_limit = st.nothing() if limited else st.none()
+    return st.builds(
+        Size,
+        st.one_of(cpus.map(lambda thousandths: Decimal(thousandths) / 1000), no_limit),
+        st.one_of(byte_counts, no_limit),
+        st.one_of(byte_counts, no_limit),
+    )
+
+
+@pytest.mark.parametrize(
+    ("resource", "value", "canonical"),
+    [
+        ("cpu", 6, "6"),
+        ("cpu", "6000m", "6"),
+        ("cpu", 0.1, "100m"),
+        ("cpu", "1.5", "1500m"),
+        ("cpu", "1k", "1000"),
+        ("cpu", "0", "0"),
+        ("cpu", "-0", "0"),
+        ("cpu", "0e999", "0"),
+        ("memory", "8Gi", "8Gi"),
+        ("memory", 8 * 1024**3, "8Gi"),
+        ("memory", 8.0 * 1024**3, "8Gi"),
+        ("memory", "8192Mi", "8Gi"),
+        ("memory", "1.5Gi", "1536Mi"),
+        ("memory", "1G", "1000000000"),
+        ("memory", "1.024k", "1Ki"),
+        ("memory", "1000m", "1"),
+        ("storage", "1023", "1023"),
+        ("storage", "2e3", "2000"),
+        ("storage", ".5Ki", "512"),
+        ("storage", "7Ei", "7Ei"),
+        ("storage", 2**63 - 1, "9223372036854775807"),
+    ],
+)
+def test_a_size_is_written_in_the_largest_unit_that_is_exact(resource: str, value: Any, canonical: str) -> None:
+    assert size(**{resource: value}).as_dict()[resource] == canonical
+
+
+@pytest.mark.parametrize(
+    ("resource", "value", "reason"),
+    [
+        *(("memory", value, "it is no quantity") for value in ("", " ", "4 Gi", " 4Gi", "4Gi\n", "4gi", "4GB", "4K")),
+        *(("memory", value, "it is no quantity") for value in ("1_000", "1e3Gi", "\u0664Gi", "0x10", "1" * 20, "four")),
+        *(("cpu", value, "it is no quantity") for value in (True, False, [], {}, ["4"], b"4", Decimal(4))),
+        *(("cpu", value, "it is no quantity") for value in ("nan", "inf", "-Infinity", float("nan"), float("inf"))),
+        ("cpu", "-1", "it is negative"),
+        ("cpu", -0.5, "it is negative"),
+        ("memory", "-4Gi", "it is negative"),
+        ("cpu", "0.5m", "it is no whole number of thousandths of a CPU"),
+        ("cpu", 0.0001, "it is no whole number of thousandths of a CPU"),
+        ("cpu", "1e-999", "it is no whole number of thousandths of a CPU"),
+        ("memory", "1.5", "it is no whole number of bytes"),
+        ("memory", "100m", "it is no whole number of bytes"),
+        ("storage", "0.3Gi", "it is no whole number of bytes"),
+        ("storage", "7.999999999Ki", "it is no whole number of bytes"),
+        ("memory", "8Ei", "it is too large"),
+        ("memory", "1e999", "it is too large"),
+        ("memory", 1e300, "it is too large"),
+        ("cpu", "10P", "it is too large"),
+    ],
+)
+def test_what_is_no_size(resource: str, value: Any, reason: str) -> None:
+    mapping = {"cpu": 4, "memory": "4Gi", "storage": "2Gi", resource: value}
+    with pytest.raises(OptionError) as refused:
+        Size.parse(mapping, "size.default")
+    assert str(refused.value).startswith(f"size.default.{resource}: {value!r} is not usable: {reason}; allowed: ")
+    assert refused.value.data["option"] == f"size.default.{resource}"
+    assert refused.value.data["value"] is value
+
+
+@pytest.mark.parametrize(
+    ("resource", "examples"), [("cpu", ["4", "500m"]), ("memory", ["4Gi", "512Mi"]), ("storage", ["10Gi", "512Mi"])]
+)
+def test_what_is_allowed_is_said_with_examples_that_are(resource: str, examples: list[str]) -> None:
+    with pytest.raises(OptionError) as refused:
+        Size.parse({resource: "x"}, "size", partial=True)
+    for example in examples:
+        assert example in refused.value.data["allowed"]
+        assert size(**{resource: example}).as_dict()[resource] == example
+
+
+@pytest.mark.parametrize("resource", RESOURCES)
+@pytest.mark.parametrize("zero", [0, "0", "0Gi", 0.0, "-0"])
+def test_zero_is_refused_only_where_it_must_be_positive(resource: str, zero: Any) -> None:
+    mapping = {"cpu": 4, "memory": "4Gi", "storage": "2Gi", resource: zero}
+    assert getattr(Size.parse(mapping, "size"), resource) == 0
+    with pytest.raises(OptionError, match=rf"^size\.{resource}: .* it is zero; .*, more than 0$"):
+        Size.parse(mapping, "size", positive=True)
+
+
+@pytest.mark.parametrize("resource", RESOURCES)
+def test_all_resources_are_required_unless_it_may_be_a_part(resource: str) -> None:
+    complete = {"cpu": "4", "memory": "4Gi", "storage": "2Gi"}
+    for mapping in ({**complete, resource: None}, {key: complete[key] for key in RESOURCES if key != resource}):
+        with pytest.raises(OptionError, match=rf"^size\.{resource}: None is not usable: it is missing"):
+            Size.parse(mapping, "size")
+        assert Size.parse(mapping, "size", partial=True).as_dict() == {**complete, resource: None}
+
+
+@pytest.mark.parametrize("value", [None, "4", 4, ["cpu"], True])
+def test_only_a_mapping_is_a_size(value: Any) -> None:
+    with pytest.raises(OptionError, match=r"^size\.maximum: .*; allowed: a mapping with cpu, memory, storage$"):
+        Size.parse(value, "size.maximum")
+
+
+def test_nothing_said_is_a_partial_size() -> None:
+    assert Size.parse(None, "size", partial=True) == Size.parse({}, "size", partial=True) == Size(None, None, None)
+
+
+@pytest.mark.parametrize("partial", [False, True])
+def test_an_unknown_key_is_refused_by_name(partial: bool) -> None:
+    mapping = {"cpu": 4, "memory": "4Gi", "storage": "2Gi", "disk": "1Gi"}
+    with pytest.raises(OptionError, match=r"^size\.disk: '1Gi' is not usable: it is not known; allowed: cpu, memory"):
+        Size.parse(mapping, "size", partial=partial)
+
+
+def test_a_sentence_has_the_units() -> None:
+    assert str(size(4, "4Gi")) == "4 cpu, 4Gi memory, unlimited storage"
+
+
+@pytest.mark.parametrize(
+    ("resource", "value", "text"),
+    [
+        ("cpu", "7930m", "7930m"),
+        ("memory", "32829000Ki", "31.3Gi"),
+        ("memory", "1536Mi", "1536Mi"),
+        ("memory", 2**30 + 1, "1.0Gi"),
+        ("memory", 2**40 - 1, "1023.9Gi"),
+        ("memory", 1234567, "1.1Mi"),
+        ("memory", "0", "0"),
+        ("memory", None, "unlimited"),
+    ],
+)
+def test_an_amount_for_people_is_short(resource: str, value: Any, text: str) -> None:
+    assert rounded(resource, getattr(size(**{resource: value}), resource)) == text
+
+
+def test_what_is_lacking_is_not_rounded_to_less() -> None:
+    assert rounded("memory", Decimal(-32829000 * 1024)) == "-31.4Gi"
+    assert rounded("memory", Decimal(-(2**30))) == "-1Gi"
+
+
+@given(st.integers(0, 2**63 - 1).map(Decimal))
+def test_an_amount_for_people_is_never_more_than_there_is(amount: Decimal) -> None:
+    shown = quantity(rounded("memory", amount))
+    assert shown is not None
+    assert amount * Decimal("0.9") - 1 <= shown <= amount
+
+
+@given(sizes())
+def test_a_size_is_read_back_as_it_was_written(one: Size) -> None:
+    assert Size.parse(one.as_dict(), "size", partial=True) == one
+
+
+@given(sizes())
+def test_a_size_is_written_in_one_way(one: Size) -> None:
+    written = one.as_dict()
+    assert Size.parse(written, "size", partial=True).as_dict() == written
+
+
+@given(
+    st.sampled_from(RESOURCES),
+    st.one_of(
+        st.text(), st.floats(), st.integers(), st.from_regex(r"[+-]?[0-9.]{1,25}([eE]-?[0-9]{1,4}|[a-zA-Z]{1,2})?")
+    ),
+)
+def test_whatever_is_given_is_a_size_or_an_option_error(resource: str, value: Any) -> None:
+    parsed = None
+    with contextlib.suppress(OptionError):  # any other error fails the test
+        parsed = Size.parse({resource: value}, "size", partial=True)
+    if parsed:
+        amount = getattr(parsed, resource)
+        assert amount == quantity(str(value))
+        assert amount >= 0
+        assert Size.parse(parsed.as_dict(), "size", partial=True) == parsed
+
+
+@given(sizes(), sizes(), sizes())
+def test_sums(one: Size, two: Size, three: Size) -> None:
+    assert one + two == two + one
+    assert (one + two) + three == one + (two + three)
+    assert one + Size.zero() == one
+    for resource in RESOURCES:
+        unlimited = getattr(one, resource) is None or getattr(two, resource) is None
+        assert (getattr(one + two, resource) is None) == unlimited
+
+
+@given(sizes(), sizes(limited=True))
+def test_a_difference_undoes_a_sum(one: Size, two: Size) -> None:
+    assert (one + two) - two == one
+    assert (one - two) + two == one
+    assert one - Size.zero() == one
+
+
+def test_what_is_unlimited_cannot_be_taken_from_a_number() -> None:
+    assert size(cpu=None) - size(cpu=None) == Size(None, None, None)
+    with pytest.raises(ValueError, match="unlimited"):
+        size(cpu=4) - size(cpu=None)
+
+
+@given(sizes(), sizes(), sizes())
+def test_maxima(one: Size, two: Size, three: Size) -> None:
+    both = one.maximum(two)
+    assert both == two.maximum(one)
+    assert both.maximum(three) == one.maximum(two.maximum(three))
+    assert one.maximum(one) == one
+    assert one.maximum(Size.zero()) == one
+    assert one.fits_in(both) == two.fits_in(both) == []
+    assert all(getattr(both, name) in (getattr(one, name), getattr(two, name)) for name in RESOURCES)
+
+
+@given(sizes(), sizes())
+def test_what_is_not_said_is_filled_in(one: Size, two: Size) -> None:
+    for resource in RESOURCES:
+        said = getattr(one, resource)
+        assert getattr(one.filled(two), resource) == (getattr(two, resource) if said is None else said)
+
+
+@given(sizes(), sizes(), sizes())
+def test_fitting_is_an_order(one: Size, two: Size, three: Size) -> None:
+    assert one.fits_in(one) == []
+    if not one.fits_in(two) and not two.fits_in(three):
+        assert not one.fits_in(three)
+    if not one.fits_in(two) and not two.fits_in(one):
+        assert one == two
+
+
+@given(sizes(limited=True), sizes(limited=True))
+def test_what_fits_leaves_nothing_negative(asked: Size, available: Size) -> None:
+    left = available - asked
+    assert asked.fits_in(available) == [resource for resource, amount in left.items() if amount < 0]
+
+
+def test_what_does_not_fit_is_named() -> None:
+    assert size(4, "4Gi", "2Gi").fits_in(size(4, "4Gi", "2Gi")) == []
+    assert size(5, "4Gi", "3Gi").fits_in(size(4, "4Gi", "2Gi")) == ["cpu", "storage"]
+    assert size(5, "4Gi", "3Gi").fits_in(size(4)) == ["cpu"]
+    assert size(None, 0, 0).fits_in(size(4)) == ["cpu"]
+    # Where more is allocated than there is, nothing fits but nothing.
+    lacking = Size.zero() - size("1m", 1, 1)
+    assert Size.zero().fits_in(lacking) == []
+    assert size("1m", 0, 1).fits_in(lacking) == ["cpu", "storage"]
