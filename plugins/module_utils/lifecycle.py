@@ -359,7 +359,7 @@ def _plan_namespace(kubernetes: Kubernetes, request: Request, state: State, plan
     membership = request.membership
     if not plan.create_namespace:
         patch = planning.metadata_patch(namespace, membership.labels(), membership.annotations(request.name))
-        _plan_patch(plan, namespace, patch, f"namespace {request.namespace}")
+        plan_patch(plan, namespace, patch, f"namespace {request.namespace}")
         plan.namespace_metadata = patch
     stored = state.secret(request_name(request.name))
     wanted = membership.secret(request.name, request.namespace)
@@ -424,10 +424,10 @@ def _plan_metadata(request: Request, state: State, plan: Plan) -> None:
         annotations[planning.MANAGED] = "true"
     workload = state.workload(request.name)
     plan.metadata = planning.metadata_patch(workload, request.labels, annotations)
-    _plan_patch(plan, workload, plan.metadata, f"virtual cluster {request.name}")
+    plan_patch(plan, workload, plan.metadata, f"virtual cluster {request.name}")
 
 
-def _plan_patch(plan: Plan, thing: dict[str, Any] | None, patch: dict[str, Any], what: str) -> None:
+def plan_patch(plan: Plan, thing: dict[str, Any] | None, patch: dict[str, Any], what: str) -> None:
     """Add a change of labels and annotations to the plan."""
     meta = (thing or {}).get("metadata") or {}
     for part, changes in patch.items():

@@ -10,9 +10,11 @@ synced. Everything in the namespace is looked at, of whatever kind, and sorted b
 from __future__ import annotations
 
 import hashlib
+import json
 import time
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from decimal import Decimal
 from functools import partial
 from typing import Any
 
@@ -31,14 +33,21 @@ from ansible_collections.nested.clusters.plugins.module_utils._kubernetes import
     parallel,
     path,
 )
-from ansible_collections.nested.clusters.plugins.module_utils.capacity import NAME_ANNOTATION
+from ansible_collections.nested.clusters.plugins.module_utils.capacity import (
+    GROUP_LABEL,
+    NAME_ANNOTATION,
+    SIZE_ANNOTATION,
+    allocation,
+)
 from ansible_collections.nested.clusters.plugins.module_utils.errors import (
     NestedClustersError,
     OptionError,
     WaitError,
 )
 from ansible_collections.nested.clusters.plugins.module_utils.lifecycle import Outcome, State
+from ansible_collections.nested.clusters.plugins.module_utils.membership import OF_MEMBERS
 from ansible_collections.nested.clusters.plugins.module_utils.plan import Plan
+from ansible_collections.nested.clusters.plugins.module_utils.size import Size
 
 SYNCED = "vcluster.loft.sh/managed-by"
 BELONGS = "vcluster.loft.sh/belongs-to"  # Services that stand for nodes
@@ -125,6 +134,7 @@ def absent(
         plan = _plan(State(None, None, [], [], {}, {}), name, namespace, [], synced, whole=False)
     else:
         plan = _plan(state, name, namespace, mine, synced, whole)
+        _plan_leaving(plan, {} if whole else leaving(place, name, keep_volumes), namespace, place)
     if check:
         return Outcome(plan, state)
     volumes = removal.volumes(mine)
@@ -135,7 +145,30 @@ def absent(
         removal.sweep(whole)
     if wait is not None and (plan.changed or going):
         removal.wait_gone(whole, volumes, wait)
+    if plan.namespace_metadata:  # last: until here it has its share of the host cluster
+        kubernetes.patch(path("v1", "namespaces", None, namespace), {"metadata": plan.namespace_metadata})
     return Outcome(plan, state)
+
+
+def leaving(place: dict[str, Any], name: str, keep_volumes: bool) -> dict[str, Any]:
+    """The patch for a namespace that stays when its virtual cluster leaves its group; {} where it is in none.
+
+    Volumes that are kept keep their share of the storage.
+    """
+    metadata = place["metadata"]
+    labels, annotations = metadata.get("labels") or {}, metadata.get("annotations") or {}
+    if GROUP_LABEL not in labels or annotations.get(NAME_ANNOTATION) != name:
+        return {}
+    there = allocation(place, "")
+    if keep_volumes and there:
+        rest = Size(Decimal(0), Decimal(0), there.size.storage)
+        return planning.metadata_patch(place, {}, {SIZE_ANNOTATION: json.dumps(rest.as_dict())})
+    return planning.metadata_patch(place, {GROUP_LABEL: None}, dict.fromkeys(OF_MEMBERS))
+
+
+def _plan_leaving(plan: Plan, patch: dict[str, Any], namespace: str, place: dict[str, Any]) -> None:
+    plan.namespace_metadata = patch
+    lifecycle.plan_patch(plan, place, patch, f"namespace {namespace}")
 
 
 def _delete_cluster_scoped(kubernetes: Kubernetes, synced: list[Thing]) -> None:
