@@ -109,9 +109,10 @@ def _recorded_size(annotations: Mapping[str, str], namespace: str, host_cluster:
     try:
         return Size.parse(json.loads(text), "size")
     except (ValueError, RecursionError) as error:
-        raise _broken(SIZE_ANNOTATION, namespace, host_cluster, f"is {text!r}, which is not JSON") from error
+        raise _broken(SIZE_ANNOTATION, namespace, host_cluster, f"is {text[:200]!r}, which is not JSON") from error
     except OptionError as error:
-        raise _broken(SIZE_ANNOTATION, namespace, host_cluster, f"is {text!r}: {error}") from error
+        what = f"is {text[:200]!r}, of which {error.data['option']} cannot be used"
+        raise _broken(SIZE_ANNOTATION, namespace, host_cluster, what) from error
 
 
 def _recorded_applied(annotations: Mapping[str, str]) -> Object:
