@@ -367,8 +367,8 @@ def _plan_namespace(kubernetes: Kubernetes, request: Request, state: State, plan
         plan.record = True
         plan.steps.append(f"record the request of virtual cluster {request.name}")
         key = ("v1", "Secret", request.namespace, request_name(request.name))
-        before = {key: {name: stored.get(name) for name in ("kind", "data")}} if stored else {}
-        after = {key: {name: wanted[name] for name in ("kind", "data")}}
+        before = {key: {"kind": "Secret", "data": stored.get("data")}} if stored else {}
+        after = {key: {"kind": "Secret", "data": wanted["data"]}}
         shown = planning.show(before, after, "before"), planning.show(after, before, "after")
         plan.diff += planning.diff(*shown, f"request of virtual cluster {request.name}")
 

@@ -73,13 +73,11 @@ def request_name(name: str) -> str:
     return f"nested-clusters-{name}"
 
 
-def stored_request(secret: Mapping[str, Any] | None) -> dict[str, Any] | None:
-    """What an earlier task asked for, or None where no task of a group has been here.
+def stored_request(secret: Mapping[str, Any]) -> dict[str, Any]:
+    """What an earlier task asked for: ``values`` and ``kubernetes_version``.
 
     Raises NestedClustersError for a Secret that somebody broke.
     """
-    if secret is None:
-        return None
     try:
         found = json.loads(base64.b64decode(secret["data"]["request"], validate=True))
         if not isinstance(found["values"], dict):

@@ -118,11 +118,11 @@ def absent(
     place = kubernetes.get(path("v1", "namespaces", None, namespace))
     synced = cluster_scoped(kubernetes, namespace, name)
     if place is None:
-        nothing = State(None, None, [], [], {}, {})
-        plan = _plan(nothing, name, namespace, [], synced, whole=False)
+        empty = nothing()
+        empty.plan = _plan(empty.state, name, namespace, [], synced, whole=False)
         if not check:
             _delete_cluster_scoped(kubernetes, synced)
-        return Outcome(plan, nothing)
+        return empty
     state = lifecycle.read(kubernetes, name, namespace)
     release = state.release or state.pending
     removal = Removal(kubernetes, name, namespace, keep_volumes, known=release is not None)
@@ -131,7 +131,7 @@ def absent(
     whole = not others and _made_for(place, name, namespace, bool(release or mine))
     going = bool(place["metadata"].get("deletionTimestamp"))  # somebody deletes it already: only wait
     if going:
-        plan = _plan(State(None, None, [], [], {}, {}), name, namespace, [], synced, whole=False)
+        plan = _plan(nothing().state, name, namespace, [], synced, whole=False)
     else:
         plan = _plan(state, name, namespace, mine, synced, whole)
         _plan_leaving(plan, {} if whole else leaving(place, name, keep_volumes), namespace, place)
@@ -148,6 +148,11 @@ def absent(
     if plan.namespace_metadata:  # last: until here it has its share of the host cluster
         kubernetes.patch(path("v1", "namespaces", None, namespace), {"metadata": plan.namespace_metadata})
     return Outcome(plan, state)
+
+
+def nothing() -> Outcome:
+    """The outcome where there is no virtual cluster, and nothing to do."""
+    return Outcome(Plan(), State(None, None, [], [], {}, {}))
 
 
 def leaving(place: dict[str, Any], name: str, keep_volumes: bool) -> dict[str, Any]:

@@ -19,6 +19,8 @@ description:
     objects of the release is seen, shown and repaired.
   - A virtual cluster that C(helm) or the C(vcluster) CLI made is taken over as it is. Its own values stay, under
     those in O(values), and it restarts only if something of what the task says differs.
+  - With O(group), the virtual cluster gets a size, a place on one of the group's host clusters, and the group's
+    settings. In check mode RV(placement) answers whether it would fit, where, and what would be left.
 options:
   name:
     description:
@@ -39,11 +41,50 @@ options:
     type: str
     choices: [present, absent]
     default: present
+  group:
+    description:
+      - Cluster group that the virtual cluster is in, see M(nested.clusters.vcluster_group).
+      - A virtual cluster without a group joins it with this option. It does not move from one group to another.
+    type: str
+  owner:
+    description:
+      - Who the virtual cluster is for, such as a user name or an e-mail address. The group's owner quota counts it.
+      - Without it, an existing virtual cluster keeps its owner.
+    type: str
+  size:
+    description:
+      - The most that the virtual cluster may claim of its host cluster, its control plane included.
+      - What is left out stays as it is, and is the group's default for a new virtual cluster.
+      - A ResourceQuota enforces it for requests and limits, and a LimitRange gives limits to containers without any.
+      - Changing it restarts nothing but what the changed values of the control plane need.
+    type: dict
+    suboptions:
+      cpu:
+        description: Cores, such as V(4) or V(500m).
+        type: str
+      memory:
+        description: Bytes, such as V(4Gi).
+        type: str
+      storage:
+        description: Bytes, such as V(20Gi), in all volume claims together.
+        type: str
+  host_cluster:
+    description:
+      - Name of the group's host cluster that a new virtual cluster shall be placed on.
+      - Without it, the one is chosen that is left with the largest fraction of its scarcest resource, or with the
+        smallest where the group's C(placement) is V(pack).
+    type: str
+  force:
+    description:
+      - With O(size), shrink the virtual cluster also below what it uses at the moment.
+    type: bool
+    default: false
   vcluster_version:
     description:
       - Version of vCluster, which is the version of its chart, such as V(0.36.1).
       - Without it, a new virtual cluster gets V(0.36.1) and an existing one keeps its version.
       - Upgrades go one minor version at a time. A downgrade is refused.
+      - With O(group), the group's locked version, and no other.
     type: str
   kubernetes_version:
     description:
@@ -134,6 +175,7 @@ options:
     type: path
 extends_documentation_fragment:
   - kubernetes.core.k8s_auth_options
+  - nested.clusters.host_clusters
   - nested.clusters.attributes
 attributes:
   check_mode:
@@ -142,6 +184,7 @@ attributes:
     support: full
     details:
       - Shows values and manifests before and after. What Secrets hold is masked.
+      - With O(group), a comment says of each value whether it is built in, the group's, the request's or the size's.
 requirements:
   - python >= 3.10
   - kubernetes >= 24.2.0
@@ -149,6 +192,8 @@ requirements:
   - helm >= 3.14 (https://helm.sh) to create, change or delete
 seealso:
   - module: nested.clusters.vcluster_info
+  - module: nested.clusters.vcluster_group
+  - module: nested.clusters.vcluster_group_info
 """
 
 EXAMPLES = r"""
@@ -178,6 +223,21 @@ EXAMPLES = r"""
     name: team-c
     chart_ref: /srv/charts/vcluster-0.36.1.tgz
 
+- name: In a cluster group, wherever there is room
+  nested.clusters.vcluster:
+    name: team-d
+    group: dev
+    owner: alice@example.com
+    size:
+      cpu: 6
+      memory: 8Gi
+      storage: 10Gi
+    host_clusters:
+      - name: host-a
+        context: a
+      - name: host-b
+        context: b
+
 - name: Delete it with everything it made
   nested.clusters.vcluster:
     name: team-a
@@ -206,6 +266,27 @@ virtual_cluster:
     phase: running
     vcluster_version: 0.36.1
     kubernetes_version: v1.36.0
+placement:
+  description:
+    - Where the virtual cluster is or goes, and why. RV(ignore:placement.considered) is empty where nothing was placed.
+  returned: success, with O(group)
+  type: dict
+  sample:
+    host: host-b
+    strategy: spread
+    considered:
+      - name: host-a
+        fits: false
+        chosen: false
+        reason: has 2 cpu left
+        left: {cpu: "2", memory: 6Gi, storage: null}
+        score: null
+      - name: host-b
+        fits: true
+        chosen: true
+        reason: has room
+        left: {cpu: "5600m", memory: 12Gi, storage: null}
+        score: 0.5833
 kubeconfig:
   description: The kubeconfig of the virtual cluster.
   returned: when O(export_kubeconfig.return_content=true) and the virtual cluster has started
@@ -215,15 +296,18 @@ kubeconfig:
 from collections.abc import Callable
 from contextlib import ExitStack
 from datetime import datetime, timezone
+from functools import partial
 from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
-from ansible_collections.nested.clusters.plugins.module_utils import endpoint, lifecycle, phase, removal
+from ansible_collections.nested.clusters.plugins.module_utils import endpoint, grouped, lifecycle, phase, removal
 from ansible_collections.nested.clusters.plugins.module_utils._connection import auth_argument_spec
 from ansible_collections.nested.clusters.plugins.module_utils._helm import Chart, Helm
 from ansible_collections.nested.clusters.plugins.module_utils._kubernetes import Kubernetes
 from ansible_collections.nested.clusters.plugins.module_utils.errors import NestedClustersError
+from ansible_collections.nested.clusters.plugins.module_utils.hosts import host_clusters_spec, open_hosts
 from ansible_collections.nested.clusters.plugins.module_utils.lifecycle import Outcome, Request
+from ansible_collections.nested.clusters.plugins.module_utils.size import RESOURCES, Size
 
 
 def argument_spec() -> dict[str, Any]:
@@ -232,6 +316,12 @@ def argument_spec() -> dict[str, Any]:
         **auth_argument_spec(),
         "name": {"type": "str", "required": True},
         "namespace": {"type": "str"},
+        "group": {"type": "str"},
+        "owner": {"type": "str"},
+        "size": {"type": "dict", "options": {name: {"type": "str"} for name in RESOURCES}},
+        "host_cluster": {"type": "str"},
+        "host_clusters": host_clusters_spec(),
+        "force": {"type": "bool", "default": False},
         "state": {"type": "str", "choices": ["present", "absent"], "default": "present"},
         "vcluster_version": {"type": "str"},
         "kubernetes_version": {"type": "str"},
@@ -272,12 +362,22 @@ def request(params: dict[str, Any]) -> Request:
     )
 
 
-def export(params: dict[str, Any], outcome: Outcome, check: bool) -> dict[str, Any]:
+def in_group(params: dict[str, Any]) -> grouped.Asked:
+    """The module's options for a group."""
+    return grouped.Asked(
+        group=params["group"],
+        owner=params["owner"],
+        size=Size.parse(params["size"], "size", partial=True),
+        host_cluster=params["host_cluster"],
+        force=params["force"],
+    )
+
+
+def export(params: dict[str, Any], namespace: str, outcome: Outcome, check: bool) -> dict[str, Any]:
     """Write or return the kubeconfig; adds the step that writes it to the plan."""
-    options = params["export_kubeconfig"]
+    options, name = params["export_kubeconfig"], params["name"]
     if not options:
         return {}
-    name, namespace = params["name"], params["namespace"] or f"vcluster-{params['name']}"
     secret = outcome.state.secret(f"vc-{name}")
     if secret is None:
         if not check:
@@ -321,46 +421,84 @@ def describe(outcome: Outcome, name: str) -> dict[str, Any]:
     )
 
 
-def run(module: AnsibleModule, kubernetes: Kubernetes, open_helm: Callable[[], Helm]) -> dict[str, Any]:
+def run(module: AnsibleModule, open_helm: Callable[[Kubernetes], Helm]) -> dict[str, Any]:
     """The result of the task."""
     params, check = module.params, module.check_mode
     asked = request(params)
     wait = params["wait_timeout"] if params["wait"] else None
-    if params["state"] == "absent":
-        outcome = removal.absent(
-            kubernetes,
+    result: dict[str, Any] = {}
+    if params["group"] and params["state"] == "present":
+        outcome, decision, _seen = grouped.present(
+            open_hosts(module),
             open_helm,
-            asked.name,
-            asked.namespace,
+            asked,
+            in_group(params),
             check=check,
-            keep_volumes=params["keep_volumes"],
             wait=wait,
+            kubeconfig=bool(params["export_kubeconfig"]),
         )
-        cluster = describe(outcome, asked.name) if check else {}
-        result: dict[str, Any] = {"virtual_cluster": cluster}
-    else:
-        outcome = lifecycle.present(
-            kubernetes, open_helm, asked, check=check, wait=wait, kubeconfig=bool(params["export_kubeconfig"])
-        )
-        result = export(params, outcome, check)
+        result.update(export(params, decision.namespace, outcome, check))
         result["virtual_cluster"] = describe(outcome, asked.name)
+        result["virtual_cluster"].update(decision.describe())
+        result["placement"] = decision.placement_dict()
+    elif params["state"] == "present":
+        kubernetes = Kubernetes.from_module(module)
+        outcome = lifecycle.present(
+            kubernetes,
+            partial(open_helm, kubernetes),
+            asked,
+            check=check,
+            wait=wait,
+            kubeconfig=bool(params["export_kubeconfig"]),
+        )
+        result.update(export(params, asked.namespace, outcome, check))
+        result["virtual_cluster"] = describe(outcome, asked.name)
+    else:
+        outcome = absent(module, open_helm, asked, wait)
+        result["virtual_cluster"] = describe(outcome, asked.name) if check else {}
     result.update(changed=outcome.plan.changed, steps=outcome.plan.steps)
     if module._diff:
         result["diff"] = outcome.plan.diff
     return result
 
 
+def absent(
+    module: AnsibleModule, open_helm: Callable[[Kubernetes], Helm], asked: Request, wait: float | None
+) -> Outcome:
+    """Delete the virtual cluster, wherever in its group it is."""
+    namespace = asked.namespace
+    if module.params["group"]:
+        seen, current = grouped.find(open_hosts(module), asked.name, module.params["group"])
+        if current is None:
+            return removal.nothing()
+        namespace, kubernetes = current.namespace, seen.views[current.host_cluster].host.kubernetes
+    else:
+        kubernetes = Kubernetes.from_module(module)
+    return removal.absent(
+        kubernetes,
+        partial(open_helm, kubernetes),
+        asked.name,
+        namespace,
+        check=module.check_mode,
+        keep_volumes=module.params["keep_volumes"],
+        wait=wait,
+    )
+
+
 def main() -> None:
     """Run the module."""
-    module = AnsibleModule(argument_spec=argument_spec(), supports_check_mode=True)
+    module = AnsibleModule(
+        argument_spec=argument_spec(),
+        required_by=dict.fromkeys(("owner", "size", "host_cluster", "host_clusters"), "group"),
+        supports_check_mode=True,
+    )
     with ExitStack() as stack:
         try:
-            kubernetes = Kubernetes.from_module(module)
 
-            def open_helm() -> Helm:
+            def open_helm(kubernetes: Kubernetes) -> Helm:
                 return stack.enter_context(Helm(kubernetes, module.params["binary_path"], module.tmpdir))
 
-            result = run(module, kubernetes, open_helm)
+            result = run(module, open_helm)
         except NestedClustersError as error:
             stack.close()  # fail_json leaves through SystemExit; the private files go first
             module.fail_json(msg=str(error), **error.data)

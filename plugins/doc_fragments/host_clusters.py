@@ -1,0 +1,107 @@
+# Copyright (c) 2026, nested.clusters contributors
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The option that names several host clusters."""
+
+from __future__ import annotations
+
+
+class ModuleDocFragment:
+    """Several host clusters in one task; generated from kubernetes.core's connection options."""
+
+    DOCUMENTATION = r"""
+options:
+  host_clusters:
+    description:
+      - The host clusters of the task. Without it, the one that the task's own connection options name.
+      - An entry is completed by the task's own connection options and by the environment (C(K8S_AUTH_*)). One that has
+        O(host_clusters[].kubeconfig), O(host_clusters[].context) or O(host_clusters[].host) takes neither another
+        host nor credentials from there.
+    type: list
+    elements: dict
+    suboptions:
+      name:
+        description:
+          - Name of the host cluster.
+        type: str
+        required: true
+      kubeconfig:
+        description:
+          - Path of a kubeconfig file, or its content as a dictionary.
+        type: raw
+      context:
+        description:
+          - Context in the kubeconfig. The default is its current context.
+        type: str
+      host:
+        description:
+          - URL of the API server.
+        type: str
+      api_key:
+        description:
+          - Bearer token.
+        type: str
+      username:
+        description:
+          - User name for basic authentication, which only an authenticating proxy takes.
+        type: str
+      password:
+        description:
+          - Password that belongs to O(host_clusters[].username).
+        type: str
+      validate_certs:
+        description:
+          - Whether to verify the API server's certificate. The default is V(true).
+        type: bool
+        aliases: [verify_ssl]
+      ca_cert:
+        description:
+          - File with the certificates of authorities that may have signed the API server's certificate.
+        type: path
+        aliases: [ssl_ca_cert]
+      client_cert:
+        description:
+          - File with a client certificate.
+        type: path
+        aliases: [cert_file]
+      client_key:
+        description:
+          - File with the key of O(host_clusters[].client_cert).
+        type: path
+        aliases: [key_file]
+      proxy:
+        description:
+          - URL of an HTTP proxy.
+        type: str
+      no_proxy:
+        description:
+          - Hosts, domains and networks to reach without the proxy, separated by commas.
+        type: str
+      proxy_headers:
+        description:
+          - Headers for the proxy.
+        type: dict
+        suboptions:
+          proxy_basic_auth:
+            description: User and password for the proxy, with a colon between them.
+            type: str
+          basic_auth:
+            description: User and password for the host, with a colon between them.
+            type: str
+          user_agent:
+            description: The user agent.
+            type: str
+      persist_config:
+        description:
+          - Whether to keep what an authentication plugin refreshes in the kubeconfig file.
+        type: bool
+      impersonate_user:
+        description:
+          - User to act as.
+        type: str
+      impersonate_groups:
+        description:
+          - Groups to act as a member of.
+        type: list
+        elements: str
+"""

@@ -1,0 +1,152 @@
+# Copyright (c) 2026, nested.clusters contributors
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Whether a host cluster can be a member of a group: what it is, what one may do there, what its endpoints need."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from functools import partial
+from typing import Any
+
+from ansible_collections.nested.clusters.plugins.module_utils._kubernetes import Kubernetes, parallel, path
+
+# What nobody can go without who makes virtual clusters: (verb, API group, plural).
+NEEDED = (
+    ("create", "", "namespaces"),
+    ("patch", "", "namespaces"),
+    ("create", "", "secrets"),
+    ("create", "", "configmaps"),
+    ("create", "apps", "statefulsets"),
+    ("create", "rbac.authorization.k8s.io", "rolebindings"),
+    ("create", "coordination.k8s.io", "leases"),
+)
+# Kinds of API that only a load balancer's implementation brings.
+LOAD_BALANCER_APIS = {
+    "metallb.io",
+    "cilium.io",
+    "kube-vip.io",
+    "purelb.io",
+    "loxilb.io",
+    "network.harvesterhci.io",
+    "elbv2.k8s.aws",
+}
+CLOUDS = (
+    "aws",
+    "azure",
+    "gce",
+    "digitalocean",
+    "hcloud",
+    "linode",
+    "oci",
+    "openstack",
+    "ibm",
+    "vultr",
+    "scaleway",
+    "ovh",
+)
+GATEWAY_API = "gateway.networking.k8s.io"
+ROUTE_VERSIONS = ("v1", "v1alpha3", "v1alpha2")  # of TLSRoute, which vCluster's chart uses
+
+
+def problems(kubernetes: Kubernetes, endpoint: Mapping[str, Any]) -> list[str]:
+    """Why a host cluster cannot be a member, one sentence each; none where it can."""
+    nodes = kubernetes.list(path("v1", "nodes"))
+    if is_virtual(nodes):
+        return ["it is a virtual cluster itself: name the cluster that it runs on"]
+    missing = _not_permitted(kubernetes)
+    if missing:
+        return [f"it is read-only for this connection, which may not {', '.join(missing)}"]
+    return _endpoint_problems(kubernetes, endpoint, nodes)
+
+
+def is_virtual(nodes: Iterable[Mapping[str, Any]]) -> bool:
+    """Whether nodes are what vCluster shows: it gives each an address, or a label, that no other node has."""
+    for node in nodes:
+        if "vcluster.loft.sh/fake-node" in (node["metadata"].get("labels") or {}):
+            return True
+        addresses = (node.get("status") or {}).get("addresses") or []
+        if any(str(item.get("address", "")).endswith(".nodes.vcluster.com") for item in addresses):
+            return True
+    return False
+
+
+def _not_permitted(kubernetes: Kubernetes) -> list[str]:
+    reviews = path("authorization.k8s.io/v1", "selfsubjectaccessreviews")
+
+    def ask(verb: str, api_group: str, plural: str) -> bool:
+        attributes = {"verb": verb, "group": api_group, "resource": plural}
+        answer = kubernetes.create(
+            reviews,
+            {
+                "apiVersion": "authorization.k8s.io/v1",
+                "kind": "SelfSubjectAccessReview",
+                "spec": {"resourceAttributes": attributes},
+            },
+        )
+        return bool((answer.get("status") or {}).get("allowed"))
+
+    answers = parallel([partial(ask, *what) for what in NEEDED])
+    return [f"{what[0]} {what[2]}" for what, allowed in zip(NEEDED, answers, strict=True) if not allowed]
+
+
+def _endpoint_problems(kubernetes: Kubernetes, endpoint: Mapping[str, Any], nodes: list[dict[str, Any]]) -> list[str]:
+    kind = endpoint["type"]
+    if kind == "load_balancer":
+        return _load_balancer_problems(kubernetes, nodes)
+    if kind == "ingress":
+        return _ingress_problems(kubernetes, endpoint.get("ingress_class"))
+    if kind == "gateway":
+        return _gateway_problems(kubernetes, endpoint)
+    return []
+
+
+def _load_balancer_problems(kubernetes: Kubernetes, nodes: list[dict[str, Any]]) -> list[str]:
+    """None where something shows that Services of type LoadBalancer get an address; Kubernetes cannot be asked."""
+    if any(str((node.get("spec") or {}).get("providerID", "")).startswith(CLOUDS) for node in nodes):
+        return []
+    served = {item["name"] for item in (kubernetes.get("/apis") or {}).get("groups", [])}
+    if served & LOAD_BALANCER_APIS:
+        return []
+    services = kubernetes.list(path("v1", "services"), fields="spec.type=LoadBalancer")
+    if any(((item.get("status") or {}).get("loadBalancer") or {}).get("ingress") for item in services):
+        return []
+    return [
+        "endpoint type load_balancer needs an implementation of load balancers, and none was found: no MetalLB or "
+        "other API of one, no cloud provider on a node, no Service of type LoadBalancer with an address"
+    ]
+
+
+def _ingress_problems(kubernetes: Kubernetes, wanted: str | None) -> list[str]:
+    classes = kubernetes.list(path("networking.k8s.io/v1", "ingressclasses"))
+    names = sorted(item["metadata"]["name"] for item in classes)
+    if wanted:
+        if wanted in names:
+            return []
+        return [f"it has no ingress class {wanted}; it has {', '.join(names) or 'none'}"]
+    default = "ingressclass.kubernetes.io/is-default-class"
+    if any((item["metadata"].get("annotations") or {}).get(default) == "true" for item in classes):
+        return []
+    return [
+        f"it has no default ingress class; name one with endpoint.ingress_class: it has {', '.join(names) or 'none'}"
+    ]
+
+
+def _gateway_problems(kubernetes: Kubernetes, endpoint: Mapping[str, Any]) -> list[str]:
+    served = {
+        version: {
+            item["name"] for item in (kubernetes.get(f"/apis/{GATEWAY_API}/{version}") or {}).get("resources", [])
+        }
+        for version in ROUTE_VERSIONS
+    }
+    if not any("tlsroutes" in names for names in served.values()):
+        return ["it serves no TLSRoute: install the Gateway API with its TLSRoute"]
+    version = next((version for version, names in served.items() if "gateways" in names), "v1")
+    namespace, name = endpoint.get("gateway_namespace") or "default", endpoint["gateway_name"]
+    gateway = kubernetes.get(path(f"{GATEWAY_API}/{version}", "gateways", namespace, name))
+    if gateway is None:
+        return [f"it has no Gateway {name} in namespace {namespace}"]
+    for listener in (gateway.get("spec") or {}).get("listeners") or []:
+        if listener.get("protocol") == "TLS" and (listener.get("tls") or {}).get("mode") == "Passthrough":
+            return []
+    return [f"Gateway {namespace}/{name} has no listener with protocol TLS and mode Passthrough"]

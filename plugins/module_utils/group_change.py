@@ -1,0 +1,364 @@
+# Copyright (c) 2026, nested.clusters contributors
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Create, change and delete a cluster group: the same record on each of its host clusters."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from functools import partial
+from typing import Any
+
+from ansible_collections.nested.clusters.plugins.module_utils import documents, fitness, grouped, hosts, ledger
+from ansible_collections.nested.clusters.plugins.module_utils import group as groups
+from ansible_collections.nested.clusters.plugins.module_utils import plan as planning
+from ansible_collections.nested.clusters.plugins.module_utils._kubernetes import Kubernetes, KubernetesError, path
+from ansible_collections.nested.clusters.plugins.module_utils.errors import NestedClustersError, OptionError
+from ansible_collections.nested.clusters.plugins.module_utils.group import Group, Member
+from ansible_collections.nested.clusters.plugins.module_utils.hosts import HostCluster
+from ansible_collections.nested.clusters.plugins.module_utils.size import Size
+
+CONFIG_MAPS = path("v1", "configmaps", groups.NAMESPACE)
+PLACE = path("v1", "namespaces", None, groups.NAMESPACE)
+MANAGED_BY = {"app.kubernetes.io/managed-by": "nested.clusters"}
+
+
+@dataclass(frozen=True)
+class Seen:
+    """What one host cluster says before a group is changed."""
+
+    view: grouped.View
+    id: str
+    record: dict[str, Any] | None  # the ConfigMap, as it is stored
+    namespace: bool  # whether namespace nested-clusters is there
+
+
+@dataclass
+class Change:
+    """What is to be done, and on which host cluster."""
+
+    before: Group | None
+    after: Group | None  # None: the group is deleted
+    steps: dict[str, list[str]] = field(default_factory=dict)  # by host cluster
+    diff: list[dict[str, str]] = field(default_factory=list)
+    pending: dict[str, list[str]] = field(default_factory=dict)  # by virtual cluster: what it has not yet of the group
+    pending_upgrade: list[str] = field(default_factory=list)  # virtual clusters that do not run the locked version
+    warnings: list[str] = field(default_factory=list)
+
+    def sentences(self) -> list[str]:
+        """Every step, host cluster by host cluster."""
+        return [step for name in sorted(self.steps) for step in self.steps[name]]
+
+
+def _look(name: str, host: HostCluster) -> Seen:
+    view = grouped.look(host)
+    system = host.kubernetes.get(path("v1", "namespaces", None, "kube-system"))
+    place = host.kubernetes.get(PLACE)
+    record = host.kubernetes.get(f"{CONFIG_MAPS}/{groups.PREFIX}{name}") if place else None
+    return Seen(view, system["metadata"]["uid"] if system else "", record, place is not None)
+
+
+def present(entries: list[tuple[HostCluster, Mapping[str, Any]]], params: Mapping[str, Any], check: bool) -> Change:
+    """Bring a group to what the task says; ``entries`` are its host clusters with the options of each.
+
+    Raises OptionError before anything is changed, and NestedClustersError that says which host clusters are done
+    and which are not.
+    """
+    name = params["name"]
+    groups.check_name(name)
+    answers = hosts.ask([host for host, _options in entries if _wanted(host, entries) != "lost"], partial(_look, name))
+    seen = answers.given
+    before = _newest([item.view.groups[name] for item in seen.values() if name in item.view.groups])
+    _check_names(seen, name)
+    members = [
+        _member(host.name, options, seen.get(host.name), before, answers.failed.get(host.name))
+        for host, options in entries
+        if options["state"] == "present"
+    ]
+    if not members:
+        raise OptionError(
+            "host_clusters", [], "at least one host cluster with state present; state absent deletes the group"
+        )
+    after = groups.desired(params, members, before)
+    _check_removed(entries, seen, answers.failed, before)
+    change = Change(before, after)
+    for member in after.members:
+        if member.name in seen:
+            _plan_write(change, after, member, seen[member.name])
+    for host, options in entries:
+        if options["state"] == "absent" and host.name in seen and seen[host.name].record:
+            change.steps[host.name] = [f"delete the record of group {name} on host cluster {host.name}"]
+    if before and before != after:
+        change.diff += planning.diff(_shown(before), _shown(after), f"group {name}")
+    elif before is None:
+        change.diff += planning.diff("", _shown(after), f"group {name}")
+    _check_fitness(entries, seen, after, change)
+    change.pending = _pending(after, seen)
+    allocations = [item for one in seen.values() for item in one.view.allocations]
+    change.pending_upgrade = grouped.waiting_for_upgrade(after, allocations)
+    change.warnings = [
+        f"host cluster {host.name} is taken off the record without being asked: what ran there is not managed any more"
+        for host, options in entries
+        if options["state"] == "lost" and before and before.member(host.name)
+    ]
+    if not check:
+        _carry_out(change, entries, seen, name)
+    if answers.failed:
+        raise _unfinished(change, answers.failed, check)
+    return change
+
+
+def _wanted(host: HostCluster, entries: list[tuple[HostCluster, Mapping[str, Any]]]) -> str:
+    return next(str(options["state"]) for one, options in entries if one is host)
+
+
+def _newest(records: list[Group]) -> Group | None:
+    return max(records, key=lambda group: group.generation) if records else None
+
+
+def _check_names(seen: Mapping[str, Seen], name: str) -> None:
+    for host, item in seen.items():
+        own = item.view.names.get(name)
+        if own and own != host:
+            raise OptionError(
+                "host_clusters.name", host, own, reason=f"this host cluster is member {own} of group {name}"
+            )
+
+
+def _member(
+    name: str, options: Mapping[str, Any], seen: Seen | None, before: Group | None, error: NestedClustersError | None
+) -> Member:
+    known = before.member(name) if before else None
+    if seen is None and known is None:
+        raise NestedClustersError(
+            f"host cluster {name} is to become a member and does not answer, so nothing was changed: {error}",
+            failed_host_clusters=[name],
+        )
+    if seen and known and known.id and known.id != seen.id:
+        raise OptionError(
+            "host_clusters",
+            name,
+            "the host cluster of that name in the group's record, or another name",
+            reason="it is another one than the group's record says (the UID of namespace kube-system differs)",
+        )
+    return Member(
+        name=name,
+        id=seen.id if seen else known.id if known else "",
+        dns_pattern=options["dns_pattern"] or (known.dns_pattern if known else None),
+        capacity=Size.parse(options["capacity"], "host_clusters.capacity", partial=True).filled(
+            known.capacity if known else groups.NO_SIZE
+        ),
+        node_selector=(known.node_selector if known else {})
+        if options["node_selector"] is None
+        else options["node_selector"],
+    )
+
+
+def _check_removed(
+    entries: list[tuple[HostCluster, Mapping[str, Any]]],
+    seen: Mapping[str, Seen],
+    failed: Mapping[str, NestedClustersError],
+    before: Group | None,
+) -> None:
+    """Refuse to lose a host cluster, or what lives there, by leaving something out."""
+    if before is None:
+        return
+    states = {host.name: options["state"] for host, options in entries}
+    for member in before.members:
+        if member.name not in states:
+            raise OptionError(
+                "host_clusters",
+                sorted(states),
+                f"every host cluster of the group; {member.name} with state: absent to remove it, or with state: lost "
+                "when it does not exist any more",
+                reason=f"{member.name} is a member of group {before.name}, and is not there",
+            )
+        if states[member.name] != "absent":
+            continue
+        if member.name in failed:
+            raise NestedClustersError(
+                f"host cluster {member.name} is to be removed and does not answer, so nobody knows what lives there: "
+                f"{failed[member.name]}; nothing was changed"
+            )
+        _check_empty(
+            seen[member.name], before.name, f"host cluster {member.name} was not removed from group {before.name}"
+        )
+
+
+def _check_empty(seen: Seen, group: str, what: str) -> None:
+    living = sorted(item.name for item in seen.view.allocations if item.group == group)
+    if living:
+        raise NestedClustersError(
+            f"{what}: virtual clusters {', '.join(living)} live there; delete them first",
+            virtual_clusters=living,
+        )
+
+
+def _plan_write(change: Change, after: Group, member: Member, seen: Seen) -> None:
+    wanted = groups.config_map(after, member.name)
+    if seen.record is None:
+        steps = [] if seen.namespace else [f"create namespace {groups.NAMESPACE} on host cluster {member.name}"]
+        change.steps[member.name] = [*steps, f"write the record of group {after.name} on host cluster {member.name}"]
+    elif seen.record.get("data") != wanted["data"]:
+        change.steps[member.name] = [f"change the record of group {after.name} on host cluster {member.name}"]
+
+
+def _shown(group: Group) -> str:
+    data = groups.record(group)
+    return documents.dump({key: value for key, value in data.items() if key not in ("schema", "generation")})
+
+
+def _check_fitness(
+    entries: list[tuple[HostCluster, Mapping[str, Any]]], seen: Mapping[str, Seen], after: Group, change: Change
+) -> None:
+    """Ask host clusters that are new to the group, or all where the endpoint changes, whether they can do it."""
+    same = change.before is not None and change.before.endpoint == after.endpoint
+    asked = [
+        host
+        for host, options in entries
+        if options["state"] == "present" and host.name in seen and (seen[host.name].record is None or not same)
+    ]
+    found = hosts.ask(asked, lambda host: fitness.problems(host.kubernetes, after.endpoint)).all()
+    unfit = {name: reasons for name, reasons in found.items() if reasons}
+    if unfit:
+        reasons = "; ".join(f"{name}: {', '.join(why)}" for name, why in sorted(unfit.items()))
+        raise OptionError("host_clusters", sorted(unfit), "host clusters that can be members", reason=reasons)
+
+
+def _pending(group: Group, seen: Mapping[str, Seen]) -> dict[str, list[str]]:
+    waiting = {}
+    for name, item in seen.items():
+        member = group.member(name)
+        for allocation in item.view.allocations:
+            if member and allocation.group == group.name and not allocation.kept:
+                reasons = groups.pending(group, member, allocation.applied)
+                if reasons:
+                    waiting[allocation.name] = reasons
+    return dict(sorted(waiting.items()))
+
+
+def _carry_out(
+    change: Change, entries: list[tuple[HostCluster, Mapping[str, Any]]], seen: Mapping[str, Seen], name: str
+) -> None:
+    work = [host for host, _options in entries if host.name in change.steps]
+    removed = [host for host, options in entries if options["state"] == "absent" and host.name in change.steps]
+
+    def act(host: HostCluster) -> None:
+        if host in removed:
+            with ledger.locked([(seen[host.name].id, host.kubernetes)]):  # nobody is placing anything there
+                why = f"host cluster {host.name} was not removed from group {name}"
+                _check_empty(_look(name, host), name, why)
+                _delete_record(host, name)
+            _tidy(host)
+        elif change.after:
+            _write(host.kubernetes, change.after, host.name, seen[host.name])
+
+    answers = hosts.ask(work, act)
+    if answers.failed:
+        raise _unfinished(change, answers.failed, check=False)
+
+
+def _unfinished(change: Change, failed: Mapping[str, NestedClustersError], check: bool) -> NestedClustersError:
+    name = (change.after or change.before or Group("", ())).name
+    done = sorted(host for host in change.steps if host not in failed)
+    words = "would be done" if check else "done"
+    reasons = "; ".join(f"{host}: {error}" for host, error in sorted(failed.items()))
+    return NestedClustersError(
+        f"group {name}: {words} on {', '.join(done) or 'no host cluster'}, not done on {reasons}; run the task again "
+        "when they answer, and it completes the rest",
+        done_host_clusters=done,
+        failed_host_clusters=sorted(failed),
+    )
+
+
+def _write(kubernetes: Kubernetes, group: Group, host: str, seen: Seen) -> None:
+    wanted = groups.config_map(group, host)
+    if seen.record is None:
+        if not seen.namespace:
+            _create(kubernetes, path("v1", "namespaces"), _namespace())
+        _create(kubernetes, CONFIG_MAPS, wanted)
+        return
+    # Only onto what was read: two administrators at once shall notice each other.
+    version = {"resourceVersion": seen.record["metadata"]["resourceVersion"]}
+    try:
+        kubernetes.patch(f"{CONFIG_MAPS}/{wanted['metadata']['name']}", {"metadata": version, "data": wanted["data"]})
+    except KubernetesError as error:
+        if error.status == 409:
+            raise NestedClustersError("the record was changed by somebody else meanwhile") from error
+        raise
+
+
+def _create(kubernetes: Kubernetes, where: str, thing: dict[str, Any]) -> None:
+    try:
+        kubernetes.create(where, thing)
+    except KubernetesError as error:
+        if error.reason != "AlreadyExists" or thing["kind"] != "Namespace":
+            raise
+
+
+def _namespace() -> dict[str, Any]:
+    return {
+        "apiVersion": "v1",
+        "kind": "Namespace",
+        "metadata": {"name": groups.NAMESPACE, "labels": MANAGED_BY},
+    }
+
+
+def absent(hosts_given: list[HostCluster], name: str, check: bool) -> Change:
+    """Delete a group that no virtual cluster is in. One that is on none of the host clusters changes nothing."""
+    answers = hosts.ask(hosts_given, partial(_look, name))
+    seen = answers.given
+    before = _newest([item.view.groups[name] for item in seen.values() if name in item.view.groups])
+    change = Change(before, None)
+    if before is None:
+        answers.all()
+        return change
+    _check_names(seen, name)
+    missing = sorted(
+        member.name for member in before.members if member.name not in seen and member.name not in answers.failed
+    )
+    if missing:
+        raise OptionError(
+            "host_clusters",
+            sorted(seen),
+            f"all members of the group: {', '.join(missing)} as well",
+            reason=f"group {name} can only be deleted on all of its host clusters",
+        )
+    answers.all()
+    for host, item in seen.items():
+        _check_empty(item, name, f"group {name} was not deleted (host cluster {host})")
+    change.steps = {
+        host: [f"delete the record of group {name} on host cluster {host}"]
+        for host, item in seen.items()
+        if item.record
+    }
+    change.diff += planning.diff(_shown(before), "", f"group {name}")
+    if check:
+        return change
+    work = [host for host in hosts_given if host.name in change.steps]
+    with ledger.locked([(seen[host.name].id, host.kubernetes) for host in work]):
+        for one in work:  # nobody has placed anything since it was looked at
+            _check_empty(_look(name, one), name, f"group {name} was not deleted (host cluster {one.name})")
+        failed = hosts.ask(work, lambda host: _delete_record(host, name)).failed
+    if failed:
+        raise _unfinished(change, failed, check=False)
+    hosts.ask(work, _tidy)
+    return change
+
+
+def _delete_record(host: HostCluster, name: str) -> None:
+    host.kubernetes.delete(f"{CONFIG_MAPS}/{groups.PREFIX}{name}")
+
+
+def _tidy(host: HostCluster) -> None:
+    """Delete namespace nested-clusters where this collection made it and nothing is in it any more."""
+    place = host.kubernetes.get(PLACE)
+    if (
+        place is None
+        or (place["metadata"].get("labels") or {}).get("app.kubernetes.io/managed-by") != "nested.clusters"
+    ):
+        return
+    there = host.kubernetes.list(CONFIG_MAPS, metadata_only=True)
+    if all(item["metadata"]["name"] == "kube-root-ca.crt" for item in there):
+        host.kubernetes.delete(PLACE)

@@ -1,0 +1,537 @@
+# Copyright (c) 2026, nested.clusters contributors
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""A virtual cluster in a cluster group: find it or place it, reserve what it asks for, then as any other.
+
+What host clusters say is read first and decided on without a lock, so that a refusal costs nothing. Only who is
+about to take more than it has decides once more under the locks of all host clusters, and writes at once: the
+namespace with its size is the reservation.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field, replace
+from functools import partial
+from typing import Any
+
+from ansible_collections.nested.clusters.plugins.module_utils import (
+    capacity,
+    hosts,
+    layers,
+    ledger,
+    lifecycle,
+    membership,
+    placement,
+)
+from ansible_collections.nested.clusters.plugins.module_utils import group as groups
+from ansible_collections.nested.clusters.plugins.module_utils import plan as planning
+from ansible_collections.nested.clusters.plugins.module_utils._helm import Helm, decode_release, newest_releases
+from ansible_collections.nested.clusters.plugins.module_utils._kubernetes import (
+    Kubernetes,
+    parallel,
+    path,
+)
+from ansible_collections.nested.clusters.plugins.module_utils.capacity import Allocation
+from ansible_collections.nested.clusters.plugins.module_utils.errors import NestedClustersError, OptionError
+from ansible_collections.nested.clusters.plugins.module_utils.group import Group, Member
+from ansible_collections.nested.clusters.plugins.module_utils.hosts import HostCluster
+from ansible_collections.nested.clusters.plugins.module_utils.lifecycle import Outcome, Request
+from ansible_collections.nested.clusters.plugins.module_utils.membership import Membership
+from ansible_collections.nested.clusters.plugins.module_utils.placement import Candidate, Placement
+from ansible_collections.nested.clusters.plugins.module_utils.plan import Plan
+from ansible_collections.nested.clusters.plugins.module_utils.size import Size
+
+ATTEMPTS = 50  # each is lost only to somebody who got what was left
+
+
+@dataclass(frozen=True)
+class View:
+    """What one host cluster says: the records of groups, which member of them it is, and what is allocated on it."""
+
+    host: HostCluster
+    groups: Mapping[str, Group]
+    names: Mapping[str, str]  # by group: its own name there
+    allocations: tuple[Allocation, ...]
+
+
+@dataclass(frozen=True)
+class Asked:
+    """What a task asks for in a group, beside the request for the virtual cluster itself."""
+
+    group: str
+    owner: str | None
+    size: Size  # None where the task does not say
+    host_cluster: str | None = None
+    force: bool = False
+
+
+@dataclass
+class Picture:
+    """What all given host clusters say of one group."""
+
+    group: Group
+    views: dict[str, View]  # by the name of the member
+    others: list[View]  # host clusters that are no members: what owners have there counts as well
+    failed: dict[str, NestedClustersError]  # members that did not answer, by name
+    known: Mapping[str, Group] = field(default_factory=dict)  # every group there is a record of
+
+    @property
+    def allocations(self) -> list[Allocation]:
+        return [item for view in [*self.views.values(), *self.others] for item in view.allocations]
+
+    @property
+    def exempt(self) -> set[str]:
+        return {name for name, group in self.known.items() if group.owner_quota.exempt}
+
+    def of(self, name: str) -> Allocation | None:
+        """The virtual cluster of this name in the group. Raises NestedClustersError where there are two."""
+        found = [item for item in self.allocations if (item.name, item.group) == (name, self.group.name)]
+        if len(found) > 1:
+            places = ", ".join(f"{item.host_cluster} (namespace {item.namespace})" for item in found)
+            raise NestedClustersError(
+                f"group {self.group.name} has two virtual clusters {name}: on {places}; delete one of them with a task "
+                "without group, for its host cluster and namespace"
+            )
+        return found[0] if found else None
+
+
+@dataclass(frozen=True)
+class Decision:
+    """Where a virtual cluster goes or is, and what it shall have there."""
+
+    member: Member
+    kubernetes: Kubernetes
+    namespace: str
+    owner: str
+    size: Size
+    current: Allocation | None
+    placement: Placement | None  # None where nothing had to be placed
+
+    def describe(self) -> dict[str, Any]:
+        """What a group adds to the description of a virtual cluster."""
+        return {"host_cluster": self.member.name, "owner": self.owner, "size": self.size.as_dict()}
+
+    def placement_dict(self) -> dict[str, Any]:
+        """The placement as plain data; nothing was considered where it stays where it is."""
+        if self.placement:
+            return self.placement.as_dict()
+        return {"host": self.member.name, "strategy": None, "considered": []}
+
+    @property
+    def takes_more(self) -> bool:
+        """Whether somebody else could be taking the same at this moment."""
+        return self.placement is not None
+
+
+class Elsewhere(NestedClustersError):
+    """Under the lock another host cluster was chosen than the one that the plan was made for."""
+
+
+# --- reading ----------------------------------------------------------------------------------------------
+
+
+def look(host: HostCluster) -> View:
+    """One host cluster's records and allocations: two LISTs, whatever it holds."""
+    records, namespaces = parallel(
+        [
+            partial(host.kubernetes.list, path("v1", "configmaps", groups.NAMESPACE), labels=groups.RECORD_LABEL),
+            partial(host.kubernetes.list, path("v1", "namespaces"), labels=capacity.GROUP_LABEL),
+        ]
+    )
+    found = [(groups.load(record), record["metadata"]["labels"]) for record in records]
+    allocations = [capacity.allocation(namespace, host.name) for namespace in namespaces]
+    return View(
+        host,
+        {group.name: group for group, _labels in found},
+        {group.name: labels.get(groups.HOST_LABEL, "") for group, labels in found},
+        tuple(item for item in allocations if item),
+    )
+
+
+def picture(given: Iterable[HostCluster], name: str) -> Picture:
+    """What the given host clusters say of group ``name``.
+
+    Raises OptionError where no record of it is found, NestedClustersError where records differ.
+    """
+    answers = hosts.ask(given, look)
+    known = {group.name: group for view in answers.given.values() for group in view.groups.values()}
+    records = {view.host.name: view.groups[name] for view in answers.given.values() if name in view.groups}
+    if not records:
+        answers.all()
+        raise OptionError("group", name, ", ".join(sorted(known)) or "none: no group is defined on these host clusters")
+    if any(record != next(iter(records.values())) for record in records.values()):
+        raise NestedClustersError(
+            f"the records of group {name} differ between host clusters {', '.join(sorted(records))}: a change of the "
+            "group was not finished; run its vcluster_group task again"
+        )
+    group = next(iter(records.values()))
+    views = {}
+    for view in answers.given.values():
+        own = view.names.get(name)
+        if own is None:
+            continue
+        if view.host.name not in (own, hosts.ONLY):
+            raise OptionError(
+                "host_clusters.name", view.host.name, own, reason=f"this host cluster is member {own} of group {name}"
+            )
+        if own in views:
+            raise OptionError("host_clusters", own, "each host cluster once", reason="it is given twice")
+        named = tuple(replace(item, host_cluster=own) for item in view.allocations)
+        views[own] = replace(view, allocations=named)
+    return Picture(
+        group,
+        views,
+        [view for view in answers.given.values() if name not in view.groups],
+        {host: error for host, error in answers.failed.items() if group.member(host)},
+        known,
+    )
+
+
+# --- deciding ---------------------------------------------------------------------------------------------
+
+
+def decide(seen: Picture, request: Request, asked: Asked) -> Decision:
+    """Where the virtual cluster goes or stays, and with what size.
+
+    Checked in this order, each with its own error: the owner's quota, the group's maximum, its minimum, room on a
+    host cluster. What does not grow is not checked again. Raises OptionError or capacity.Refused.
+    """
+    group, current = seen.group, seen.of(request.name)
+    if current and current.host_cluster not in seen.views:
+        raise NestedClustersError(
+            f"virtual cluster {request.name} lives on host cluster {current.host_cluster}, which has no record of "
+            f"group {group.name}: run the group's vcluster_group task again"
+        )
+    _check_identity(seen, request, asked, current)
+    owner = asked.owner if asked.owner is not None else current.owner if current else ""
+    size = asked.size.filled(current.size if current and not current.kept else group.default)
+    if current and not current.kept and (size, owner) == (current.size, current.owner):
+        view = seen.views[current.host_cluster]
+        member = group.member(current.host_cluster) or Member(current.host_cluster)
+        return Decision(member, view.host.kubernetes, current.namespace, owner, size, current, None)
+    if current is None:
+        _check_open(seen, request, asked, owner)
+    held = current.size if current and current.owner == owner else None
+    capacity.check_owner_quota(
+        owner,
+        request.name,
+        size,
+        group.owner_quota,
+        seen.allocations,
+        seen.exempt,
+        group=group.name,
+        current=held,
+    )
+    capacity.check_size(size, group.minimum, group.maximum)
+    namespace = current.namespace if current else request.namespace
+    place = _resize(seen, size, current) if current else _place(seen, request, asked, size)
+    if place.host is None:
+        raise place.refusal()
+    view = seen.views[place.host]
+    if current and not asked.force:
+        check_in_use(view.host.kubernetes, request.name, current, size)
+    chosen = group.member(place.host)
+    assert chosen is not None  # only members are candidates
+    return Decision(chosen, view.host.kubernetes, namespace, owner, size, current, place)
+
+
+def _check_identity(seen: Picture, request: Request, asked: Asked, current: Allocation | None) -> None:
+    """Refuse what would be another virtual cluster than the one that is there."""
+    if current is None:
+        other = next((item for item in seen.allocations if item.namespace == request.namespace), None)
+        if other and other.name == request.name:
+            raise OptionError(
+                "group",
+                asked.group,
+                other.group,
+                reason=f"virtual cluster {request.name} is in group {other.group}, and does not move to another",
+            )
+        if seen.failed and asked.host_cluster is None:
+            names = ", ".join(sorted(seen.failed))
+            reasons = "; ".join(f"{name}: {error}" for name, error in sorted(seen.failed.items()))
+            raise NestedClustersError(
+                f"virtual cluster {request.name} is on none of the host clusters that answer, but may be on {names} "
+                f"({reasons}); to make it anew on another one in any case, name that with host_cluster",
+                failed_host_clusters=sorted(seen.failed),
+            )
+        return
+    if asked.host_cluster not in (None, current.host_cluster):
+        raise OptionError(
+            "host_cluster",
+            asked.host_cluster,
+            current.host_cluster,
+            reason=f"virtual cluster {request.name} lives there, and does not move to another host cluster",
+        )
+
+
+def _check_open(seen: Picture, request: Request, asked: Asked, owner: str) -> None:
+    """Refuse a new virtual cluster where the group takes none."""
+    group = seen.group
+    if asked.host_cluster is not None and group.member(asked.host_cluster) is None:
+        names = ", ".join(sorted(member.name for member in group.members))
+        raise OptionError("host_cluster", asked.host_cluster, names, reason=f"it is no member of group {group.name}")
+    if not owner and group.owner_quota.limits:
+        raise OptionError("owner", None, "who the virtual cluster is for", reason=f"group {group.name} has a quota")
+    behind = waiting_for_upgrade(group, seen.allocations)
+    if behind:
+        raise NestedClustersError(
+            f"group {group.name} is locked to vCluster {group.vcluster_version}, and {', '.join(behind)} "
+            f"{'runs' if len(behind) == 1 else 'run'} another version: upgrade them first (run their vcluster tasks "
+            "again), or set the lock back; new virtual clusters are refused until then",
+            pending_upgrade=behind,
+        )
+
+
+def waiting_for_upgrade(group: Group, allocations: Iterable[Allocation]) -> list[str]:
+    """The virtual clusters of a group that do not run its locked version yet."""
+    if group.vcluster_version is None:
+        return []
+    of_group = [item for item in allocations if item.group == group.name and not item.kept and not item.deleting]
+    return sorted(item.name for item in of_group if item.applied.get("vcluster_version") != group.vcluster_version)
+
+
+def _candidate(member: Member, group: Group, view: View, nodes: list[dict[str, Any]]) -> Candidate:
+    usable = capacity.capacity(nodes, member.capacity, member.node_selector)
+    return Candidate(
+        member.name,
+        capacity.limit(usable, group.oversubscription),
+        capacity.total(view.allocations),
+        capacity.why_no_nodes(nodes, member.node_selector),
+    )
+
+
+def _resize(seen: Picture, size: Size, current: Allocation) -> Placement:
+    member = seen.group.member(current.host_cluster)
+    view = seen.views[current.host_cluster]
+    nodes = view.host.kubernetes.list(path("v1", "nodes"))
+    assert member is not None  # the record lies there
+    return placement.room(size, current.size, _candidate(member, seen.group, view, nodes))
+
+
+def _place(seen: Picture, request: Request, asked: Asked, size: Size) -> Placement:
+    """Choose among all members; one that holds this virtual cluster already, made without a group, keeps it."""
+    answers = hosts.ask(
+        [HostCluster(name, view.host.kubernetes) for name, view in seen.views.items()],
+        lambda host: (host.kubernetes.list(path("v1", "nodes")), _made_before(host.kubernetes, request)),
+    )
+    candidates = []
+    failed = {**seen.failed, **answers.failed}
+    for member in seen.group.members:
+        if member.name in answers.given:
+            nodes, _there = answers.given[member.name]
+            candidates.append(_candidate(member, seen.group, seen.views[member.name], nodes))
+            continue
+        why = (
+            f"cannot be asked: {failed[member.name]}"
+            if member.name in failed
+            else "is not among the task's host clusters"
+        )
+        candidates.append(Candidate(member.name, Size.zero(), Size.zero(), why))
+    there = [name for name, (_nodes, made) in answers.given.items() if made]
+    pinned = asked.host_cluster or (there[0] if there else None)
+    if there and pinned not in there:
+        raise OptionError(
+            "host_cluster",
+            asked.host_cluster,
+            ", ".join(there),
+            reason=f"virtual cluster {request.name} lives there, made without a group",
+        )
+    return placement.place(size, candidates, seen.group.placement, pinned)
+
+
+def _made_before(kubernetes: Kubernetes, request: Request) -> bool:
+    """Whether a virtual cluster of this name is there that is in no group."""
+    release = f"owner=helm,name={request.name}"
+    return bool(kubernetes.list(path("v1", "secrets", request.namespace), labels=release, metadata_only=True))
+
+
+def check_in_use(kubernetes: Kubernetes, name: str, current: Allocation, size: Size) -> None:
+    """Refuse to shrink below what is in use. Raises capacity.Refused with the figures."""
+    if not current.size.fits_in(size):
+        return
+    used = used_by(kubernetes.get(path("v1", "resourcequotas", current.namespace, f"vc-{name}")))
+    for resource in used.fits_in(size):
+        in_use, wanted = used.as_dict()[resource], size.as_dict()[resource]
+        raise capacity.Refused(
+            f"size.{resource}: {wanted} is asked for, and virtual cluster {name} uses {in_use}: make it use less, or "
+            "shrink it all the same with force: true (what runs goes on; what starts anew may find no room)",
+            check="in_use",
+            resource=resource,
+            asked=wanted,
+            in_use=in_use,
+            by=[name],
+        )
+
+
+def used_by(quota: Mapping[str, Any] | None) -> Size:
+    """What a virtual cluster's ResourceQuota counts: the larger of requests and limits; nothing where there is none."""
+    used = ((quota or {}).get("status") or {}).get("used") or {}
+    parts = [
+        Size.parse(
+            {
+                "cpu": used.get(f"{kind}.cpu"),
+                "memory": used.get(f"{kind}.memory"),
+                "storage": used.get("requests.storage"),
+            },
+            "used",
+            partial=True,
+        ).filled(Size.zero())
+        for kind in ("requests", "limits")
+    ]
+    return parts[0].maximum(parts[1])
+
+
+# --- doing ------------------------------------------------------------------------------------------------
+
+
+def present(
+    given: list[HostCluster],
+    open_helm: Callable[[Kubernetes], Helm],
+    request: Request,
+    asked: Asked,
+    *,
+    check: bool,
+    wait: float | None,
+    kubeconfig: bool = False,
+) -> tuple[Outcome, Decision, Picture]:
+    """Bring a virtual cluster of a group to what the request, the group and its size say.
+
+    Raises what ``lifecycle.present`` does, capacity.Refused, and OptionError; all of them before anything is
+    changed, except where waiting or Helm fails.
+    """
+    for _attempt in range(ATTEMPTS):
+        seen = picture(given, asked.group)
+        decision = decide(seen, request, asked)
+        full = complete(request, seen.group, decision)
+        try:
+            outcome = lifecycle.present(
+                decision.kubernetes,
+                partial(open_helm, decision.kubernetes),
+                full,
+                check=check,
+                wait=wait,
+                kubeconfig=kubeconfig,
+                reserve=partial(_reserve, given, request, asked, decision, full, seen.group)
+                if decision.takes_more
+                else None,
+            )
+        except (Elsewhere, ledger.TooLate):
+            continue
+        return outcome, decision, seen
+    raise NestedClustersError(
+        f"virtual cluster {request.name}: each of {ATTEMPTS} times somebody else was faster; run the task again"
+    )
+
+
+def complete(request: Request, group: Group, decision: Decision) -> Request:
+    """The request with all that its group and size add to it."""
+    name, namespace = request.name, decision.namespace
+    before = _request_before(decision, name)
+    own = request.values if request.values is not None else before["values"]
+    own_kubernetes = request.kubernetes_version or before["kubernetes_version"]
+    if (
+        request.vcluster_version
+        and group.vcluster_version
+        and not _same(request.vcluster_version, group.vcluster_version)
+    ):
+        raise OptionError(
+            "vcluster_version",
+            request.vcluster_version,
+            group.vcluster_version,
+            reason=f"group {group.name} is locked to this version",
+        )
+    found = layers.layers(group, decision.member, name, decision.size, own)
+    merged = layers.merge(found)
+    layers.check_room(merged, decision.size)
+    return replace(
+        request,
+        namespace=namespace,
+        vcluster_version=request.vcluster_version or group.vcluster_version,
+        kubernetes_version=own_kubernetes or group.kubernetes_version,
+        values=merged,
+        origins=layers.origins(found),
+        membership=Membership(
+            group=group.name,
+            owner=decision.owner,
+            size=decision.size,
+            applied=groups.applied(group, decision.member),
+            request={"values": own, "kubernetes_version": own_kubernetes},
+        ),
+    )
+
+
+def _request_before(decision: Decision, name: str) -> dict[str, Any]:
+    """What earlier tasks asked for; of one that was made without a group, all its values."""
+    kubernetes, namespace = decision.kubernetes, decision.namespace
+    stored = kubernetes.get(path("v1", "secrets", namespace, membership.request_name(name)))
+    if stored:
+        return membership.stored_request(stored)
+    secrets = kubernetes.list(path("v1", "secrets", namespace), labels=f"owner=helm,name={name}")
+    release = newest_releases(secrets).get(name) if decision.current is None else None
+    return {"values": decode_release(release).values if release else {}, "kubernetes_version": None}
+
+
+def _same(left: str, right: str) -> bool:
+    return left.removeprefix("v") == right.removeprefix("v")
+
+
+def _reserve(
+    given: list[HostCluster], request: Request, asked: Asked, planned: Decision, full: Request, group: Group, plan: Plan
+) -> None:
+    """Take what the plan needs, under the locks of all host clusters, or raise what keeps it from being taken."""
+    if plan.create_namespace:
+        lifecycle.wait_until_free(planned.kubernetes, planned.namespace)
+    with ledger.locked(lock_order(picture(given, asked.group))) as lock:
+        seen = picture(given, asked.group)
+        decision = decide(seen, request, asked)
+        if (decision.member, decision.namespace) != (planned.member, planned.namespace) or seen.group != group:
+            raise Elsewhere(f"host cluster {decision.member.name} is chosen now")
+        lock.check()
+        _write(planned.kubernetes, full, decision)
+
+
+def lock_order(seen: Picture) -> list[tuple[str, Kubernetes]]:
+    """The host clusters to lock, with their IDs: those of other groups as well, where owners may have something."""
+    found = {}
+    for view in [*seen.views.values(), *seen.others]:
+        for group, own in view.names.items():
+            member = view.groups[group].member(own)
+            if member:
+                found[member.id] = view.host.kubernetes
+    return list(found.items())
+
+
+def _write(kubernetes: Kubernetes, full: Request, decision: Decision) -> None:
+    """The reservation: a namespace, or on the one that is there the most of what it has and what it shall have."""
+    where = path("v1", "namespaces", None, full.namespace)
+    there = kubernetes.get(where)
+    if there is None:
+        kubernetes.create(path("v1", "namespaces"), lifecycle.namespace_of(full))
+        return
+    assert full.membership is not None
+    held = decision.current.size if decision.current else Size.zero()
+    annotations = full.membership.annotations(full.name)
+    annotations[capacity.SIZE_ANNOTATION] = json.dumps(held.maximum(decision.size).as_dict())
+    if decision.current:
+        annotations[capacity.APPLIED_ANNOTATION] = json.dumps(dict(decision.current.applied), sort_keys=True)
+    patch = planning.metadata_patch(there, full.membership.labels(), annotations)
+    if patch:
+        kubernetes.patch(where, {"metadata": patch})
+
+
+def find(given: list[HostCluster], name: str, group: str) -> tuple[Picture, Allocation | None]:
+    """Where a virtual cluster of a group is; None where it is on no host cluster.
+
+    Raises NestedClustersError where it may be on one that does not answer.
+    """
+    seen = picture(given, group)
+    current = seen.of(name)
+    if current is None and seen.failed:
+        reasons = "; ".join(f"{host}: {error}" for host, error in sorted(seen.failed.items()))
+        raise NestedClustersError(
+            f"virtual cluster {name} is on none of the host clusters that answer, but may be on another: {reasons}",
+            failed_host_clusters=sorted(seen.failed),
+        )
+    return seen, current
