@@ -32,10 +32,10 @@ _LISTED = 5  # virtual clusters in a sentence
 class Refused(NestedClustersError):
     """A request that a quota, a size limit or the room there is does not allow.
 
-    ``data`` has ``check`` (``owner_quota``, ``maximum``, ``minimum`` or ``capacity``), ``resource`` (of RESOURCES or
-    ``virtual_clusters``), ``asked``, ``allowed`` and ``in_use`` (quantities, or numbers of virtual clusters; None
-    where there is none), and ``by``: the names of the virtual clusters that use it, the largest first. ``capacity``
-    has no single resource: ``asked`` is a whole size, and ``placement`` says what each host cluster has.
+    ``data`` has ``check`` (``owner_quota``, ``maximum``, ``minimum``, ``capacity`` or ``in_use``), ``resource`` (of
+    RESOURCES or ``virtual_clusters``), ``asked``, ``allowed`` and ``in_use`` (quantities, or numbers of virtual
+    clusters; None where there is none), and ``by``: the names of the virtual clusters that use it, the largest first.
+    ``capacity`` has no single resource: ``asked`` is a whole size, and ``placement`` says what each host cluster has.
     """
 
     def __init__(

@@ -85,7 +85,7 @@ class Size:
 
     def as_dict(self) -> dict[str, str | None]:
         """Canonical quantities by resource, which ``parse`` reads back; None stays None."""
-        return {resource: _canonical(resource, amount) for resource, amount in self.items()}
+        return {resource: None if amount is None else _canonical(resource, amount) for resource, amount in self.items()}
 
     def items(self) -> list[tuple[str, Amount]]:
         """(resource, amount), in the order of RESOURCES."""
@@ -135,10 +135,10 @@ class Size:
 
 def rounded(resource: str, amount: Amount) -> str:
     """An amount for people, such as ``31.3Gi`` where a node says 32829000Ki; never more than there is."""
-    exact = _canonical(resource, amount)
-    if exact is None:
+    if amount is None:
         return "unlimited"
-    if amount is None or resource == "cpu" or len(exact) <= 6:
+    exact = _canonical(resource, amount)
+    if resource == "cpu" or len(exact) <= 6:
         return exact
     power = next(power for power in range(6, -1, -1) if abs(amount) >= 1024**power)
     return f"{(amount / 1024**power).quantize(Decimal('0.1'), ROUND_FLOOR)}{(*_BINARY_UNITS, '')[6 - power]}"
@@ -180,9 +180,7 @@ def _allowed(resource: str, positive: bool) -> str:
     return f"a number of {unit}, such as {_EXAMPLES[resource]}" + (", more than 0" if positive else "")
 
 
-def _canonical(resource: str, amount: Amount) -> str | None:
-    if amount is None:
-        return None
+def _canonical(resource: str, amount: Decimal) -> str:
     if resource == "cpu":
         thousandths = int(amount * 1000)
         return f"{thousandths}m" if thousandths % 1000 else str(thousandths // 1000)

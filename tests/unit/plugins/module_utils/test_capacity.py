@@ -219,6 +219,9 @@ class TestCapacity:
     def test_parts_of_a_unit_are_not_counted(self) -> None:
         assert capacity([node(cpu="1999999999n", memory="1500m")], NOTHING_SAID, {}) == size("1999m", 1)
 
+    def test_a_node_may_have_nothing_to_give(self) -> None:
+        assert capacity([node(cpu="0", memory="0")], NOTHING_SAID, {}) == size(0, 0)
+
     @pytest.mark.parametrize("broken", [{"cpu": "four"}, {"memory": "-1"}, {"memory": "NaN"}])
     def test_a_node_that_cannot_be_read_is_named(self, broken: dict[str, str]) -> None:
         with pytest.raises(NestedClustersError, match=rf"^node broken: allocatable {next(iter(broken))} "):
@@ -542,6 +545,9 @@ class TestOwnerQuota:
         assert "(c8 in group dev: 8; " in str(refused)
         assert "c4 in group dev: 4; and 3 more)" in str(refused)
         assert refused.data["by"] == [f"c{number}" for number in range(8, 0, -1)]
+        refused = refusal("c9", size(1, 0, 0), held[:5], OwnerQuota(None, size(15), False))
+        assert refused is not None
+        assert "; c1 in group dev: 1);" in str(refused)
 
     def test_without_a_size_nothing_but_no_limit_is_enough(self) -> None:
         assert refusal("a", size(4, "4Gi", None), [], OwnerQuota(None, size(cpu=4), False)) is None

@@ -205,6 +205,9 @@ class TestRoom:
         assert room(held, held, over).host == "host-a"
         assert room(size(7, "8Gi", "1Gi"), held, over).considered[0].left == size(0, "8Gi", 0) - size(3, 0, "1Gi")
         assert room(size(7, "8Gi", "3Gi"), held, over).host is None
+        nothing = replace(over, limit=Size.zero())
+        assert room(held, held, nothing).host == "host-a"
+        assert room(held, held, nothing).considered[0].score == 0
 
     def test_only_growth_needs_a_host_cluster_that_is_available(self) -> None:
         cordoned = replace(HALF, unavailable="all 3 nodes are cordoned")
