@@ -45,9 +45,6 @@ _NAME = re.compile(r"[a-z0-9]([a-z0-9-]*[a-z0-9])?")
 _NAME_LENGTH = 40  # with the ConfigMap's prefix and as a label's value it fits in 63
 _HOST_NAME = re.compile(r"(?=.{1,253}$)[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?(\.[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?)*")
 _NEEDS_NAME = {"ingress", "gateway"}  # endpoint types that tell virtual clusters apart by host name
-# What the size sets in a virtual cluster's ResourceQuota.
-SIZE_QUOTA = ("requests.cpu", "limits.cpu", "requests.memory", "limits.memory", "requests.storage")
-_QUOTA_PATH = ("policies", "resourceQuota", "quota")
 
 
 @dataclass(frozen=True)
@@ -257,7 +254,7 @@ def _check_versions(group: Group) -> None:
 
 
 def check_values(layer: Mapping[str, Any]) -> None:
-    """OptionError for values that are no group's business: credentials, and what sizes decide."""
+    """OptionError for values that hold credentials."""
     secret = next(_hidden(dict(layer), values.masked(dict(layer)), ()), None)
     if secret:
         raise OptionError(
@@ -266,10 +263,6 @@ def check_values(layer: Mapping[str, Any]) -> None:
             "values without credentials",
             reason="whoever may use a group may read its record",
         )
-    quota = values.get(dict(layer), _QUOTA_PATH) or {}
-    taken = [key for key in SIZE_QUOTA if key in quota]
-    if taken:
-        raise OptionError("values", f"{'.'.join(_QUOTA_PATH)}: {', '.join(taken)}", "size", reason="the size sets them")
 
 
 def _hidden(node: Any, masked: Any, at: tuple[str, ...]) -> Iterator[tuple[str, ...]]:

@@ -351,7 +351,7 @@ def check_in_use(kubernetes: Kubernetes, name: str, current: Allocation, size: S
     """Refuse to shrink below what is in use. Raises capacity.Refused with the figures."""
     if not current.size.fits_in(size):
         return
-    used = used_by(kubernetes.get(path("v1", "resourcequotas", current.namespace, f"vc-{name}")))
+    used = used_by(kubernetes.get(path("v1", "resourcequotas", current.namespace, membership.object_name(name))))
     for resource in used.fits_in(size):
         in_use, wanted = used.as_dict()[resource], size.as_dict()[resource]
         raise capacity.Refused(
@@ -442,7 +442,7 @@ def complete(request: Request, group: Group, decision: Decision) -> Request:
             group.vcluster_version,
             reason=f"group {group.name} is locked to this version",
         )
-    found = layers.layers(group, decision.member, name, decision.size, own)
+    found = layers.layers(group, decision.member, name, own)
     merged = layers.merge(found)
     layers.check_room(merged, decision.size)
     return replace(
@@ -458,6 +458,7 @@ def complete(request: Request, group: Group, decision: Decision) -> Request:
             size=decision.size,
             applied=groups.applied(group, decision.member),
             request={"values": own, "kubernetes_version": own_kubernetes},
+            limit_range=not layers.limits_containers(merged),
         ),
     )
 
@@ -465,7 +466,7 @@ def complete(request: Request, group: Group, decision: Decision) -> Request:
 def _request_before(decision: Decision, name: str) -> dict[str, Any]:
     """What earlier tasks asked for; of one that was made without a group, all its values."""
     kubernetes, namespace = decision.kubernetes, decision.namespace
-    stored = kubernetes.get(path("v1", "secrets", namespace, membership.request_name(name)))
+    stored = kubernetes.get(path("v1", "secrets", namespace, membership.object_name(name)))
     if stored:
         return membership.stored_request(stored)
     secrets = kubernetes.list(path("v1", "secrets", namespace), labels=f"owner=helm,name={name}")

@@ -10,7 +10,7 @@ from typing import Any
 
 from ansible_collections.nested.clusters.plugins.module_utils import compatibility, values
 from ansible_collections.nested.clusters.plugins.module_utils.errors import OptionError
-from ansible_collections.nested.clusters.plugins.module_utils.group import SIZE_QUOTA, Group, Member
+from ansible_collections.nested.clusters.plugins.module_utils.group import Group, Member
 from ansible_collections.nested.clusters.plugins.module_utils.size import Size
 
 Layer = tuple[str, dict[str, Any]]  # where it comes from, and the values
@@ -27,47 +27,26 @@ ETCD: dict[str, Any] = {
     "resources": {"limits": {"cpu": "1", "memory": "1Gi"}},
     "persistence": {"volumeClaim": {"size": "1Gi"}},
 }
-# For containers that say nothing themselves: some dozen of them fit in the default size.
-LIMIT_RANGE: dict[str, Any] = {
-    "enabled": True,
-    "default": {"cpu": "250m", "memory": "256Mi", "ephemeral-storage": None},
-    "defaultRequest": {"cpu": "50m", "memory": "64Mi", "ephemeral-storage": None},
-}
-# The chart's quota counts more than a size says. 20 pods or no node port at all is nothing anyone asked for.
-NOT_COUNTED = (
-    "requests.ephemeral-storage",
-    "limits.ephemeral-storage",
-    "services.nodeports",
-    "services.loadbalancers",
-    "count/endpoints",
-    "count/pods",
-    "count/services",
-    "count/secrets",
-    "count/configmaps",
-    "count/persistentvolumeclaims",
-)
 COREDNS = Size.parse({"cpu": "1", "memory": "170Mi", "storage": "0"}, "coredns")  # the chart's limits
 
-_POLICIES = ("policies", "resourceQuota")
 _SANS = ("controlPlane", "proxy", "extraSANs")
 _API_ARGUMENTS = ("controlPlane", "distro", "k8s", "apiServer", "extraArgs")
 _STATEFUL_SET = ("controlPlane", "statefulSet")
 _ETCD_STATEFUL_SET = ("controlPlane", "backingStore", "etcd", "deploy", "statefulSet")
 
 
-def layers(group: Group, member: Member, name: str, size: Size, asked: dict[str, Any]) -> list[Layer]:
+def layers(group: Group, member: Member, name: str, asked: dict[str, Any]) -> list[Layer]:
     """The values of a virtual cluster on a member of its group, from the bottom to the top.
 
-    ``asked`` are the task's own. Raises OptionError where they speak of what the size decides.
+    ``asked`` are the task's own. The size is in none: the control plane restarts with every change of its values,
+    and shall not for a quota. Raises OptionError where the task's values and the group's oidc settings conflict.
     """
-    _check_asked(asked)
     found: list[Layer] = [
         ("built-in", values.BUILT_IN),
         ("built-in", _defaults(group, asked)),
         ("group", _of_group(group, member, name)),
         ("group", dict(group.values)),
         ("request", asked),
-        ("size", _of_size(size)),
     ]
     merged = merge(found)
     additions = {}
@@ -104,26 +83,11 @@ def _leaves(node: Any, at: tuple[str, ...]) -> list[tuple[str, ...]]:
     return [at]
 
 
-def _check_asked(asked: Mapping[str, Any]) -> None:
-    policy = values.get(dict(asked), _POLICIES) or {}
-    taken = [key for key in SIZE_QUOTA if key in (policy.get("quota") or {})]
-    if taken:
-        where = ".".join((*_POLICIES, "quota"))
-        raise OptionError("values", f"{where}: {', '.join(taken)}", "option size", reason="the size sets them")
-    for kind in ("resourceQuota", "limitRange"):
-        enabled = values.get(dict(asked), ("policies", kind, "enabled"))
-        if enabled is not None and str(enabled).lower() != "true":
-            raise OptionError(
-                "values", f"policies.{kind}.enabled: {enabled}", "true", reason="the group's sizes are enforced with it"
-            )
-
-
 def _defaults(group: Group, asked: Mapping[str, Any]) -> dict[str, Any]:
     control_plane = CONTROL_PLANE
     if compatibility.backing_store(values.merge(dict(group.values), dict(asked))) == "deployed-etcd":
         control_plane = values.merge(control_plane, values.at(_ETCD_STATEFUL_SET[1:], ETCD))
-    quota: dict[str, Any] = dict.fromkeys(NOT_COUNTED)
-    return {"controlPlane": control_plane, "policies": {"limitRange": LIMIT_RANGE, "resourceQuota": {"quota": quota}}}
+    return {"controlPlane": control_plane}
 
 
 def _of_group(group: Group, member: Member, name: str) -> dict[str, Any]:
@@ -161,12 +125,6 @@ def _of_endpoint(endpoint: Mapping[str, Any], host_name: str | None) -> dict[str
     return {"controlPlane": {"service": service}} if service else {}
 
 
-def _of_size(size: Size) -> dict[str, Any]:
-    amounts = size.as_dict()
-    quota = {key: amounts[key.partition(".")[2]] for key in SIZE_QUOTA if amounts[key.partition(".")[2]] is not None}
-    return {"policies": {"resourceQuota": {"enabled": True, "quota": quota}, "limitRange": {"enabled": True}}}
-
-
 def _appended(merged: dict[str, Any], where: tuple[str, ...], more: list[str]) -> dict[str, Any]:
     """The list at a path with ``more`` at its end; {} where it has them already."""
     there = values.get(merged, where) or []
@@ -192,6 +150,14 @@ def _oidc_arguments(group: Group, merged: dict[str, Any]) -> list[str]:
         "groups_prefix": "groups-prefix",
     }
     return [f"--oidc-{flag}={group.oidc[option]}" for option, flag in flags.items() if group.oidc.get(option)]
+
+
+def limits_containers(merged: dict[str, Any]) -> bool:
+    """Whether the chart makes a LimitRange of its own (source: chart/templates/limitrange.yaml)."""
+    quota, limits = (
+        str(values.get(merged, ("policies", kind, "enabled"))).lower() for kind in ("resourceQuota", "limitRange")
+    )
+    return limits == "true" or (quota == "true" and limits != "false")
 
 
 # --- what the control plane needs of its size -------------------------------------------------------------

@@ -46,7 +46,7 @@ from ansible_collections.nested.clusters.plugins.module_utils.errors import (
     OptionError,
     WaitError,
 )
-from ansible_collections.nested.clusters.plugins.module_utils.membership import Membership, request_name
+from ansible_collections.nested.clusters.plugins.module_utils.membership import Membership
 from ansible_collections.nested.clusters.plugins.module_utils.plan import Key, Plan
 
 NOT_SYNCED = "!vcluster.loft.sh/managed-by"  # what a virtual cluster syncs to the host carries this label
@@ -201,6 +201,7 @@ def present(
     wanted_values = check_request(request, state, version)
     plan = Plan()
     _plan_namespace(kubernetes, request, state, plan)
+    _plan_objects(kubernetes, request, state, plan)
     chart = replace(request.chart, version=version)
     helm, wanted = None, state.manifest
     if _plan_release(request, state, version, wanted_values, plan):
@@ -211,7 +212,10 @@ def present(
         return Outcome(plan, state)
     if reserve and plan.changed:
         reserve(plan)
-    _prepare(kubernetes, request, state, plan)
+    if plan.create_namespace:
+        _create_namespace(kubernetes, request)
+    for work in plan.work:  # before Helm: a run that is interrupted there is finished from what it finds here
+        work()
     if helm:
         _apply(kubernetes, helm, request, chart, wanted_values, state)
     _finish(kubernetes, request, wanted, plan)
@@ -220,14 +224,6 @@ def present(
     if wait is not None:
         state = wait_ready(kubernetes, request.name, request.namespace, state, wait, kubeconfig)
     return Outcome(plan, state)
-
-
-def _prepare(kubernetes: Kubernetes, request: Request, state: State, plan: Plan) -> None:
-    """What Helm needs, and what a run that is interrupted in Helm is finished from."""
-    if plan.create_namespace:
-        _create_namespace(kubernetes, request)
-    if plan.record:
-        _write_record(kubernetes, request, state)
 
 
 def _finish(kubernetes: Kubernetes, request: Request, wanted: dict[Key, dict[str, Any]], plan: Plan) -> None:
@@ -361,32 +357,36 @@ def _plan_namespace(kubernetes: Kubernetes, request: Request, state: State, plan
         patch = planning.metadata_patch(namespace, membership.labels(), membership.annotations(request.name))
         plan_patch(plan, namespace, patch, f"namespace {request.namespace}")
         plan.namespace_metadata = patch
-    stored = state.secret(request_name(request.name))
-    wanted = membership.secret(request.name, request.namespace)
-    if stored is None or stored.get("data") != wanted["data"]:
-        plan.record = True
-        plan.steps.append(f"record the request of virtual cluster {request.name}")
-        key = ("v1", "Secret", request.namespace, request_name(request.name))
-        before = {key: {"kind": "Secret", "data": stored.get("data")}} if stored else {}
-        after = {key: {"kind": "Secret", "data": wanted["data"]}}
-        shown = planning.show(before, after, "before"), planning.show(after, before, "after")
-        plan.diff += planning.diff(*shown, f"request of virtual cluster {request.name}")
 
 
-def _write_record(kubernetes: Kubernetes, request: Request, state: State) -> None:
-    """Before Helm: a run that is interrupted then is finished with these values."""
+def _plan_objects(kubernetes: Kubernetes, request: Request, state: State, plan: Plan) -> None:
+    """What a virtual cluster has beside its release because it is in a group."""
     if request.membership is None:
         return
-    wanted = request.membership.secret(request.name, request.namespace)
-    where = path("v1", "secrets", request.namespace)
-    if state.secret(request_name(request.name)) is None:
-        try:
-            kubernetes.create(where, wanted)
-            return
-        except KubernetesError as error:
-            if error.reason != "AlreadyExists":  # somebody was faster
-                raise
-    kubernetes.patch(f"{where}/{request_name(request.name)}", {"data": wanted["data"]})
+    for thing in request.membership.objects(request.name, request.namespace):
+        plural, _namespaced = kubernetes.resource(thing["apiVersion"], thing["kind"])
+        name, kind = thing["metadata"]["name"], thing["kind"]
+        where = path("v1", plural, request.namespace)
+        there = state.secret(name) if kind == "Secret" else kubernetes.get(f"{where}/{name}")
+        if there is None:
+            plan.steps.append(f"create {kind} {name}")
+            plan.work.append(partial(_create, kubernetes, where, thing))
+        found = planning.project({"apiVersion": "v1", "kind": kind, **(there or {})}, thing)
+        if there and found != thing:
+            plan.steps.append(f"change {kind} {name}")
+            plan.work.append(partial(kubernetes.patch, f"{where}/{name}", planning.repair_patch(found, thing)))
+        key = ("v1", kind, request.namespace, name)
+        before, after = {key: found} if there else {}, {key: thing}
+        shown = planning.show(before, after, "before"), planning.show(after, before, "after")
+        plan.diff += planning.diff(*shown, f"{kind} {name}")
+
+
+def _create(kubernetes: Kubernetes, where: str, thing: dict[str, Any]) -> None:
+    try:
+        kubernetes.create(where, thing)
+    except KubernetesError as error:
+        if error.reason != "AlreadyExists":  # somebody was faster
+            raise
 
 
 def _plan_release(request: Request, state: State, version: str, wanted: dict[str, Any], plan: Plan) -> bool:

@@ -26,6 +26,13 @@ from ansible_collections.nested.clusters.plugins.module_utils.errors import Nest
 from ansible_collections.nested.clusters.plugins.module_utils.size import Size
 
 REQUEST_TYPE = "nested-clusters/request"
+MANAGED_BY = {"app.kubernetes.io/managed-by": "nested.clusters"}
+# A quota of limits refuses containers without any. With these, a dozen of them fit in the default size.
+LIMITS = {
+    "type": "Container",
+    "default": {"cpu": "250m", "memory": "256Mi"},
+    "defaultRequest": {"cpu": "50m", "memory": "64Mi"},
+}
 OF_MEMBERS = (NAME_ANNOTATION, OWNER_ANNOTATION, SIZE_ANNOTATION, APPLIED_ANNOTATION)
 
 
@@ -38,6 +45,7 @@ class Membership:
     size: Size
     applied: Mapping[str, Any]
     request: Mapping[str, Any]
+    limit_range: bool = True  # whether containers that ask for nothing get limits from us
 
     def labels(self) -> dict[str, str]:
         """Labels of the namespace."""
@@ -52,24 +60,31 @@ class Membership:
             APPLIED_ANNOTATION: json.dumps(dict(self.applied), sort_keys=True),
         }
 
-    def secret(self, name: str, namespace: str) -> dict[str, Any]:
-        """The object that holds the request; its labels say to which virtual cluster it belongs."""
-        content = json.dumps(self.request, sort_keys=True)
-        return {
-            "apiVersion": "v1",
-            "kind": "Secret",
-            "metadata": {
-                "name": request_name(name),
-                "namespace": namespace,
-                "labels": {"app": "vcluster", "release": name, "app.kubernetes.io/managed-by": "nested.clusters"},
-            },
-            "type": REQUEST_TYPE,
-            "data": {"request": base64.b64encode(content.encode()).decode()},
-        }
+    def objects(self, name: str, namespace: str) -> list[dict[str, Any]]:
+        """What the virtual cluster has in its namespace beside its Helm release."""
+        content = base64.b64encode(json.dumps(self.request, sort_keys=True).encode()).decode()
+        things: list[dict[str, Any]] = [
+            {"kind": "Secret", "type": REQUEST_TYPE, "data": {"request": content}},
+            {"kind": "ResourceQuota", "spec": {"hard": hard(self.size)}},
+        ]
+        if self.limit_range:
+            things.append({"kind": "LimitRange", "spec": {"limits": [LIMITS]}})
+        labels = {"app": "vcluster", "release": name, **MANAGED_BY}
+        metadata = {"name": object_name(name), "namespace": namespace, "labels": labels}
+        return [{"apiVersion": "v1", **thing, "metadata": metadata} for thing in things]
 
 
-def request_name(name: str) -> str:
-    """The name of the Secret with the request of a virtual cluster."""
+def hard(size: Size) -> dict[str, str]:
+    """A size as a ResourceQuota: what is asked for, and how far it may go."""
+    amounts = size.as_dict()
+    keys: dict[str, tuple[str, ...]] = {"cpu": ("requests.cpu", "limits.cpu")}
+    keys["memory"] = ("requests.memory", "limits.memory")
+    keys["storage"] = ("requests.storage",)
+    return {key: amount for resource, names in keys.items() for key in names if (amount := amounts[resource])}
+
+
+def object_name(name: str) -> str:
+    """The name of the Secret, ResourceQuota and LimitRange that a virtual cluster has because of its group."""
     return f"nested-clusters-{name}"
 
 

@@ -57,7 +57,7 @@ class Plan:
     diff: list[dict[str, str]] = field(default_factory=list)
     create_namespace: bool = False
     helm: bool = False
-    record: bool = False  # write the Secret with the request
+    work: list[Callable[[], Any]] = field(default_factory=list)  # what is done before Helm
     metadata: dict[str, Any] = field(default_factory=dict)  # merge patch for the workload's metadata
     namespace_metadata: dict[str, Any] = field(default_factory=dict)  # and for that of the namespace
 

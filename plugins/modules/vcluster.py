@@ -56,7 +56,7 @@ options:
       - The most that the virtual cluster may claim of its host cluster, its control plane included.
       - What is left out stays as it is, and is the group's default for a new virtual cluster.
       - A ResourceQuota enforces it for requests and limits, and a LimitRange gives limits to containers without any.
-      - Changing it restarts nothing but what the changed values of the control plane need.
+      - Changing it restarts nothing, and applies to a paused virtual cluster as well.
     type: dict
     suboptions:
       cpu:
@@ -184,7 +184,7 @@ attributes:
     support: full
     details:
       - Shows values and manifests before and after. What Secrets hold is masked.
-      - With O(group), a comment says of each value whether it is built in, the group's, the request's or the size's.
+      - With O(group), a comment says of each value whether it is built in, the group's or the request's.
 requirements:
   - python >= 3.10
   - kubernetes >= 24.2.0
