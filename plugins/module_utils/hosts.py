@@ -81,6 +81,19 @@ def open_hosts(module: AnsibleModule) -> list[HostCluster]:
     return found
 
 
+def only_host(module: AnsibleModule, name: str | None) -> HostCluster:
+    """The one host cluster of a task that is for one, ``name`` where there are several."""
+    found = open_hosts(module)
+    names = [host.name for host in found]
+    if name is None and len(found) == 1:
+        return found[0]
+    if name is None:
+        raise OptionError("host_cluster", None, ", ".join(names), reason="there are several, and no group to choose")
+    if name not in names:
+        raise OptionError("host_cluster", name, ", ".join(names), reason="it is not among the task's host clusters")
+    return found[names.index(name)]
+
+
 def check_names(names: list[str]) -> None:
     """OptionError for host clusters without a name, or two of one name."""
     if not names:

@@ -71,7 +71,8 @@ options:
   host_cluster:
     description:
       - Name of the group's host cluster that a new virtual cluster shall be placed on.
-      - Without it, the one is chosen that is left with the largest fraction of its scarcest resource, or with the
+      - Without O(group), the one of O(host_clusters) that the virtual cluster is on. Required where there are several.
+      - With O(group) and without it, the one is chosen that is left with the largest fraction of its scarcest resource, or with the
         smallest where the group's C(placement) is V(pack).
     type: str
   force:
@@ -305,7 +306,7 @@ from ansible_collections.nested.clusters.plugins.module_utils._connection import
 from ansible_collections.nested.clusters.plugins.module_utils._helm import Chart, Helm
 from ansible_collections.nested.clusters.plugins.module_utils._kubernetes import Kubernetes
 from ansible_collections.nested.clusters.plugins.module_utils.errors import NestedClustersError
-from ansible_collections.nested.clusters.plugins.module_utils.hosts import host_clusters_spec, open_hosts
+from ansible_collections.nested.clusters.plugins.module_utils.hosts import host_clusters_spec, only_host, open_hosts
 from ansible_collections.nested.clusters.plugins.module_utils.lifecycle import Outcome, Request
 from ansible_collections.nested.clusters.plugins.module_utils.size import RESOURCES, Size
 
@@ -442,7 +443,7 @@ def run(module: AnsibleModule, open_helm: Callable[[Kubernetes], Helm]) -> dict[
         result["virtual_cluster"].update(decision.describe())
         result["placement"] = decision.placement_dict()
     elif params["state"] == "present":
-        kubernetes = Kubernetes.from_module(module)
+        kubernetes = only_host(module, params["host_cluster"]).kubernetes
         outcome = lifecycle.present(
             kubernetes,
             partial(open_helm, kubernetes),
@@ -473,7 +474,7 @@ def absent(
             return removal.nothing()
         namespace, kubernetes = current.namespace, seen.views[current.host_cluster].host.kubernetes
     else:
-        kubernetes = Kubernetes.from_module(module)
+        kubernetes = only_host(module, module.params["host_cluster"]).kubernetes
     return removal.absent(
         kubernetes,
         partial(open_helm, kubernetes),
@@ -489,7 +490,7 @@ def main() -> None:
     """Run the module."""
     module = AnsibleModule(
         argument_spec=argument_spec(),
-        required_by=dict.fromkeys(("owner", "size", "host_cluster", "host_clusters"), "group"),
+        required_by={"owner": "group", "size": "group"},
         supports_check_mode=True,
     )
     with ExitStack() as stack:

@@ -9,7 +9,7 @@ from __future__ import annotations
 DOCUMENTATION = r"""
 module: vcluster_group
 short_description: Create, change and delete a group of host clusters for virtual clusters
-version_added: 0.2.0
+version_added: 0.1.0
 author:
   - The nested.clusters contributors (@nested-clusters)
 description:
