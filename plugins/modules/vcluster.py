@@ -72,8 +72,8 @@ options:
     description:
       - Name of the group's host cluster that a new virtual cluster shall be placed on.
       - Without O(group), the one of O(host_clusters) that the virtual cluster is on. Required where there are several.
-      - With O(group) and without it, the one is chosen that is left with the largest fraction of its scarcest resource, or with the
-        smallest where the group's C(placement) is V(pack).
+      - With O(group) and without it, the one is chosen that is left with the largest fraction of its scarcest
+        resource, or with the smallest where the group's C(placement) is V(pack).
     type: str
   force:
     description:
