@@ -44,12 +44,14 @@ Object = dict[str, Any]
 Key = tuple[str, str, str, str]  # apiVersion, plural, namespace, name
 
 
-def eventually(what: str, question: Callable[[], Any], seconds: float = 60, pause: float = 0.2) -> Any:
-    """The first true answer to a question; fails the test when there is none in time."""
+def eventually(
+    what: str | Callable[[], str], question: Callable[[], Any], seconds: float = 120, pause: float = 0.2
+) -> Any:
+    """The first true answer to a question; fails the test, saying what was missed, when there is none in time."""
     deadline = time.monotonic() + seconds
     while not (answer := question()):
         if time.monotonic() > deadline:
-            pytest.fail(f"not seen within {seconds:g} s: {what}")
+            pytest.fail(f"not seen within {seconds:g} s: {what if isinstance(what, str) else what()}")
         time.sleep(pause)
     return answer
 
@@ -145,10 +147,14 @@ class Host:
         return found
 
     def contents(self, namespace: str) -> dict[tuple[str, str], str]:
-        """(plural, name) to resource version of all that one namespace holds, but events and heartbeats."""
+        """(plural, name) to resource version of all that one namespace holds.
+
+        But events, heartbeats, and what controllers derive from the rest and remove some moments after it.
+        """
+        derived = {"leases", "endpoints", "endpointslices", "controllerrevisions"}
         found = {}
         for version, plural, namespaced in self.kinds():
-            if namespaced and plural != "leases":
+            if namespaced and plural not in derived:
                 for item in self.items(f"{root(version)}/namespaces/{namespace}/{plural}"):
                     found[plural, item["metadata"]["name"]] = item["metadata"].get("resourceVersion", "")
         return found
@@ -390,6 +396,48 @@ def proxy(host: Host) -> Iterator[Proxy]:
     """A counting proxy in front of the host cluster."""
     with serve_proxy(host) as running:
         yield running
+
+
+def settled(host: Host, where: Place, real_nodes: bool = False) -> None:
+    """Wait until a running virtual cluster has made on its host all that each one makes by itself.
+
+    Ready comes some seconds before that. What compares check mode with a later run, or contents before and
+    after, waits for this first: check mode speaks of what is there. ``real_nodes``: it syncs the host's nodes,
+    and so makes no Service for each.
+    """
+    missing: list[str] = []
+
+    def is_settled() -> bool:
+        missing[:] = unsettled(host, where, real_nodes)
+        return not missing
+
+    eventually(lambda: f"{where.name} has made its {', '.join(missing)}", is_settled)
+
+
+def unsettled(host: Host, where: Place, real_nodes: bool) -> list[str]:
+    """What a virtual cluster has not made on its host yet of what each one makes by itself, in words."""
+
+    def names(plural: str) -> set[str]:
+        return {item["metadata"]["name"] for item in host.items(where.path(plural))}
+
+    services, synced = names("services"), f"x-kube-system-x-{where.name}"
+    made = {
+        "Secret with the kubeconfig": f"vc-{where.name}" in names("secrets"),
+        "ConfigMaps": {f"coredns-{synced}", f"kube-root-ca.crt-{synced}"} <= names("configmaps"),
+        "Service for DNS": f"kube-dns-{synced}" in services,
+        "Service for a node": real_nodes or any(name.startswith(f"{where.name}-node-") for name in services),
+        "ready pod for DNS": any(
+            pod["metadata"]["name"].startswith("coredns-") and is_ready(pod)
+            for pod in host.items(where.path("pods"))
+        ),
+    }
+    return [what for what, there in made.items() if not there]
+
+
+def is_ready(pod: Object) -> bool:
+    """Whether a pod is ready."""
+    conditions = pod.get("status", {}).get("conditions") or []
+    return any(condition["type"] == "Ready" and condition["status"] == "True" for condition in conditions)
 
 
 def secret_values(host: Host, where: Place) -> list[str]:

@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 import yaml
-from conftest import REPOSITORY, Host, Module, Place, eventually, place
+from conftest import REPOSITORY, Host, Module, Place, eventually, place, settled
 
 OPEN_SOURCE = "controlPlane.statefulSet.image.repository=loft-sh/vcluster-oss"
 
@@ -152,6 +152,7 @@ def test_cli_deletes_ours(host: Host, vcluster: Module, ours: Place, cli: Callab
 
 def test_deletes_what_the_cli_made(host: Host, vcluster: Module, theirs: Place) -> None:
     """What the CLI made goes with the namespace that it made."""
+    settled(host, theirs)
     check = vcluster(check=True, name=theirs.name, state="absent")
     run = vcluster(name=theirs.name, state="absent")
     assert run["steps"] == check["steps"]

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 import yaml
-from conftest import SYSTEM_NAMESPACES, Host, Key, Module, Place, eventually, place
+from conftest import SYSTEM_NAMESPACES, Host, Key, Module, Place, eventually, place, settled
 
 CLAIM: dict[str, Any] = {
     "apiVersion": "v1",
@@ -80,16 +80,6 @@ def leftovers(before: dict[Key, str], after: dict[Key, str], where: Place) -> li
     return sorted(mentioned | new)
 
 
-def has_dns(host: Host, where: Place) -> bool:
-    """Whether a virtual cluster has synced the last of what each one has: the pod that answers for DNS."""
-    pods = [pod for pod in host.items(where.path("pods")) if pod["metadata"]["name"].startswith("coredns-")]
-    return any(
-        condition["type"] == "Ready" and condition["status"] == "True"
-        for pod in pods
-        for condition in pod.get("status", {}).get("conditions") or []
-    )
-
-
 @pytest.fixture(scope="module")
 def neighbour(host: Host, vcluster: Module) -> Iterator[Place]:
     """A running virtual cluster whose name starts with the name of others."""
@@ -97,7 +87,7 @@ def neighbour(host: Host, vcluster: Module) -> Iterator[Place]:
         other = Place(f"{where.name}-b", f"vcluster-{where.name}-b")
         try:
             vcluster(name=other.name, values={"sync": {"fromHost": {"nodes": {"enabled": True}}}})
-            eventually("the neighbour's DNS runs", lambda: has_dns(host, other), 120)
+            settled(host, other, real_nodes=True)
             yield other
         finally:
             vcluster(name=other.name, state="absent")
@@ -122,6 +112,7 @@ def test_nothing_is_left(
     roles = [key for key in before if key[1].startswith("clusterrole") and neighbour.name in key[3]]
     assert roles, "the neighbour was to have cluster-scoped objects"
     vcluster(name=where.name, values={"sync": {"fromHost": {"nodes": {"enabled": True}}}})
+    settled(host, where, real_nodes=True)
     fill(host, vcluster, where, tmp_path)
     # More replicas than one leave the claims of the other ordinals behind, which nobody owns.
     claim = host.get(where.path("persistentvolumeclaims", f"data-{where.name}-0"))
@@ -163,6 +154,7 @@ def test_namespace_of_the_user_stays(host: Host, vcluster: Module, new: Callable
     eventually("default ServiceAccount", lambda: host.get(where.path("serviceaccounts", "default")))
     before = set(host.contents(where.namespace))
     assert "create namespace" not in str(vcluster(name=where.name)["steps"])
+    settled(host, where)
     run = vcluster(name=where.name, state="absent")
     assert "namespace" not in " ".join(run["steps"])
     assert set(host.contents(where.namespace)) == before
@@ -173,14 +165,15 @@ def test_keep_volumes(host: Host, vcluster: Module, new: Callable[..., Place]) -
     """keep_volumes keeps the claim and so the namespace; a virtual cluster made again finds its data."""
     where = new("keep")
     vcluster(name=where.name)
+    settled(host, where)
     claim = where.path("persistentvolumeclaims", f"data-{where.name}-0")
     volume = host.get(claim)["spec"]["volumeName"]
     asked: dict[str, Any] = {"name": where.name, "state": "absent", "keep_volumes": True}
     check, run = vcluster(check=True, **asked), vcluster(**asked)
     assert run["steps"] == check["steps"]
     assert not [step for step in run["steps"] if "namespace" in step or "persistentvolumeclaims" in step]
-    kept = {key for key in host.contents(where.namespace) if key[0] != "endpointslices"}
-    assert {plural for plural, _name in kept} <= {"persistentvolumeclaims", "configmaps", "serviceaccounts"}
+    kept = {plural for plural, _name in host.contents(where.namespace)}
+    assert kept <= {"persistentvolumeclaims", "configmaps", "serviceaccounts"}
     assert not vcluster(**asked)["changed"]
     vcluster(name=where.name, wait=False)
     assert host.get(claim)["spec"]["volumeName"] == volume

@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
-from conftest import Host, Module, Place, diff_text, eventually, place, secret_values, texts
+from conftest import Host, Module, Place, diff_text, eventually, place, secret_values, settled, texts
 
 RBAC = "rbac.authorization.k8s.io/v1"
 FORGED = "forged-by-somebody"
@@ -20,6 +20,7 @@ def made(request: pytest.FixtureRequest, host: Host, vcluster: Module) -> Iterat
     module = vcluster.against(binary_path=host.program(request.param))
     with place(host, vcluster, f"drift-{request.param}") as where:
         module(name=where.name)
+        settled(host, where)
         yield where, module
 
 

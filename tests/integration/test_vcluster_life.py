@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 import yaml
-from conftest import Host, Module, Place, Proxy, place, secret_values, texts
+from conftest import Host, Module, Place, Proxy, place, secret_values, settled, texts
 
 SYNCED = "/apis/apps/v1"
 PASSWORD = "correct-horse-battery"
@@ -31,6 +31,7 @@ def made(host: Host, vcluster: Module) -> Iterator[tuple[Place, dict[str, Any], 
         check = vcluster(check=True, name=where.name)
         after = host.everything()
         run = vcluster(name=where.name)
+        settled(host, where)
         yield where, check, run, before, after
 
 
@@ -262,6 +263,7 @@ def test_no_private_file_is_left(vcluster: Module, where: Place, tmp_path: Path)
 def test_delete(host: Host, vcluster: Module, where: Place) -> None:
     """Deletion does what check mode said, which deleted nothing; a second one is unchanged."""
     asked: dict[str, Any] = {"name": where.name, "state": "absent"}
+    settled(host, where)
     before = set(host.contents(where.namespace))
     check = vcluster(check=True, **asked)
     assert set(host.contents(where.namespace)) == before
