@@ -10,7 +10,14 @@ from dataclasses import dataclass, field
 from functools import partial
 from typing import Any
 
-from ansible_collections.nested.clusters.plugins.module_utils import documents, fitness, grouped, hosts, ledger
+from ansible_collections.nested.clusters.plugins.module_utils import (
+    documents,
+    fitness,
+    grouped,
+    hosts,
+    ledger,
+    lifecycle,
+)
 from ansible_collections.nested.clusters.plugins.module_utils import group as groups
 from ansible_collections.nested.clusters.plugins.module_utils import plan as planning
 from ansible_collections.nested.clusters.plugins.module_utils._kubernetes import Kubernetes, KubernetesError, path
@@ -55,6 +62,8 @@ def _look(name: str, host: HostCluster) -> Seen:
     view = grouped.look(host)
     system = host.kubernetes.get(path("v1", "namespaces", None, "kube-system"))
     place = host.kubernetes.get(PLACE)
+    if place and place["metadata"].get("deletionTimestamp"):
+        place = None  # with what is in it; see _write
     record = host.kubernetes.get(f"{CONFIG_MAPS}/{groups.PREFIX}{name}") if place else None
     return Seen(view, system["metadata"]["uid"] if system else "", record, place is not None)
 
@@ -276,6 +285,7 @@ def _write(kubernetes: Kubernetes, group: Group, host: str, seen: Seen) -> None:
     wanted = groups.config_map(group, host)
     if seen.record is None:
         if not seen.namespace:
+            lifecycle.wait_until_free(kubernetes, groups.NAMESPACE)
             _create(kubernetes, path("v1", "namespaces"), _namespace())
         _create(kubernetes, CONFIG_MAPS, wanted)
         return
