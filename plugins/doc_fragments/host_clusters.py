@@ -7,7 +7,7 @@ from __future__ import annotations
 
 
 class ModuleDocFragment:
-    """Several host clusters in one task; generated from kubernetes.core's connection options."""
+    """Several host clusters in one task, each with the connection options of kubernetes.core."""
 
     DOCUMENTATION = r"""
 options:
@@ -105,3 +105,44 @@ options:
         type: list
         elements: str
 """
+
+    # With what members of a cluster group have beside. Here, because Ansible merges no suboptions into a fragment's.
+    # Annotated, because ansible-test's yamllint reads plain assignments, and fails where one is no literal.
+    MEMBERS: str = (
+        DOCUMENTATION
+        + r"""
+      state:
+        description:
+          - V(present) makes the host cluster a member.
+          - V(absent) removes it, which is refused while virtual clusters of the group live there.
+          - V(lost) takes one that does not exist any more off the record without asking it.
+        type: str
+        choices: [present, absent, lost]
+        default: present
+      dns_pattern:
+        description:
+          - Host name of a virtual cluster on this host cluster, with one C(*) in the place of its name, such as
+            V(*.vc.example.com). Required where the endpoint is V(ingress) or V(gateway). The default is none.
+        type: str
+      capacity:
+        description:
+          - What the host cluster has to give, where its nodes do not say it, or shall not decide.
+          - The default for cpu and memory is what the usable nodes can allocate. Storage is unlimited by default.
+        type: dict
+        suboptions:
+          cpu:
+            description: Cores, such as V(64).
+            type: str
+          memory:
+            description: Bytes, such as V(256Gi).
+            type: str
+          storage:
+            description: Bytes, such as V(2Ti).
+            type: str
+      node_selector:
+        description:
+          - Labels of the nodes that virtual clusters may use. The default is all nodes.
+          - Nodes that are cordoned, not ready or have a taint against scheduling are never counted.
+        type: dict
+"""
+    )

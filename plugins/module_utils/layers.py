@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from decimal import Decimal
 from typing import Any
 
 from ansible_collections.nested.clusters.plugins.module_utils import compatibility, values
@@ -27,7 +28,8 @@ ETCD: dict[str, Any] = {
     "resources": {"limits": {"cpu": "1", "memory": "1Gi"}},
     "persistence": {"volumeClaim": {"size": "1Gi"}},
 }
-COREDNS = Size.parse({"cpu": "1", "memory": "170Mi", "storage": "0"}, "coredns")  # the chart's limits
+# The chart's limits. Not parsed: that takes the Kubernetes library, which most tasks do without.
+COREDNS = Size(cpu=Decimal(1), memory=Decimal(170 * 2**20), storage=Decimal(0))
 
 _SANS = ("controlPlane", "proxy", "extraSANs")
 _API_ARGUMENTS = ("controlPlane", "distro", "k8s", "apiServer", "extraArgs")

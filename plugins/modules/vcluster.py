@@ -279,7 +279,7 @@ placement:
       - name: host-a
         fits: false
         chosen: false
-        reason: has 2 cpu left
+        reason: 2 of 8 cpu left
         left: {cpu: "2", memory: 6Gi, storage: null}
         score: null
       - name: host-b

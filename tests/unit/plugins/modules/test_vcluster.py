@@ -9,6 +9,8 @@ import base64
 import copy
 import json
 import stat
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from types import SimpleNamespace
@@ -17,7 +19,9 @@ from typing import Any
 import pytest
 import yaml
 from ansible.module_utils.common.arg_spec import ArgumentSpecValidator
-from ansible_collections.nested.clusters.plugins.module_utils import compatibility
+from ansible.utils.plugin_docs import merge_fragment
+from ansible_collections.nested.clusters.plugins.doc_fragments import host_clusters
+from ansible_collections.nested.clusters.plugins.module_utils import compatibility, hosts, placement
 from ansible_collections.nested.clusters.plugins.module_utils._connection import auth_argument_spec
 from ansible_collections.nested.clusters.plugins.module_utils._helm import Release
 from ansible_collections.nested.clusters.plugins.module_utils._kubernetes import Kubernetes, KubernetesError
@@ -26,8 +30,12 @@ from ansible_collections.nested.clusters.plugins.module_utils.errors import (
     OptionError,
     WaitError,
 )
+from ansible_collections.nested.clusters.plugins.module_utils.group import Member
+from ansible_collections.nested.clusters.plugins.module_utils.grouped import Decision
 from ansible_collections.nested.clusters.plugins.module_utils.lifecycle import Outcome, State
+from ansible_collections.nested.clusters.plugins.module_utils.placement import Candidate
 from ansible_collections.nested.clusters.plugins.module_utils.plan import Plan
+from ansible_collections.nested.clusters.plugins.module_utils.size import Size
 from ansible_collections.nested.clusters.plugins.modules import vcluster
 
 Object = dict[str, Any]
@@ -106,6 +114,21 @@ def absent(monkeypatch: pytest.MonkeyPatch) -> Calls:
     return calls
 
 
+@pytest.fixture
+def in_group(monkeypatch: pytest.MonkeyPatch) -> Calls:
+    """The work of a virtual cluster in a group, which is on host cluster host-b."""
+    calls = Calls()
+    nothing = Size.zero()
+    placed = placement.place(nothing, [Candidate("host-b", nothing, nothing)])
+    decision = Decision(Member("host-b"), SimpleNamespace(), NAMESPACE, "alice", nothing, None, placed)  # type: ignore[arg-type]
+
+    def work(given: Any, open_helm: Any, *asked: Any, **options: Any) -> Any:
+        return calls(given, open_helm, *asked, **options), decision, None
+
+    monkeypatch.setattr(vcluster.grouped, "present", work)
+    return calls
+
+
 @pytest.fixture(autouse=True)
 def no_host_cluster(monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequest) -> None:
     if "real_connection" not in request.fixturenames:
@@ -130,6 +153,8 @@ Run = Callable[..., Object]
 # --- documentation ----------------------------------------------------------------------------------------
 
 DOCUMENTATION = yaml.safe_load(vcluster.DOCUMENTATION)
+FRAGMENT = yaml.safe_load(host_clusters.ModuleDocFragment.DOCUMENTATION)
+FACTS = (("type", "str"), ("default", None), ("choices", None), ("elements", None), ("aliases", []))
 
 
 def own_options() -> Object:
@@ -140,7 +165,7 @@ def assert_documented(spec: Object, documented: Object) -> None:
     assert documented.keys() == spec.keys()
     for name, option in spec.items():
         told = documented[name]
-        for what, otherwise in (("type", "str"), ("default", None), ("choices", None), ("elements", None)):
+        for what, otherwise in FACTS:
             assert told.get(what, otherwise) == option.get(what, otherwise), (name, what)
         assert told.get("required", False) is option.get("required", False), name
         assert told["description"], name
@@ -148,9 +173,16 @@ def assert_documented(spec: Object, documented: Object) -> None:
 
 
 def test_options_are_documented_as_they_are() -> None:
-    assert_documented(own_options(), DOCUMENTATION["options"])
-    assert "kubernetes.core.k8s_auth_options" in DOCUMENTATION["extends_documentation_fragment"]
+    documented = copy.deepcopy(DOCUMENTATION["options"])
+    merge_fragment(documented, FRAGMENT["options"])  # as ansible-doc does
+    assert_documented(own_options(), documented)
+    fragments = DOCUMENTATION["extends_documentation_fragment"]
+    assert {"kubernetes.core.k8s_auth_options", "nested.clusters.host_clusters"} <= set(fragments)
     assert auth_argument_spec().items() <= vcluster.argument_spec().items()
+
+
+def test_the_fragment_documents_the_option_for_several_host_clusters() -> None:
+    assert_documented({"host_clusters": hosts.host_clusters_spec()}, FRAGMENT["options"])
 
 
 def test_the_documented_version_is_the_one_that_is_used() -> None:
@@ -167,12 +199,23 @@ def test_examples_are_tasks_that_the_module_takes() -> None:
         assert validator.validate(task["nested.clusters.vcluster"]).error_messages == []
 
 
-def test_results_are_documented(run: Run, present: Calls) -> None:
-    result = run(export_kubeconfig={"return_content": True})
+def test_results_are_documented(run: Run, present: Calls, in_group: Calls) -> None:
+    result = {}
+    for options in ({}, {"group": "dev"}):
+        result.update(run(export_kubeconfig={"return_content": True}, **options))
     documented = yaml.safe_load(vcluster.RETURN)
     assert documented.keys() == result.keys() - OF_ANSIBLE
-    sample = documented["virtual_cluster"]["sample"]
-    assert sample.keys() <= result["virtual_cluster"].keys()
+    assert documented["virtual_cluster"]["sample"].keys() <= result["virtual_cluster"].keys()
+    assert documented["placement"]["sample"].keys() == result["placement"].keys()
+
+
+@pytest.mark.parametrize("name", ["vcluster", "vcluster_group", "vcluster_info"])
+def test_loading_a_module_takes_no_library(name: str) -> None:
+    """Kubernetes' client takes longer to load than a task; and its options must be known where it is missing."""
+    module = f"ansible_collections.nested.clusters.plugins.modules.{name}"
+    program = f"import sys, {module}; print('kubernetes' in sys.modules)"
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=False)
+    assert (done.stdout.strip(), done.stderr) == ("False", "")
 
 
 # --- what is asked for ------------------------------------------------------------------------------------
