@@ -279,7 +279,12 @@ _QOS_ISSUE_BEFORE: Minor = (1, 34)
 
 
 def kubernetes_versions(version: Version, distribution: str = "k8s") -> KubernetesVersions:
-    """What is known of the Kubernetes versions that a vCluster version runs; vCluster enforces nothing."""
+    """What is known of the Kubernetes versions that a vCluster version runs.
+
+    vCluster enforces nothing, and its documentation lists no combination that does not work: versions out
+    of upstream support "can still be used but are not guaranteed to work", newer ones are tested with the
+    newest vCluster within 30 days (supported_versions). So no combination is refused.
+    """
     default: Version | None = None
     for since, tags in _DEFAULT_KUBERNETES.items():
         row = parse_version(since)
@@ -289,20 +294,6 @@ def kubernetes_versions(version: Version, distribution: str = "k8s") -> Kubernet
     if not documented and default is not None:
         documented = (f"{default.major}.{default.minor}",)
     return KubernetesVersions(default, documented)
-
-
-def check_kubernetes_version(vcluster_version: Version, kubernetes_version: Version) -> None:
-    """OptionError where this Kubernetes is known not to run in this vCluster.
-
-    vCluster enforces nothing, and its documentation lists no combination that does not work: versions out
-    of upstream support "can still be used but are not guaranteed to work", newer ones are tested with the
-    newest vCluster within 30 days (supported_versions). So only what is no Kubernetes version is refused.
-    """
-    if kubernetes_version.major != 1:
-        known = kubernetes_versions(vcluster_version).documented
-        allowed = f"1.MINOR.PATCH, best one of {', '.join(known)}" if known else "1.MINOR.PATCH"
-        reason = "Kubernetes has no such major version"
-        raise OptionError("kubernetes_version", str(kubernetes_version), allowed, reason=reason)
 
 
 def kubernetes_known_issue(kubernetes_version: Version, host_version: Version) -> str:

@@ -333,7 +333,6 @@ def check_request(request: Request, state: State, version: str) -> dict[str, Any
     asked = values.get(result, values.KUBERNETES_VERSION)
     if asked:
         wanted = compatibility.parse_kubernetes_version(str(asked))
-        compatibility.check_kubernetes_version(target, wanted)
         workload = state.workload(request.name)
         before = phase.kubernetes_version(workload) if workload else None
         if before:
