@@ -38,29 +38,32 @@ class TooLate(NestedClustersError):
 
 @dataclass(frozen=True)
 class Lock:
-    """Locks that are held since ``started`` (of the monotonic clock)."""
+    """Locks whose holder was last seen alive by others at ``alive`` (of the monotonic clock), or later."""
 
-    started: float
+    alive: float
 
     def check(self) -> None:
         """Raise TooLate where it is not certain that the locks are still held."""
-        if time.monotonic() - self.started > SAFE_SECONDS:
-            raise TooLate(f"the locks were held for more than {SAFE_SECONDS} s")
+        if time.monotonic() - self.alive > SAFE_SECONDS:
+            raise TooLate(f"the locks were held for more than {SAFE_SECONDS} s; run the task again")
 
 
 @dataclass
 class _Held:
     kubernetes: Kubernetes
     uid: str
+    alive: float  # when the request was sent by which others saw last that the holder lives
 
     def renew(self) -> None:
         """Show that its holder lives. Raises TooLate where somebody took the Lease away."""
+        now = time.monotonic()
         try:
             self.kubernetes.patch(f"{LEASES}/{LEASE}", {"metadata": {"uid": self.uid}, "spec": {"renewTime": _now()}})
         except KubernetesError as error:
-            if error.status in (404, 409):
-                raise TooLate(f"the Lease of {self.kubernetes.host} was taken away") from error
+            if error.status in (404, 409, 422):  # 422: there is one, with another UID
+                raise TooLate(f"the Lease of {self.kubernetes.host} was taken away; run the task again") from error
             raise
+        self.alive = now
 
     def release(self) -> None:
         # Whatever is wrong with the host cluster now, the next one who wants the Lease takes it away.
@@ -79,25 +82,28 @@ def locked(hosts: Iterable[tuple[str, Kubernetes]]) -> Iterator[Lock]:
     deadline = time.monotonic() + PATIENCE_SECONDS
     held: list[_Held] = []
     with contextlib.ExitStack() as stack:
-        started = time.monotonic()
         for _order, kubernetes in sorted(hosts, key=lambda host: host[0]):  # the same order: nobody waits in a circle
             lock = _acquire(kubernetes, holder, deadline, held)
             stack.callback(lock.release)
-            if time.monotonic() - started > RENEW_SECONDS:
-                started = time.monotonic()
-                for other in held:
-                    other.renew()
             held.append(lock)
-        yield Lock(started)
+            _renew(held)
+        yield Lock(min((lock.alive for lock in held), default=time.monotonic()))
+
+
+def _renew(held: list[_Held]) -> None:
+    for lock in held:
+        if time.monotonic() - lock.alive > RENEW_SECONDS:
+            lock.renew()
 
 
 def _acquire(kubernetes: Kubernetes, holder: str, deadline: float, held: list[_Held]) -> _Held:
     seen: dict[str, str] = {}
-    since = renewed = time.monotonic()
+    since = time.monotonic()
     while True:
+        now = time.monotonic()
         try:
             lease = kubernetes.create(LEASES, _lease(holder))
-            return _Held(kubernetes, lease["metadata"]["uid"])
+            return _Held(kubernetes, lease["metadata"]["uid"], now)
         except KubernetesError as error:
             if error.reason != "AlreadyExists":
                 raise
@@ -115,10 +121,7 @@ def _acquire(kubernetes: Kubernetes, holder: str, deadline: float, held: list[_H
                 f"{NAMESPACE}/{LEASE}, now held by {who}), and the turn did not come within {PATIENCE_SECONDS} s; "
                 "run the task again"
             )
-        if time.monotonic() - renewed > RENEW_SECONDS:
-            renewed = time.monotonic()
-            for other in held:
-                other.renew()
+        _renew(held)
         time.sleep(random.uniform(0.02, 0.2))
 
 
