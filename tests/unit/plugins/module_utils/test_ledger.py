@@ -1,0 +1,438 @@
+# Copyright (c) 2026, nested.clusters contributors
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Tests of ledger: one writer at a time, whoever is killed, slow or faster."""
+
+from __future__ import annotations
+
+import itertools
+import threading
+import time
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import pytest
+from ansible_collections.nested.clusters.plugins.module_utils import ledger
+from ansible_collections.nested.clusters.plugins.module_utils._kubernetes import KubernetesError, Unreachable, path
+from ansible_collections.nested.clusters.plugins.module_utils.errors import NestedClustersError
+from ansible_collections.nested.clusters.plugins.module_utils.group import NAMESPACE
+from test_removal import Clock, FakeKubernetes
+
+LEASE = f"{ledger.LEASES}/{ledger.LEASE}"
+START = 1000.0  # of the clock
+
+
+class Host(FakeKubernetes):
+    """A host cluster in memory that minds UIDs and resource versions, as a real one does."""
+
+    KINDS = (
+        *FakeKubernetes.KINDS,
+        ("v1", "LimitRange", "limitranges", True),
+        ("v1", "Node", "nodes", False),
+        ("v1", "ResourceQuota", "resourcequotas", True),
+        ("gateway.networking.k8s.io/v1", "Gateway", "gateways", True),
+        ("networking.k8s.io/v1", "IngressClass", "ingressclasses", False),
+    )
+
+    def __init__(self, host: str = "https://host", uid: str = "") -> None:
+        super().__init__()
+        self.host = host
+        self.down = False  # answers nothing
+        self.denied: set[tuple[str, str]] = set()  # (verb, plural) that may not be done
+        self.served: dict[str, list[str]] = {}  # API group, and kinds by version: what discovery says beside KINDS
+        self.before: Callable[[str, str], None] = lambda method, where: None  # is called with each request
+        self.asked: list[str] = []
+        self._numbers = itertools.count(1)
+        self.have("Namespace", "kube-system", uid=uid or f"uid of {host}")
+
+    def _request(self, method: str, where: str) -> None:
+        self.asked.append(f"{method} {where}")
+        self.before(method, where)
+        if self.down:
+            raise Unreachable(f"host cluster {self.host} does not answer: connection refused")
+        if (method, where.rsplit("/", 1)[1]) in self.denied:
+            raise KubernetesError(f"no permission on host cluster {self.host}: cannot {method}", 403, "Forbidden")
+
+    def get(self, where: str) -> dict[str, Any] | None:
+        self._request("get", where)
+        return super().get(where)
+
+    def list(self, where: str, labels: str = "", fields: str = "", metadata_only: bool = False) -> list[dict[str, Any]]:
+        self._request("list", where)
+        found = super().list(where, labels, metadata_only=metadata_only)
+        if fields == "spec.type=LoadBalancer":
+            return [thing for thing in found if (thing.get("spec") or {}).get("type") == "LoadBalancer"]
+        assert not fields
+        return found
+
+    @staticmethod
+    def _selected(thing: dict[str, Any], selector: str) -> bool:
+        labels = thing["metadata"].get("labels") or {}
+        exist = [term for term in selector.split(",") if term and "=" not in term and not term.startswith("!")]
+        rest = ",".join(term for term in selector.split(",") if term not in exist)
+        return all(term in labels for term in exist) and FakeKubernetes._selected(thing, rest)
+
+    def create(self, where: str, body: dict[str, Any]) -> dict[str, Any]:
+        self._request("create", where)
+        if where.endswith("/selfsubjectaccessreviews"):
+            asked = body["spec"]["resourceAttributes"]
+            return {"status": {"allowed": (asked["verb"], asked["resource"]) not in self.denied}}
+        with self._lock:
+            if "/namespaces/" in where:
+                place = self.objects.get(path("v1", "namespaces", None, where.split("/namespaces/")[1].split("/")[0]))
+                if place is None:
+                    raise KubernetesError(f"POST {where}: namespace not found", 404, "NotFound")
+                if place["metadata"].get("deletionTimestamp"):
+                    raise KubernetesError(f"POST {where}: namespace is being terminated", 403, "Forbidden")
+            return super().create(where, body)
+
+    def put(self, thing: dict[str, Any], at: str = "") -> dict[str, Any]:
+        number = str(next(self._numbers))
+        meta = {"uid": f"uid {number} of {self.host}", **thing["metadata"], "resourceVersion": number}
+        return super().put({**thing, "metadata": meta}, at)
+
+    def patch(self, where: str, body: dict[str, Any]) -> dict[str, Any]:
+        self._request("patch", where)
+        with self._lock:
+            asked = body.get("metadata") or {}
+            if where in self.objects:
+                meta = self.objects[where]["metadata"]
+                if asked.get("uid", meta["uid"]) != meta["uid"]:
+                    raise KubernetesError(f"PATCH {where}: metadata.uid: field is immutable", 422, "Invalid")
+                if asked.get("resourceVersion", meta["resourceVersion"]) != meta["resourceVersion"]:
+                    raise KubernetesError(f"PATCH {where}: the object has been modified", 409, "Conflict")
+            super().patch(where, body)
+            self.objects[where]["metadata"]["resourceVersion"] = str(next(self._numbers))
+            return super().get(where) or {}
+
+    def delete(self, where: str, only: dict[str, str] | None = None) -> bool:
+        self._request("delete", where)
+        with self._lock:
+            there = self.objects.get(where)
+            if there and any(there["metadata"][key] != value for key, value in (only or {}).items()):
+                return False
+            return super().delete(where)
+
+
+@pytest.fixture
+def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
+    fake = Clock()
+    monkeypatch.setattr(ledger, "time", fake)
+    monkeypatch.setattr(ledger.random, "uniform", lambda low, high: 0.1)
+    return fake
+
+
+def ready(number: int = 0) -> Host:
+    host = Host(f"https://host-{number}")
+    host.have("Namespace", NAMESPACE)
+    return host
+
+
+@pytest.fixture
+def host() -> Host:
+    return ready()
+
+
+def locked(*hosts: Host) -> Any:
+    return ledger.locked([(host.host, host) for host in hosts])  # type: ignore[list-item]
+
+
+def have_lease(host: Host, holder: str = "somebody", **metadata: Any) -> None:
+    spec = {"holderIdentity": holder, "renewTime": "1999-01-01T00:00:00Z"}
+    host.have("Lease", ledger.LEASE, namespace=NAMESPACE, spec=spec, **metadata)
+
+
+def touch(host: Host) -> None:
+    host.patch(LEASE, {"spec": {"renewTime": "now"}})
+
+
+def leases(host: Host) -> list[str]:
+    return [at for at in host.objects if "/leases/" in at]
+
+
+# --- one at a time ----------------------------------------------------------------------------------------
+
+
+def test_a_lock_exists_while_it_is_held(host: Host, clock: Clock) -> None:
+    with locked(host) as lock:
+        (lease,) = [host.objects[at] for at in leases(host)]
+        assert lease["spec"]["leaseDurationSeconds"] == ledger.LEASE_SECONDS
+        assert lease["spec"]["holderIdentity"]
+        lock.check()
+    assert leases(host) == []
+    assert [line.split()[0] for line in host.asked] == ["create", "delete"]
+
+
+def test_no_host_cluster_needs_no_lock(clock: Clock) -> None:
+    with locked() as lock:
+        lock.check()
+
+
+def test_of_many_one_is_inside(host: Host, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(ledger, "time", time)
+    monkeypatch.setattr(ledger.random, "uniform", lambda low, high: 0.001)
+    inside, seen, errors = [0], [], []
+
+    def work() -> None:
+        try:
+            with locked(host):
+                inside[0] += 1
+                seen.append(inside[0])
+                time.sleep(0.005)
+                inside[0] -= 1
+        except BaseException as error:  # a thread's own would be lost
+            errors.append(error)
+
+    threads = [threading.Thread(target=work) for _number in range(8)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(30)
+    assert (errors, seen, leases(host)) == ([], [1] * 8, [])
+
+
+def test_the_next_one_follows_at_once(host: Host, clock: Clock) -> None:
+    have_lease(host)
+    clock.after(3, lambda: host.delete(LEASE))
+    with locked(host):
+        assert 3 <= clock.now - START < 3.5
+
+
+def test_everybody_takes_locks_in_the_same_order(clock: Clock) -> None:
+    one, two, three = hosts = [ready(number) for number in range(3)]
+    taken: list[str] = []
+    for host in hosts:
+        host.before = lambda method, where, host=host: taken.append(f"{method} {host.host}")  # type: ignore[misc]
+    with locked(three, one, two):
+        pass
+    assert taken[:3] == [f"create https://host-{number}" for number in range(3)]
+    assert taken[3:] == [f"delete https://host-{number}" for number in (2, 1, 0)]
+
+
+def test_waiting_for_one_does_not_hold_those_behind_it(clock: Clock) -> None:
+    first, second = ready(1), ready(2)
+    have_lease(first)
+    clock.after(2, lambda: (leases(second), first.delete(LEASE)))
+    with locked(second, first):
+        assert (len(leases(first)), len(leases(second))) == (1, 1)
+    assert [line for line in second.asked if line.startswith("create")] == [f"create {ledger.LEASES}"]
+
+
+# --- who was killed ---------------------------------------------------------------------------------------
+
+
+def test_a_lock_whose_holder_is_gone_is_taken_away(host: Host, clock: Clock) -> None:
+    have_lease(host)
+    with locked(host):
+        assert ledger.LEASE_SECONDS < clock.now - START < ledger.LEASE_SECONDS + 1
+        assert host.objects[LEASE]["spec"]["holderIdentity"] != "somebody"
+    assert leases(host) == []
+
+
+def test_a_holder_that_lives_keeps_its_lock(host: Host, clock: Clock) -> None:
+    have_lease(host)
+    for second in range(0, 40, 2):
+        clock.after(second, lambda: touch(host))
+    clock.after(40, lambda: host.delete(LEASE))
+    with locked(host):
+        assert 40 <= clock.now - START < 41
+
+
+def test_times_that_others_wrote_mean_nothing(host: Host, clock: Clock) -> None:
+    """Clocks differ between machines."""
+    have_lease(host)
+    host.objects[LEASE]["spec"].update(renewTime="2999-01-01T00:00:00Z", leaseDurationSeconds=99999)
+    with locked(host):
+        assert clock.now - START < ledger.LEASE_SECONDS + 1
+
+
+def test_another_holder_has_all_its_time(host: Host, clock: Clock) -> None:
+    """The seconds are those of one holder, not of the Lease's name."""
+    have_lease(host, "first")
+
+    def change_hands() -> None:
+        host.delete(LEASE)
+        have_lease(host, "second")
+
+    clock.after(8, change_hands)
+    with locked(host):
+        assert clock.now - START > 8 + ledger.LEASE_SECONDS
+
+
+def test_a_lock_is_taken_away_from_the_dead_only(host: Host, clock: Clock) -> None:
+    """Between looking and taking away, another waiter was faster."""
+    have_lease(host, "dead")
+
+    def faster(method: str, where: str) -> None:
+        if method == "delete":
+            host.before = lambda method, where: None
+            FakeKubernetes.delete(host, LEASE)
+            have_lease(host, "faster")
+            clock.after(clock.now - START + 2, lambda: host.delete(LEASE))
+
+    host.before = faster
+    with locked(host):
+        assert 12 < clock.now - START < 14
+
+
+def test_a_sign_of_life_in_the_last_moment_counts(host: Host, clock: Clock) -> None:
+    have_lease(host, "slow")
+
+    def renewed(method: str, where: str) -> None:
+        if method == "delete":
+            host.before = lambda method, where: None
+            touch(host)
+            clock.after(clock.now - START + 2, lambda: host.delete(LEASE))
+
+    host.before = renewed
+    with locked(host):
+        assert 12 < clock.now - START < 14
+
+
+# --- who is slow ------------------------------------------------------------------------------------------
+
+
+def test_it_is_not_written_when_it_is_too_late(host: Host, clock: Clock) -> None:
+    with locked(host) as lock:
+        clock.now += ledger.SAFE_SECONDS
+        lock.check()
+        clock.now += 0.1
+        with pytest.raises(ledger.TooLate):
+            lock.check()
+
+
+def test_a_slow_answer_counts_from_the_question(host: Host, clock: Clock) -> None:
+    """Others see the Lease from when it is made, not from when its maker hears of it."""
+
+    def slow(method: str, where: str) -> None:
+        if method in ("create", "patch"):
+            clock.now += 3
+
+    host.before = slow
+    with locked(host) as lock:
+        assert lock.alive <= clock.now - 3
+        clock.now += ledger.SAFE_SECONDS - 2.9
+        with pytest.raises(ledger.TooLate):
+            lock.check()
+
+
+def test_locks_are_renewed_while_others_are_waited_for(clock: Clock) -> None:
+    first, second = ready(1), ready(2)
+    have_lease(second)
+    for moment in range(0, 60, 5):
+        clock.after(moment, lambda: touch(second))
+    clock.after(60, lambda: second.delete(LEASE))
+    versions: list[str] = []
+    for moment in range(2, 60, 2):
+        clock.after(moment, lambda: versions.append(first.objects[LEASE]["metadata"]["resourceVersion"]))
+    with locked(first, second) as lock:
+        lock.check()
+        assert clock.now - lock.alive <= ledger.RENEW_SECONDS + 0.1
+    assert len(set(versions)) == len(versions) == 29
+
+
+def test_locks_are_renewed_when_another_took_long(clock: Clock) -> None:
+    first, second = ready(1), ready(2)
+
+    def slow(method: str, where: str) -> None:
+        if method == "create":
+            clock.now += 4
+
+    second.before = slow
+    with locked(first, second) as lock:
+        assert lock.alive == clock.now
+    assert [line.split()[0] for line in first.asked] == ["create", "patch", "delete"]
+
+
+def test_a_lock_that_was_taken_away_while_waiting_is_noticed(clock: Clock) -> None:
+    for then in (lambda host: None, lambda host: have_lease(host, "thief")):
+        first, second = ready(1), ready(2)
+        have_lease(second)
+
+        def steal(first: Host = first, then: Any = then) -> None:
+            first.delete(LEASE)
+            then(first)
+
+        clock.after(clock.now - START + 3, steal)
+        with pytest.raises(ledger.TooLate, match="https://host-1"), locked(first, second):
+            pytest.fail("it is not held")
+        # What somebody else has now stays.
+        assert [lease["spec"]["holderIdentity"] for lease in map(first.objects.get, leases(first)) if lease] in (
+            [],
+            ["thief"],
+        )
+
+
+def test_the_turn_does_not_come(host: Host, clock: Clock) -> None:
+    have_lease(host, "a-machine-1234")
+    for moment in range(0, 400, 5):
+        clock.after(moment, lambda: touch(host))
+    with pytest.raises(NestedClustersError) as caught, locked(host):
+        pytest.fail("it is somebody else's")
+    for word in ("https://host-0", "a-machine-1234", f"{ledger.PATIENCE_SECONDS} s", "run the task again"):
+        assert word in str(caught.value)
+    assert ledger.PATIENCE_SECONDS <= clock.now - START < ledger.PATIENCE_SECONDS + 1
+    assert host.objects[LEASE]["spec"]["holderIdentity"] == "a-machine-1234"
+
+
+def test_patience_is_for_all_locks_together(clock: Clock) -> None:
+    first, second = ready(1), ready(2)
+    for host, until in ((first, 200), (second, 400)):
+        have_lease(host)
+        for moment in range(0, until, 5):
+            clock.after(moment, lambda host=host: touch(host) if leases(host) else None)
+    clock.after(200, lambda: first.delete(LEASE))
+    with pytest.raises(NestedClustersError, match="https://host-2"), locked(first, second):
+        pytest.fail("it is somebody else's")
+    assert clock.now - START < ledger.PATIENCE_SECONDS + 1
+    assert leases(first) == []
+
+
+# --- errors -----------------------------------------------------------------------------------------------
+
+
+def test_a_refusal_is_no_waiting(host: Host, clock: Clock) -> None:
+    host.denied = {("create", "leases")}
+    with pytest.raises(KubernetesError, match="no permission"), locked(host):
+        pytest.fail("it may not")
+    assert clock.now == START
+
+
+def test_what_is_held_is_released_when_another_is_refused(clock: Clock) -> None:
+    first, second = ready(1), ready(2)
+    second.down = True
+    with pytest.raises(Unreachable), locked(first, second):
+        pytest.fail("one does not answer")
+    assert leases(first) == []
+
+
+@pytest.mark.parametrize("error", [ValueError, KeyboardInterrupt, NestedClustersError])
+def test_locks_are_released_whatever_happens(error: type[BaseException], clock: Clock) -> None:
+    hosts = [ready(number) for number in range(2)]
+    with pytest.raises(error), locked(*hosts):
+        raise error("x")
+    assert [leases(host) for host in hosts] == [[], []]
+
+
+def test_releasing_never_fails(clock: Clock) -> None:
+    """What was done is done; the Lease that stays is taken away by the next."""
+    hosts = [ready(number) for number in range(3)]
+    with locked(*hosts):
+        hosts[1].down = True
+    hosts[1].down = False
+    assert [len(leases(host)) for host in hosts] == [0, 1, 0]
+    with locked(hosts[1]):
+        assert clock.now - START > ledger.LEASE_SECONDS
+
+
+def test_a_lock_that_is_somebody_elses_by_now_is_not_released(host: Host, clock: Clock) -> None:
+    with locked(host):
+        FakeKubernetes.delete(host, LEASE)
+        have_lease(host, "next")
+    assert host.objects[LEASE]["spec"]["holderIdentity"] == "next"
+
+
+@pytest.fixture(autouse=True)
+def no_waiting_for_ever(clock: Clock) -> Iterator[None]:
+    yield
+    assert clock.now < START + 1000
