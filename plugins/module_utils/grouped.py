@@ -471,7 +471,8 @@ def _request_before(decision: Decision, name: str) -> dict[str, Any]:
         return membership.stored_request(stored)
     secrets = kubernetes.list(path("v1", "secrets", namespace), labels=f"owner=helm,name={name}")
     release = newest_releases(secrets).get(name) if decision.current is None else None
-    return {"values": decode_release(release).values if release else {}, "kubernetes_version": None}
+    own = layers.with_claims(decode_release(release).values) if release else {}
+    return {"values": own, "kubernetes_version": None}
 
 
 def _same(left: str, right: str) -> bool:

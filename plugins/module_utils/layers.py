@@ -29,6 +29,7 @@ ETCD: dict[str, Any] = {
     "persistence": {"volumeClaim": {"size": "1Gi"}},
 }
 # The chart's limits. Not parsed: that takes the Kubernetes library, which most tasks do without.
+CHART_CLAIM = "5Gi"  # the chart's own size of a claim
 COREDNS = Size(cpu=Decimal(1), memory=Decimal(170 * 2**20), storage=Decimal(0))
 
 _SANS = ("controlPlane", "proxy", "extraSANs")
@@ -154,6 +155,18 @@ def _oidc_arguments(group: Group, merged: dict[str, Any]) -> list[str]:
     return [f"--oidc-{flag}={group.oidc[option]}" for option, flag in flags.items() if group.oidc.get(option)]
 
 
+def with_claims(deployed: dict[str, Any]) -> dict[str, Any]:
+    """Values of a virtual cluster made without a group, with the sizes of its claims, which cannot change any more."""
+    result = deployed
+    workloads = [_STATEFUL_SET]
+    if compatibility.backing_store(deployed) == "deployed-etcd":
+        workloads.append(_ETCD_STATEFUL_SET)
+    for workload in workloads:
+        where = (*workload, "persistence", "volumeClaim", "size")
+        result = values.merge(values.at(where, CHART_CLAIM), result)
+    return result
+
+
 def limits_containers(merged: dict[str, Any]) -> bool:
     """Whether the chart makes a LimitRange of its own (source: chart/templates/limitrange.yaml)."""
     quota, limits = (
@@ -179,7 +192,7 @@ def own_claims(merged: dict[str, Any]) -> Size:
 def _claims(merged: dict[str, Any], workload: tuple[str, ...], claim: bool) -> Size:
     settings = values.get(merged, workload) or {}
     limits = values.get(settings, ("resources", "limits")) or {}
-    volume = values.get(settings, ("persistence", "volumeClaim", "size")) or "5Gi"
+    volume = values.get(settings, ("persistence", "volumeClaim", "size")) or CHART_CLAIM
     amounts = {"cpu": limits.get("cpu"), "memory": limits.get("memory"), "storage": volume if claim else "0"}
     one = Size.parse(amounts, f"values.{'.'.join(workload)}", partial=True).filled(Size.zero())
     replicas = values.get(settings, ("highAvailability", "replicas")) or 1
