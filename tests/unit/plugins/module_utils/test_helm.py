@@ -18,41 +18,12 @@ import pytest
 from ansible_collections.nested.clusters.plugins.module_utils import _helm
 from ansible_collections.nested.clusters.plugins.module_utils._helm import Chart, Helm, HelmError, Release
 from ansible_collections.nested.clusters.plugins.module_utils.errors import NestedClustersError, OptionError
+from fakes import raw_secret, release_json, release_secret
 
 REPOSITORY = "https://charts.loft.sh"
 IN_REPOSITORY = Chart("vcluster", REPOSITORY, "0.36.1")
 
 # --- release Secrets --------------------------------------------------------------------------------------
-
-
-def release_json(revision: int = 1, **changes: Any) -> dict[str, Any]:
-    return {
-        "name": "demo",
-        "namespace": "vcluster-demo",
-        "version": revision,
-        "info": {"status": "deployed"},
-        "chart": {"metadata": {"name": "vcluster", "version": "0.36.1"}},
-        "config": {"sync": {}},
-        "manifest": "kind: Service\n",
-        **changes,
-    }
-
-
-def release_secret(revision: int = 1, name: str = "demo", **changes: Any) -> dict[str, Any]:
-    payload = base64.b64encode(gzip.compress(json.dumps(release_json(revision, name=name, **changes)).encode()))
-    return raw_secret(payload, name, revision)
-
-
-def raw_secret(payload: bytes, name: str = "demo", revision: Any = 1) -> dict[str, Any]:
-    return {
-        "type": "helm.sh/release.v1",
-        "metadata": {
-            "name": f"sh.helm.release.v1.{name}.v{revision}",
-            "namespace": "vcluster-demo",
-            "labels": {"owner": "helm", "name": name, "version": str(revision), "mine": "yes"},
-        },
-        "data": {"release": base64.b64encode(payload).decode()},
-    }
 
 
 def test_a_release_is_read_from_its_secret() -> None:

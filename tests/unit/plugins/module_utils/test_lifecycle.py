@@ -25,10 +25,8 @@ from ansible_collections.nested.clusters.plugins.module_utils.errors import (
     WaitError,
 )
 from ansible_collections.nested.clusters.plugins.module_utils.lifecycle import Outcome, Request
-from test_helm import release_secret
-from test_removal import Clock, FakeKubernetes, merge_patch
+from fakes import NAME, NAMESPACE, Clock, FakeKubernetes, merge_patch, release_secret
 
-NAME, NAMESPACE = "demo", "vcluster-demo"
 CHART = Chart("vcluster", "https://charts.loft.sh", None)
 WORKLOAD = path("apps/v1", "statefulsets", NAMESPACE, NAME)
 KUBECONFIG = path("v1", "secrets", NAMESPACE, f"vc-{NAME}")
