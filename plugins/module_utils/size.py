@@ -9,7 +9,7 @@ import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from decimal import ROUND_FLOOR, Decimal
-from typing import Any
+from typing import Any, TypeAlias
 
 from ansible_collections.nested.clusters.plugins.module_utils.errors import OptionError
 
@@ -22,7 +22,7 @@ _BINARY_UNITS = ("Ei", "Pi", "Ti", "Gi", "Mi", "Ki")
 _MOST = {"cpu": Decimal(2**63 - 1) / 1000, "memory": Decimal(2**63 - 1), "storage": Decimal(2**63 - 1)}
 _EXAMPLES = {"cpu": '4 or "500m"', "memory": '"4Gi" or "512Mi"', "storage": '"10Gi" or "512Mi"'}
 
-Amount = Decimal | None
+Amount: TypeAlias = "Decimal | None"
 
 
 def quantity(value: Any) -> Decimal | None:
