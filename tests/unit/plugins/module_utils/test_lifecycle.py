@@ -11,12 +11,13 @@ import itertools
 import json
 import tarfile
 from collections.abc import Callable, Iterator
+from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any
 
 import pytest
 import yaml
-from ansible_collections.nested.clusters.plugins.module_utils import compatibility, lifecycle, plan, values
+from ansible_collections.nested.clusters.plugins.module_utils import compatibility, lifecycle, phase, plan, values
 from ansible_collections.nested.clusters.plugins.module_utils._helm import Chart, HelmError, Release
 from ansible_collections.nested.clusters.plugins.module_utils._kubernetes import Unreachable, path
 from ansible_collections.nested.clusters.plugins.module_utils.errors import (
@@ -689,7 +690,14 @@ def crash_looping() -> dict[str, Any]:
     return {"phase": "Running", "containerStatuses": [status]}
 
 
-@pytest.mark.parametrize(("log", "words"), [("no such host: db", "no such host: db"), (None, "(no log)")])
+@pytest.mark.parametrize(
+    ("log", "words"),
+    [
+        ("no such host: db", "no such host: db"),
+        ("unable to retrieve container logs for containerd://1", "(no log)"),  # the kubelet's, with status 200
+        (None, "(no log)"),
+    ],
+)
 def test_what_cannot_become_ready_is_given_up_early(
     log: str | None, words: str, host: FakeKubernetes, helm: FakeHelm, clock: Clock
 ) -> None:
@@ -742,6 +750,127 @@ def test_an_api_server_that_stays_away(
     monkeypatch.setattr(host, "get", away)
     with pytest.raises(WaitError, match="does not answer"):
         present(host, helm)
+
+
+def test_one_that_is_ready_costs_no_request_to_wait_for(
+    running: FakeKubernetes, clock: Clock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    state = lifecycle.read(running, NAME, NAMESPACE)  # type: ignore[arg-type]
+    for method in ("get", "list"):
+        monkeypatch.setattr(running, method, lambda *_asked, **_rest: pytest.fail("asks"))
+    assert lifecycle.wait_ready(running, NAME, NAMESPACE, state, 60, kubeconfig=True) is state  # type: ignore[arg-type]
+    assert clock.now == 1000
+
+
+def test_a_kubeconfig_that_is_not_needed_is_not_waited_for(host: FakeKubernetes, helm: FakeHelm, clock: Clock) -> None:
+    helm.ready = False
+    clock.after(10, lambda: no_secret(host))
+    request = Request(name=NAME, namespace=NAMESPACE, chart=CHART)
+    outcome = lifecycle.present(host, helm.open, request, check=False, wait=60)  # type: ignore[arg-type]
+    assert 1010 <= clock.now < 1012
+    assert outcome.state.secret(f"vc-{NAME}") is None
+
+
+def test_why_it_is_not_ready_is_asked_now_and_then(
+    host: FakeKubernetes, helm: FakeHelm, clock: Clock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[tuple[str, float]] = []
+    ask = host.list
+    monkeypatch.setattr(
+        host, "list", lambda where, **rest: asked.append((where, clock.now - 1000)) or ask(where, **rest)
+    )
+    helm.ready = False
+    clock.after(20, helm.start)
+    present(host, helm)
+    pods = [seconds for where, seconds in asked if where == path("v1", "pods", NAMESPACE)]
+    events = [seconds for where, seconds in asked if where == path("v1", "events", NAMESPACE)]
+    assert pods == [seconds for seconds in range(20) if seconds and seconds % lifecycle.LOOK_SECONDS == 0]
+    assert events == [0, *pods]
+
+
+def test_a_time_too_short_to_look_at_ends_with_a_look(host: FakeKubernetes, helm: FakeHelm) -> None:
+    helm.ready = False
+    with pytest.raises(WaitError, match="0 of 1 replicas ready"):
+        present(host, helm, wait=lifecycle.LOOK_SECONDS / 2)
+
+
+def have_refusal(host: FakeKubernetes, uid: str = "first", **parts: Any) -> None:
+    """Have the Event of a pod that a quota does not allow, just now."""
+    event = {
+        "apiVersion": "v1",
+        "kind": "Event",
+        "metadata": {"name": f"refusal-{uid}", "uid": uid},
+        "involvedObject": {"kind": "StatefulSet", "name": NAME},
+        "type": "Warning",
+        "reason": "FailedCreate",
+        "message": f'create Pod {NAME}-0 failed error: pods "{NAME}-0" is forbidden: exceeded quota: small',
+        "lastTimestamp": datetime.now(timezone.utc).isoformat(),
+    }
+    host.put({**event, **parts})
+
+
+AGAIN: dict[str, Callable[[FakeKubernetes], None]] = {
+    "a higher count": lambda host: have_refusal(host, count=4),
+    "a longer series": lambda host: have_refusal(host, count=3, series={"count": 2}),
+    "a new event": lambda host: have_refusal(host, "second", count=3),
+}
+
+
+@pytest.mark.parametrize("again", AGAIN.values(), ids=AGAIN)
+def test_what_was_refused_before_ends_the_wait_when_it_is_refused_again(
+    again: Callable[[FakeKubernetes], None], running: FakeKubernetes, helm: FakeHelm, clock: Clock
+) -> None:
+    running.objects[WORKLOAD]["status"] = {"observedGeneration": 1}
+    have_refusal(running, count=3)
+    clock.after(10, lambda: again(running))
+    with pytest.raises(WaitError, match="exceeded quota: small; raise the ResourceQuota") as caught:
+        present(running, helm)
+    assert caught.value.data == {"phase": "failed", "reason": "FailedCreate"}
+    assert 1010 <= clock.now <= 1010 + lifecycle.LOOK_SECONDS
+
+
+def test_what_was_refused_before_ends_the_wait_where_nothing_comes_of_it(
+    running: FakeKubernetes, helm: FakeHelm, clock: Clock
+) -> None:
+    running.objects[WORKLOAD]["status"] = {"observedGeneration": 1}
+    have_refusal(running, count=3)
+    with pytest.raises(WaitError, match="exceeded quota"):
+        present(running, helm)
+    assert phase.UNSCHEDULABLE_GRACE <= clock.now - 1000 <= phase.UNSCHEDULABLE_GRACE + lifecycle.LOOK_SECONDS
+
+
+def test_what_was_refused_before_and_put_right_since_is_waited_out(
+    running: FakeKubernetes, helm: FakeHelm, clock: Clock
+) -> None:
+    running.objects[WORKLOAD]["status"] = {"observedGeneration": 1}
+    have_refusal(running, count=3)
+    clock.after(phase.UNSCHEDULABLE_GRACE - 1, helm.start)
+    assert present(running, helm).plan.steps == []
+
+
+def test_a_refusal_by_the_api_server_is_not_waited_out(
+    host: FakeKubernetes, helm: FakeHelm, clock: Clock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    helm.ready = False
+    get = host.get
+
+    def refuse(where: str) -> Any:
+        if clock.now >= 1005:
+            raise lifecycle.KubernetesError("no permission to get StatefulSets", 403, "Forbidden")
+        return get(where)
+
+    monkeypatch.setattr(host, "get", refuse)
+    with pytest.raises(lifecycle.KubernetesError, match="no permission"):
+        present(host, helm)
+    assert clock.now < 1006
+
+
+def test_a_release_without_a_workload_is_not_waited_for(running: FakeKubernetes) -> None:
+    state = lifecycle.read(running, NAME, NAMESPACE)  # type: ignore[arg-type]
+    for things in (state.live, state.manifest):
+        del things["apps/v1", "StatefulSet", NAMESPACE, NAME]
+    with pytest.raises(NestedClustersError, match="no StatefulSet or Deployment"):
+        lifecycle.wait_ready(running, NAME, NAMESPACE, state, 60, kubeconfig=False)  # type: ignore[arg-type]
 
 
 # --- reading ----------------------------------------------------------------------------------------------
