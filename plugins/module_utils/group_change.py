@@ -5,7 +5,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from functools import partial
 from typing import Any
@@ -68,15 +68,20 @@ def _look(name: str, host: HostCluster) -> Seen:
     return Seen(view, system["metadata"]["uid"] if system else "", record, place is not None)
 
 
-def present(entries: list[tuple[HostCluster, Mapping[str, Any]]], params: Mapping[str, Any], check: bool) -> Change:
+def present(
+    entries: list[tuple[HostCluster, Mapping[str, Any]]],
+    params: Mapping[str, Any],
+    check: bool,
+    lost: Collection[str] = (),
+) -> Change:
     """Bring a group to what the task says; ``entries`` are its host clusters with the options of each.
 
-    Raises OptionError before anything is changed, and NestedClustersError that says which host clusters are done
-    and which are not.
+    ``lost`` are the names of those that do not exist any more. Raises OptionError before anything is changed, and
+    NestedClustersError that says which host clusters are done and which are not.
     """
     name = params["name"]
     groups.check_name(name)
-    answers = hosts.ask([host for host, _options in entries if _wanted(host, entries) != "lost"], partial(_look, name))
+    answers = hosts.ask([host for host, _options in entries], partial(_look, name))
     seen = answers.given
     before = _newest([item.view.groups[name] for item in seen.values() if name in item.view.groups])
     _check_names(seen, name)
@@ -90,7 +95,8 @@ def present(entries: list[tuple[HostCluster, Mapping[str, Any]]], params: Mappin
             "host_clusters", [], "at least one host cluster with state present; state absent deletes the group"
         )
     after = groups.desired(params, members, before)
-    _check_removed(entries, seen, answers.failed, before)
+    states = {**{host.name: options["state"] for host, options in entries}, **dict.fromkeys(lost, hosts.LOST)}
+    _check_removed(states, seen, answers.failed, before)
     change = Change(before, after)
     for member in after.members:
         if member.name in seen:
@@ -107,19 +113,15 @@ def present(entries: list[tuple[HostCluster, Mapping[str, Any]]], params: Mappin
     allocations = [item for one in seen.values() for item in one.view.allocations]
     change.pending_upgrade = grouped.waiting_for_upgrade(after, allocations)
     change.warnings = [
-        f"host cluster {host.name} is taken off the record without being asked: what ran there is not managed any more"
-        for host, options in entries
-        if options["state"] == "lost" and before and before.member(host.name)
+        f"host cluster {host} is taken off the record without being asked: what ran there is not managed any more"
+        for host in lost
+        if before and before.member(host)
     ]
     if not check:
         _carry_out(change, entries, seen, name)
     if answers.failed:
         raise _unfinished(change, answers.failed, check)
     return change
-
-
-def _wanted(host: HostCluster, entries: list[tuple[HostCluster, Mapping[str, Any]]]) -> str:
-    return next(str(options["state"]) for one, options in entries if one is host)
 
 
 def _newest(records: list[Group]) -> Group | None:
@@ -165,7 +167,7 @@ def _member(
 
 
 def _check_removed(
-    entries: list[tuple[HostCluster, Mapping[str, Any]]],
+    states: Mapping[str, str],
     seen: Mapping[str, Seen],
     failed: Mapping[str, NestedClustersError],
     before: Group | None,
@@ -173,7 +175,6 @@ def _check_removed(
     """Refuse to lose a host cluster, or what lives there, by leaving something out."""
     if before is None:
         return
-    states = {host.name: options["state"] for host, options in entries}
     for member in before.members:
         if member.name not in states:
             raise OptionError(
@@ -315,8 +316,11 @@ def _namespace() -> dict[str, Any]:
     }
 
 
-def absent(hosts_given: list[HostCluster], name: str, check: bool) -> Change:
-    """Delete a group that no virtual cluster is in. One that is on none of the host clusters changes nothing."""
+def absent(hosts_given: list[HostCluster], name: str, check: bool, lost: Collection[str] = ()) -> Change:
+    """Delete a group that no virtual cluster is in. One that is on none of the host clusters changes nothing.
+
+    ``lost`` are the names of host clusters that do not exist any more.
+    """
     answers = hosts.ask(hosts_given, partial(_look, name))
     seen = answers.given
     before = _newest([item.view.groups[name] for item in seen.values() if name in item.view.groups])
@@ -325,9 +329,7 @@ def absent(hosts_given: list[HostCluster], name: str, check: bool) -> Change:
         answers.all()
         return change
     _check_names(seen, name)
-    missing = sorted(
-        member.name for member in before.members if member.name not in seen and member.name not in answers.failed
-    )
+    missing = sorted(member.name for member in before.members if member.name not in {*seen, *answers.failed, *lost})
     if missing:
         raise OptionError(
             "host_clusters",

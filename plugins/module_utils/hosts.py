@@ -17,10 +17,21 @@ from ansible_collections.nested.clusters.plugins.module_utils._kubernetes import
 from ansible_collections.nested.clusters.plugins.module_utils.errors import NestedClustersError, OptionError
 
 ONLY = "default"  # name of the one host cluster that the task's own connection options name
+LOST = "lost"  # state of a host cluster that does not exist any more
 HOSTS_AT_ONCE = 16
 # Of a task or its environment these say which host cluster, and who we are there: never mixed between two.
 _WHERE = ("kubeconfig", "context", "host")
-_WHO = ("api_key", "username", "password", "client_cert", "client_key", "ca_cert", "impersonate_user", "proxy_headers")
+_WHO = (
+    "api_key",
+    "username",
+    "password",
+    "client_cert",
+    "client_key",
+    "ca_cert",
+    "impersonate_user",
+    "impersonate_groups",
+    "proxy_headers",
+)
 
 Answer = TypeVar("Answer")
 
@@ -64,7 +75,8 @@ def open_hosts(module: AnsibleModule) -> list[HostCluster]:
     """The host clusters of a task: those in ``host_clusters``, else the one of its connection options.
 
     An entry is completed by the task's own connection options and by the environment. But one that has a
-    kubeconfig, context or host of its own takes nothing from there that leads to, or logs in at, another one.
+    kubeconfig, context or host of its own takes nothing from there that leads to, or logs in at, another one. One
+    that is LOST (a state in vcluster_group) is left out, as its kubeconfig may be lost as well.
     Raises OptionError where an entry cannot be used, before anything is asked.
     """
     entries = module.params.get("host_clusters")
@@ -73,6 +85,8 @@ def open_hosts(module: AnsibleModule) -> list[HostCluster]:
     check_names([entry["name"] for entry in entries])
     found = []
     for entry in entries:
+        if entry.get("state") == LOST:
+            continue
         options, environment = connection_options(entry, module.params, os.environ)
         try:
             found.append(HostCluster(entry["name"], Kubernetes.open(options, module.tmpdir, environment)))

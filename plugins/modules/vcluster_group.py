@@ -297,7 +297,7 @@ from ansible_collections.nested.clusters.plugins.module_utils import group as gr
 from ansible_collections.nested.clusters.plugins.module_utils import group_change
 from ansible_collections.nested.clusters.plugins.module_utils._connection import auth_argument_spec
 from ansible_collections.nested.clusters.plugins.module_utils.errors import NestedClustersError
-from ansible_collections.nested.clusters.plugins.module_utils.hosts import host_clusters_spec, open_hosts
+from ansible_collections.nested.clusters.plugins.module_utils.hosts import LOST, host_clusters_spec, open_hosts
 from ansible_collections.nested.clusters.plugins.module_utils.size import RESOURCES
 
 MEMBER = {"state": "present", "dns_pattern": None, "capacity": None, "node_selector": None}
@@ -314,7 +314,7 @@ def argument_spec() -> dict[str, Any]:
         "description": text,
         "tags": {"type": "dict"},
         "host_clusters": host_clusters_spec(
-            state={"type": "str", "choices": ["present", "absent", "lost"], "default": "present"},
+            state={"type": "str", "choices": ["present", "absent", LOST], "default": "present"},
             dns_pattern=text,
             capacity=size,
             node_selector={"type": "dict"},
@@ -357,11 +357,13 @@ def run(module: AnsibleModule) -> dict[str, Any]:
     """The result of the task."""
     params, check = module.params, module.check_mode
     hosts = open_hosts(module)
+    options = params["host_clusters"] or [MEMBER]
+    there = [entry for entry in options if entry["state"] != LOST]
+    lost = [entry["name"] for entry in options if entry["state"] == LOST]
     if params["state"] == "absent":
-        change = group_change.absent(hosts, params["name"], check)
+        change = group_change.absent(hosts, params["name"], check, lost)
     else:
-        options = params["host_clusters"] or [MEMBER]
-        change = group_change.present(list(zip(hosts, options, strict=True)), params, check)
+        change = group_change.present(list(zip(hosts, there, strict=True)), params, check, lost)
     for warning in change.warnings:
         module.warn(warning)
     steps = change.sentences()

@@ -1,0 +1,248 @@
+# Copyright (c) 2026, nested.clusters contributors
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Tests of hosts: whose credentials go where, and several host clusters at once."""
+
+from __future__ import annotations
+
+import os
+import threading
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+import yaml
+from ansible_collections.nested.clusters.plugins.module_utils import _connection, hosts
+from ansible_collections.nested.clusters.plugins.module_utils._kubernetes import Kubernetes
+from ansible_collections.nested.clusters.plugins.module_utils.errors import NestedClustersError, OptionError
+from ansible_collections.nested.clusters.plugins.module_utils.hosts import HostCluster
+from hypothesis import given
+from hypothesis import strategies as st
+
+SPEC = _connection.auth_argument_spec()
+WHERE = {"kubeconfig", "context", "host"}
+# Which of the options let somebody in, and what else belongs to one host cluster alone.
+WHO = {"api_key", "username", "password", "client_cert", "client_key", "impersonate_user", "impersonate_groups"}
+OWN = {*WHERE, *WHO, "ca_cert", "proxy_headers"}
+
+
+def value(option: str, of: str) -> Any:
+    """A value of an option that says whose it is."""
+    kind = SPEC[option].get("type")
+    if kind == "list":
+        return [f"{option} of {of}"]
+    return (
+        {"basic_auth": f"{option} of {of}"}
+        if kind == "dict"
+        else of == "entry"
+        if kind == "bool"
+        else f"{option} of {of}"
+    )
+
+
+def values(options: set[str], of: str) -> dict[str, Any]:
+    return {option: value(option, of) for option in options}
+
+
+def variables(options: set[str]) -> dict[str, str]:
+    """The environment with these options, under every name that is read."""
+    names = {name for option in options for name in (option, *SPEC[option].get("aliases", []))}
+    return {"HOME": "/", **{f"K8S_AUTH_{name.upper()}": f"{name} of environment" for name in names}}
+
+
+def effective(options: dict[str, Any], environment: dict[str, str]) -> dict[str, Any]:
+    """What a connection is made of, as the connection itself reads it."""
+    return {
+        **_connection.given_options(options, environment),
+        **dict(_connection.impersonation(options, environment)),
+    }
+
+
+OPTIONS = st.sets(st.sampled_from(sorted(SPEC)))
+
+
+@given(OPTIONS, OPTIONS, OPTIONS)
+def test_nobody_is_shown_the_credentials_of_another(entry: set[str], task: set[str], environment: set[str]) -> None:
+    own = values(entry, "entry")
+    found = effective(*hosts.connection_options(own, values(task, "task"), variables(environment)))
+    text = yaml.safe_dump(found)
+    if entry & WHERE:
+        for option in WHO:
+            for of in ("task", "environment"):
+                assert f"{option} of {of}" not in text
+    # What the entry itself says always holds.
+    for name, option in _connection.AUTH_ARG_MAP.items():
+        if option in entry:
+            assert found.get(name) == own[option] or own[option] is False
+
+
+@given(OPTIONS, OPTIONS)
+def test_an_entry_that_says_where_goes_there(entry: set[str], task: set[str]) -> None:
+    options, environment = hosts.connection_options(values(entry, "entry"), values(task, "task"), variables(set(SPEC)))
+    found = _connection.given_options(options, environment)
+    # A context is one of the kubeconfig that all of them share; everything else of another leads elsewhere.
+    shared = {"kubeconfig"} if "context" in entry else set()
+    if entry & WHERE:
+        for option in WHERE - entry - shared:
+            assert option not in found, (option, entry)
+
+
+@given(OPTIONS, OPTIONS, OPTIONS)
+def test_an_entry_that_does_not_say_where_is_completed(entry: set[str], task: set[str], environment: set[str]) -> None:
+    entry -= WHERE
+    options, left = hosts.connection_options(values(entry, "entry"), values(task, "task"), variables(environment))
+    assert options == {**values(task, "task"), **values(entry, "entry")}
+    assert left == variables(environment)
+
+
+@given(OPTIONS, OPTIONS)
+def test_what_belongs_to_nobody_is_inherited(entry: set[str], task: set[str]) -> None:
+    """Such as the proxy, and whether certificates are verified."""
+    options, _environment = hosts.connection_options(values(entry, "entry"), values(task, "task"), {})
+    for option in task - entry - OWN:
+        assert options[option] == value(option, "task")
+
+
+def test_null_is_as_if_it_were_left_out() -> None:
+    entry = {"name": "a", "state": "present", **dict.fromkeys(SPEC), "context": "a"}
+    options, _environment = hosts.connection_options(entry, {**dict.fromkeys(SPEC), "kubeconfig": "k"}, {})
+    assert options == {"kubeconfig": "k", "context": "a"}
+
+
+def test_other_variables_stay() -> None:
+    environment = {"K8S_AUTH_API_KEY": "x", "K8S_AUTH_VERIFY_SSL": "no", "KUBECONFIG": "k", "PATH": "p"}
+    _options, left = hosts.connection_options({"context": "a"}, {}, environment)
+    assert left == {"K8S_AUTH_VERIFY_SSL": "no", "KUBECONFIG": "k", "PATH": "p"}
+
+
+# --- opening ----------------------------------------------------------------------------------------------
+
+
+def config(directory: Path, name: str) -> str:
+    """A kubeconfig with a context and a server of this name."""
+    file = directory / name
+    content = {
+        "clusters": [{"name": name, "cluster": {"server": f"https://{name}"}}],
+        "users": [{"name": name, "user": {"token": f"token of {name}"}}],
+        "contexts": [{"name": name, "context": {"cluster": name, "user": name}}],
+        "current-context": name,
+    }
+    file.write_text(yaml.safe_dump(content))
+    return str(file)
+
+
+def module(tmp_path: Path, entries: Any, **options: Any) -> Any:
+    return SimpleNamespace(params={"host_clusters": entries, **options}, tmpdir=str(tmp_path))
+
+
+def entry(name: str, **options: Any) -> dict[str, Any]:
+    return {"name": name, **dict.fromkeys(SPEC), **options}
+
+
+def test_each_has_its_connection(tmp_path: Path) -> None:
+    entries = [entry(name, kubeconfig=config(tmp_path, name)) for name in ("b", "a")]
+    found = hosts.open_hosts(module(tmp_path, entries, api_key="token of the task"))
+    assert [(host.name, host.kubernetes.host) for host in found] == [("b", "https://b"), ("a", "https://a")]
+    assert [host.kubernetes.connection.authorization for host in found] == ["Bearer token of b", "Bearer token of a"]
+
+
+def test_without_the_option_it_is_the_tasks_own(tmp_path: Path) -> None:
+    (host,) = hosts.open_hosts(module(tmp_path, None, kubeconfig=config(tmp_path, "a")))
+    assert (host.name, host.kubernetes.host) == (hosts.ONLY, "https://a")
+
+
+@pytest.mark.parametrize(
+    ("names", "reason", "allowed"),
+    [
+        ([], "", "at least one host cluster"),
+        (["a", "b", "a"], "a is there 2 times", "each name once"),
+        (["a", ""], "", "a name for each host cluster"),
+        (["a", "  "], "", "a name for each host cluster"),
+    ],
+)
+def test_names_that_cannot_be_used(names: list[str], reason: str, allowed: str, tmp_path: Path) -> None:
+    """Before any connection is made: none of these kubeconfigs exists."""
+    with pytest.raises(OptionError) as caught:
+        hosts.open_hosts(module(tmp_path, [entry(name, kubeconfig="/nowhere") for name in names]))
+    assert (caught.value.data["option"], caught.value.data["allowed"]) == ("host_clusters", allowed)
+    assert reason in str(caught.value)
+
+
+def test_a_connection_that_cannot_be_used_is_named(tmp_path: Path) -> None:
+    entries = [entry("a", kubeconfig=config(tmp_path, "a")), entry("b", kubeconfig=str(tmp_path / "nowhere"))]
+    with pytest.raises(NestedClustersError, match=r"^host_clusters: b: kubeconfig: .*nowhere"):
+        hosts.open_hosts(module(tmp_path, entries))
+
+
+def test_what_is_lost_needs_no_connection(tmp_path: Path) -> None:
+    entries = [entry("a", kubeconfig=config(tmp_path, "a")), entry("b", state="lost", kubeconfig="/nowhere")]
+    assert [host.name for host in hosts.open_hosts(module(tmp_path, entries))] == ["a"]
+    with pytest.raises(OptionError, match="a is there 2 times"):
+        hosts.open_hosts(module(tmp_path, [entries[0], entry("a", state="lost")]))
+
+
+def test_the_environment_is_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(os.environ, "K8S_AUTH_KUBECONFIG", config(tmp_path, "a"))
+    monkeypatch.setitem(os.environ, "K8S_AUTH_API_KEY", "token of the environment")
+    first, second = hosts.open_hosts(module(tmp_path, [entry("x"), entry("y", context="a")]))
+    assert first.kubernetes.connection.authorization == "Bearer token of the environment"
+    assert second.kubernetes.connection.authorization == "Bearer token of a"
+
+
+@pytest.mark.parametrize(
+    ("names", "wanted", "found"),
+    [(["a"], None, "a"), (["a"], "a", "a"), (["a", "b"], "b", "b"), (None, None, hosts.ONLY)],
+)
+def test_the_one_host_cluster(names: Any, wanted: Any, found: str, tmp_path: Path) -> None:
+    entries = names and [entry(name, kubeconfig=config(tmp_path, name)) for name in names]
+    one = hosts.only_host(module(tmp_path, entries, kubeconfig=config(tmp_path, "own")), wanted)
+    assert (one.name, one.kubernetes.host) == (found, f"https://{found if names else 'own'}")
+
+
+@pytest.mark.parametrize(("wanted", "reason"), [(None, "there are several"), ("c", "it is not among")])
+def test_which_one_is_not_said(wanted: str | None, reason: str, tmp_path: Path) -> None:
+    entries = [entry(name, kubeconfig=config(tmp_path, name)) for name in ("a", "b")]
+    with pytest.raises(OptionError, match=reason) as caught:
+        hosts.only_host(module(tmp_path, entries), wanted)
+    assert caught.value.data == {"option": "host_cluster", "value": wanted, "allowed": "a, b"}
+
+
+# --- asking -----------------------------------------------------------------------------------------------
+
+
+def clusters(*names: str) -> list[HostCluster]:
+    return [HostCluster(name, Kubernetes(_connection.Connection(f"https://{name}"))) for name in names]
+
+
+def test_one_that_fails_does_not_silence_the_others() -> None:
+    def question(host: HostCluster) -> str:
+        if host.name in ("b", "d"):
+            raise NestedClustersError(f"{host.name} is down")
+        return host.kubernetes.host
+
+    answers = hosts.ask(clusters("c", "b", "a", "d"), question)
+    assert list(answers.given.items()) == [("c", "https://c"), ("a", "https://a")]
+    assert answers.reasons() == "b: b is down; d: d is down"
+    with pytest.raises(NestedClustersError, match=r"^b: b is down; d: d is down$") as caught:
+        answers.all()
+    assert caught.value.data == {"failed_host_clusters": ["b", "d"]}
+
+
+def test_all_are_asked_at_once() -> None:
+    everybody = threading.Barrier(hosts.HOSTS_AT_ONCE, timeout=30)
+    names = [f"h{number}" for number in range(hosts.HOSTS_AT_ONCE)]
+    answers = hosts.ask(clusters(*names), lambda host: everybody.wait() >= 0)
+    assert answers.all() == dict.fromkeys(names, True)
+
+
+def test_nobody_to_ask() -> None:
+    assert hosts.ask([], lambda host: 1).all() == {}
+
+
+def test_a_mistake_of_the_programs_own_is_none_of_a_host_cluster() -> None:
+    def question(host: HostCluster) -> str:
+        raise ValueError(host.name)
+
+    with pytest.raises(ValueError, match=r"^a$"):
+        hosts.ask(clusters("a"), question)
