@@ -28,8 +28,8 @@ ETCD: dict[str, Any] = {
     "resources": {"limits": {"cpu": "1", "memory": "1Gi"}},
     "persistence": {"volumeClaim": {"size": "1Gi"}},
 }
-# The chart's limits. Not parsed: that takes the Kubernetes library, which most tasks do without.
 CHART_CLAIM = "5Gi"  # the chart's own size of a claim
+# The chart's limits. Not parsed: that takes the Kubernetes library, which most tasks do without.
 COREDNS = Size(cpu=Decimal(1), memory=Decimal(170 * 2**20), storage=Decimal(0))
 
 _SANS = ("controlPlane", "proxy", "extraSANs")
@@ -158,7 +158,7 @@ def _oidc_arguments(group: Group, merged: dict[str, Any]) -> list[str]:
 def with_claims(deployed: dict[str, Any]) -> dict[str, Any]:
     """Values of a virtual cluster made without a group, with the sizes of its claims, which cannot change any more."""
     result = deployed
-    workloads = [_STATEFUL_SET]
+    workloads: list[tuple[str, ...]] = [_STATEFUL_SET]
     if compatibility.backing_store(deployed) == "deployed-etcd":
         workloads.append(_ETCD_STATEFUL_SET)
     for workload in workloads:
