@@ -104,7 +104,7 @@ def desired(params: Mapping[str, Any], members: Iterable[Member], deployed: Grou
     quota = params.get("owner_quota")
     group = Group(
         name=params["name"],
-        members=tuple(members),
+        members=tuple(sorted(members, key=lambda member: member.name)),  # as in the record, in whatever order given
         description=_given(params, "description", before.description),
         tags=_given(params, "tags", before.tags),
         endpoint=_endpoint(params.get("endpoint"), before.endpoint),
@@ -149,15 +149,26 @@ def _normal(group: Group) -> Group:
 
 def check(group: Group) -> None:
     """OptionError for a group that cannot work."""
+    check_form(group)
+    _check_versions(group)
+    check_values(group.values)
+    _check_oidc(group)
+
+
+def check_form(group: Group) -> None:
+    """OptionError for what is no group in any version of this collection: a record is held to it as well."""
     check_name(group.name)
-    _check_members(group)
+    for option, value, allowed in (
+        ("distribution", group.distribution, DISTRIBUTIONS),
+        ("placement", group.placement, STRATEGIES),
+    ):
+        if value not in allowed:
+            raise OptionError(option, value, ", ".join(allowed))
     _check_endpoint(group)
+    _check_members(group)
     if group.oversubscription < 1:
         raise OptionError("oversubscription", group.oversubscription, "a percentage of at least 1, such as 120")
     _check_sizes(group)
-    _check_versions(group)
-    check_values(group.values)
-    _check_oidc(group.oidc)
 
 
 def check_name(name: str) -> None:
@@ -182,6 +193,7 @@ def _check_members(group: Group) -> None:
                 reason="both are the same host cluster (the UID of namespace kube-system is the same)",
             )
         ids[member.id] = member.name
+        _check_strings("host_clusters.node_selector", member.node_selector)
         pattern = member.dns_pattern
         if pattern is None:
             continue
@@ -201,6 +213,12 @@ def _check_members(group: Group) -> None:
         patterns[pattern] = member.name
 
 
+def _check_strings(option: str, mapping: Mapping[str, Any]) -> None:
+    for key, value in mapping.items():
+        if not isinstance(value, str):
+            raise OptionError(option, {key: value}, "strings (quote it)", reason="Kubernetes takes no other")
+
+
 def _check_endpoint(group: Group) -> None:
     kind = group.endpoint.get("type")
     if kind not in ENDPOINTS:
@@ -213,6 +231,7 @@ def _check_endpoint(group: Group) -> None:
             )
     if kind == "gateway" and not group.endpoint.get("gateway_name"):
         raise OptionError("endpoint.gateway_name", None, "the name of a Gateway with a TLS passthrough listener")
+    _check_strings("endpoint.annotations", group.endpoint.get("annotations") or {})
     for member in group.members:
         if kind in _NEEDS_NAME and not member.dns_pattern:
             raise OptionError(
@@ -224,6 +243,9 @@ def _check_endpoint(group: Group) -> None:
 
 
 def _check_sizes(group: Group) -> None:
+    for name in ("cpu", "memory"):
+        if getattr(group.default, name) == 0:
+            raise OptionError(f"size.default.{name}", "0", "more than 0", reason="a control plane needs some")
     for option, size in (("default", group.default), ("maximum", group.maximum)):
         for name in RESOURCES:
             value, least = getattr(size, name), getattr(group.minimum, name)
@@ -242,8 +264,6 @@ def _check_sizes(group: Group) -> None:
 
 
 def _check_versions(group: Group) -> None:
-    if group.distribution not in DISTRIBUTIONS:
-        raise OptionError("distribution", group.distribution, ", ".join(DISTRIBUTIONS))
     version = compatibility.DEFAULT_VCLUSTER_VERSION
     if group.vcluster_version:
         version = str(compatibility.check_vcluster_version(group.vcluster_version))
@@ -278,9 +298,12 @@ def _hidden(node: Any, masked: Any, at: tuple[str, ...]) -> Iterator[tuple[str, 
         yield at
 
 
-def _check_oidc(oidc: Mapping[str, Any]) -> None:
+def _check_oidc(group: Group) -> None:
+    oidc = group.oidc
     if not oidc:
         return
+    if group.distribution != "k8s":
+        raise OptionError("oidc", dict(oidc), "distribution k8s", reason=f"the distribution is {group.distribution}")
     if not str(oidc.get("issuer_url", "")).startswith("https://"):
         raise OptionError(
             "oidc.issuer_url", oidc.get("issuer_url"), "an https:// URL", reason="Kubernetes takes no other"
@@ -328,7 +351,10 @@ def record(group: Group) -> dict[str, Any]:
 
 
 def from_record(data: Mapping[str, Any]) -> Group:
-    """The group in a record. Raises NestedClustersError for one that this version cannot read."""
+    """The group in a record. Raises NestedClustersError for one that this version cannot read.
+
+    Raises KeyError, TypeError, AttributeError, ValueError or OptionError where it is broken.
+    """
     if data.get("schema") != SCHEMA:
         raise NestedClustersError(
             f"the record of group {data.get('name')} has schema {data.get('schema')}, and this collection reads "
@@ -338,7 +364,7 @@ def from_record(data: Mapping[str, Any]) -> Group:
     def bound(key: str) -> Size:
         return Size.parse(data["size"][key], f"size.{key}", partial=True)
 
-    return Group(
+    group = Group(
         name=data["name"],
         members=tuple(
             Member(
@@ -346,26 +372,34 @@ def from_record(data: Mapping[str, Any]) -> Group:
                 id=host["id"],
                 dns_pattern=host["dns_pattern"],
                 capacity=Size.parse(host["capacity"], "capacity", partial=True),
-                node_selector=host["node_selector"],
+                node_selector=_mapping(host, "node_selector"),
             )
             for host in data["host_clusters"]
         ),
         description=data["description"],
-        tags=data["tags"],
-        endpoint=data["endpoint"],
+        tags=_mapping(data, "tags"),
+        endpoint=_mapping(data, "endpoint"),
         distribution=data["distribution"],
         kubernetes_version=data["kubernetes_version"],
         vcluster_version=data["vcluster_version"],
-        oversubscription=data["oversubscription"],
+        oversubscription=int(data["oversubscription"]),
         placement=data["placement"],
         default=bound("default"),
         minimum=bound("minimum"),
         maximum=bound("maximum"),
         owner_quota=OwnerQuota.parse(data["owner_quota"], "owner_quota"),
-        values=data["values"],
-        oidc=data["oidc"],
-        generation=data["generation"],
+        values=_mapping(data, "values"),
+        oidc=_mapping(data, "oidc"),
+        generation=int(data["generation"]),
     )
+    check_form(group)
+    return group
+
+
+def _mapping(data: Mapping[str, Any], key: str) -> dict[str, Any]:
+    if not isinstance(data[key], dict):
+        raise TypeError(f"{key} is no mapping")
+    return dict(data[key])
 
 
 def config_map(group: Group, host_cluster: str) -> dict[str, Any]:
