@@ -13,6 +13,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
+from decimal import ROUND_CEILING, Decimal
 from functools import partial
 from typing import Any
 
@@ -41,7 +42,7 @@ from ansible_collections.nested.clusters.plugins.module_utils.lifecycle import O
 from ansible_collections.nested.clusters.plugins.module_utils.membership import Membership
 from ansible_collections.nested.clusters.plugins.module_utils.placement import Candidate, Placement
 from ansible_collections.nested.clusters.plugins.module_utils.plan import Plan
-from ansible_collections.nested.clusters.plugins.module_utils.size import Size
+from ansible_collections.nested.clusters.plugins.module_utils.size import Size, quantity
 
 ATTEMPTS = 50  # each is lost only to somebody who got what was left
 
@@ -224,7 +225,7 @@ def decide(seen: Picture, request: Request, asked: Asked) -> Decision:
         group=group.name,
         current=held,
     )
-    capacity.check_size(size, group.minimum, group.maximum)
+    capacity.check_size(size, *_bounds(group, size, current))
     namespace = current.namespace if current else request.namespace
     place = _resize(seen, size, current) if current else _place(seen, request, asked, size)
     if place.host is None:
@@ -232,9 +233,20 @@ def decide(seen: Picture, request: Request, asked: Asked) -> Decision:
     view = seen.views[place.host]
     if current and not asked.force:
         check_in_use(view.host.kubernetes, request.name, current, size)
-    chosen = group.member(place.host)
-    assert chosen is not None  # only members are candidates
+    chosen = next(member for member in group.members if member.name == place.host)
     return Decision(chosen, view.host.kubernetes, namespace, owner, size, current, place)
+
+
+def _bounds(group: Group, size: Size, current: Allocation | None) -> tuple[Size, Size]:
+    """(minimum, maximum) for what changes: what a virtual cluster has already may be outside of newer bounds."""
+    if current is None or current.kept:
+        return group.minimum, group.maximum
+    same = {name for name, amount in size.items() if amount == getattr(current.size, name)}
+    minimum, maximum = (
+        Size(**{name: None if name in same else amount for name, amount in bound.items()})
+        for bound in (group.minimum, group.maximum)
+    )
+    return minimum, maximum
 
 
 def _check_identity(seen: Picture, request: Request, asked: Asked, current: Allocation | None) -> None:
@@ -303,10 +315,9 @@ def _candidate(member: Member, group: Group, view: View, nodes: list[dict[str, A
 
 
 def _resize(seen: Picture, size: Size, current: Allocation) -> Placement:
-    member = seen.group.member(current.host_cluster)
+    member = next(member for member in seen.group.members if member.name == current.host_cluster)
     view = seen.views[current.host_cluster]
     nodes = view.host.kubernetes.list(path("v1", "nodes"))
-    assert member is not None  # the record lies there
     return placement.room(size, current.size, _candidate(member, seen.group, view, nodes))
 
 
@@ -368,19 +379,12 @@ def check_in_use(kubernetes: Kubernetes, name: str, current: Allocation, size: S
 def used_by(quota: Mapping[str, Any] | None) -> Size:
     """What a virtual cluster's ResourceQuota counts: the larger of requests and limits; nothing where there is none."""
     used = ((quota or {}).get("status") or {}).get("used") or {}
-    parts = [
-        Size.parse(
-            {
-                "cpu": used.get(f"{kind}.cpu"),
-                "memory": used.get(f"{kind}.memory"),
-                "storage": used.get("requests.storage"),
-            },
-            "used",
-            partial=True,
-        ).filled(Size.zero())
-        for kind in ("requests", "limits")
-    ]
-    return parts[0].maximum(parts[1])
+    amounts = {}
+    for resource, keys in membership.QUOTA_KEYS.items():
+        counted = [quantity(used.get(key)) or Decimal(0) for key in keys]
+        unit = Decimal("0.001") if resource == "cpu" else Decimal(1)
+        amounts[resource] = max(counted).quantize(unit, ROUND_CEILING)  # a container may ask for a part of a byte
+    return Size(**amounts)
 
 
 # --- doing ------------------------------------------------------------------------------------------------
@@ -491,7 +495,8 @@ def _reserve(
         if (decision.member, decision.namespace) != (planned.member, planned.namespace) or seen.group != group:
             raise Elsewhere(f"host cluster {decision.member.name} is chosen now")
         lock.check()
-        _write(planned.kubernetes, full, decision)
+        if full.membership:  # as complete() gave it
+            _write(planned.kubernetes, full, full.membership, decision)
 
 
 def lock_order(seen: Picture) -> list[tuple[str, Kubernetes]]:
@@ -505,20 +510,19 @@ def lock_order(seen: Picture) -> list[tuple[str, Kubernetes]]:
     return list(found.items())
 
 
-def _write(kubernetes: Kubernetes, full: Request, decision: Decision) -> None:
+def _write(kubernetes: Kubernetes, full: Request, wanted: Membership, decision: Decision) -> None:
     """The reservation: a namespace, or on the one that is there the most of what it has and what it shall have."""
     where = path("v1", "namespaces", None, full.namespace)
     there = kubernetes.get(where)
     if there is None:
         kubernetes.create(path("v1", "namespaces"), lifecycle.namespace_of(full))
         return
-    assert full.membership is not None
     held = decision.current.size if decision.current else Size.zero()
-    annotations = full.membership.annotations(full.name)
+    annotations = wanted.annotations(full.name)
     annotations[capacity.SIZE_ANNOTATION] = json.dumps(held.maximum(decision.size).as_dict())
     if decision.current:
         annotations[capacity.APPLIED_ANNOTATION] = json.dumps(dict(decision.current.applied), sort_keys=True)
-    patch = planning.metadata_patch(there, full.membership.labels(), annotations)
+    patch = planning.metadata_patch(there, wanted.labels(), annotations)
     if patch:
         kubernetes.patch(where, {"metadata": patch})
 

@@ -33,6 +33,11 @@ LIMITS = {
     "default": {"cpu": "250m", "memory": "256Mi"},
     "defaultRequest": {"cpu": "50m", "memory": "64Mi"},
 }
+QUOTA_KEYS: dict[str, tuple[str, ...]] = {
+    "cpu": ("requests.cpu", "limits.cpu"),
+    "memory": ("requests.memory", "limits.memory"),
+    "storage": ("requests.storage",),
+}
 OF_MEMBERS = (NAME_ANNOTATION, OWNER_ANNOTATION, SIZE_ANNOTATION, APPLIED_ANNOTATION)
 
 
@@ -77,10 +82,7 @@ class Membership:
 def hard(size: Size) -> dict[str, str]:
     """A size as a ResourceQuota: what is asked for, and how far it may go."""
     amounts = size.as_dict()
-    keys: dict[str, tuple[str, ...]] = {"cpu": ("requests.cpu", "limits.cpu")}
-    keys["memory"] = ("requests.memory", "limits.memory")
-    keys["storage"] = ("requests.storage",)
-    return {key: amount for resource, names in keys.items() for key in names if (amount := amounts[resource])}
+    return {key: amount for resource, keys in QUOTA_KEYS.items() for key in keys if (amount := amounts[resource])}
 
 
 def object_name(name: str) -> str:
