@@ -159,7 +159,8 @@ class FakeKubernetes:
     def have(self, kind: str, name: str, **others: Any) -> dict[str, Any]:
         """Have an object of a kind; ``others`` are its metadata, or type and spec."""
         version = next(version for version, known, *_rest in self.KINDS if known == kind)
-        top = {part: others.pop(part) for part in ("type", "spec", "status", "data") if part in others}
+        parts = [part for part in ("type", "spec", "status", "data") if part in others]
+        top: dict[str, Any] = {part: others.pop(part) for part in parts}
         return self.put({"apiVersion": version, "kind": kind, "metadata": {"name": name, **others}, **top})
 
     def names(self, namespace: str = NAMESPACE) -> set[str]:

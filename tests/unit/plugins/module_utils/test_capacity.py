@@ -224,7 +224,7 @@ class TestCapacity:
         assert capacity([node(cpu="0", memory="0")], NOTHING_SAID, {}) == size(0, 0)
 
     @pytest.mark.parametrize("broken", [{"cpu": "four"}, {"memory": "-1"}, {"memory": "NaN"}])
-    def test_a_node_that_cannot_be_read_is_named(self, broken: dict[str, str]) -> None:
+    def test_a_node_that_cannot_be_read_is_named(self, broken: dict[str, Any]) -> None:
         with pytest.raises(NestedClustersError, match=rf"^node broken: allocatable {next(iter(broken))} "):
             capacity([node(), node("broken", **broken)], NOTHING_SAID, {})
         assert capacity([node(ready="False", **broken)], NOTHING_SAID, {}) == size(0, 0)

@@ -220,7 +220,7 @@ def test_the_etcd_stop_is_not_named_without_need() -> None:
     ],
 )
 def test_check_kubernetes_change(deployed: str | None, desired: str | None) -> None:
-    c.check_kubernetes_change(deployed and V(deployed), desired and V(desired))
+    c.check_kubernetes_change(V(deployed) if deployed else None, V(desired) if desired else None)
 
 
 @pytest.mark.parametrize(

@@ -15,6 +15,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
+from functools import partial
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from types import SimpleNamespace
@@ -103,7 +104,7 @@ def connection_of_nobody(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Non
 
 
 def connect(**options: Any) -> k.Kubernetes:
-    return k.Kubernetes.from_module(SimpleNamespace(params=options, tmpdir=None))  # type: ignore[arg-type]
+    return k.Kubernetes.from_module(SimpleNamespace(params=options, tmpdir=None))
 
 
 @pytest.fixture
@@ -358,7 +359,7 @@ def test_the_first_error_is_raised(count: int) -> None:
         raise ValueError(number)
 
     with pytest.raises(ValueError, match=r"^0$"):
-        k.parallel([lambda number=number: fail(number) for number in range(count)])
+        k.parallel([partial(fail, number) for number in range(count)])
 
 
 def test_every_request_is_counted(server: ApiServer, api: k.Kubernetes) -> None:
@@ -679,11 +680,12 @@ def test_what_is_read_here_is_what_kubernetes_core_reads(
     file.write_text(yaml.safe_dump(given))
     monkeypatch.chdir(tmp_path)  # to which the paths in a dictionary are relative
     monkeypatch.setattr(kube_config, "KUBE_CONFIG_DEFAULT_LOCATION", str(file))  # read when it was imported
-    options: dict[str, Any] = {
+    ways: dict[str, dict[str, Any]] = {
         "option": {"kubeconfig": str(file)},
         "dictionary": {"kubeconfig": given},
         "context": {"kubeconfig": str(file), "context": "b"},
-    }.get(how, {})
+    }
+    options = ways.get(how, {})
     if how == "KUBECONFIG":
         monkeypatch.setenv("KUBECONFIG", str(file))
     ours, theirs = both_ways(options, keep)

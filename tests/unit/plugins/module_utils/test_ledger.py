@@ -134,7 +134,7 @@ def host() -> Host:
 
 
 def locked(*hosts: Host) -> Any:
-    return ledger.locked([(host.host, host) for host in hosts])  # type: ignore[list-item]
+    return ledger.locked([(host.host, host) for host in hosts])  # type: ignore[misc]
 
 
 def have_lease(host: Host, holder: str = "somebody", **metadata: Any) -> None:

@@ -12,6 +12,7 @@ import json
 import tarfile
 from collections.abc import Callable, Iterator
 from datetime import datetime, timezone
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -776,9 +777,12 @@ def test_why_it_is_not_ready_is_asked_now_and_then(
 ) -> None:
     asked: list[tuple[str, float]] = []
     ask = host.list
-    monkeypatch.setattr(
-        host, "list", lambda where, **rest: asked.append((where, clock.now - 1000)) or ask(where, **rest)
-    )
+
+    def counted(where: str, **rest: Any) -> Any:
+        asked.append((where, clock.now - 1000))
+        return ask(where, **rest)
+
+    monkeypatch.setattr(host, "list", counted)
     helm.ready = False
     clock.after(20, helm.start)
     present(host, helm)
@@ -886,9 +890,13 @@ def test_what_is_synced_is_not_read(running: FakeKubernetes) -> None:
 
 def test_one_question_for_each_kind(running: FakeKubernetes, monkeypatch: pytest.MonkeyPatch) -> None:
     asked: list[str] = []
+
+    def counted(ask: Callable[..., Any], where: str, **rest: Any) -> Any:
+        asked.append(where)
+        return ask(where, **rest)
+
     for method in ("list", "get"):
-        ask = getattr(running, method)
-        monkeypatch.setattr(running, method, lambda where, ask=ask, **rest: asked.append(where) or ask(where, **rest))
+        monkeypatch.setattr(running, method, partial(counted, getattr(running, method)))
     lifecycle.read(running, NAME, NAMESPACE)  # type: ignore[arg-type]
     assert sorted(asked) == sorted(
         [
@@ -962,11 +970,13 @@ def test_secrets_by_name(running: FakeKubernetes) -> None:
     assert state.secret("other") is None
 
 
-def test_a_kind_that_the_host_cluster_does_not_serve_any_more(running: FakeKubernetes, helm: FakeHelm) -> None:
+def test_a_kind_that_the_host_cluster_does_not_serve_any_more(
+    running: FakeKubernetes, helm: FakeHelm, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """What was of it is gone, which is said, and the rest is read all the same."""
     running.KINDS = tuple(kind for kind in running.KINDS if kind[1] != "ClusterRole")
     monitor = running.namespaced
-    running.namespaced = lambda version, kind: kind != "ClusterRole" and monitor(version, kind)  # type: ignore[method-assign]
+    monkeypatch.setattr(running, "namespaced", lambda *where: where[1] != "ClusterRole" and monitor(*where))
     state = lifecycle.read(running, NAME, NAMESPACE)  # type: ignore[arg-type]
     found = plan.as_found(state.manifest, state.live)
     assert plan.drift(found, state.manifest) == [f"restore ClusterRole vc-{NAME}"]

@@ -423,7 +423,7 @@ class Life(RuleBasedStateMachine):
         for owner in {item.owner for item in self.held.values()}:
             assert not self.owned(owner).fits_in(self.QUOTA.size)
             counted = [item for item in self.held.values() if item.owner == owner]
-            assert len(counted) <= self.QUOTA.virtual_clusters
+            assert len(counted) <= (self.QUOTA.virtual_clusters or 0)
 
 
 class SteadyLife(Life):

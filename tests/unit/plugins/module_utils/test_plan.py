@@ -456,16 +456,16 @@ def test_nothing_that_a_secret_holds_is_ever_shown(part: str) -> None:
     source = random.Random(5)
     for _each in range(50):
         words = [f"hunter{source.randint(10**6, 10**7)}" for _word in range(4)]
-        sides = [
+        before, after = (
             {SECRET: {**secret(), "data": None, part: {name: source.choice(words) for name in "abc"}}}
             for _side in range(2)
-        ]
+        )
         release = Release("demo", NAMESPACE, 1, "deployed", "vcluster", "0.36.1", {"password": words[0]}, "")
-        entries = plan.release_diff(release, {"password": words[1]}, *sides, "demo")
+        entries = plan.release_diff(release, {"password": words[1]}, before, after, "demo")
         text = "".join(entry["before"] + entry["after"] for entry in entries)
         assert not [word for word in words if word in text]
         # Hidden, but not unseen.
-        assert any("manifests" in entry["before_header"] for entry in entries) == (sides[0] != sides[1])
+        assert any("manifests" in entry["before_header"] for entry in entries) == (before != after)
 
 
 def test_config_maps_are_shown() -> None:

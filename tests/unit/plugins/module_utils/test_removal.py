@@ -335,7 +335,7 @@ def test_an_unfinished_installation_is_removed(host: FakeKubernetes, helm: Unins
 
 @pytest.mark.parametrize("recorded", [True, False], ids=["with its release", "without"])
 def test_a_protected_one_stays(recorded: bool, host: FakeKubernetes, helm: Uninstaller) -> None:
-    virtual_cluster(host, **{plan.PROTECTED: "true"})
+    virtual_cluster(host, None, **{plan.PROTECTED: "true"})
     if not recorded:
         host.objects = {at: thing for at, thing in host.objects.items() if "sh.helm" not in at}
     before = copy.deepcopy(host.objects)

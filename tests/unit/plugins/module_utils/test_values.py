@@ -15,7 +15,7 @@ import pytest
 from ansible_collections.nested.clusters.plugins.module_utils import values as v
 
 KEYS = ("a", "b", "c", "d")
-LEAVES = (None, True, False, 0, 1, "", "x", [], [1, 2], {})
+LEAVES: tuple[Any, ...] = (None, True, False, 0, 1, "", "x", [], [1, 2], {})
 
 
 def random_values(source: random.Random, depth: int = 3) -> dict[str, Any]:

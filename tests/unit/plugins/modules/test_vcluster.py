@@ -153,7 +153,7 @@ Run = Callable[..., Object]
 
 DOCUMENTATION = yaml.safe_load(vcluster.DOCUMENTATION)
 FRAGMENT = yaml.safe_load(host_clusters.ModuleDocFragment.DOCUMENTATION)
-FACTS = (("type", "str"), ("default", None), ("choices", None), ("elements", None), ("aliases", []))
+FACTS: dict[str, Any] = {"type": "str", "default": None, "choices": None, "elements": None, "aliases": []}
 
 
 def own_options() -> Object:
@@ -164,7 +164,7 @@ def assert_documented(spec: Object, documented: Object) -> None:
     assert documented.keys() == spec.keys()
     for name, option in spec.items():
         told = documented[name]
-        for what, otherwise in FACTS:
+        for what, otherwise in FACTS.items():
             assert told.get(what, otherwise) == option.get(what, otherwise), (name, what)
         assert told.get("required", False) is option.get("required", False), name
         assert told["description"], name
