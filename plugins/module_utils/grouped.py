@@ -66,6 +66,7 @@ class Asked:
     size: Size  # None where the task does not say
     host_cluster: str | None = None
     force: bool = False
+    oidc: bool = False  # whether the kubeconfig shall log in at the group's issuer
 
 
 @dataclass
@@ -206,6 +207,8 @@ def decide(seen: Picture, request: Request, asked: Asked) -> Decision:
             f"group {group.name}: run the group's vcluster_group task again"
         )
     _check_identity(seen, request, asked, current)
+    if asked.oidc and not group.oidc:
+        raise OptionError("export_kubeconfig.user", "oidc", "admin", reason=f"group {group.name} has no oidc settings")
     owner = asked.owner if asked.owner is not None else current.owner if current else ""
     size = asked.size.filled(current.size if current and not current.kept else group.default)
     if current and not current.kept and (size, owner) == (current.size, current.owner):

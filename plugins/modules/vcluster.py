@@ -164,9 +164,16 @@ options:
           - The default is the endpoint of the virtual cluster where it has one outside of the host cluster, else
             what vCluster says, which is C(https://localhost:8443) for use with C(kubectl port-forward).
         type: str
+      user:
+        description:
+          - Who the kubeconfig logs in as. V(admin) has a client certificate for everything in the virtual cluster.
+          - V(oidc) logs in at the issuer of the group, with the kubectl plugin C(oidc-login), and holds no credential.
+          - The default is V(oidc) in a group with an issuer, else V(admin).
+        type: str
+        choices: [admin, oidc]
       return_content:
         description:
-          - Return it as RV(kubeconfig). It holds a private key, so set C(no_log) on the task.
+          - Return it as RV(kubeconfig). It can hold a private key, so set C(no_log) on the task.
         type: bool
         default: false
   binary_path:
@@ -294,7 +301,7 @@ kubeconfig:
   type: dict
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import ExitStack
 from datetime import datetime, timezone
 from functools import partial
@@ -305,7 +312,7 @@ from ansible_collections.nested.clusters.plugins.module_utils import endpoint, g
 from ansible_collections.nested.clusters.plugins.module_utils._connection import auth_argument_spec
 from ansible_collections.nested.clusters.plugins.module_utils._helm import Chart, Helm
 from ansible_collections.nested.clusters.plugins.module_utils._kubernetes import Kubernetes
-from ansible_collections.nested.clusters.plugins.module_utils.errors import NestedClustersError
+from ansible_collections.nested.clusters.plugins.module_utils.errors import NestedClustersError, OptionError
 from ansible_collections.nested.clusters.plugins.module_utils.hosts import host_clusters_spec, only_host, open_hosts
 from ansible_collections.nested.clusters.plugins.module_utils.lifecycle import Outcome, Request
 from ansible_collections.nested.clusters.plugins.module_utils.size import RESOURCES, Size
@@ -341,6 +348,7 @@ def argument_spec() -> dict[str, Any]:
                 "path": {"type": "path"},
                 "context": {"type": "str"},
                 "server": {"type": "str"},
+                "user": {"type": "str", "choices": ["admin", "oidc"]},
                 "return_content": {"type": "bool", "default": False},
             },
         },
@@ -371,11 +379,19 @@ def in_group(params: dict[str, Any]) -> grouped.Asked:
         size=Size.parse(params["size"], "size", partial=True),
         host_cluster=params["host_cluster"],
         force=params["force"],
+        oidc=wants_oidc(params),
     )
 
 
-def export(params: dict[str, Any], namespace: str, outcome: Outcome, check: bool) -> dict[str, Any]:
-    """Write or return the kubeconfig; adds the step that writes it to the plan."""
+def wants_oidc(params: dict[str, Any]) -> bool:
+    """Whether the kubeconfig shall log in at the issuer of a group."""
+    return bool(params["export_kubeconfig"] and params["export_kubeconfig"]["user"] == "oidc")
+
+
+def export(
+    params: dict[str, Any], namespace: str, outcome: Outcome, check: bool, oidc: Mapping[str, Any]
+) -> dict[str, Any]:
+    """Write or return the kubeconfig; adds the step that writes it to the plan. ``oidc`` is that of its group."""
     options, name = params["export_kubeconfig"], params["name"]
     if not options:
         return {}
@@ -398,6 +414,8 @@ def export(params: dict[str, Any], namespace: str, outcome: Outcome, check: bool
         release.values if release else None,
     )
     content = endpoint.kubeconfig(secret, server, options["context"] or f"vcluster_{name}_{namespace}")
+    if oidc and options["user"] != "admin":
+        content = endpoint.with_oidc(content, dict(oidc))
     if options["path"] and endpoint.write_kubeconfig(options["path"], content, check):
         outcome.plan.steps.append(f"write kubeconfig {options['path']}")
     return {"kubeconfig": content} if options["return_content"] else {}
@@ -428,8 +446,10 @@ def run(module: AnsibleModule, open_helm: Callable[[Kubernetes], Helm]) -> dict[
     asked = request(params)
     wait = params["wait_timeout"] if params["wait"] else None
     result: dict[str, Any] = {}
+    if wants_oidc(params) and not params["group"]:
+        raise OptionError("export_kubeconfig.user", "oidc", "admin, or oidc with option group")
     if params["group"] and params["state"] == "present":
-        outcome, decision, _seen = grouped.present(
+        outcome, decision, seen = grouped.present(
             open_hosts(module),
             open_helm,
             asked,
@@ -438,7 +458,7 @@ def run(module: AnsibleModule, open_helm: Callable[[Kubernetes], Helm]) -> dict[
             wait=wait,
             kubeconfig=bool(params["export_kubeconfig"]),
         )
-        result.update(export(params, decision.namespace, outcome, check))
+        result.update(export(params, decision.namespace, outcome, check, seen.group.oidc))
         result["virtual_cluster"] = describe(outcome, asked.name)
         result["virtual_cluster"].update(decision.describe())
         result["placement"] = decision.placement_dict()
@@ -452,7 +472,7 @@ def run(module: AnsibleModule, open_helm: Callable[[Kubernetes], Helm]) -> dict[
             wait=wait,
             kubeconfig=bool(params["export_kubeconfig"]),
         )
-        result.update(export(params, asked.namespace, outcome, check))
+        result.update(export(params, asked.namespace, outcome, check, {}))
         result["virtual_cluster"] = describe(outcome, asked.name)
     else:
         outcome = absent(module, open_helm, asked, wait)

@@ -15,6 +15,7 @@ from ansible_collections.nested.clusters.plugins.module_utils.endpoint import (
     endpoint,
     kubeconfig,
     merge_kubeconfig,
+    with_oidc,
     write_kubeconfig,
 )
 from ansible_collections.nested.clusters.plugins.module_utils.errors import NestedClustersError
@@ -123,6 +124,23 @@ def test_kubeconfig_that_cannot_be_used(words: str, found: dict[str, Any]) -> No
     # Ansible shows what an error was caused by.
     assert raised.value.__cause__ is None
     assert raised.value.__suppress_context__ or raised.value.__context__ is None
+
+
+def test_kubeconfig_that_logs_in_at_an_issuer_holds_no_credential() -> None:
+    made = kubeconfig(secret(yaml.safe_dump(config("my-vcluster"))), "https://team-a.example.com", "team-a")
+    oidc = {"issuer_url": "https://sso.example.com", "client_id": "k8s", "extra_scopes": ["groups"]}
+    found = with_oidc(made, oidc)
+    (user,) = found["users"]
+    assert user["name"] == "team-a"
+    assert user["user"].keys() == {"exec"}
+    assert user["user"]["exec"]["args"] == [
+        "oidc-login",
+        "get-token",
+        "--oidc-issuer-url=https://sso.example.com",
+        "--oidc-client-id=k8s",
+        "--oidc-extra-scope=groups",
+    ]
+    assert (found["clusters"], found["contexts"]) == (made["clusters"], made["contexts"])
 
 
 def test_merge_keeps_everything_else() -> None:
