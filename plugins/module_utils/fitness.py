@@ -9,6 +9,7 @@ from collections.abc import Iterable, Mapping
 from functools import partial
 from typing import Any
 
+from ansible_collections.nested.clusters.plugins.module_utils import group as groups
 from ansible_collections.nested.clusters.plugins.module_utils._kubernetes import Kubernetes, parallel, path
 
 # What nobody can go without who makes virtual clusters: (verb, API group, plural).
@@ -142,7 +143,7 @@ def _gateway_problems(kubernetes: Kubernetes, endpoint: Mapping[str, Any]) -> li
     if not any("tlsroutes" in names for names in served.values()):
         return ["it serves no TLSRoute: install the Gateway API with its TLSRoute"]
     version = next((version for version, names in served.items() if "gateways" in names), "v1")
-    namespace, name = endpoint.get("gateway_namespace") or "default", endpoint["gateway_name"]
+    namespace, name = groups.gateway_namespace(endpoint), endpoint["gateway_name"]
     gateway = kubernetes.get(path(f"{GATEWAY_API}/{version}", "gateways", namespace, name))
     if gateway is None:
         return [f"it has no Gateway {name} in namespace {namespace}"]

@@ -432,6 +432,11 @@ def load(stored: Mapping[str, Any]) -> Group:
         ) from error
 
 
+def gateway_namespace(endpoint: Mapping[str, Any]) -> str:
+    """Where the Gateway of an endpoint is."""
+    return endpoint.get("gateway_namespace") or "default"
+
+
 # --- what a virtual cluster has of its group --------------------------------------------------------------
 
 

@@ -10,6 +10,7 @@ from decimal import Decimal
 from typing import Any
 
 from ansible_collections.nested.clusters.plugins.module_utils import compatibility, values
+from ansible_collections.nested.clusters.plugins.module_utils import group as groups
 from ansible_collections.nested.clusters.plugins.module_utils.errors import OptionError
 from ansible_collections.nested.clusters.plugins.module_utils.group import Group, Member
 from ansible_collections.nested.clusters.plugins.module_utils.size import Size
@@ -71,12 +72,21 @@ def merge(found: list[Layer]) -> dict[str, Any]:
 
 
 def origins(found: list[Layer]) -> dict[tuple[str, ...], str]:
-    """Where each value comes from, by its path: the uppermost layer that says something of it."""
+    """Where each value of :func:`merge` comes from, by its path: the uppermost layer that says something of it."""
+    merged: dict[str, Any] = {}
     result: dict[tuple[str, ...], str] = {}
     for origin, layer in found:
         for where in _leaves(layer, ()):
-            result = {known: value for known, value in result.items() if known[: len(where)] != where}
+            if values.get(layer, where) == {} and isinstance(values.get(merged, where), dict):
+                continue  # merged into what is there, it says nothing
+            # Over a mapping, its values go; within what was none, that goes.
+            result = {
+                known: value
+                for known, value in result.items()
+                if known[: len(where)] != where and where[: len(known)] != known
+            }
             result[where] = origin
+        merged = values.merge(merged, layer)
     return result
 
 
@@ -115,9 +125,8 @@ def _of_endpoint(endpoint: Mapping[str, Any], host_name: str | None) -> dict[str
             ingress["spec"] = {"ingressClassName": endpoint["ingress_class"]}
         return {"controlPlane": {"ingress": ingress}}
     if kind == "gateway":
-        parent = {"name": endpoint["gateway_name"]}
-        if endpoint.get("gateway_namespace"):
-            parent["namespace"] = endpoint["gateway_namespace"]
+        # Without a namespace it would be the route's own.
+        parent = {"name": endpoint["gateway_name"], "namespace": groups.gateway_namespace(endpoint)}
         route: dict[str, Any] = {"enabled": True, "host": host_name, "parentRefs": [parent]}
         if annotations:
             route["annotations"] = annotations
@@ -190,16 +199,16 @@ def own_claims(merged: dict[str, Any]) -> Size:
 
 
 def _claims(merged: dict[str, Any], workload: tuple[str, ...], claim: bool) -> Size:
-    settings = values.get(merged, workload) or {}
-    limits = values.get(settings, ("resources", "limits")) or {}
-    volume = values.get(settings, ("persistence", "volumeClaim", "size")) or CHART_CLAIM
-    amounts = {"cpu": limits.get("cpu"), "memory": limits.get("memory"), "storage": volume if claim else "0"}
+    def setting(*where: str) -> Any:
+        return values.get(merged, (*workload, *where))
+
+    volume = setting("persistence", "volumeClaim", "size") or CHART_CLAIM
+    amounts = {name: setting("resources", "limits", name) for name in ("cpu", "memory")}
+    amounts["storage"] = volume if claim else "0"
     one = Size.parse(amounts, f"values.{'.'.join(workload)}", partial=True).filled(Size.zero())
-    replicas = values.get(settings, ("highAvailability", "replicas")) or 1
-    total = Size.zero()
-    for _replica in range(int(replicas)):
-        total += one
-    return total
+    replicas = setting("highAvailability", "replicas")
+    count = replicas if isinstance(replicas, int) else 1  # what is no number, the chart's schema refuses better
+    return Size(**{name: amount and amount * count for name, amount in one.items()})
 
 
 def check_room(merged: dict[str, Any], size: Size) -> None:

@@ -239,7 +239,8 @@ def test_endpoints_that_cannot_be(endpoint: Object, option: str, words: list[str
 
 
 def test_labels_of_nodes_are_strings() -> None:
-    member = Member("a", "1", node_selector={"gpu": True})
+    selector: Any = {"gpu": True}
+    member = Member("a", "1", node_selector=selector)
     assert refused("host_clusters.node_selector", "quote it", members=[member]) == {"gpu": True}
 
 
@@ -485,7 +486,7 @@ def damages(data: Any, at: tuple[Any, ...] = ()) -> list[tuple[Any, ...]]:
 
 
 WHOLE = g.record(desired(**EVERYTHING))
-RUBBISH = [None, "x", 3, -1, True, [], {}, ["x"], {"x": 1}, [[]], 1.5]
+RUBBISH: list[Any] = [None, "x", 3, -1, True, [], {}, ["x"], {"x": 1}, [[]], 1.5]
 
 
 @pytest.mark.parametrize("where", damages(WHOLE), ids=lambda path: ".".join(map(str, path)))

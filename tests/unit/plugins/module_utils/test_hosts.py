@@ -13,6 +13,7 @@ from typing import Any
 
 import pytest
 import yaml
+from ansible_collections.kubernetes.core.plugins.module_utils.args_common import AUTH_ARG_MAP
 from ansible_collections.nested.clusters.plugins.module_utils import _connection, hosts
 from ansible_collections.nested.clusters.plugins.module_utils._kubernetes import Kubernetes
 from ansible_collections.nested.clusters.plugins.module_utils.errors import NestedClustersError, OptionError
@@ -72,7 +73,7 @@ def test_nobody_is_shown_the_credentials_of_another(entry: set[str], task: set[s
             for of in ("task", "environment"):
                 assert f"{option} of {of}" not in text
     # What the entry itself says always holds.
-    for name, option in _connection.AUTH_ARG_MAP.items():
+    for name, option in AUTH_ARG_MAP.items():
         if option in entry:
             assert found.get(name) == own[option] or own[option] is False
 
