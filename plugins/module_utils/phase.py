@@ -38,6 +38,9 @@ UNSCHEDULABLE_GRACE = 30
 CRASHES = 2
 
 _IMAGE_REASONS = {"ErrImageNeverPull", "InvalidImageName", "ImagePullBackOff", "ImageInspectError"}
+# A pull that failed is tried again, and ErrImagePull stays for a quarter of a minute until ImagePullBackOff says
+# so. Where the registry has answered that there is no such image, or none for this node, another one is in vain.
+_FINAL_PULL = re.compile(r"not found|manifest unknown|unauthorized|access denied|authorization failed", re.IGNORECASE)
 _CONFIG_REASONS = {"CreateContainerConfigError", "CreateContainerError", "RunContainerError"}
 
 # (what the API server's refusal says, what to try); refusals that are none of these may pass on their own.
@@ -344,7 +347,7 @@ def _container_failure(pod: Object) -> Failure | None:
         waiting = state.get("waiting") or {}
         reason, where = waiting.get("reason", ""), f"container {container['name']} of pod {name}"
         detail = _one_line(waiting.get("message", ""))
-        if reason in _IMAGE_REASONS:
+        if reason in _IMAGE_REASONS or (reason == "ErrImagePull" and _FINAL_PULL.search(detail)):
             return Failure(
                 reason,
                 f"{where} has no image {container.get('image', '')}: {detail or reason}",

@@ -111,6 +111,8 @@ def event(reason: str, kind: str, name: str, message: str = "", seconds: float =
     }
 
 
+PULL = 'failed to pull and unpack image "registry.example/vcluster-oss:0.36.999": failed to resolve reference'
+
 SETTLED = {
     "replicas": 1,
     "readyReplicas": 1,
@@ -151,6 +153,16 @@ def test_workload_ready(expected: bool, found: Object) -> None:
             "ErrImageNeverPull",
             "not present",
             {"containerStatuses": [waiting("ErrImageNeverPull", "not present")]},
+        ),
+        *(
+            ("ErrImagePull", words, {"containerStatuses": [waiting("ErrImagePull", f"{PULL}: {words}")]})
+            for words in (
+                "registry.example/vcluster-oss:0.36.999: not found",
+                "manifest unknown",
+                "401 Unauthorized",
+                "pull access denied, repository does not exist or may require authorization",
+                "server message: insufficient_scope: authorization failed",
+            )
         ),
         ("InvalidImageName", "syncer", {"initContainerStatuses": [waiting("InvalidImageName")]}),
         (
@@ -199,6 +211,16 @@ def test_failure_of_a_pod(reason: str, words: str, states: Object) -> None:
     "states",
     [
         {"containerStatuses": [waiting("ErrImagePull")]},
+        *(
+            {"containerStatuses": [waiting("ErrImagePull", f"{PULL}: failed to do request: Head: {words}")]}
+            for words in (
+                "dial tcp: lookup registry.example: no such host",
+                "dial tcp 192.0.2.1:443: i/o timeout",
+                "dial tcp 192.0.2.1:443: connect: connection refused",
+                "unexpected status: 503 Service Unavailable",
+                "unexpected status: 429 Too Many Requests",
+            )
+        ),
         {"containerStatuses": [waiting("ContainerCreating")]},
         {"containerStatuses": [waiting("CrashLoopBackOff", restarts=1)]},
         {"containerStatuses": [{"name": "syncer", "restartCount": 9, "state": {"running": {}}}]},
