@@ -49,7 +49,8 @@ def size(cpu: Any = 4, memory: Any = "4Gi", storage: Any = "2Gi") -> Size:
 # --- laws of layers ---------------------------------------------------------------------------------------
 
 KEYS = st.sampled_from(["a", "b", "c"])
-LEAVES: st.SearchStrategy[Any] = st.none() | st.booleans() | st.integers(0, 3) | st.lists(st.integers(0, 3), max_size=2) | st.just({})
+NUMBERS = st.integers(0, 3)
+LEAVES: st.SearchStrategy[Any] = st.none() | st.booleans() | NUMBERS | st.lists(NUMBERS, max_size=2) | st.just({})
 TREES = st.recursive(
     st.dictionaries(KEYS, LEAVES, max_size=3), lambda inner: st.dictionaries(KEYS, LEAVES | inner, max_size=3)
 )
@@ -314,6 +315,14 @@ def test_what_a_control_plane_claims() -> None:
 )
 def test_what_makes_it_claim_more_or_less(asked: Object, expected: Size) -> None:
     assert layers.own_claims(merged(group(), asked)) == expected
+
+
+def test_a_backing_store_without_a_claim() -> None:
+    store = "controlPlane.backingStore.etcd.deploy"
+    asked = values.merge(
+        at(f"{store}.enabled", True), at(f"{store}.statefulSet.persistence.volumeClaim.enabled", False)
+    )
+    assert layers.own_claims(merged(group(), asked)).storage == 0
 
 
 def test_the_charts_own_claim_counts_where_nothing_is_said() -> None:

@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import itertools
+import random
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -16,7 +17,7 @@ from ansible_collections.nested.clusters.plugins.module_utils import ledger
 from ansible_collections.nested.clusters.plugins.module_utils._kubernetes import KubernetesError, Unreachable, path
 from ansible_collections.nested.clusters.plugins.module_utils.errors import NestedClustersError
 from ansible_collections.nested.clusters.plugins.module_utils.group import NAMESPACE
-from test_removal import Clock, FakeKubernetes
+from fakes import Clock, FakeKubernetes
 
 LEASE = f"{ledger.LEASES}/{ledger.LEASE}"
 START = 1000.0  # of the clock
@@ -118,7 +119,7 @@ class Host(FakeKubernetes):
 def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
     fake = Clock()
     monkeypatch.setattr(ledger, "time", fake)
-    monkeypatch.setattr(ledger.random, "uniform", lambda low, high: 0.1)
+    monkeypatch.setattr(random, "uniform", lambda low, high: 0.1)
     return fake
 
 
@@ -170,7 +171,7 @@ def test_no_host_cluster_needs_no_lock(clock: Clock) -> None:
 
 def test_of_many_one_is_inside(host: Host, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(ledger, "time", time)
-    monkeypatch.setattr(ledger.random, "uniform", lambda low, high: 0.001)
+    monkeypatch.setattr(random, "uniform", lambda low, high: 0.001)
     inside, seen, errors = [0], [], []
 
     def work() -> None:
