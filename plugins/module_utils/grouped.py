@@ -88,13 +88,21 @@ class Picture:
         return {name for name, group in self.known.items() if group.owner_quota.exempt}
 
     def of(self, name: str) -> Allocation | None:
-        """The virtual cluster of this name in the group. Raises NestedClustersError where there are two."""
+        """The virtual cluster of this name in the group.
+
+        Raises NestedClustersError where there are two, or where its host cluster has no record of the group.
+        """
         found = [item for item in self.allocations if (item.name, item.group) == (name, self.group.name)]
         if len(found) > 1:
             places = ", ".join(f"{item.host_cluster} (namespace {item.namespace})" for item in found)
             raise NestedClustersError(
                 f"group {self.group.name} has two virtual clusters {name}: on {places}; delete one of them with a task "
                 "without group, for its host cluster and namespace"
+            )
+        if found and found[0].host_cluster not in self.views:
+            raise NestedClustersError(
+                f"virtual cluster {name} lives on host cluster {found[0].host_cluster}, which has no record of group "
+                f"{self.group.name}: run the group's vcluster_group task again"
             )
         return found[0] if found else None
 
@@ -111,9 +119,14 @@ class Decision:
     current: Allocation | None
     placement: Placement | None  # None where nothing had to be placed
 
-    def describe(self) -> dict[str, Any]:
-        """What a group adds to the description of a virtual cluster."""
-        return {"host_cluster": self.member.name, "owner": self.owner, "size": self.size.as_dict()}
+    def describe(self, check: bool) -> dict[str, Any]:
+        """What a group adds to the description of a virtual cluster; with ``check`` what it has now."""
+        if not check:
+            return {"host_cluster": self.member.name, "owner": self.owner, "size": self.size.as_dict()}
+        if self.current is None:
+            return {}
+        now = self.current
+        return {"host_cluster": now.host_cluster, "owner": now.owner, "size": now.size.as_dict()}
 
     def placement_dict(self) -> dict[str, Any]:
         """The placement as plain data; nothing was considered where it stays where it is."""
@@ -122,13 +135,18 @@ class Decision:
         return {"host": self.member.name, "strategy": None, "considered": []}
 
     @property
+    def what(self) -> tuple[Member, str, str, Size]:
+        """What a plan is made for."""
+        return self.member, self.namespace, self.owner, self.size
+
+    @property
     def takes_more(self) -> bool:
         """Whether somebody else could be taking the same at this moment."""
         return self.placement is not None
 
 
 class Elsewhere(NestedClustersError):
-    """Under the lock another host cluster was chosen than the one that the plan was made for."""
+    """Under the lock something else was decided than what the plan was made for."""
 
 
 # --- reading ----------------------------------------------------------------------------------------------
@@ -201,22 +219,20 @@ def decide(seen: Picture, request: Request, asked: Asked) -> Decision:
     host cluster. What does not grow is not checked again. Raises OptionError or capacity.Refused.
     """
     group, current = seen.group, seen.of(request.name)
-    if current and current.host_cluster not in seen.views:
-        raise NestedClustersError(
-            f"virtual cluster {request.name} lives on host cluster {current.host_cluster}, which has no record of "
-            f"group {group.name}: run the group's vcluster_group task again"
-        )
     _check_identity(seen, request, asked, current)
     if asked.oidc and not group.oidc:
         raise OptionError("export_kubeconfig.user", "oidc", "admin", reason=f"group {group.name} has no oidc settings")
     owner = asked.owner if asked.owner is not None else current.owner if current else ""
     size = asked.size.filled(current.size if current and not current.kept else group.default)
+    for resource in ("cpu", "memory"):
+        if getattr(size, resource) == 0:  # what has neither counts as no virtual cluster
+            raise OptionError(f"size.{resource}", "0", "more than 0", reason="a control plane needs some")
     if current and not current.kept and (size, owner) == (current.size, current.owner):
         view = seen.views[current.host_cluster]
         member = group.member(current.host_cluster) or Member(current.host_cluster)
         return Decision(member, view.host.kubernetes, current.namespace, owner, size, current, None)
-    if current is None:
-        _check_open(seen, request, asked, owner)
+    if current is None or current.kept:
+        _check_open(seen, asked, owner)
     held = current.size if current and current.owner == owner else None
     capacity.check_owner_quota(
         owner,
@@ -234,7 +250,9 @@ def decide(seen: Picture, request: Request, asked: Asked) -> Decision:
     if place.host is None:
         raise place.refusal()
     view = seen.views[place.host]
-    if current and not asked.force:
+    if current is None:
+        _check_free(view, request)
+    elif not asked.force:
         check_in_use(view.host.kubernetes, request.name, current, size)
     chosen = next(member for member in group.members if member.name == place.host)
     return Decision(chosen, view.host.kubernetes, namespace, owner, size, current, place)
@@ -255,8 +273,9 @@ def _bounds(group: Group, size: Size, current: Allocation | None) -> tuple[Size,
 def _check_identity(seen: Picture, request: Request, asked: Asked, current: Allocation | None) -> None:
     """Refuse what would be another virtual cluster than the one that is there."""
     if current is None:
-        other = next((item for item in seen.allocations if item.namespace == request.namespace), None)
-        if other and other.name == request.name:
+        same = (request.name, request.namespace)
+        other = next((item for item in seen.allocations if (item.name, item.namespace) == same), None)
+        if other:
             raise OptionError(
                 "group",
                 asked.group,
@@ -281,7 +300,19 @@ def _check_identity(seen: Picture, request: Request, asked: Asked, current: Allo
         )
 
 
-def _check_open(seen: Picture, request: Request, asked: Asked, owner: str) -> None:
+def _check_free(view: View, request: Request) -> None:
+    """Refuse a namespace in which another virtual cluster, or its volumes, have their share."""
+    for item in view.allocations:
+        if item.namespace == request.namespace:
+            raise OptionError(
+                "namespace",
+                request.namespace,
+                "a namespace without another virtual cluster",
+                reason=f"virtual cluster {item.name} of group {item.group} has it on host cluster {item.host_cluster}",
+            )
+
+
+def _check_open(seen: Picture, asked: Asked, owner: str) -> None:
     """Refuse a new virtual cluster where the group takes none."""
     group = seen.group
     if asked.host_cluster is not None and group.member(asked.host_cluster) is None:
@@ -344,7 +375,7 @@ def _place(seen: Picture, request: Request, asked: Asked, size: Size) -> Placeme
         )
         candidates.append(Candidate(member.name, Size.zero(), Size.zero(), why))
     there = [name for name, (_nodes, made) in answers.given.items() if made]
-    pinned = asked.host_cluster or (there[0] if there else None)
+    pinned = asked.host_cluster or (there[0] if len(there) == 1 else None)
     if there and pinned not in there:
         raise OptionError(
             "host_cluster",
@@ -477,8 +508,11 @@ def _request_before(decision: Decision, name: str) -> dict[str, Any]:
     if stored:
         return membership.stored_request(stored)
     secrets = kubernetes.list(path("v1", "secrets", namespace), labels=f"owner=helm,name={name}")
-    release = newest_releases(secrets).get(name) if decision.current is None else None
-    own = layers.with_claims(decode_release(release).values) if release else {}
+    newest = newest_releases(secrets).get(name)
+    release = decode_release(newest) if newest else None
+    # With the label, it has the group's values already, and nobody knows which are its own.
+    without_group = release is not None and capacity.GROUP_LABEL not in release.labels
+    own = layers.with_claims(release.values) if release and without_group else {}
     return {"values": own, "kubernetes_version": None}
 
 
@@ -495,8 +529,8 @@ def _reserve(
     with ledger.locked(lock_order(picture(given, asked.group))) as lock:
         seen = picture(given, asked.group)
         decision = decide(seen, request, asked)
-        if (decision.member, decision.namespace) != (planned.member, planned.namespace) or seen.group != group:
-            raise Elsewhere(f"host cluster {decision.member.name} is chosen now")
+        if seen.group != group or decision.what != planned.what:
+            raise Elsewhere(f"virtual cluster {request.name}: what is decided now is not what was planned")
         lock.check()
         if full.membership:  # as complete() gave it
             _write(planned.kubernetes, full, full.membership, decision)

@@ -460,7 +460,8 @@ def run(module: AnsibleModule, open_helm: Callable[[Kubernetes], Helm]) -> dict[
         )
         result.update(export(params, decision.namespace, outcome, check, seen.group.oidc))
         result["virtual_cluster"] = describe(outcome, asked.name)
-        result["virtual_cluster"].update(decision.describe())
+        if result["virtual_cluster"]:
+            result["virtual_cluster"].update(decision.describe(check))
         result["placement"] = decision.placement_dict()
     elif params["state"] == "present":
         kubernetes = only_host(module, params["host_cluster"]).kubernetes
