@@ -18,6 +18,8 @@ NEEDED = (
     ("patch", "", "namespaces"),
     ("create", "", "secrets"),
     ("create", "", "configmaps"),
+    ("create", "", "resourcequotas"),
+    ("create", "", "limitranges"),
     ("create", "apps", "statefulsets"),
     ("create", "rbac.authorization.k8s.io", "rolebindings"),
     ("create", "coordination.k8s.io", "leases"),

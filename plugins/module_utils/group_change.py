@@ -83,7 +83,7 @@ def present(
     groups.check_name(name)
     answers = hosts.ask([host for host, _options in entries], partial(_look, name))
     seen = answers.given
-    before = _newest([item.view.groups[name] for item in seen.values() if name in item.view.groups])
+    before = _newest(seen)
     _check_names(seen, name)
     members = [
         _member(host.name, options, seen.get(host.name), before, answers.failed.get(host.name))
@@ -124,8 +124,10 @@ def present(
     return change
 
 
-def _newest(records: list[Group]) -> Group | None:
-    return max(records, key=lambda group: group.generation) if records else None
+def _newest(seen: Mapping[str, Seen]) -> Group | None:
+    # By the name of the ConfigMap: somebody may have taken off the labels that others find it by.
+    records = [groups.load(item.record) for item in seen.values() if item.record]
+    return max(records, key=lambda group: group.generation, default=None)
 
 
 def _check_names(seen: Mapping[str, Seen], name: str) -> None:
@@ -210,8 +212,12 @@ def _plan_write(change: Change, after: Group, member: Member, seen: Seen) -> Non
     if seen.record is None:
         steps = [] if seen.namespace else [f"create namespace {groups.NAMESPACE} on host cluster {member.name}"]
         change.steps[member.name] = [*steps, f"write the record of group {after.name} on host cluster {member.name}"]
-    elif seen.record.get("data") != wanted["data"]:
+    elif seen.record.get("data") != wanted["data"] or _labels_patch(seen.record, wanted):
         change.steps[member.name] = [f"change the record of group {after.name} on host cluster {member.name}"]
+
+
+def _labels_patch(record: dict[str, Any], wanted: dict[str, Any]) -> dict[str, Any]:
+    return planning.metadata_patch(record, wanted["metadata"]["labels"], {})
 
 
 def _shown(group: Group) -> str:
@@ -256,9 +262,10 @@ def _carry_out(
 
     def act(host: HostCluster) -> None:
         if host in removed:
-            with ledger.locked([(seen[host.name].id, host.kubernetes)]):  # nobody is placing anything there
+            with ledger.locked([(seen[host.name].id, host.kubernetes)]) as lock:  # nobody is placing anything there
                 why = f"host cluster {host.name} was not removed from group {name}"
                 _check_empty(_look(name, host), name, why)
+                lock.check()
                 _delete_record(host, name)
             _tidy(host)
         elif change.after:
@@ -291,9 +298,9 @@ def _write(kubernetes: Kubernetes, group: Group, host: str, seen: Seen) -> None:
         _create(kubernetes, CONFIG_MAPS, wanted)
         return
     # Only onto what was read: two administrators at once shall notice each other.
-    version = {"resourceVersion": seen.record["metadata"]["resourceVersion"]}
+    metadata = {"resourceVersion": seen.record["metadata"]["resourceVersion"], **_labels_patch(seen.record, wanted)}
     try:
-        kubernetes.patch(f"{CONFIG_MAPS}/{wanted['metadata']['name']}", {"metadata": version, "data": wanted["data"]})
+        kubernetes.patch(f"{CONFIG_MAPS}/{wanted['metadata']['name']}", {"metadata": metadata, "data": wanted["data"]})
     except KubernetesError as error:
         if error.status == 409:
             raise NestedClustersError("the record was changed by somebody else meanwhile") from error
@@ -323,7 +330,7 @@ def absent(hosts_given: list[HostCluster], name: str, check: bool, lost: Collect
     """
     answers = hosts.ask(hosts_given, partial(_look, name))
     seen = answers.given
-    before = _newest([item.view.groups[name] for item in seen.values() if name in item.view.groups])
+    before = _newest(seen)
     change = Change(before, None)
     if before is None:
         answers.all()
@@ -349,9 +356,10 @@ def absent(hosts_given: list[HostCluster], name: str, check: bool, lost: Collect
     if check:
         return change
     work = [host for host in hosts_given if host.name in change.steps]
-    with ledger.locked([(seen[host.name].id, host.kubernetes) for host in work]):
-        for one in work:  # nobody has placed anything since it was looked at
-            _check_empty(_look(name, one), name, f"group {name} was not deleted (host cluster {one.name})")
+    with ledger.locked([(seen[host.name].id, host.kubernetes) for host in work]) as lock:
+        for host, item in hosts.ask(work, partial(_look, name)).all().items():  # somebody may have placed something
+            _check_empty(item, name, f"group {name} was not deleted (host cluster {host})")
+        lock.check()
         failed = hosts.ask(work, lambda host: _delete_record(host, name)).failed
     if failed:
         raise _unfinished(change, failed, check=False)
