@@ -110,8 +110,8 @@ def _of_group(group: Group, member: Member, name: str) -> dict[str, Any]:
     if member.node_selector:
         selector = dict(member.node_selector)
         result = values.merge(result, values.at((*_STATEFUL_SET, "scheduling", "nodeSelector"), selector))
-        synced = {"enabled": True, "selector": {"labels": selector}}
-        result = values.merge(result, values.at(("sync", "fromHost", "nodes"), synced))
+        # It is enforced on every pod also where nodes are not synced (source: pkg/controllers/resources/pods).
+        result = values.merge(result, values.at(("sync", "fromHost", "nodes", "selector", "labels"), selector))
     return values.merge(result, _of_endpoint(group.endpoint, member.host_name(name)))
 
 

@@ -170,7 +170,7 @@ def test_nodes() -> None:
     member = Member("host-a", node_selector={"pool": "virtual"})
     result = merged(group(), member=member)
     assert get(result, "controlPlane.statefulSet.scheduling.nodeSelector") == {"pool": "virtual"}
-    assert get(result, "sync.fromHost.nodes") == {"enabled": True, "selector": {"labels": {"pool": "virtual"}}}
+    assert get(result, "sync.fromHost.nodes") == {"selector": {"labels": {"pool": "virtual"}}}
 
 
 # --- endpoints --------------------------------------------------------------------------------------------
