@@ -3,6 +3,11 @@
 
 KUBECONFIG names the host cluster, PATH has kubectl, helm, helm3 and vcluster, and NESTED_CLUSTERS_CHART
 is the chart's archive or directory where the official chart repository cannot be reached.
+
+Several tests run at once on one host cluster, each in a worker process (pytest-xdist). So a test takes its names
+from the fixture ``new`` or from ``place``, and says nothing about objects that are not its own. What it lists of
+the whole host cluster may hold anything else as well. Tests that share a virtual cluster are of one
+``xdist_group``, so that one worker runs them and it is made once; they leave it as they found it.
 """
 
 from __future__ import annotations
@@ -33,7 +38,6 @@ from kubernetes.client.rest import RESTClientObject
 REPOSITORY = Path(__file__).resolve().parents[2]
 MODULES = REPOSITORY / "plugins" / "modules"
 MODULE_SECONDS = 400  # longer than any task of these tests may take
-SYSTEM_NAMESPACES = {"", "default", "kube-system", "kube-public", "kube-node-lease"}
 
 # Values of a control plane whose pod finds no node, so that it costs nothing, for tests of the module alone.
 IDLE: dict[str, Any] = {
@@ -42,6 +46,14 @@ IDLE: dict[str, Any] = {
 
 Object = dict[str, Any]
 Key = tuple[str, str, str, str]  # apiVersion, plural, namespace, name
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    config.addinivalue_line("markers", "long: takes a minute, so it is begun with, and no worker ends alone with it")
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    items.sort(key=lambda item: item.get_closest_marker("long") is None)
 
 
 def eventually(
@@ -65,6 +77,8 @@ class Host:
     configuration: Any = field(repr=False)
     pool: urllib3.PoolManager = field(repr=False)
     headers: dict[str, str] = field(repr=False)
+    leaving: list[str] = field(default_factory=list, repr=False)
+    """Namespaces that were asked to go."""
 
     def request(self, method: str, path: str, body: Any = None, kind: str = "application/json") -> Any:
         """Ask the API; None for what is not there, an AssertionError for any other refusal."""
@@ -158,6 +172,15 @@ class Host:
                 for item in self.items(f"{root(version)}/namespaces/{namespace}/{plural}"):
                     found[plural, item["metadata"]["name"]] = item["metadata"].get("resourceVersion", "")
         return found
+
+    def wait_for_leaving(self) -> None:
+        """Wait until no namespace is left that was asked to go."""
+
+        def left() -> set[str]:
+            there = {item["metadata"]["name"] for item in self.items("/api/v1/namespaces")}
+            return there & set(self.leaving)
+
+        eventually(lambda: f"the end of {left()}", lambda: not left(), 240)
 
 
 def root(version: str) -> str:
@@ -255,11 +278,18 @@ class Module:
 
 
 @pytest.fixture(scope="session")
-def host() -> Host:
-    """The host cluster that KUBECONFIG names."""
+def host() -> Iterator[Host]:
+    """The host cluster that KUBECONFIG names; at the end nothing that was asked to go is left on it."""
     kubeconfig = os.environ.get("KUBECONFIG", "")
     if not kubeconfig:
         pytest.fail("KUBECONFIG is not set: the integration tests need a host cluster (make test starts one)")
+    cluster = open_host(kubeconfig)
+    yield cluster
+    cluster.wait_for_leaving()
+
+
+def open_host(kubeconfig: str) -> Host:
+    """The host cluster of a kubeconfig."""
     configuration = kubernetes_client.Configuration()
     kubernetes_config.load_kube_config(kubeconfig, client_configuration=configuration)
     configuration.connection_pool_maxsize = 16
@@ -275,44 +305,55 @@ def vcluster(host: Host, tmp_path_factory: pytest.TempPathFactory) -> Module:
     return Module(host, tmp_path_factory.mktemp("module"), "vcluster", defaults)
 
 
+@pytest.fixture(scope="session")
+def cli(host: Host, tmp_path_factory: pytest.TempPathFactory) -> Callable[..., str]:
+    """The vcluster CLI, with files of its own: it writes into its configuration, and into the kubeconfig."""
+    directory = tmp_path_factory.mktemp("cli")
+    kubeconfig = directory / "kubeconfig"
+    kubeconfig.write_text(host.call("kubectl", "config", "view", "--raw", "--flatten").stdout)
+    kubeconfig.chmod(0o600)
+    configuration = str(directory / "cli.json")
+
+    def run(*arguments: str, check: bool = True) -> str:
+        command = ("vcluster", "--config", configuration, *arguments)
+        done = host.call(*command, check=check, KUBECONFIG=str(kubeconfig))
+        return done.stdout + done.stderr
+
+    return run
+
+
 @contextmanager
-def place(host: Host, vcluster: Module, word: str, made_by_user: bool = False) -> Iterator[Place]:
-    """A name that nobody has, and afterwards no trace of it."""
-    name = f"it-{word}-{uuid.uuid4().hex[:5]}"
+def place(host: Host, word: str, made_by_user: bool = False, beside: Place | None = None) -> Iterator[Place]:
+    """A name that nobody has, and afterwards no trace of it. ``beside`` another it begins with the other's name."""
+    name = f"{beside.name}-b" if beside else f"it-{word}-{uuid.uuid4().hex[:5]}"
     where = Place(name, f"vcluster-{name}")
     if made_by_user:
         host.namespace(where.namespace)
     try:
         yield where
     finally:
-        tidy(host, vcluster, where)
+        tidy(host, where)
 
 
-def tidy(host: Host, vcluster: Module, where: Place) -> None:
-    """Delete a virtual cluster and its namespace, also where the module cannot."""
+def tidy(host: Host, where: Place) -> None:
+    """Ask for the deletion of all that a virtual cluster has, whatever became of it; ``host`` waits in the end."""
     space = f"/api/v1/namespaces/{where.namespace}"
     if host.get(space):
-        if host.get(where.workload):
-            host.patch(where.workload, {"metadata": {"annotations": {"loft.sh/non-deletable": None}}})
-        failed = vcluster.raw(**where.options, state="absent", wait=False)
         for thing in host.items(where.path("configmaps")):
             if thing["metadata"].get("finalizers"):
                 patch = {"metadata": {"finalizers": None}}
                 host.patch(where.path("configmaps", thing["metadata"]["name"]), patch)
-        if host.get(space):
-            host.delete(space)
-        if failed.get("failed"):
-            print(f"clean-up of {where.name}: {failed['msg']}")
+        host.delete(space)
+        host.leaving.append(where.namespace)
     for plural in ("clusterrolebindings", "clusterroles"):
         host.delete(f"/apis/rbac.authorization.k8s.io/v1/{plural}/vc-{where.name}-v-{where.namespace}")
-    eventually(f"namespace {where.namespace} gone", lambda: host.get(space) is None, 120)
 
 
 @pytest.fixture
-def new(host: Host, vcluster: Module) -> Iterator[Callable[..., Place]]:
+def new(host: Host) -> Iterator[Callable[..., Place]]:
     """Makes names, with clean-up at the end of the test."""
     with ExitStack() as stack:
-        yield lambda word, **options: stack.enter_context(place(host, vcluster, word, **options))
+        yield lambda word, **options: stack.enter_context(place(host, word, **options))
 
 
 @dataclass
@@ -332,6 +373,7 @@ class Proxy:
 @contextmanager
 def serve_proxy(host: Host) -> Iterator[Proxy]:
     """A counting proxy, for as long as the context lasts."""
+    proxy: Proxy
 
     class Handler(BaseHTTPRequestHandler):
         protocol_version = "HTTP/1.1"
@@ -451,6 +493,13 @@ def secret_values(host: Host, where: Place) -> list[str]:
     hidden = [text for text in hidden if text]  # there is no token in it
     assert hidden, f"virtual cluster {where.name} has no kubeconfig to keep secret"
     return hidden
+
+
+def same(check: dict[str, Any], run: dict[str, Any]) -> None:
+    """Check mode and run say the same."""
+    assert check["changed"] == run["changed"]
+    assert check["steps"] == run["steps"]
+    assert check["diff"] == run["diff"]
 
 
 def texts(result: dict[str, Any]) -> str:

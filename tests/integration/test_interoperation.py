@@ -5,27 +5,15 @@ from __future__ import annotations
 
 import json
 import os
-import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 import yaml
-from conftest import REPOSITORY, Host, Module, Place, eventually, place, settled
+from conftest import MODULE_SECONDS, REPOSITORY, Host, Module, Place, eventually, place, settled
 
 OPEN_SOURCE = "controlPlane.statefulSet.image.repository=loft-sh/vcluster-oss"
-
-
-@pytest.fixture
-def cli(host: Host, tmp_path: Path) -> Callable[..., str]:
-    """The vcluster CLI, with a configuration of its own."""
-
-    def run(*arguments: str, check: bool = True) -> str:
-        done = host.call("vcluster", "--config", str(tmp_path / "cli.json"), *arguments, check=check)
-        return done.stdout + done.stderr
-
-    return run
 
 
 def pod(host: Host, where: Place) -> dict[str, Any]:
@@ -43,33 +31,39 @@ def revision(host: Host, where: Place) -> int:
 @pytest.fixture(scope="module")
 def ours(host: Host, vcluster: Module) -> Iterator[Place]:
     """A running virtual cluster that the module made."""
-    with place(host, vcluster, "ours") as where:
+    with place(host, "ours") as where:
         vcluster(name=where.name)
         yield where
 
 
 @pytest.fixture(scope="module")
-def theirs(host: Host, vcluster: Module, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Place]:
-    """A running virtual cluster that the CLI made, with values of its own."""
-    with place(host, vcluster, "theirs") as where:
-        directory = tmp_path_factory.mktemp("cli")
-        chart = ["--local-chart-dir", host.chart] if host.chart else []
-        own = ["--set", OPEN_SOURCE, "--set", "controlPlane.statefulSet.resources.requests.cpu=60m"]
-        create = ["vcluster", "create", where.name, "--connect=false", "--add=false", *chart, *own]
-        host.call(*create, "--config", str(directory / "cli.json"))
+def theirs(host: Host, cli: Callable[..., str]) -> Iterator[Place]:
+    """A virtual cluster that the CLI made, with values of its own."""
+    with place(host, "theirs") as where:
+        create_with_cli(host, cli, where)
         yield where
 
 
+def create_with_cli(host: Host, cli: Callable[..., str], where: Place) -> None:
+    """Create a virtual cluster with the CLI, which does not wait for it to run."""
+    chart = ["--local-chart-dir", host.chart] if host.chart else []
+    own = ["--set", OPEN_SOURCE, "--set", "controlPlane.statefulSet.resources.requests.cpu=60m"]
+    cli("create", where.name, "--connect=false", "--add=false", *chart, *own)
+
+
+@pytest.mark.xdist_group("ours")
 def test_helm_and_cli_list_ours(host: Host, ours: Place, cli: Callable[..., str]) -> None:
     """`helm list` has a deployed first revision, and `vcluster list` a running virtual cluster."""
     assert revision(host, ours) == 1
-    listed = json.loads(cli("list", "--output", "json").partition("\n{")[0] or "[]")
+    said = cli("list", "--namespace", ours.namespace, "--output", "json")
+    listed = json.loads(said.partition("\n{")[0] or "[]")
     found = [entry for entry in listed if entry["Name"] == ours.name]
     assert found[0]["Namespace"] == ours.namespace
     assert found[0]["Status"] == "Running"
     assert found[0]["Version"] == "0.36.1"
 
 
+@pytest.mark.xdist_group("ours")
 def test_cli_connects_to_ours(ours: Place, cli: Callable[..., str]) -> None:
     """`vcluster connect` runs a command in a virtual cluster that the module made."""
     said = cli("connect", ours.name, "--background-proxy=false", "--", "kubectl", "get", "namespaces")
@@ -77,28 +71,32 @@ def test_cli_connects_to_ours(ours: Place, cli: Callable[..., str]) -> None:
     assert ours.namespace not in said.partition("NAME ")[2]
 
 
+@pytest.mark.xdist_group("theirs")
 def test_adopts_what_the_cli_made(host: Host, vcluster: Module, theirs: Place) -> None:
     """A virtual cluster of the CLI is taken as it is: no new revision, no restart, no change at all."""
     assert vcluster(name=theirs.name)["steps"] == []  # it waits, as the CLI did not
+    first = revision(host, theirs)
     before = pod(host, theirs)["metadata"]["uid"]
     for check in (True, False):
         result = vcluster(check=check, name=theirs.name, binary_path="/nonexistent")
         assert result["steps"] == []
         assert not result["changed"]
     assert not result["virtual_cluster"]["managed"]
-    assert revision(host, theirs) == 1
+    assert revision(host, theirs) == first
     assert pod(host, theirs)["metadata"]["uid"] == before
 
 
+@pytest.mark.xdist_group("theirs")
 def test_change_of_an_adopted_one_keeps_its_values(host: Host, vcluster: Module, theirs: Place) -> None:
     """The task's values go over those that the CLI set."""
     asked: dict[str, Any] = {
         "name": theirs.name,
         "values": {"sync": {"toHost": {"ingresses": {"enabled": True}}}},
     }
+    first = revision(host, theirs)
     check, run = vcluster(check=True, **asked), vcluster(**asked)
     assert run["steps"] == check["steps"] == [f"change values of release {theirs.name}"]
-    assert revision(host, theirs) == 2
+    assert revision(host, theirs) == first + 1
     values = host.call("helm", "get", "values", theirs.name, "-n", theirs.namespace, "-o", "json").stdout
     kept = json.loads(values)["controlPlane"]["statefulSet"]
     assert kept["resources"]["requests"]["cpu"] == "60m"
@@ -106,16 +104,16 @@ def test_change_of_an_adopted_one_keeps_its_values(host: Host, vcluster: Module,
     assert vcluster(**asked)["steps"] == []
 
 
-@pytest.mark.parametrize("which", ["ours", "theirs"])
+@pytest.mark.parametrize(
+    "which", [pytest.param(which, marks=pytest.mark.xdist_group(which)) for which in ("ours", "theirs")]
+)
 def test_paused_by_the_cli(
     host: Host, vcluster: Module, cli: Callable[..., str], request: pytest.FixtureRequest, which: str
 ) -> None:
     """A paused one is left asleep, a change is refused clearly, and `vcluster resume` wakes it unchanged."""
     where: Place = request.getfixturevalue(which)
     cli("pause", where.name, "-n", where.namespace)
-    started = time.monotonic()
-    result = vcluster(name=where.name)
-    assert time.monotonic() - started < 20
+    result = vcluster(name=where.name, wait_timeout=5)  # it would fail if it waited
     assert result["steps"] == []
     assert result["virtual_cluster"]["phase"] == "paused"
     before = revision(host, where)
@@ -134,6 +132,7 @@ def test_paused_by_the_cli(
     assert result["virtual_cluster"]["phase"] == "running"
 
 
+@pytest.mark.xdist_group("ours")
 def test_cli_respects_protection(host: Host, vcluster: Module, ours: Place, cli: Callable[..., str]) -> None:
     """`vcluster delete` refuses what the module protected."""
     vcluster(name=ours.name, protected=True)
@@ -142,24 +141,33 @@ def test_cli_respects_protection(host: Host, vcluster: Module, ours: Place, cli:
     assert vcluster(name=ours.name, protected=False)["changed"]
 
 
-def test_cli_deletes_ours(host: Host, vcluster: Module, ours: Place, cli: Callable[..., str]) -> None:
+def test_cli_deletes_ours(
+    host: Host, vcluster: Module, new: Callable[..., Place], cli: Callable[..., str]
+) -> None:
     """`vcluster delete` removes what the module made with its namespace; absent then has nothing to do."""
-    cli("delete", ours.name, "-n", ours.namespace, "--wait")
-    space = f"/api/v1/namespaces/{ours.namespace}"
+    where = new("bycli")
+    vcluster(name=where.name)
+    cli("delete", where.name, "-n", where.namespace, "--wait")
+    space = f"/api/v1/namespaces/{where.namespace}"
     eventually("namespace gone", lambda: host.get(space) is None)
-    assert vcluster(name=ours.name, state="absent")["steps"] == []
+    assert vcluster(name=where.name, state="absent")["steps"] == []
 
 
-def test_deletes_what_the_cli_made(host: Host, vcluster: Module, theirs: Place) -> None:
+def test_deletes_what_the_cli_made(
+    host: Host, vcluster: Module, new: Callable[..., Place], cli: Callable[..., str]
+) -> None:
     """What the CLI made goes with the namespace that it made."""
-    settled(host, theirs)
-    check = vcluster(check=True, name=theirs.name, state="absent")
-    run = vcluster(name=theirs.name, state="absent")
+    where = new("ofcli")
+    create_with_cli(host, cli, where)
+    settled(host, where)
+    check = vcluster(check=True, name=where.name, state="absent")
+    run = vcluster(name=where.name, state="absent")
     assert run["steps"] == check["steps"]
-    assert run["steps"][-1] == f"delete namespace {theirs.namespace}"
-    assert host.get(f"/api/v1/namespaces/{theirs.namespace}") is None
+    assert run["steps"][-1] == f"delete namespace {where.namespace}"
+    assert host.get(f"/api/v1/namespaces/{where.namespace}") is None
 
 
+@pytest.mark.long
 def test_ansible_playbook(host: Host, new: Callable[..., Place], tmp_path: Path) -> None:
     """Check mode, run, and a second run without change through ansible-playbook, as a user writes it."""
     where = new("play")
@@ -184,7 +192,7 @@ def test_ansible_playbook(host: Host, new: Callable[..., Place], tmp_path: Path)
     context = host.call("kubectl", "config", "current-context").stdout.strip()
 
     def run(*arguments: str) -> str:
-        environment = {key: value for key, value in os.environ.items() if key != "KUBECONFIG"}
+        environment: dict[str, Any] = {key: value for key, value in os.environ.items() if key != "KUBECONFIG"}
         environment |= {
             "K8S_AUTH_KUBECONFIG": host.kubeconfig,
             "ANSIBLE_HOME": str(tmp_path / "ansible"),
@@ -192,7 +200,7 @@ def test_ansible_playbook(host: Host, new: Callable[..., Place], tmp_path: Path)
             "ANSIBLE_INVENTORY_UNPARSED_WARNING": "false",
         }
         command = ("ansible-playbook", "-e", f"context={context}", *arguments, str(book))
-        return host.call("env", "-u", "KUBECONFIG", *command, **environment).stdout
+        return host.call("env", "-u", "KUBECONFIG", *command, seconds=MODULE_SECONDS, **environment).stdout
 
     said = run("--check", "--diff")
     assert f"+++ after: manifests of {where.name}" in said

@@ -3,13 +3,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 import yaml
-from conftest import SYSTEM_NAMESPACES, Host, Key, Module, Place, eventually, place, settled
+from conftest import Host, Key, Module, Place, eventually, same, settled
 
 CLAIM: dict[str, Any] = {
     "apiVersion": "v1",
@@ -65,54 +65,50 @@ def fill(host: Host, vcluster: Module, where: Place, directory: Path) -> None:
     )
 
 
-def leftovers(before: dict[Key, str], after: dict[Key, str], where: Place) -> list[Key]:
-    """What is new; others may use the same host cluster, in namespaces of their own."""
-    foreign = {key[3] for key in {**before, **after} if key[1] == "namespaces"}
-    foreign -= SYSTEM_NAMESPACES | {where.namespace}
-
-    def is_foreign(key: Key) -> bool:
-        if key[2]:
-            return key[2] in foreign
-        return key[3] in foreign or any(f'"{name}"' in after[key] for name in foreign)
-
-    mentioned = {key for key, text in after.items() if where.name in text}
-    new = {key for key in after.keys() - before.keys() if not is_foreign(key)}
-    return sorted(mentioned | new)
+def owned(host: Host, where: Place) -> set[str]:
+    """UIDs of what a virtual cluster's namespace holds, and its own."""
+    held = [
+        item
+        for version, plural, namespaced in host.kinds()
+        if namespaced
+        for item in host.items(where.path(plural, version=version))
+    ]
+    return {item["metadata"]["uid"] for item in [host.get(f"/api/v1/namespaces/{where.namespace}"), *held]}
 
 
-@pytest.fixture(scope="module")
-def neighbour(host: Host, vcluster: Module) -> Iterator[Place]:
-    """A running virtual cluster whose name starts with the name of others."""
-    with place(host, vcluster, "gone") as where:
-        other = Place(f"{where.name}-b", f"vcluster-{where.name}-b")
-        try:
-            vcluster(name=other.name, values={"sync": {"fromHost": {"nodes": {"enabled": True}}}})
-            settled(host, other, real_nodes=True)
-            yield other
-        finally:
-            vcluster(name=other.name, state="absent")
+def leftovers(host: Host, where: Place, neighbour: Place, uids: set[str]) -> list[Key]:
+    """What speaks of a virtual cluster or of what it had, anywhere in the host cluster, and is not its neighbour's."""
+
+    def is_left(key: Key, text: str) -> bool:
+        if key[1] == "pods" and key[3].startswith("helper-pod-"):
+            return False  # the storage's, which has deleted the volume's data and is about to go
+        return where.name in text.replace(neighbour.name, "") or any(uid in text for uid in uids)
+
+    return sorted(key for key, text in host.everything().items() if is_left(key, text))
 
 
-@pytest.fixture
-def where(neighbour: Place) -> Place:
-    """A virtual cluster to be, whose name is the beginning of its neighbour's."""
-    return Place(neighbour.name[:-2], neighbour.namespace[:-2])
+def cluster_roles(host: Host, where: Place) -> set[str]:
+    """The cluster-scoped objects that the chart makes for a virtual cluster."""
+    rbac = "/apis/rbac.authorization.k8s.io/v1"
+    found = [*host.items(f"{rbac}/clusterroles"), *host.items(f"{rbac}/clusterrolebindings")]
+    return {item["metadata"]["uid"] for item in found if item["metadata"]["name"].endswith(where.namespace)}
 
 
-def test_nothing_is_left(
-    host: Host, vcluster: Module, where: Place, neighbour: Place, tmp_path: Path
-) -> None:
-    """A used virtual cluster goes with its volumes and cluster-scoped objects, and no neighbour with it."""
-    before = {
-        key: text
-        for key, text in host.everything().items()
-        if where.name not in text.replace(neighbour.name, "")
-    }
-    theirs = set(host.contents(neighbour.namespace))
-    roles = [key for key in before if key[1].startswith("clusterrole") and neighbour.name in key[3]]
-    assert roles, "the neighbour was to have cluster-scoped objects"
-    vcluster(name=where.name, values={"sync": {"fromHost": {"nodes": {"enabled": True}}}})
-    settled(host, where, real_nodes=True)
+@pytest.mark.long
+def test_nothing_is_left(host: Host, vcluster: Module, new: Callable[..., Place], tmp_path: Path) -> None:
+    """A used virtual cluster goes with its volumes and cluster-scoped objects, and no neighbour with it.
+
+    The neighbour's name begins with the name of the one that goes.
+    """
+    where = new("gone")
+    neighbour = new("gone", beside=where)
+    nodes = {"sync": {"fromHost": {"nodes": {"enabled": True}}}}
+    both = [vcluster.start({"name": one.name, "values": nodes}) for one in (where, neighbour)]
+    assert [vcluster.finish(process)["virtual_cluster"]["phase"] for process in both] == ["running"] * 2
+    for one in (where, neighbour):
+        settled(host, one, real_nodes=True)
+    theirs, roles = set(host.contents(neighbour.namespace)), cluster_roles(host, neighbour)
+    assert len(roles) == 2, "the neighbour was to have cluster-scoped objects"
     fill(host, vcluster, where, tmp_path)
     # More replicas than one leave the claims of the other ordinals behind, which nobody owns.
     claim = host.get(where.path("persistentvolumeclaims", f"data-{where.name}-0"))
@@ -126,22 +122,25 @@ def test_nothing_is_left(
     name = f"{where.name}-snapshot-request-x7k2p"
     host.create(where.path("configmaps"), {"metadata": {"name": name, **request, **held}})
     host.create(where.path("secrets"), {"metadata": {"name": name, **request}})
-    asked: dict[str, Any] = {"name": where.name, "state": "absent", "wait_timeout": 90}
+    uids, before = owned(host, where), set(host.contents(where.namespace))
+    asked: dict[str, Any] = {"name": where.name, "state": "absent", "wait_timeout": 180}
     check = vcluster(check=True, **asked)
+    assert check["virtual_cluster"]["phase"] == "running"
+    assert set(host.contents(where.namespace)) == before
     run = vcluster(**asked)
-    assert run["steps"] == check["steps"]
+    same(check, run)
+    assert run["steps"][0] == f"uninstall release {where.name}"
     assert f"delete persistentvolumeclaims/data-{where.name}-1" in run["steps"]
-    after = {
-        key: text.replace(neighbour.name, "").replace(neighbour.namespace, "")
-        for key, text in host.everything().items()
-    }
-    assert leftovers(before, after, where) == []
+    assert run["steps"][-1] == f"delete namespace {where.namespace}"
+    assert run["virtual_cluster"] == {}
+    assert leftovers(host, where, neighbour, uids) == []
+    for check_mode in (True, False):
+        again = vcluster(check=check_mode, **asked, binary_path="/nonexistent")
+        assert not again["changed"]
+        assert again["steps"] == []
     assert set(host.contents(neighbour.namespace)) >= theirs
-    assert [key for key in roles if key not in after] == []
-    assert (
-        vcluster(check=True, name=neighbour.name)["steps"]
-        == ["change values of release " + neighbour.name][:0]
-    )
+    assert cluster_roles(host, neighbour) == roles
+    assert vcluster(check=True, name=neighbour.name)["steps"] == []
 
 
 def test_namespace_of_the_user_stays(host: Host, vcluster: Module, new: Callable[..., Place]) -> None:
@@ -161,6 +160,7 @@ def test_namespace_of_the_user_stays(host: Host, vcluster: Module, new: Callable
     assert not vcluster(name=where.name, state="absent")["changed"]
 
 
+@pytest.mark.long
 def test_keep_volumes(host: Host, vcluster: Module, new: Callable[..., Place]) -> None:
     """keep_volumes keeps the claim and so the namespace; a virtual cluster made again finds its data."""
     where = new("keep")

@@ -14,11 +14,14 @@ RBAC = "rbac.authorization.k8s.io/v1"
 FORGED = "forged-by-somebody"
 
 
-@pytest.fixture(scope="module", params=["helm", "helm3"])
+@pytest.fixture(
+    scope="module",
+    params=[pytest.param(name, marks=pytest.mark.xdist_group(f"drift-{name}")) for name in ("helm", "helm3")],
+)
 def made(request: pytest.FixtureRequest, host: Host, vcluster: Module) -> Iterator[tuple[Place, Module]]:
     """A running virtual cluster of one helm, and the module that uses this helm."""
     module = vcluster.against(binary_path=host.program(request.param))
-    with place(host, vcluster, f"drift-{request.param}") as where:
+    with place(host, f"drift-{request.param}") as where:
         module(name=where.name)
         settled(host, where)
         yield where, module

@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
@@ -36,25 +36,31 @@ def one(info: Module, where: Place, **options: Any) -> dict[str, Any] | None:
 @pytest.fixture(scope="module")
 def running(host: Host, vcluster: Module) -> Iterator[Place]:
     """A running virtual cluster that the module made."""
-    with place(host, vcluster, "info") as where:
+    with place(host, "info") as where:
         vcluster(name=where.name, labels={"env": "ci"}, protected=True)
         yield where
 
 
 @pytest.fixture(scope="module")
-def several(host: Host, vcluster: Module, tmp_path_factory: pytest.TempPathFactory) -> Iterator[list[Place]]:
+def several(host: Host, tmp_path_factory: pytest.TempPathFactory) -> Iterator[list[Place]]:
     """Virtual clusters that helm made, and whose image cannot be pulled."""
-    values = tmp_path_factory.mktemp("values") / "values.json"
-    values.write_text(json.dumps(NO_SUCH_IMAGE), encoding="utf-8")
-    chart = [host.chart] if host.chart else ["vcluster", "--repo", "https://charts.loft.sh"]
     with ExitStack() as stack:
-        places = [stack.enter_context(place(host, vcluster, f"helm{number}")) for number in range(MANY)]
+        places = [stack.enter_context(place(host, f"helm{number}")) for number in range(MANY)]
         for where in places:
-            options = ["--namespace", where.namespace, "--create-namespace", "--values", str(values)]
-            host.call("helm", "install", where.name, *chart, *options)
+            install(host, where, tmp_path_factory.mktemp("values"))
         yield places
 
 
+def install(host: Host, where: Place, directory: Path) -> None:
+    """Let helm make a virtual cluster whose image cannot be pulled."""
+    values = directory / "values.json"
+    values.write_text(json.dumps(NO_SUCH_IMAGE), encoding="utf-8")
+    chart = [host.chart] if host.chart else ["vcluster", "--repo", "https://charts.loft.sh"]
+    options = ["--namespace", where.namespace, "--create-namespace", "--values", str(values)]
+    host.call("helm", "install", where.name, *chart, *options)
+
+
+@pytest.mark.xdist_group("info")
 def test_one_that_runs(info: Module, running: Place) -> None:
     """Phase, versions, kind, age, labels and protection of one that the module made."""
     found = one(info, running)
@@ -70,6 +76,7 @@ def test_one_that_runs(info: Module, running: Place) -> None:
     assert 0 < found["age"] < 3600
 
 
+@pytest.mark.xdist_group("info")
 def test_selections(info: Module, running: Place, several: list[Place]) -> None:
     """By labels, by phase and by namespace; all of them, sorted, without a selection."""
     everyone = [(found["namespace"], found["name"]) for found in info()["virtual_clusters"]]
@@ -85,6 +92,7 @@ def test_selections(info: Module, running: Place, several: list[Place]) -> None:
     assert running.name not in {found["name"] for found in not_running}
 
 
+@pytest.mark.xdist_group("info")
 def test_one_that_helm_made_and_that_cannot_start(info: Module, several: list[Place]) -> None:
     """It is seen, and reported as failed with the image that cannot be pulled."""
 
@@ -92,11 +100,12 @@ def test_one_that_helm_made_and_that_cannot_start(info: Module, several: list[Pl
         found = one(info, several[0])
         return found if found and found["phase"] == "failed" else None
 
-    found = eventually("failed", failed, 120)
+    found = eventually("failed", failed)
     assert "no-such-tag" in found["message"]
     assert found["managed"] is False
 
 
+@pytest.mark.xdist_group("info")
 def test_requests_do_not_grow(info: Module, running: Place, several: list[Place], proxy: Proxy) -> None:
     """As many requests for all as for one that runs, and two more where some do not: pods and events."""
     info(**running.options, **proxy.options)
@@ -111,20 +120,23 @@ def test_requests_do_not_grow(info: Module, running: Place, several: list[Place]
     assert all(request.startswith("GET ") for request in proxy.seen)
 
 
-def test_paused_by_the_cli(host: Host, info: Module, running: Place, tmp_path: Path) -> None:
+@pytest.mark.xdist_group("info")
+def test_paused_by_the_cli(info: Module, running: Place, cli: Callable[..., str]) -> None:
     """What `vcluster pause` did is called paused, and running again after `vcluster resume`."""
-    config = ["--config", str(tmp_path / "cli.json")]
-    host.call("vcluster", "pause", running.name, "--namespace", running.namespace, *config)
+    cli("pause", running.name, "--namespace", running.namespace)
     found = one(info, running)
     assert found is not None
     assert (found["phase"], found["replicas"]) == ("paused", 0)
-    host.call("vcluster", "resume", running.name, "--namespace", running.namespace, *config)
-    eventually("running", lambda: (one(info, running) or {}).get("phase") == "running", 120)
+    cli("resume", running.name, "--namespace", running.namespace)
+    eventually("running", lambda: (one(info, running) or {}).get("phase") == "running")
 
 
-def test_one_that_is_being_deleted(host: Host, info: Module, several: list[Place]) -> None:
+def test_one_that_is_being_deleted(
+    host: Host, info: Module, new: Callable[..., Place], tmp_path: Path
+) -> None:
     """Deleting, as long as something holds it; then it is gone."""
-    where = several[-1]
+    where = new("held")
+    install(host, where, tmp_path)
     host.patch(where.workload, {"metadata": {"finalizers": ["example.com/hold"]}})
     host.delete(where.workload)
     assert (one(info, where) or {}).get("phase") == "deleting"
@@ -132,9 +144,11 @@ def test_one_that_is_being_deleted(host: Host, info: Module, several: list[Place
     eventually("gone", lambda: one(info, where) is None)
 
 
-def test_no_permission(host: Host, info: Module, several: list[Place]) -> None:
+def test_no_permission(host: Host, info: Module, new: Callable[..., Place]) -> None:
     """The message names the verb and the resource."""
-    space = several[0].namespace
+    where = new("narrow", made_by_user=True)
+    eventually("default ServiceAccount", lambda: host.get(where.path("serviceaccounts", "default")))
+    space = where.namespace
     token = host.call("kubectl", "create", "token", "default", "--namespace", space).stdout.strip()
     address = {"host": host.configuration.host, "ca_cert": host.configuration.ssl_ca_cert}
     message = info.refused(**address, api_key=token, kubeconfig="/dev/null")

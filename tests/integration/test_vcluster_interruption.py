@@ -9,16 +9,13 @@ import json
 import os
 import signal
 import threading
-import time
-from collections.abc import Callable, Iterator
-from concurrent.futures import Future, ThreadPoolExecutor
+from collections.abc import Callable
 from typing import Any
 
 import pytest
 from conftest import IDLE, Host, Module, Place, Proxy, eventually, place, root, serve_proxy
 
 MORE: dict[str, Any] = {**IDLE, "sync": {"toHost": {"ingresses": {"enabled": True}}}}
-AT_ONCE = 6  # helm that was killed is given half a minute to finish, which is spent asleep
 
 
 def kill_at(vcluster: Module, proxy: Proxy, options: dict[str, Any], moment: Callable[[str], bool]) -> None:
@@ -92,8 +89,8 @@ def check_gone(host: Host, vcluster: Module, where: Place) -> None:
 
 
 def create_is_killed(host: Host, vcluster: Module, moment: str) -> None:
-    with place(host, vcluster, "kill") as where, serve_proxy(host) as proxy:
-        asked = {"name": where.name, "values": IDLE}
+    with place(host, "kill") as where, serve_proxy(host) as proxy:
+        asked: dict[str, Any] = {"name": where.name, "values": IDLE}
         kill_at(vcluster, proxy, asked, CREATE_MOMENTS[moment])
         result = vcluster(**asked, wait=False)
         assert result["virtual_cluster"]["managed"]
@@ -101,25 +98,25 @@ def create_is_killed(host: Host, vcluster: Module, moment: str) -> None:
 
 
 def change_is_killed(host: Host, vcluster: Module, moment: str) -> None:
-    with place(host, vcluster, "kill") as where, serve_proxy(host) as proxy:
+    with place(host, "kill") as where, serve_proxy(host) as proxy:
         vcluster(name=where.name, values=IDLE, wait=False)
-        asked = {"name": where.name, "values": MORE, "wait": False}
+        asked: dict[str, Any] = {"name": where.name, "values": MORE, "wait": False}
         kill_at(vcluster, proxy, asked, CHANGE_MOMENTS[moment])
         vcluster(**asked)
         check_whole(host, vcluster, where, MORE)
 
 
 def delete_is_killed(host: Host, vcluster: Module, moment: str) -> None:
-    with place(host, vcluster, "kill") as where, serve_proxy(host) as proxy:
+    with place(host, "kill") as where, serve_proxy(host) as proxy:
         vcluster(name=where.name, values=IDLE, wait=False)
-        asked = {"name": where.name, "state": "absent"}
+        asked: dict[str, Any] = {"name": where.name, "state": "absent"}
         kill_at(vcluster, proxy, asked, DELETE_MOMENTS[moment])
         vcluster(**asked)
         check_gone(host, vcluster, where)
 
 
 def delete_is_killed_and_revoked(host: Host, vcluster: Module, moment: str) -> None:
-    with place(host, vcluster, "kill") as where, serve_proxy(host) as proxy:
+    with place(host, "kill") as where, serve_proxy(host) as proxy:
         vcluster(name=where.name, values=IDLE, wait=False)
         kill_at(vcluster, proxy, {"name": where.name, "state": "absent"}, DELETE_MOMENTS[moment])
         vcluster(name=where.name, values=IDLE, wait=False)
@@ -127,8 +124,8 @@ def delete_is_killed_and_revoked(host: Host, vcluster: Module, moment: str) -> N
 
 
 def is_unfinished(host: Host, vcluster: Module, status: str) -> None:
-    with place(host, vcluster, "unfinished") as where:
-        asked = {"name": where.name, "values": IDLE, "wait": False}
+    with place(host, "unfinished") as where:
+        asked: dict[str, Any] = {"name": where.name, "values": IDLE, "wait": False}
         vcluster(**asked)
         if status != "pending-install":
             asked = {**asked, "values": MORE}
@@ -148,16 +145,6 @@ SCENARIOS: dict[Callable[[Host, Module, str], None], list[str]] = {
     delete_is_killed_and_revoked: list(DELETE_MOMENTS),
     is_unfinished: ["pending-install", "pending-upgrade", "pending-rollback", "failed"],
 }
-Running = dict[tuple[Callable[[Host, Module, str], None], str], Future[None]]
-
-
-@pytest.fixture(scope="module")
-def running(request: pytest.FixtureRequest, host: Host, vcluster: Module) -> Iterator[Running]:
-    """The scenarios that were selected, a few at a time."""
-    selected = [item.callspec.params for item in request.session.items if hasattr(item, "callspec")]
-    keys = [(one["scenario"], one["moment"]) for one in selected if "scenario" in one]
-    with ThreadPoolExecutor(AT_ONCE) as pool:
-        yield {key: pool.submit(key[0], host, vcluster, key[1]) for key in keys}
 
 
 @pytest.mark.parametrize(
@@ -165,9 +152,11 @@ def running(request: pytest.FixtureRequest, host: Host, vcluster: Module) -> Ite
     [(scenario, moment) for scenario, moments in SCENARIOS.items() for moment in moments],
     ids=lambda value: getattr(value, "__name__", value),
 )
-def test_again(running: Running, scenario: Callable[[Host, Module, str], None], moment: str) -> None:
+def test_again(
+    host: Host, vcluster: Module, scenario: Callable[[Host, Module, str], None], moment: str
+) -> None:
     """Killed before this request, or left unfinished by helm: the next task ends as if nothing had been."""
-    running[scenario, moment].result()
+    scenario(host, vcluster, moment)
 
 
 def set_status(host: Host, where: Place, status: str) -> None:
@@ -200,7 +189,7 @@ def test_change_and_deletion_at_once(host: Host, vcluster: Module, new: Callable
     """Opposite tasks at the same time leave something that each of them can finish."""
     where = new("versus")
     vcluster(name=where.name, values=IDLE, wait=False)
-    change = {"name": where.name, "values": MORE, "wait": False}
+    change: dict[str, Any] = {"name": where.name, "values": MORE, "wait": False}
     processes = [vcluster.start(change), vcluster.start({"name": where.name, "state": "absent"})]
     for process in processes:
         assert "Traceback" not in str(vcluster.finish(process))
@@ -211,12 +200,11 @@ def test_change_and_deletion_at_once(host: Host, vcluster: Module, new: Callable
 def test_deletion_of_what_is_being_created(host: Host, vcluster: Module, new: Callable[..., Place]) -> None:
     """A creation that waits ends when somebody deletes the virtual cluster, and does not wait to its end."""
     where = new("short")
-    process = vcluster.start({"name": where.name, "values": IDLE, "wait_timeout": 200})
+    process = vcluster.start({"name": where.name, "values": IDLE, "wait_timeout": 300})
     eventually("workload", lambda: host.get(where.workload))
     eventually("metadata", lambda: "nested-clusters/managed" in str(host.get(where.workload)))
-    started = time.monotonic()
     vcluster(name=where.name, state="absent")
     result = vcluster.finish(process)
     assert result.get("failed")
-    assert time.monotonic() - started < 60
+    assert "wait_timeout" not in result["msg"]
     check_gone(host, vcluster, where)

@@ -4,46 +4,42 @@
 from __future__ import annotations
 
 import stat
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 import yaml
-from conftest import Host, Module, Place, Proxy, place, secret_values, settled, texts
+from conftest import Host, Key, Module, Place, Proxy, place, same, secret_values, settled, texts
 
-SYNCED = "/apis/apps/v1"
+pytestmark = pytest.mark.xdist_group("life")
+
 PASSWORD = "correct-horse-battery"
 
 
-def same(check: dict[str, Any], run: dict[str, Any]) -> None:
-    """Check mode and run say the same."""
-    assert check["changed"] == run["changed"]
-    assert check["steps"] == run["steps"]
-    assert check["diff"] == run["diff"]
+Made = tuple[Place, dict[str, Any], dict[str, Any], list[Key]]
 
 
 @pytest.fixture(scope="module")
-def made(host: Host, vcluster: Module) -> Iterator[tuple[Place, dict[str, Any], dict[str, Any], Any, Any]]:
-    """A running virtual cluster, with what check mode said before, and the cluster before and after that."""
-    with place(host, vcluster, "life") as where:
-        before = host.everything()
+def made(host: Host, vcluster: Module) -> Iterator[Made]:
+    """A running virtual cluster, with what check mode and the run said, and what spoke of it in between."""
+    with place(host, "life") as where:
         check = vcluster(check=True, name=where.name)
-        after = host.everything()
+        between = [key for key, text in host.everything().items() if where.name in text]
         run = vcluster(name=where.name)
         settled(host, where)
-        yield where, check, run, before, after
+        yield where, check, run, between
 
 
 @pytest.fixture
-def where(made: tuple[Place, Any, Any, Any, Any]) -> Place:
+def where(made: Made) -> Place:
     """The running virtual cluster."""
     return made[0]
 
 
-def test_create_check_mode_equals_run(made: tuple[Place, dict[str, Any], dict[str, Any], Any, Any]) -> None:
+def test_create_check_mode_equals_run(made: Made) -> None:
     """Check mode predicts steps, diff and changed of a creation exactly."""
-    where, check, run, _before, _after = made
+    where, check, run, _between = made
     same(check, run)
     assert run["changed"]
     assert run["steps"][0] == f"create namespace {where.namespace}"
@@ -58,12 +54,10 @@ def test_create_check_mode_equals_run(made: tuple[Place, dict[str, Any], dict[st
     }
 
 
-def test_create_check_mode_changes_nothing(
-    made: tuple[Place, Any, Any, dict[Any, str], dict[Any, str]],
-) -> None:
+def test_create_check_mode_changes_nothing(made: Made) -> None:
     """Check mode of a creation leaves no object that speaks of the virtual cluster."""
-    where, _check, _run, _before, after = made
-    assert [key for key, text in after.items() if where.name in text] == []
+    _where, _check, _run, between = made
+    assert between == []
 
 
 def test_created_with_the_open_source_image(host: Host, where: Place) -> None:
@@ -100,12 +94,13 @@ def test_unchanged_costs_few_requests(host: Host, vcluster: Module, where: Place
 def test_unchanged_says_the_same_in_every_way_to_ask(vcluster: Module, where: Place) -> None:
     """Saying what is so already is no change: version with v, the default values, no protection."""
     values = {"controlPlane": {"statefulSet": {"image": {"repository": "loft-sh/vcluster-oss"}}}}
-    for options in (
+    ways: list[dict[str, Any]] = [
         {"values": {}},
         {"values": values},
         {"vcluster_version": "v0.36.1"},
         {"protected": False},
-    ):
+    ]
+    for options in ways:
         result = vcluster(check=True, name=where.name, **options)
         assert result["steps"] == [], options
 
@@ -130,7 +125,7 @@ def test_labels_annotations_and_protection(host: Host, vcluster: Module, where: 
     message = vcluster.refused(name=where.name, state="absent")
     assert "protected" in message
     assert host.get(where.workload)
-    less = {"name": where.name, "labels": {"env": None, "never": None}, "protected": False}
+    less: dict[str, Any] = {"name": where.name, "labels": {"env": None, "never": None}, "protected": False}
     same(vcluster(check=True, **less), run := vcluster(**less))
     assert run["virtual_cluster"]["labels"] == {"somebody": "else"}
     assert not run["virtual_cluster"]["protected"]
@@ -156,7 +151,8 @@ def test_labels_that_yaml_reads_as_numbers(vcluster: Module, where: Place) -> No
 def test_empty_options_are_no_traceback(vcluster: Module, where: Place) -> None:
     """Options that a playbook leaves empty (`values:`) count as not given."""
     for option in ("values", "export_kubeconfig", "namespace", "protected", "vcluster_version"):
-        assert not vcluster(name=where.name, **{option: None})["changed"], option
+        empty: dict[str, Any] = {option: None}
+        assert not vcluster(name=where.name, **empty)["changed"], option
 
 
 def test_labels_of_the_chart_are_refused(vcluster: Module, where: Place) -> None:
@@ -227,8 +223,11 @@ def test_kubeconfig_file_that_is_none_is_left_alone(vcluster: Module, where: Pla
     assert file.read_text() == f"{PASSWORD}: ["
 
 
-def test_change_of_values(host: Host, vcluster: Module, where: Place, tmp_path: Path) -> None:
+@pytest.mark.xdist_group("values")
+def test_change_of_values(host: Host, vcluster: Module, new: Callable[..., Place]) -> None:
     """Values change as check mode said, once, without showing a secret; leaving them out keeps them."""
+    where = new("values")
+    vcluster(name=where.name)
     environment = [{"name": "DB_PASSWORD", "value": PASSWORD}, {"name": "LEVEL", "value": "info"}]
     workload = {"env": environment, "resources": {"requests": {"cpu": "50m"}}}
     values = {"controlPlane": {"statefulSet": workload}, "sync": {"toHost": {"ingresses": {"enabled": True}}}}
@@ -258,23 +257,3 @@ def test_no_private_file_is_left(vcluster: Module, where: Place, tmp_path: Path)
     module.refused(name=where.name, values={"sync": {"toHost": {"pods": {"enabled": "certainly"}}}})
     left = [file for file in tmp_path.rglob("*") if file.is_file() and not file.name.startswith("args-")]
     assert left == []
-
-
-def test_delete(host: Host, vcluster: Module, where: Place) -> None:
-    """Deletion does what check mode said, which deleted nothing; a second one is unchanged."""
-    asked: dict[str, Any] = {"name": where.name, "state": "absent"}
-    settled(host, where)
-    before = set(host.contents(where.namespace))
-    check = vcluster(check=True, **asked)
-    assert set(host.contents(where.namespace)) == before
-    assert check["virtual_cluster"]["phase"] == "running"
-    run = vcluster(**asked)
-    same(check, run)
-    assert run["steps"][0] == f"uninstall release {where.name}"
-    assert run["steps"][-1] == f"delete namespace {where.namespace}"
-    assert run["virtual_cluster"] == {}
-    assert host.get(f"/api/v1/namespaces/{where.namespace}") is None
-    for check_mode in (True, False):
-        again = vcluster(check=check_mode, **asked, binary_path="/nonexistent")
-        assert not again["changed"]
-        assert again["steps"] == []

@@ -23,7 +23,7 @@ UNUSED = "it-refused"  # no test makes a virtual cluster of this name
 @pytest.fixture(scope="module")
 def where(host: Host, vcluster: Module) -> Iterator[Place]:
     """A virtual cluster that need not run, to change in ways that cannot work."""
-    with place(host, vcluster, "refusal") as where:
+    with place(host, "refusal") as where:
         vcluster(name=where.name, values=IDLE, wait=False)
         yield where
 
@@ -79,7 +79,9 @@ class QuietHandler(SimpleHTTPRequestHandler):
 def release_objects(host: Host, where: Place | None) -> dict[tuple[str, str], str]:
     """Names and versions of what only a task changes; a running virtual cluster changes the rest."""
     kinds = {"roles", "rolebindings", "serviceaccounts", "secrets"}
-    found = host.contents(where.namespace) if where else {}
+    if where is None:
+        return {}
+    found = host.contents(where.namespace)
     return {key: found[key] for key in found if key[0] in kinds and not key[1].startswith(f"vc-{where.name}")}
 
 
@@ -142,6 +144,7 @@ def test_bad_option(host: Host, vcluster: Module, options: dict[str, Any], words
         assert word in message, message
 
 
+@pytest.mark.xdist_group("refusal")
 @pytest.mark.parametrize(
     ("values", "words"),
     [
@@ -161,6 +164,7 @@ def test_values_against_the_schema(
             assert word in message, message
 
 
+@pytest.mark.xdist_group("refusal")
 @pytest.mark.parametrize(
     ("values", "word"),
     [
@@ -221,12 +225,12 @@ def test_repository_that_does_not_answer(host: Host, vcluster: Module) -> None:
 def test_host_cluster_with_closed_port(vcluster: Module, tmp_path: Path) -> None:
     """A refused connection is said with the address, at once."""
     started = time.monotonic()
-    options = {"host": "https://127.0.0.1:1", "api_key": "x", "kubeconfig": "/dev/null"}
+    options: dict[str, Any] = {"host": "https://127.0.0.1:1", "api_key": "x", "kubeconfig": "/dev/null"}
     for state in ("present", "absent"):
         message = vcluster.refused(name=UNUSED, state=state, **options)
         assert "https://127.0.0.1:1" in message
         assert "refused" in message.lower()
-    assert time.monotonic() - started < 10
+    assert time.monotonic() - started < 30
 
 
 def test_host_cluster_that_is_a_black_hole(vcluster: Module) -> None:
@@ -245,7 +249,7 @@ def test_host_cluster_that_is_a_black_hole(vcluster: Module) -> None:
     assert address in message
     assert "timed out" in message
     assert "HTTPSConnection" not in message
-    assert seconds < 40
+    assert seconds < 60
 
 
 def test_kubeconfig_and_context(host: Host, vcluster: Module, tmp_path: Path) -> None:
@@ -338,6 +342,7 @@ def test_helm(host: Host, vcluster: Module, tmp_path: Path) -> None:
         assert "3.14" in message
 
 
+@pytest.mark.xdist_group("refusal")
 def test_another_virtual_cluster_in_the_namespace(host: Host, vcluster: Module, where: Place) -> None:
     """vCluster allows one virtual cluster a namespace: the other one is named."""
     message = refused(host, vcluster, where, name=UNUSED, namespace=where.namespace)
