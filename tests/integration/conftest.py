@@ -34,6 +34,7 @@ import urllib3
 from kubernetes import client as kubernetes_client
 from kubernetes import config as kubernetes_config
 from kubernetes.client.rest import RESTClientObject
+from second_host import second_kubeconfig
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 MODULES = REPOSITORY / "plugins" / "modules"
@@ -296,6 +297,24 @@ def open_host(kubeconfig: str) -> Host:
     pool = RESTClientObject(configuration).pool_manager
     headers = {item["key"]: item["value"] for item in configuration.auth_settings().values()}
     return Host(kubeconfig, os.environ.get("NESTED_CLUSTERS_CHART"), configuration, pool, headers)
+
+
+@pytest.fixture(scope="session")
+def second_host(host: Host) -> Iterator[Host | None]:
+    """Another host cluster, started when the first test asks for it; None, with a warning, where none can be had."""
+    with second_kubeconfig(host.kubeconfig) as kubeconfig:
+        yield open_host(kubeconfig) if kubeconfig else None
+
+
+@pytest.fixture(scope="session")
+def members(host: Host, second_host: Host | None) -> dict[str, Host]:
+    """The host clusters of a group by name: ``host-a`` and, where it can be had, ``host-b``."""
+    return {"host-a": host, **({"host-b": second_host} if second_host else {})}
+
+
+def connections(members: dict[str, Host]) -> list[Object]:
+    """Option ``host_clusters`` for host clusters by name."""
+    return [{"name": name, "kubeconfig": member.kubeconfig} for name, member in members.items()]
 
 
 @pytest.fixture(scope="session")

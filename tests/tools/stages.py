@@ -150,7 +150,9 @@ def host_cluster() -> Iterator[dict[str, str]]:
     finally:
         # Also after a failed or interrupted `up`, and not to be interrupted itself.
         listen(signal.SIG_IGN)
-        run((HOST_CLUSTER, "down", "--name", CLUSTER_NAME), dict(os.environ))
+        # The second one is the tests' own: there is one only if they were killed.
+        for name in (CLUSTER_NAME, f"{CLUSTER_NAME}-b"):
+            run((HOST_CLUSTER, "down", "--name", name), dict(os.environ))
         listen(interrupted)
 
 
