@@ -17,6 +17,10 @@ RESOURCES = ("cpu", "memory", "storage")
 
 # Kubernetes' own syntax. parse_quantity takes more: 1_000, 1e3Gi, " 4", and digits of any script.
 _QUANTITY = re.compile(r"[+-]?([0-9]{1,19}(\.[0-9]{0,9})?|\.[0-9]{1,9})([numkMGTPE]|[KMGTPE]i|[eE][+-]?[0-9]{1,3})?")
+_UNITS = {
+    **{unit: Decimal(1000) ** power for unit, power in zip("numkMGTPE", (-3, -2, -1, 1, 2, 3, 4, 5, 6), strict=True)},
+    **{f"{unit}i": Decimal(1024) ** power for power, unit in enumerate("KMGTPE", 1)},
+}
 _BINARY_UNITS = ("Ei", "Pi", "Ti", "Gi", "Mi", "Ki")
 # Kubernetes counts bytes and thousandths of a CPU in 64 bits.
 _MOST = {"cpu": Decimal(2**63 - 1) / 1000, "memory": Decimal(2**63 - 1), "storage": Decimal(2**63 - 1)}
@@ -29,7 +33,10 @@ def quantity(value: Any) -> Decimal | None:
     """The number a quantity stands for (cores, bytes), or None when it is none."""
     if isinstance(value, bool) or not isinstance(value, (str, int, float)):
         return None
-    # Here, because importing the library takes longer than most tasks, and few have to compare quantities.
+    if isinstance(value, str) and (match := _QUANTITY.fullmatch(value)):
+        unit = match[3] or ""
+        return Decimal(value[: -len(unit)]) * _UNITS[unit] if unit in _UNITS else Decimal(value)
+    # Here, because importing the library takes longer than most tasks, and few have other quantities than these.
     from kubernetes.utils.quantity import parse_quantity
 
     try:

@@ -6,6 +6,8 @@
 from __future__ import annotations
 
 import contextlib
+import subprocess
+import sys
 from decimal import Decimal
 from typing import Any
 
@@ -14,6 +16,7 @@ from ansible_collections.nested.clusters.plugins.module_utils.errors import Opti
 from ansible_collections.nested.clusters.plugins.module_utils.size import RESOURCES, Size, quantity, rounded
 from hypothesis import given
 from hypothesis import strategies as st
+from kubernetes.utils.quantity import parse_quantity
 
 SUFFIXES = {
     "n": Decimal("1e-9"),
@@ -48,6 +51,25 @@ def test_a_suffix_is_a_factor(number: str, suffix: str, factor: Decimal) -> None
 def test_the_same_size_written_twice(one: Any, other: Any) -> None:
     assert quantity(one) is not None
     assert quantity(one) == quantity(other)
+
+
+@given(
+    st.from_regex(r"[+-]?([0-9]{1,19}(\.[0-9]{0,9})?|\.[0-9]{1,9})", fullmatch=True),
+    st.sampled_from([*SUFFIXES, "e3", "E-2", "e+12"]),
+)
+def test_a_quantity_is_what_the_library_reads(number: str, suffix: str) -> None:
+    """What is parsed here, without the library, is what the library makes of it."""
+    assert quantity(number + suffix) == parse_quantity(number + suffix)
+
+
+def test_ordinary_quantities_need_no_library() -> None:
+    """Importing it takes longer than most tasks."""
+    code = (
+        "import sys; from ansible_collections.nested.clusters.plugins.module_utils.size import quantity; "
+        "assert quantity('250m') and quantity('4') and quantity('1.5Gi') and quantity('1e3'); "
+        "sys.exit('kubernetes' in sys.modules)"
+    )
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
 
 
 @pytest.mark.parametrize(
