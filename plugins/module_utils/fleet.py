@@ -9,17 +9,20 @@ import contextlib
 import gc
 from collections import defaultdict
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from functools import partial
 from typing import Any
 
+from ansible_collections.nested.clusters.plugins.module_utils import capacity, hosts
 from ansible_collections.nested.clusters.plugins.module_utils._kubernetes import (
     Kubernetes,
     KubernetesError,
     parallel,
     path,
 )
+from ansible_collections.nested.clusters.plugins.module_utils.errors import NestedClustersError
+from ansible_collections.nested.clusters.plugins.module_utils.hosts import HostCluster
 from ansible_collections.nested.clusters.plugins.module_utils.phase import (
     Object,
     cluster_name,
@@ -30,6 +33,19 @@ from ansible_collections.nested.clusters.plugins.module_utils.phase import (
 
 # Phases that the workload alone tells.
 _TOLD_BY_WORKLOAD = {"running", "paused", "sleeping", "deleting"}
+# What is not known where a kind may not be read. Nothing about TLSRoutes: the usual roles for readers do not name
+# them, also where the host cluster has none.
+_EFFECTS = {
+    "pods": "why one is not running",
+    "events": "why one is not running",
+    "services": "an endpoint",
+    "ingresses": "an endpoint",
+    "namespaces": "a group",
+    "nodes": "the capacity",
+    "resourcequotas": "what is used",
+    "persistentvolumeclaims": "what is used",
+}
+_NO_PLACE: dict[str, Any] = {"group": None, "owner": None, "size": None}
 
 Key = tuple[str, str]  # namespace, name
 
@@ -42,43 +58,105 @@ class Selection:
     namespace: str | None = None
     label_selectors: tuple[str, ...] = ()
     phases: frozenset[str] = frozenset()
+    group: str | None = None
+    owner: str | None = None
 
     def labels(self, app: str = "app=vcluster") -> str:
         """A label selector for what belongs to these virtual clusters."""
         return ",".join([app, f"release={self.name}" if self.name else "release"])
 
+    @property
+    def in_group(self) -> bool:
+        """Whether only virtual clusters in a group can be meant."""
+        return self.group is not None or self.owner is not None
 
-def read(kubernetes: Kubernetes, selection: Selection, now: datetime) -> tuple[list[dict[str, Any]], list[str]]:
-    """(virtual clusters as ``describe`` gives them, sorted by namespace and name; warnings).
 
-    A kind that the caller may not read is left out with a warning, except the workloads themselves.
-    Raises KubernetesError where those cannot be read.
+@dataclass
+class Found:
+    """What host clusters have: virtual clusters, what to warn of, and the names of host clusters that did not answer.
+
+    A virtual cluster is as ``describe`` gives it, with its place in a group (``group``, ``owner`` and ``size``, all
+    None where it is in none) and its ``host_cluster`` (None for the one of the task's connection options).
     """
-    with _garbage_collection_paused():
-        return _read(kubernetes, selection, now)
+
+    virtual_clusters: list[dict[str, Any]] = field(default_factory=list)
+    warnings: list[str] = field(default_factory=list)
+    failed: list[str] = field(default_factory=list)
 
 
-def _read(kubernetes: Kubernetes, selection: Selection, now: datetime) -> tuple[list[dict[str, Any]], list[str]]:
-    reader = _Reader(kubernetes, selection.namespace)
-    workload_labels = ",".join([selection.labels(), *selection.label_selectors])
+def read(given: Iterable[HostCluster], selection: Selection, now: datetime) -> Found:
+    """The virtual clusters of host clusters, sorted by host cluster, namespace and name.
+
+    Left out with a warning: a host cluster that does not answer, and a kind that the caller may not read, except the
+    workloads and, where the selection needs them, namespaces. Raises NestedClustersError where no host cluster gives
+    these.
+    """
+    with garbage_collection_paused():
+        answers = hosts.ask(given, lambda host: _read(host, selection, now))
+    found = Found(failed=sorted(answers.failed))
+    for _name, one in sorted(answers.some().items()):
+        found.virtual_clusters += one.virtual_clusters
+        found.warnings += one.warnings
+    found.warnings += [f"host cluster {name}: {error}" for name, error in sorted(answers.failed.items())]
+    return found
+
+
+def _read(host: HostCluster, selection: Selection, now: datetime) -> Found:
+    reader = Reader(host.kubernetes, selection.namespace)
     labels = selection.labels()
-    stateful_sets, deployments, services, ingresses, routes = parallel(
+    workloads, services, ingresses, routes, (places, warnings) = parallel(
         [
-            lambda: reader.required("apps/v1", "statefulsets", workload_labels),
-            lambda: reader.required("apps/v1", "deployments", workload_labels),
+            partial(list_workloads, reader, selection),
             # A virtual cluster has two Services; only those with an address of their own are transferred.
-            lambda: reader.optional("v1", "services", labels, "spec.type=LoadBalancer"),
-            lambda: reader.optional("networking.k8s.io/v1", "ingresses", labels),
-            lambda: reader.optional("gateway.networking.k8s.io/v1", "tlsroutes", labels),
+            partial(reader.optional, "v1", "services", labels, "spec.type=LoadBalancer"),
+            partial(reader.optional, "networking.k8s.io/v1", "ingresses", labels),
+            partial(reader.optional, "gateway.networking.k8s.io/v1", "tlsroutes", labels),
+            partial(_places, reader, selection),
+        ]
+    )
+    if selection.in_group:
+        workloads = [item for item in workloads if _fits(places.get(key_of(item)), selection)]
+    clusters = describe_all(reader, selection, workloads, now, services, ingresses + routes)
+    own = None if host.name == hosts.ONLY else host.name
+    found = [
+        {"host_cluster": own, **cluster, **places.get((cluster["namespace"], cluster["name"]), _NO_PLACE)}
+        for cluster in clusters
+        if not selection.phases or cluster["phase"] in selection.phases
+    ]
+    warnings += reader.warnings()
+    return Found(
+        sorted(found, key=lambda cluster: (cluster["namespace"], cluster["name"])),
+        [f"host cluster {own}: {warning}" for warning in warnings] if own else warnings,
+    )
+
+
+def list_workloads(reader: Reader, selection: Selection) -> list[Object]:
+    """The workloads of the control planes: one LIST of StatefulSets and one of Deployments."""
+    labels = ",".join([selection.labels(), *selection.label_selectors])
+    stateful_sets, deployments = parallel(
+        [
+            partial(reader.required, "apps/v1", "statefulsets", labels),
+            partial(reader.required, "apps/v1", "deployments", labels),
         ]
     )
     for kind, items in (("StatefulSet", stateful_sets), ("Deployment", deployments)):
         for item in items:
             item["kind"] = kind  # items of a LIST do not say
-    workloads = stateful_sets + deployments
-    pods, events = _details(reader, selection, workloads)
-    services_of, routes_of = _by_name(services), _by_name(ingresses + routes)
-    found = [
+    return stateful_sets + deployments
+
+
+def describe_all(
+    reader: Reader,
+    selection: Selection,
+    workloads: list[Object],
+    now: datetime,
+    services: Iterable[Object] = (),
+    routes: Iterable[Object] = (),
+) -> list[dict[str, Any]]:
+    """Each workload's virtual cluster as ``describe`` gives it; Pods and Events are asked for where they are needed."""
+    pods, events = details(reader, selection, workloads)
+    services_of, routes_of = _by_name(services), _by_name(routes)
+    return [
         describe(
             workload,
             pods.get(key, ()),
@@ -90,15 +168,32 @@ def _read(kubernetes: Kubernetes, selection: Selection, now: datetime) -> tuple[
             events.get(key[0], ()),
         )
         for workload in workloads
-        for key in [_key(workload)]
+        for key in [key_of(workload)]
     ]
-    if selection.phases:
-        found = [cluster for cluster in found if cluster["phase"] in selection.phases]
-    return sorted(found, key=lambda cluster: (cluster["namespace"], cluster["name"])), reader.warnings()
+
+
+def _places(reader: Reader, selection: Selection) -> tuple[dict[Key, dict[str, Any]], list[str]]:
+    """(group, owner and size of each virtual cluster in a group; warnings of what cannot be read)."""
+    label = f"{capacity.GROUP_LABEL}={selection.group}" if selection.group else capacity.GROUP_LABEL
+    places, warnings = {}, []
+    for namespace in reader.namespaces(label, required=selection.in_group):
+        try:
+            found = capacity.allocation(namespace, reader.kubernetes.host)
+        except NestedClustersError as error:
+            warnings.append(str(error))
+            continue
+        if found:
+            place = {"group": found.group, "owner": found.owner, "size": found.size.as_dict()}
+            places[found.namespace, found.name] = place
+    return places, warnings
+
+
+def _fits(place: dict[str, Any] | None, selection: Selection) -> bool:
+    return place is not None and selection.group in (None, place["group"]) and selection.owner in (None, place["owner"])
 
 
 @contextlib.contextmanager
-def _garbage_collection_paused() -> Iterator[None]:
+def garbage_collection_paused() -> Iterator[None]:
     # A thousand workloads are a million small objects, and none is garbage: looking takes half of the time.
     enabled = gc.isenabled()
     gc.disable()
@@ -110,7 +205,7 @@ def _garbage_collection_paused() -> Iterator[None]:
             gc.enable()
 
 
-class _Reader:
+class Reader:
     """LISTs in one namespace or in all of them."""
 
     def __init__(self, kubernetes: Kubernetes, namespace: str | None) -> None:
@@ -120,16 +215,24 @@ class _Reader:
 
     def warnings(self) -> list[str]:
         """One warning for all that may not be read."""
-        # The usual roles for readers do not name TLSRoutes, also where the host cluster has none.
-        refused = sorted(self.refused - {"tlsroutes"})
-        if not refused:
+        effects = dict.fromkeys(effect for plural, effect in _EFFECTS.items() if plural in self.refused)
+        if not effects:
             return []
-        effects = []
-        if self.refused & {"pods", "events"}:
-            effects.append("why one is not running")
-        if self.refused & {"services", "ingresses"}:
-            effects.append("an endpoint")
-        return [f"no permission to list {', '.join(refused)}: {' or '.join(effects)} may not be known"]
+        refused = ", ".join(sorted(self.refused & _EFFECTS.keys()))
+        return [f"no permission to list {refused}: {' or '.join(effects)} may not be known"]
+
+    def namespaces(self, labels: str, required: bool) -> list[Object]:
+        """The namespaces with these labels, or the one namespace, whatever its labels are."""
+        try:
+            if not self.namespace:
+                return self.kubernetes.list(path("v1", "namespaces"), labels=labels)
+            there = self.kubernetes.get(path("v1", "namespaces", None, self.namespace))
+            return [there] if there else []
+        except KubernetesError as error:
+            if required or error.status != 403:
+                raise
+            self.refused.add("namespaces")
+            return []
 
     def required(self, api_version: str, plural: str, labels: str = "", fields: str = "") -> list[Object]:
         try:
@@ -154,8 +257,8 @@ class _Reader:
             return []
 
 
-def _details(
-    reader: _Reader, selection: Selection, workloads: list[Object]
+def details(
+    reader: Reader, selection: Selection, workloads: list[Object]
 ) -> tuple[dict[Key, list[Object]], dict[str, list[Object]]]:
     """(Pods by virtual cluster, Events by namespace); not asked for while every workload tells its phase."""
     if selection.phases and selection.phases <= _TOLD_BY_WORKLOAD:
@@ -169,8 +272,8 @@ def _details(
         reader.namespace = namespaces.pop()
     pods: dict[Key, list[Object]] = defaultdict(list)
     for pod in reader.optional("v1", "pods", selection.labels("app in (vcluster,vcluster-etcd)")):
-        pods[_key(pod)].append(pod)
-    questions = set().union(*(open_questions(item, pods.get(_key(item), ())) for item in unclear))
+        pods[key_of(pod)].append(pod)
+    questions = set().union(*(open_questions(item, pods.get(key_of(item), ())) for item in unclear))
     asked = [partial(reader.optional, "v1", "events", fields=fields) for fields in sorted(questions)]
     events: dict[str, list[Object]] = defaultdict(list)
     for answer in parallel(asked):
@@ -179,7 +282,7 @@ def _details(
     return pods, events
 
 
-def _key(item: Object) -> Key:
+def key_of(item: Object) -> Key:
     return item["metadata"]["namespace"], cluster_name(item)
 
 

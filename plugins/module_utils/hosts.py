@@ -61,6 +61,12 @@ class Answers(Generic[Answer]):
             raise NestedClustersError(self.reasons(), failed_host_clusters=sorted(self.failed))
         return self.given
 
+    def some(self) -> dict[str, Answer]:
+        """What answers there are. Raises NestedClustersError where there is none."""
+        if not self.given and len(self.failed) == 1:
+            raise next(iter(self.failed.values()))
+        return self.given or self.all()
+
 
 def host_clusters_spec(**more: Any) -> dict[str, Any]:
     """The option ``host_clusters``; ``more`` are a member's options beside name and connection."""

@@ -8,14 +8,15 @@ from __future__ import annotations
 
 DOCUMENTATION = r"""
 module: vcluster_info
-short_description: Report the virtual clusters of a host cluster
+short_description: Report the virtual clusters of host clusters
 description:
   - Lists virtual clusters with their phase, versions and endpoint, whoever made them. Those of the vCluster
     command-line tool, of Helm and of M(nested.clusters.vcluster) are all found.
-  - The number of requests to the host cluster's API does not grow with the number of virtual clusters, except
-    that a list of more than 500 is read in pages.
-  - The options O(name), O(namespace), O(label_selectors) and O(phases) narrow the list; a virtual cluster is
-    returned if it fits every option that is given.
+  - The number of requests to a host cluster's API does not grow with the number of virtual clusters, except
+    that a list of more than 2500 is read in pages.
+  - The options O(name), O(namespace), O(label_selectors), O(phases), O(group) and O(owner) narrow the list; a
+    virtual cluster is returned if it fits every option that is given.
+  - A host cluster that does not answer is left out with a warning, unless none does.
 version_added: 0.1.0
 author:
   - The nested.clusters contributors (@nested-clusters)
@@ -52,19 +53,32 @@ options:
       - sleeping
       - deleting
     default: []
+  group:
+    description:
+      - The cluster group that the virtual cluster is in.
+      - By default, virtual clusters in any group and in none.
+    type: str
+  owner:
+    description:
+      - The owner that a virtual cluster in a group has. An empty string is for those that have none.
+      - By default, virtual clusters of any owner, also those that are in no group.
+    type: str
 extends_documentation_fragment:
   - kubernetes.core.k8s_auth_options
+  - nested.clusters.host_clusters
   - nested.clusters.requirements
   - nested.clusters.attributes
   - nested.clusters.attributes.action_group
   - nested.clusters.attributes.info_module
 notes:
-  - Reads StatefulSets, Deployments, Services, Ingresses and TLSRoutes, and only while a virtual cluster is
-    not ready also Pods and Events. Where one of these kinds except the first two may not be
-    listed, it is left out; a warning says so, unless only TLSRoutes are concerned.
+  - Reads StatefulSets, Deployments, Services, Ingresses, TLSRoutes and those Namespaces that a group has labeled, and
+    only while a virtual cluster is not ready also Pods and Events. Where one of these kinds except the first two may
+    not be listed, it is left out; a warning says so, unless only TLSRoutes are concerned. With O(group) or
+    O(owner), Namespaces cannot be left out. With O(namespace), only that one is read.
   - It never reads a Secret.
 seealso:
   - module: nested.clusters.vcluster
+  - module: nested.clusters.vcluster_group_info
 """
 
 EXAMPLES = r"""
@@ -90,11 +104,21 @@ EXAMPLES = r"""
       - env=ci
     phases:
       - paused
+
+- name: List what Alice has in a group of host clusters
+  nested.clusters.vcluster_info:
+    group: dev
+    owner: alice
+    host_clusters:
+      - name: host-a
+        context: a
+      - name: host-b
+        context: b
 """
 
 RETURN = r"""
 virtual_clusters:
-  description: The virtual clusters that fit, sorted by namespace and name.
+  description: The virtual clusters that fit, sorted by host cluster, namespace and name.
   returned: success
   type: list
   elements: dict
@@ -109,6 +133,43 @@ virtual_clusters:
       type: str
       returned: always
       sample: team-a
+    host_cluster:
+      description:
+        - The name that O(host_clusters) gives to the host cluster.
+        - Null for the one that the task's own connection options name.
+      type: str
+      returned: always
+      sample: host-a
+    group:
+      description: The cluster group that it is in, or null.
+      type: str
+      returned: always
+      sample: dev
+    owner:
+      description: The owner in its group, empty if it has none. Null if it is in no group.
+      type: str
+      returned: always
+      sample: alice
+    size:
+      description: The most that it may claim, as its group allows. Null if it is in no group.
+      type: dict
+      returned: always
+      contains:
+        cpu:
+          description: Cores.
+          type: str
+          returned: always
+          sample: "4"
+        memory:
+          description: Bytes.
+          type: str
+          returned: always
+          sample: 4Gi
+        storage:
+          description: Bytes.
+          type: str
+          returned: always
+          sample: 2Gi
     phase:
       description:
         - V(running), if every replica of the control plane is ready.
@@ -196,6 +257,13 @@ virtual_clusters:
       returned: always
       sample:
         nested-clusters/managed: "true"
+failed_host_clusters:
+  description: The names of host clusters that did not answer.
+  returned: when there are some
+  type: list
+  elements: str
+  sample:
+    - host-b
 """
 
 from datetime import datetime, timezone
@@ -204,8 +272,8 @@ from typing import Any
 from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.nested.clusters.plugins.module_utils import fleet
 from ansible_collections.nested.clusters.plugins.module_utils._connection import auth_argument_spec
-from ansible_collections.nested.clusters.plugins.module_utils._kubernetes import Kubernetes
 from ansible_collections.nested.clusters.plugins.module_utils.errors import NestedClustersError
+from ansible_collections.nested.clusters.plugins.module_utils.hosts import host_clusters_spec, open_hosts
 from ansible_collections.nested.clusters.plugins.module_utils.phase import PHASES
 
 
@@ -217,25 +285,32 @@ def argument_spec() -> dict[str, Any]:
         "namespace": {"type": "str"},
         "label_selectors": {"type": "list", "elements": "str", "default": []},
         "phases": {"type": "list", "elements": "str", "choices": list(PHASES), "default": []},
+        "group": {"type": "str"},
+        "owner": {"type": "str"},
+        "host_clusters": host_clusters_spec(),
     }
 
 
 def main() -> None:
     """Run the module."""
     module = AnsibleModule(argument_spec=argument_spec(), supports_check_mode=True)
+    params = module.params
     selection = fleet.Selection(
-        module.params["name"],
-        module.params["namespace"],
-        tuple(module.params["label_selectors"]),
-        frozenset(module.params["phases"]),
+        params["name"],
+        params["namespace"],
+        tuple(params["label_selectors"]),
+        frozenset(params["phases"]),
+        params["group"],
+        params["owner"],
     )
     try:
-        found, warnings = fleet.read(Kubernetes.from_module(module), selection, datetime.now(timezone.utc))
+        found = fleet.read(open_hosts(module), selection, datetime.now(timezone.utc))
     except NestedClustersError as error:
         module.fail_json(msg=str(error), **error.data)
-    for warning in warnings:
+    for warning in found.warnings:
         module.warn(warning)
-    module.exit_json(changed=False, virtual_clusters=found)
+    failed = {"failed_host_clusters": found.failed} if found.failed else {}
+    module.exit_json(changed=False, virtual_clusters=found.virtual_clusters, **failed)
 
 
 if __name__ == "__main__":

@@ -27,11 +27,14 @@ INGRESSES = "/apis/networking.k8s.io/v1/ingresses"
 ROUTES = "/apis/gateway.networking.k8s.io/v1/tlsroutes"
 PODS = "/api/v1/pods"
 EVENTS = "/api/v1/events"
-ALWAYS = {STATEFUL_SETS, DEPLOYMENTS, SERVICES, INGRESSES, ROUTES}
+NAMESPACES = "/api/v1/namespaces"
+ALWAYS = {STATEFUL_SETS, DEPLOYMENTS, SERVICES, INGRESSES, ROUTES, NAMESPACES}
 
 
 class FakeKubernetes:
-    """Answers LISTs from a table, as sent: it does not select. Keeps what was asked."""
+    """Answers from a table, as sent: it does not select. Keeps what was asked."""
+
+    host = "https://host-cluster"
 
     def __init__(self, objects: dict[str, list[Object]], errors: dict[str, KubernetesError]) -> None:
         self.objects = objects
@@ -47,6 +50,10 @@ class FakeKubernetes:
         if where in self.errors:
             raise self.errors[where]
         return self.objects.get(where, [])
+
+    def get(self, where: str) -> Object | None:
+        found = self.list(where)
+        return found[0] if found else None
 
 
 Host = Callable[..., FakeKubernetes]
@@ -113,6 +120,26 @@ def event(reason: str, kind: str, name: str, message: str) -> Object:
         "involvedObject": {"kind": kind, "name": name},
         "lastTimestamp": datetime.now(timezone.utc).strftime("%Y-%m-%dT%H:%M:%SZ"),
     }
+
+
+@pytest.fixture
+def several(monkeypatch: pytest.MonkeyPatch) -> Callable[..., Object]:
+    """Makes option ``host_clusters`` for fake host clusters by name."""
+
+    def build(**fakes: FakeKubernetes) -> Object:
+        monkeypatch.setattr(Kubernetes, "open", lambda options, *_more: fakes[options["context"]])
+        return {"host_clusters": [{"name": name, "context": name} for name in fakes]}
+
+    return build
+
+
+def namespace(name: str = "team-a", home: str = "ns", group: str = "dev", **annotations: str) -> Object:
+    recorded = {
+        "nested-clusters/virtual-cluster": name,
+        "nested-clusters/size": '{"cpu": "4", "memory": "4096Mi", "storage": "2Gi"}',
+        **{f"nested-clusters/{key}": value for key, value in annotations.items()},
+    }
+    return {"metadata": {"name": home, "labels": {"nested-clusters/group": group}, "annotations": recorded}}
 
 
 def test_nothing(host: Host, run_module: Any) -> None:
@@ -201,7 +228,8 @@ def test_one_namespace(host: Host, run_module: Any) -> None:
     where = "/apis/apps/v1/namespaces/ns/deployments"
     fake = host({where: [workload(ready=0)]})
     assert run_module(vcluster_info, namespace="ns")["virtual_clusters"][0]["kind"] == "Deployment"
-    assert all("/namespaces/ns/" in path for path in fake.asked)
+    assert all("/namespaces/ns/" in path for path in fake.asked if path != f"{NAMESPACES}/ns")
+    assert fake.count == len(ALWAYS) + 1, "and pods"
 
 
 def test_why_one_failed_by_its_pod(host: Host, run_module: Any) -> None:
@@ -274,6 +302,117 @@ def test_a_host_cluster_that_does_not_answer(host: Host, run_module: Any) -> Non
     assert result["msg"] == "host cluster https://x does not answer"
 
 
+def test_the_place_in_a_group(host: Host, run_module: Any) -> None:
+    """One in a group, one without an owner, one that is in the namespace of another, one in no group."""
+    fake = host(
+        {
+            STATEFUL_SETS: [workload(), workload("b", "b"), workload("guest", "b"), workload("c", "c")],
+            NAMESPACES: [namespace(owner="alice"), namespace("b", "b", "ops")],
+        }
+    )
+    found = {item["name"]: item for item in run_module(vcluster_info)["virtual_clusters"]}
+    size = {"cpu": "4", "memory": "4Gi", "storage": "2Gi"}
+    assert [(item["group"], item["owner"], item["size"]) for item in found.values()] == [
+        ("ops", "", size),
+        (None, None, None),
+        (None, None, None),
+        ("dev", "alice", size),
+    ]
+    assert list(found) == ["b", "guest", "c", "team-a"]
+    assert fake.asked[NAMESPACES] == ("nested-clusters/group", "")
+
+
+@pytest.mark.parametrize(
+    ("options", "names", "labels"),
+    [
+        ({"group": "dev"}, ["a", "b"], "nested-clusters/group=dev"),
+        ({"owner": "alice"}, ["a", "c"], "nested-clusters/group"),
+        ({"group": "dev", "owner": "alice"}, ["a"], "nested-clusters/group=dev"),
+        ({"group": "dev", "owner": ""}, ["b"], "nested-clusters/group=dev"),
+        ({"group": "none"}, [], "nested-clusters/group=none"),
+    ],
+)
+def test_a_group_or_an_owner(
+    options: Object, names: list[str], labels: str, host: Host, run_module: Any
+) -> None:
+    fake = host(
+        {
+            STATEFUL_SETS: [workload(name, name, ready=int(name != "d")) for name in "abcd"],
+            NAMESPACES: [
+                namespace("a", "a", owner="alice"),
+                namespace("b", "b"),
+                namespace("c", "c", "ops", owner="alice"),
+            ],
+        }
+    )
+    assert [item["name"] for item in run_module(vcluster_info, **options)["virtual_clusters"]] == names
+    assert fake.asked[NAMESPACES] == (labels, "")
+    # The one that is not ready is none of these.
+    assert set(fake.asked) == ALWAYS
+
+
+def test_the_group_of_one_namespace(host: Host, run_module: Any) -> None:
+    """It is read by itself, as whoever may read only this one may not list."""
+    where = "/apis/apps/v1/namespaces/ns/statefulsets"
+    host({where: [workload()], f"{NAMESPACES}/ns": [namespace(owner="alice")]})
+    (found,) = run_module(vcluster_info, namespace="ns")["virtual_clusters"]
+    assert (found["group"], found["owner"]) == ("dev", "alice")
+    assert run_module(vcluster_info, namespace="ns", owner="bob")["virtual_clusters"] == []
+
+
+def test_groups_that_may_not_be_read(host: Host, run_module: Any) -> None:
+    host({STATEFUL_SETS: [workload()]}, {NAMESPACES: forbidden("namespaces")})
+    result = run_module(vcluster_info)
+    assert result["virtual_clusters"][0]["group"] is None
+    assert result["warnings"] == ["no permission to list namespaces: a group may not be known"]
+    result = run_module(vcluster_info, owner="alice")
+    assert (result["failed"], result["status"]) == (True, 403)
+
+
+def test_a_record_that_cannot_be_read(host: Host, run_module: Any) -> None:
+    host({STATEFUL_SETS: [workload()], NAMESPACES: [namespace(size="broken")]})
+    result = run_module(vcluster_info)
+    assert result["virtual_clusters"][0]["size"] is None
+    (warning,) = result["warnings"]
+    assert "annotation nested-clusters/size is 'broken'" in warning
+
+
+def test_several_host_clusters(several: Callable[..., Object], run_module: Any) -> None:
+    """Sorted by host cluster; what is not known says where."""
+    a = FakeKubernetes({STATEFUL_SETS: [workload("z", "a")]}, {INGRESSES: forbidden("ingresses")})
+    b = FakeKubernetes({STATEFUL_SETS: [workload("a", "a"), workload("b", "b")]}, {})
+    result = run_module(vcluster_info, **several(b=b, a=a))
+    assert [(item["host_cluster"], item["name"]) for item in result["virtual_clusters"]] == [
+        ("a", "z"),
+        ("b", "a"),
+        ("b", "b"),
+    ]
+    assert result["warnings"] == [
+        "host cluster a: no permission to list ingresses: an endpoint may not be known"
+    ]
+    assert "failed_host_clusters" not in result
+    assert set(a.asked) == set(b.asked) == ALWAYS
+
+
+def test_one_of_several_does_not_answer(several: Callable[..., Object], run_module: Any) -> None:
+    there = FakeKubernetes({STATEFUL_SETS: [workload()]}, {})
+    gone = FakeKubernetes({}, {NAMESPACES: Unreachable("it does not answer")})
+    result = run_module(vcluster_info, **several(there=there, gone=gone))
+    assert [item["host_cluster"] for item in result["virtual_clusters"]] == ["there"]
+    assert result["warnings"] == ["host cluster gone: it does not answer"]
+    assert result["failed_host_clusters"] == ["gone"]
+    documented = yaml.safe_load(vcluster_info.RETURN)
+    assert documented.keys() == result.keys() - {"changed", "invocation", "warnings"}
+
+
+def test_none_of_several_answers(several: Callable[..., Object], run_module: Any) -> None:
+    gone = FakeKubernetes({}, {NAMESPACES: Unreachable("it does not answer")})
+    result = run_module(vcluster_info, **several(a=gone, b=gone))
+    assert result["failed"] is True
+    assert result["msg"] == "a: it does not answer; b: it does not answer"
+    assert result["failed_host_clusters"] == ["a", "b"]
+
+
 def test_a_wrong_phase_is_refused(host: Host, run_module: Any) -> None:
     host()
     result = run_module(vcluster_info, phases=["asleep"])
@@ -284,7 +423,7 @@ def test_a_wrong_phase_is_refused(host: Host, run_module: Any) -> None:
 def test_the_documentation_names_every_option() -> None:
     documented = yaml.safe_load(vcluster_info.DOCUMENTATION)["options"]
     own = vcluster_info.argument_spec().keys() - auth_argument_spec().keys()
-    assert set(documented) == own
+    assert {*documented, "host_clusters"} == own  # that one is a fragment's
     for name, option in documented.items():
         spec = vcluster_info.argument_spec()[name]
         assert (option["type"], option.get("default"), option.get("choices")) == (
