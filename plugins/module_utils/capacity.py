@@ -145,10 +145,15 @@ def capacity(nodes: Iterable[Object], declared: Size, node_selector: Mapping[str
     Storage is only known where it is declared. A host cluster of which everything is declared still needs a node:
     see ``why_no_nodes``. Raises NestedClustersError for a node whose allocatable amounts cannot be read.
     """
-    usable = [node for node in nodes if not _unusable(node, node_selector)]
-    cpu = sum((_allocatable(node, "cpu", _THOUSANDTH) for node in usable), Decimal(0))
-    memory = sum((_allocatable(node, "memory", Decimal(1)) for node in usable), Decimal(0))
+    counted = usable(nodes, node_selector)
+    cpu = sum((_allocatable(node, "cpu", _THOUSANDTH) for node in counted), Decimal(0))
+    memory = sum((_allocatable(node, "memory", Decimal(1)) for node in counted), Decimal(0))
     return declared.filled(Size(cpu, memory, None))
+
+
+def usable(nodes: Iterable[Object], node_selector: Mapping[str, str]) -> list[Object]:
+    """The nodes that count."""
+    return [node for node in nodes if not _unusable(node, node_selector)]
 
 
 def why_no_nodes(nodes: Iterable[Object], node_selector: Mapping[str, str]) -> str:
@@ -228,17 +233,26 @@ def limit(capacity: Size, oversubscription: int) -> Size:
 
 @dataclass(frozen=True)
 class HostLoad:
-    """A host cluster in numbers: ``limit`` may be allocated; None in ``used`` is not known."""
+    """A host cluster in numbers: ``limit`` may be allocated; None in ``allocated`` and ``used`` is not known."""
 
     capacity: Size
     limit: Size
     allocated: Size
     used: Size
 
+    @classmethod
+    def total(cls, loads: Sequence[HostLoad]) -> HostLoad:
+        """Several host clusters as one."""
+        parts = [[getattr(load, name) for load in loads] for name in ("capacity", "limit", "allocated", "used")]
+        return cls(*(sum(part, Size.zero()) for part in parts))
+
     @property
     def available(self) -> Size:
-        """What is left to allocate; negative where more is allocated than the limit."""
-        return self.limit - self.allocated
+        """What is left to allocate; negative where more is allocated than the limit, None where that is not known."""
+        limit = Size(
+            **{name: None if getattr(self.allocated, name) is None else most for name, most in self.limit.items()}
+        )
+        return limit - self.allocated
 
     def as_dict(self) -> dict[str, dict[str, str | None]]:
         """The five sizes as quantities."""

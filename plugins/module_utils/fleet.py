@@ -47,6 +47,8 @@ _EFFECTS = {
 }
 _NO_PLACE: dict[str, Any] = {"group": None, "owner": None, "size": None}
 
+_NAMESPACE_ADVICE = "or give option namespace, to read only where it is permitted"
+
 Key = tuple[str, str]  # namespace, name
 
 
@@ -206,11 +208,12 @@ def garbage_collection_paused() -> Iterator[None]:
 
 
 class Reader:
-    """LISTs in one namespace or in all of them."""
+    """LISTs in one namespace or in all of them. ``advice`` ends the refusal of a kind that is required in all."""
 
-    def __init__(self, kubernetes: Kubernetes, namespace: str | None) -> None:
+    def __init__(self, kubernetes: Kubernetes, namespace: str | None, advice: str = _NAMESPACE_ADVICE) -> None:
         self.kubernetes = kubernetes
         self.namespace = namespace
+        self.advice = advice
         self.refused: set[str] = set()
 
     def warnings(self) -> list[str]:
@@ -239,12 +242,8 @@ class Reader:
             where = path(api_version, plural, self.namespace)
             return self.kubernetes.list(where, labels=labels, fields=fields)
         except KubernetesError as error:
-            if error.status == 403 and not self.namespace:
-                raise KubernetesError(
-                    f"{error}; or give option namespace, to read only where it is permitted",
-                    error.status,
-                    error.reason,
-                ) from error
+            if error.status == 403 and not self.namespace and self.advice:
+                raise KubernetesError(f"{error}; {self.advice}", error.status, error.reason) from error
             raise
 
     def optional(self, api_version: str, plural: str, labels: str = "", fields: str = "") -> list[Object]:

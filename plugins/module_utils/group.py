@@ -17,7 +17,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from ansible_collections.nested.clusters.plugins.module_utils import compatibility, documents, values
-from ansible_collections.nested.clusters.plugins.module_utils.capacity import OwnerQuota
+from ansible_collections.nested.clusters.plugins.module_utils.capacity import Allocation, OwnerQuota
 from ansible_collections.nested.clusters.plugins.module_utils.errors import NestedClustersError, OptionError
 from ansible_collections.nested.clusters.plugins.module_utils.size import RESOURCES, Size
 
@@ -469,3 +469,11 @@ def pending(group: Group, member: Member, has: Mapping[str, Any]) -> list[str]:
         else:
             waiting.append(f"{name}: changed in the group")
     return waiting
+
+
+def waiting_for_upgrade(group: Group, allocations: Iterable[Allocation]) -> list[str]:
+    """The virtual clusters of a group that do not run its locked version yet."""
+    if group.vcluster_version is None:
+        return []
+    of_group = [item for item in allocations if item.group == group.name and not item.kept and not item.deleting]
+    return sorted(item.name for item in of_group if item.applied.get("vcluster_version") != group.vcluster_version)

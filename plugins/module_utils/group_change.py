@@ -111,7 +111,7 @@ def present(
     _check_fitness(entries, seen, after, change)
     change.pending = _pending(after, seen)
     allocations = [item for one in seen.values() for item in one.view.allocations]
-    change.pending_upgrade = grouped.waiting_for_upgrade(after, allocations)
+    change.pending_upgrade = groups.waiting_for_upgrade(after, allocations)
     change.warnings = [
         f"host cluster {host} is taken off the record without being asked: what ran there is not managed any more"
         for host in lost

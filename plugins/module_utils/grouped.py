@@ -320,7 +320,7 @@ def _check_open(seen: Picture, asked: Asked, owner: str) -> None:
         raise OptionError("host_cluster", asked.host_cluster, names, reason=f"it is no member of group {group.name}")
     if not owner and group.owner_quota.limits:
         raise OptionError("owner", None, "who the virtual cluster is for", reason=f"group {group.name} has a quota")
-    behind = waiting_for_upgrade(group, seen.allocations)
+    behind = groups.waiting_for_upgrade(group, seen.allocations)
     if behind:
         raise NestedClustersError(
             f"group {group.name} is locked to vCluster {group.vcluster_version}, and {', '.join(behind)} "
@@ -328,14 +328,6 @@ def _check_open(seen: Picture, asked: Asked, owner: str) -> None:
             "again), or set the lock back; new virtual clusters are refused until then",
             pending_upgrade=behind,
         )
-
-
-def waiting_for_upgrade(group: Group, allocations: Iterable[Allocation]) -> list[str]:
-    """The virtual clusters of a group that do not run its locked version yet."""
-    if group.vcluster_version is None:
-        return []
-    of_group = [item for item in allocations if item.group == group.name and not item.kept and not item.deleting]
-    return sorted(item.name for item in of_group if item.applied.get("vcluster_version") != group.vcluster_version)
 
 
 def _candidate(member: Member, group: Group, view: View, nodes: list[dict[str, Any]]) -> Candidate:
