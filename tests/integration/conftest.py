@@ -325,6 +325,12 @@ def vcluster(host: Host, tmp_path_factory: pytest.TempPathFactory) -> Module:
 
 
 @pytest.fixture(scope="session")
+def vcluster_group(members: dict[str, Host], vcluster: Module) -> Module:
+    """The module nested.clusters.vcluster_group, with all host clusters."""
+    return Module(vcluster.host, vcluster.directory, "vcluster_group", {"host_clusters": connections(members)})
+
+
+@pytest.fixture(scope="session")
 def cli(host: Host, tmp_path_factory: pytest.TempPathFactory) -> Callable[..., str]:
     """The vcluster CLI, with files of its own: it writes into its configuration, and into the kubeconfig."""
     directory = tmp_path_factory.mktemp("cli")
@@ -457,6 +463,15 @@ def proxy(host: Host) -> Iterator[Proxy]:
     """A counting proxy in front of the host cluster."""
     with serve_proxy(host) as running:
         yield running
+
+
+def remove_namespaces(host: Host, *names: str) -> None:
+    """Delete namespaces and wait until they are gone."""
+    for name in names:
+        host.delete(f"/api/v1/namespaces/{name}")
+    for name in names:
+        path = f"/api/v1/namespaces/{name}"
+        eventually(f"{path} gone", lambda path=path: host.get(path) is None, 180)
 
 
 def settled(host: Host, where: Place, real_nodes: bool = False) -> None:

@@ -13,6 +13,8 @@ from typing import Any
 import pytest
 from conftest import IDLE, Host, Module, Object, Place, connections, eventually, serve_proxy, settled
 
+pytestmark = pytest.mark.xdist_group("groups")  # what is allocated on a host cluster counts for every group on it
+
 GROUP_LABEL = "nested-clusters/group"
 SIZE = {"cpu": "2", "memory": "3Gi", "storage": "2Gi"}
 CLAIMED = "1Gi"  # by the control plane

@@ -1,0 +1,171 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Many processes that place virtual clusters in one group at the same time: nobody oversells a host cluster."""
+
+from __future__ import annotations
+
+import json
+import os
+import random
+import signal
+import subprocess
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import Any
+
+import pytest
+from conftest import Host, Module, connections, eventually, remove_namespaces
+
+pytestmark = pytest.mark.xdist_group("groups")  # what is allocated on a host cluster counts for every group on it
+
+GROUP = "it-race"
+WRITERS = 40
+ROOM = {"host-a": 13, "host-b": 12}
+SPACES = "/api/v1/namespaces"
+OF_GROUP = f"labelSelector=nested-clusters%2Fgroup%3D{GROUP}"
+# They ask for little, and never run: how many there are is all that counts.
+VALUES = {
+    "controlPlane": {
+        "coredns": {"enabled": False},
+        "statefulSet": {
+            "resources": {"requests": {"cpu": "10m", "memory": "32Mi"}, "limits": {"cpu": "100m", "memory": "128Mi"}},
+            "scheduling": {"nodeSelector": {"it": "nowhere"}},
+        },
+    }
+}
+
+
+@dataclass
+class Watcher:
+    """Adds up what is allocated on one host cluster after each event, as the API server tells them."""
+
+    host: Host
+    most: int = 0
+    sizes: dict[str, int] = field(default_factory=dict)
+    thread: threading.Thread | None = None
+    answer: Any = None
+
+    def start(self) -> None:
+        there = self.host.get(f"{SPACES}?{OF_GROUP}")
+        for item in there["items"]:
+            self.count("ADDED", item)
+        version = there["metadata"]["resourceVersion"]
+        self.answer = self.host.pool.request(
+            "GET",
+            f"{self.host.configuration.host}{SPACES}?watch=1&{OF_GROUP}&resourceVersion={version}",
+            headers=self.host.headers,
+            preload_content=False,
+            timeout=600,
+        )
+        self.thread = threading.Thread(target=self.follow, daemon=True)
+        self.thread.start()
+
+    def follow(self) -> None:
+        rest = b""
+        for chunk in self.answer.stream(65536, decode_content=True):
+            *lines, rest = (rest + chunk).split(b"\n")
+            for line in lines:
+                event = json.loads(line)
+                self.count(event["type"], event["object"])
+
+    def count(self, kind: str, item: dict[str, Any]) -> None:
+        name = item["metadata"]["name"]
+        if kind == "DELETED":
+            self.sizes.pop(name, None)
+        else:
+            size = json.loads(item["metadata"]["annotations"]["nested-clusters/size"])
+            self.sizes[name] = int(size["cpu"])
+        self.most = max(self.most, sum(self.sizes.values()))
+
+
+@contextmanager
+def watching(members: dict[str, Host]) -> Iterator[dict[str, Watcher]]:
+    """A watcher on each host cluster; what they saw can be read afterwards."""
+    watchers = {name: Watcher(member) for name, member in members.items()}
+    for watcher in watchers.values():
+        watcher.start()
+    yield watchers
+    for name, watcher in watchers.items():  # until it has seen all that there is
+        eventually(f"{name} seen", lambda name=name, seen=watcher: set(seen.sizes) == set(spaces(members[name])))
+        watcher.answer.close()
+
+
+def spaces(host: Host) -> list[str]:
+    """The namespaces of the group's virtual clusters."""
+    return [item["metadata"]["name"] for item in host.items(f"{SPACES}?{OF_GROUP}")]
+
+
+@pytest.fixture
+def writer(members: dict[str, Host], vcluster: Module, vcluster_group: Module) -> Iterator[Module]:
+    """The module vcluster, for a group with room for 25."""
+    if len(members) < 2:
+        pytest.fail("this test needs a second host cluster")
+    one = {"cpu": "1", "memory": "1Gi", "storage": "1Gi"}
+    given = [
+        {**entry, "capacity": {"cpu": str(ROOM[entry["name"]]), "memory": "100Gi"}} for entry in connections(members)
+    ]
+    vcluster_group(
+        name=GROUP, host_clusters=given, oversubscription=100, size={"minimum": one, "default": one}, values=VALUES
+    )
+    yield vcluster.against(group=GROUP, host_clusters=connections(members), wait=False)
+    for member in members.values():
+        remove_namespaces(member, *spaces(member))
+    vcluster_group(name=GROUP, state="absent")
+
+
+def start(writer: Module) -> list[subprocess.Popen[str]]:
+    """All of them at once, each a process of its own."""
+    return [writer.start({"name": f"it-race-{number:02}"}) for number in range(WRITERS)]
+
+
+def finish(writer: Module, running: list[subprocess.Popen[str]]) -> tuple[list[str], list[str]]:
+    """(names of those that got a place, messages of those that were refused)."""
+    results = [writer.finish(process, 600) for process in running]
+    placed = [result["virtual_cluster"]["name"] for result in results if not result.get("failed")]
+    return placed, [result["msg"] for result in results if result.get("failed")]
+
+
+def check_full(members: dict[str, Host], placed: list[str], refused: list[str]) -> None:
+    """Exactly the room is taken, the others were told so, and nothing else is left."""
+    assert (len(placed), len(refused)) == (25, WRITERS - 25), refused
+    assert all("no host cluster has room" in message for message in refused), refused
+    for name, member in members.items():
+        assert len(spaces(member)) == ROOM[name]
+        assert member.items("/apis/coordination.k8s.io/v1/namespaces/nested-clusters/leases") == []
+        for space in spaces(member):
+            assert member.get(f"/apis/apps/v1/namespaces/{space}/statefulsets")["items"], f"{space} holds nothing"
+    there = {space for member in members.values() for space in spaces(member)}
+    assert there == {f"vcluster-{name}" for name in placed}
+
+
+def test_never_oversold(members: dict[str, Host], writer: Module) -> None:
+    """40 at once and room for 25: 25 are placed, 15 refused, and at no moment is more allocated than there is."""
+    with watching(members) as watchers:
+        placed, refused = finish(writer, start(writer))
+    assert {name: watcher.most for name, watcher in watchers.items()} == ROOM
+    check_full(members, placed, refused)
+
+
+def test_never_oversold_by_those_that_are_killed(members: dict[str, Host], writer: Module) -> None:
+    """Killed anywhere, they leave nothing that blocks; run again, exactly the room is taken."""
+    chance = random.Random(7)
+    with watching(members) as watchers:
+        running = start(writer)
+        deadlines = sorted(
+            ((time.monotonic() + chance.uniform(0.5, 40), process) for process in running), key=lambda due: due[0]
+        )
+        killed = 0
+        for deadline, process in deadlines:
+            time.sleep(max(0.0, deadline - time.monotonic()))
+            if process.poll() is None:
+                os.killpg(process.pid, signal.SIGKILL)
+                killed += 1
+        for process in running:
+            process.communicate()
+        print(f"{killed} of {WRITERS} were killed before they were done")
+        assert killed >= 5, "too few were killed to mean anything"
+        placed, refused = finish(writer, start(writer))
+    assert {name: watcher.most for name, watcher in watchers.items()} == ROOM
+    check_full(members, placed, refused)

@@ -1,0 +1,403 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""A virtual cluster in a cluster group: placed, enforced, resized, refused, deleted."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import pytest
+from conftest import (
+    Host,
+    Module,
+    Place,
+    Proxy,
+    connections,
+    diff_text,
+    eventually,
+    place,
+    remove_namespaces,
+    same,
+    settled,
+)
+
+pytestmark = pytest.mark.xdist_group("groups")  # what is allocated on a host cluster counts for every group on it
+
+GROUP = "it-in-group"
+SMALL = {"cpu": "1", "memory": "1Gi", "storage": "1Gi"}
+# One that asks for little and never runs: placing it is all that a test wants.
+NOWHERE = {
+    "controlPlane": {
+        "coredns": {"enabled": False},
+        "statefulSet": {
+            "resources": {"requests": {"cpu": "10m", "memory": "32Mi"}, "limits": {"cpu": "100m", "memory": "128Mi"}},
+            "scheduling": {"nodeSelector": {"it": "nowhere"}},
+        },
+    }
+}
+CAPACITY = {"cpu": "20", "memory": "40Gi", "storage": "100Gi"}
+
+
+def pods(host: Host, where: Place) -> dict[str, str]:
+    """The control plane's pods and their UIDs."""
+    items = host.items(where.path("pods") + "?labelSelector=app%3Dvcluster")
+    return {pod["metadata"]["name"]: pod["metadata"]["uid"] for pod in items}
+
+
+def namespace(host: Host, where: Place) -> dict[str, Any]:
+    """The metadata of a virtual cluster's namespace."""
+    found: dict[str, Any] = host.get(f"/api/v1/namespaces/{where.namespace}")["metadata"]
+    return found
+
+
+def quota(host: Host, where: Place) -> dict[str, str]:
+    """What the virtual cluster's ResourceQuota allows."""
+    hard: dict[str, str] = host.get(where.path("resourcequotas", f"nested-clusters-{where.name}"))["spec"]["hard"]
+    return hard
+
+
+# --- a real one, of the smallest size ---------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def one(host: Host, vcluster_group: Module) -> Iterator[list[dict[str, Any]]]:
+    """A group of the first host cluster alone, with the sizes that every group has; its connection."""
+    given = connections({"host-a": host})
+    vcluster_group(name=GROUP, host_clusters=[{**given[0], "capacity": CAPACITY}], vcluster_version="0.36.1")
+    yield given
+    vcluster_group(name=GROUP, host_clusters=given, state="absent")
+
+
+@pytest.fixture(scope="module")
+def grouped(vcluster: Module, one: list[dict[str, Any]]) -> Module:
+    """The module vcluster, for that group."""
+    return vcluster.against(group=GROUP, host_clusters=one)
+
+
+Made = tuple[Place, dict[str, Any], dict[str, Any], str]
+
+
+@pytest.fixture(scope="module")
+def made(host: Host, grouped: Module, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Made]:
+    """A running virtual cluster of the default size, what check mode and the run said, and its kubeconfig."""
+    file = str(tmp_path_factory.mktemp("in-group") / "kubeconfig")
+    with place(host, "real") as where:
+        asked: dict[str, Any] = {"name": where.name, "owner": "alice@example.com"}
+        asked["export_kubeconfig"] = {"path": file}
+        check, run = grouped(check=True, **asked), grouped(**asked)
+        settled(host, where)
+        yield where, check, run, file
+
+
+def test_create_check_mode_equals_run(made: Made) -> None:
+    """Check mode says whether it fits, where, and what is left, and the run does exactly that."""
+    where, check, run, _file = made
+    same(check, run)
+    assert run["placement"] == check["placement"]
+    assert run["placement"]["host"] == "host-a"
+    (considered,) = run["placement"]["considered"]
+    assert considered["left"] == {"cpu": "20", "memory": "44Gi", "storage": "118Gi"}
+    cluster = run["virtual_cluster"]
+    assert (cluster["host_cluster"], cluster["owner"], cluster["phase"]) == ("host-a", "alice@example.com", "running")
+    assert cluster["size"] == {"cpu": "4", "memory": "4Gi", "storage": "2Gi"}
+    assert f"create namespace {where.namespace}" in run["steps"]
+
+
+def test_smallest_size_has_room_for_work(host: Host, made: Made) -> None:
+    """API server, CoreDNS and a workload without requests run inside of the quota."""
+    where, _check, _run, file = made
+    service = host.get(where.path("services", where.name))["spec"]["clusterIP"]
+    inside = ("kubectl", "--kubeconfig", file, "--server", f"https://{service}", "--tls-server-name", "localhost")
+    # `wait` needs the API only, and so says what is missing when there is no room.
+    host.call(*inside, "create", "deployment", "work", "--image=busybox:stable", "--", "sleep", "3600")
+    host.call(*inside, "wait", "--for=condition=Available", "--timeout=120s", "deployment/work")
+    host.call(*inside, "-n", "kube-system", "wait", "--for=condition=Available", "--timeout=120s", "deployment/coredns")
+    limits = quota(host, where)
+    assert limits["requests.cpu"] == limits["limits.cpu"] == "4"
+    assert limits["requests.memory"] == limits["limits.memory"] == "4Gi"
+    assert limits["requests.storage"] == "2Gi"
+    host.call(*inside, "create", "deployment", "greedy", "--image=busybox:stable", "--replicas=40", "--", "sleep", "60")
+    eventually("the quota refuses", lambda: "exceeded quota" in host.call(*inside, "get", "events").stdout, 90)
+    host.call(*inside, "delete", "deployment", "greedy", "work")
+
+
+def test_unchanged(host: Host, grouped: Module, made: Made, proxy: Proxy) -> None:
+    """An unchanged one sends reads only, and starts no helm."""
+    where = made[0]
+    via = [{"name": "host-a", **proxy.options}]
+    result = grouped(name=where.name, host_clusters=via, binary_path="/nonexistent")
+    print(*proxy.seen, sep="\n")
+    assert not result["changed"]
+    assert result["placement"] == {"host": "host-a", "strategy": None, "considered": []}
+    assert all(request.startswith("GET ") for request in proxy.seen)
+    # records and namespaces; the request and the releases, the namespace, quota and limits; each kind of the release
+    assert len(proxy.seen) <= 13
+
+
+def test_resize_restarts_nothing(host: Host, grouped: Module, made: Made) -> None:
+    """Up and down, in place, without helm; capacity is checked for the difference only."""
+    where = made[0]
+    before = pods(host, where)
+    asked: dict[str, Any] = {"name": where.name, "size": {"memory": "6Gi", "cpu": "5"}, "binary_path": "/nonexistent"}
+    same(grouped(check=True, **asked), run := grouped(**asked))
+    assert run["steps"] == [
+        f"set annotations of namespace {where.namespace}: nested-clusters/size",
+        f"change ResourceQuota nested-clusters-{where.name}",
+    ]
+    assert quota(host, where)["limits.memory"] == "6Gi"
+    assert json.loads(namespace(host, where)["annotations"]["nested-clusters/size"])["cpu"] == "5"
+    message = grouped.refused(name=where.name, size={"memory": "60Gi"})
+    assert "has no room" in message
+    assert "60Gi" in message
+    assert quota(host, where)["limits.memory"] == "6Gi"
+    grouped(name=where.name, size={"memory": "4Gi", "cpu": "4"})
+    assert quota(host, where)["limits.memory"] == "4Gi"
+    assert pods(host, where) == before
+
+
+def test_a_quota_that_somebody_edits(host: Host, grouped: Module, made: Made) -> None:
+    """More than the size allows is seen and taken back; a LimitRange that is gone comes back."""
+    where = made[0]
+    name = f"nested-clusters-{where.name}"
+    host.patch(where.path("resourcequotas", name), {"spec": {"hard": {"limits.cpu": "400"}}})
+    host.delete(where.path("limitranges", name))
+    same(grouped(check=True, name=where.name), run := grouped(name=where.name))
+    assert run["steps"] == [f"change ResourceQuota {name}", f"create LimitRange {name}"]
+    assert quota(host, where)["limits.cpu"] == "4"
+
+
+def test_shrinking_below_use(host: Host, grouped: Module, vcluster_group: Module, one: Any, made: Made) -> None:
+    """Refused with the figures, unless forced."""
+    where = made[0]
+    smaller = {"minimum": {"cpu": "1", "memory": "1Gi", "storage": "1Gi"}}
+    vcluster_group(name=GROUP, host_clusters=one, size=smaller)
+    used = host.get(where.path("resourcequotas", f"nested-clusters-{where.name}"))["status"]["used"]["limits.memory"]
+    message = grouped.refused(name=where.name, size={"memory": "2100Mi"})
+    assert "2100Mi" in message
+    assert used in message
+    assert "force" in message
+    assert quota(host, where)["limits.memory"] == "4Gi"
+    assert grouped(name=where.name, size={"memory": "2100Mi"}, force=True)["changed"]
+    assert quota(host, where)["limits.memory"] == "2100Mi"
+    grouped(name=where.name, size={"memory": "4Gi"})
+    assert "is asked for" in grouped.refused(name=where.name, size={"cpu": "500m"})
+    vcluster_group(name=GROUP, host_clusters=one, size={"minimum": {"cpu": "4", "memory": "4Gi", "storage": "2Gi"}})
+
+
+def test_changing_the_group_changes_nothing_by_itself(
+    host: Host, grouped: Module, vcluster_group: Module, one: Any, made: Made
+) -> None:
+    """The group says what is pending; the virtual cluster's task brings it, with the origin of each value."""
+    where = made[0]
+    own = {"sync": {"toHost": {"ingresses": {"enabled": True}}}}
+    grouped(name=where.name, values=own)
+    before = pods(host, where)
+    run = vcluster_group(
+        name=GROUP, host_clusters=one, values={"sync": {"toHost": {"serviceAccounts": {"enabled": True}}}}
+    )
+    assert run["pending"] == {where.name: ["values: changed in the group"]}
+    assert pods(host, where) == before
+    check, run = grouped(check=True, name=where.name), grouped(name=where.name)
+    same(check, run)
+    shown = diff_text(run, "after")
+    assert "enabled: true  # group" in shown
+    assert "enabled: true  # request" in shown
+    assert "repository: loft-sh/vcluster-oss  # built-in" in shown
+    values = json.loads(host.call("helm", "get", "values", where.name, "-n", where.namespace, "-o", "json").stdout)
+    assert values["sync"]["toHost"] == {"ingresses": {"enabled": True}, "serviceAccounts": {"enabled": True}}
+    assert vcluster_group(name=GROUP, host_clusters=one)["pending"] == {}
+    assert not grouped(name=where.name)["changed"]
+
+
+def test_a_task_without_the_group(vcluster: Module, made: Made) -> None:
+    """One that forgets the group would take its settings away: it is refused and says which group."""
+    message = vcluster.refused(name=made[0].name)
+    assert "group" in message
+    assert GROUP in message
+
+
+def test_a_new_one_while_an_upgrade_is_pending(grouped: Module, vcluster_group: Module, one: Any, made: Made) -> None:
+    """Refused with the names of those that are behind, until the lock is set back."""
+    where = made[0]
+    assert vcluster_group(name=GROUP, host_clusters=one, vcluster_version="0.36.2")["pending_upgrade"] == [where.name]
+    message = grouped.refused(name="it-late", check=True)
+    assert where.name in message
+    assert "0.36.2" in message
+    vcluster_group(name=GROUP, host_clusters=one, vcluster_version="0.36.1")
+    message = grouped.refused(name=where.name, vcluster_version="0.36.0")
+    assert "0.36.0" in message
+    assert "locked" in message
+    assert grouped(name="it-late", check=True)["changed"]
+
+
+def test_oidc(host: Host, grouped: Module, vcluster_group: Module, one: Any, new: Callable[..., Place]) -> None:
+    """The group's issuer is in the arguments of the virtual cluster's API server."""
+    oidc = {"issuer_url": "https://sso.example.com", "client_id": "kubernetes", "username_claim": "email"}
+    vcluster_group(name=GROUP, host_clusters=one, oidc=oidc)
+    where = new("oidc")
+    run = grouped(name=where.name, values=NOWHERE, wait=False)
+    assert "--oidc-issuer-url=https://sso.example.com" in diff_text(run, "after")
+    assert "--oidc-username-claim=email" in diff_text(run, "after")
+    vcluster_group(name=GROUP, host_clusters=one, oidc={})
+
+
+def test_delete_leaves_nothing(host: Host, grouped: Module, new: Callable[..., Place]) -> None:
+    """After absent, nothing on the host cluster speaks of the virtual cluster, and its share is free again."""
+    where = new("gone")
+    grouped(name=where.name, values=NOWHERE, wait=False)
+    same(grouped(check=True, name=where.name, state="absent"), run := grouped(name=where.name, state="absent"))
+    assert run["steps"][-1] == f"delete namespace {where.namespace}"
+    assert [key for key, text in host.everything().items() if where.name in text] == []
+    assert not grouped(name=where.name, state="absent")["changed"]
+
+
+def test_volumes_that_are_kept_keep_their_share(host: Host, grouped: Module, new: Callable[..., Place]) -> None:
+    """keep_volumes gives cpu and memory back and keeps the storage; made again, it takes its place again."""
+    where = new("kept")
+    grouped(name=where.name)
+    run = grouped(name=where.name, state="absent", keep_volumes=True)
+    assert f"set annotations of namespace {where.namespace}: nested-clusters/size" in run["steps"]
+    rest = json.loads(namespace(host, where)["annotations"]["nested-clusters/size"])
+    assert rest == {"cpu": "0", "memory": "0", "storage": "2Gi"}
+    run = grouped(name=where.name, values=NOWHERE, wait=False)
+    assert json.loads(namespace(host, where)["annotations"]["nested-clusters/size"])["cpu"] == "4"
+    grouped(name=where.name, state="absent")
+    assert host.get(f"/api/v1/namespaces/{where.namespace}") is None
+
+
+def test_a_namespace_of_the_user(host: Host, grouped: Module, new: Callable[..., Place]) -> None:
+    """A namespace made beforehand gets the marks of the group, and loses them with the virtual cluster."""
+    where = new("guest", made_by_user=True)
+    before = namespace(host, where)
+    grouped(name=where.name, values=NOWHERE, wait=False)
+    assert namespace(host, where)["labels"]["nested-clusters/group"] == GROUP
+    grouped(name=where.name, state="absent")
+    after = namespace(host, where)
+    assert (after.get("labels"), after.get("annotations")) == (before.get("labels"), before.get("annotations"))
+
+
+def test_joining_a_group(host: Host, vcluster: Module, grouped: Module, new: Callable[..., Place]) -> None:
+    """One that was made without a group joins it where it is, and keeps its own values."""
+    where = new("join")
+    vcluster(name=where.name, values=NOWHERE, wait=False)
+    message = grouped.refused(name=where.name, wait=False)
+    assert "size.storage" in message, "its claim is there already, and larger than the default"
+    assert "5Gi" in message
+    run = grouped(name=where.name, size={"storage": "6Gi"}, wait=False)
+    assert f"set labels of namespace {where.namespace}: nested-clusters/group" in run["steps"]
+    stateful_set = host.get(where.workload)["spec"]["template"]["spec"]
+    assert stateful_set["nodeSelector"] == {"it": "nowhere"}
+    assert not grouped(name=where.name, wait=False)["changed"]
+
+
+def test_control_plane_larger_than_its_size(grouped: Module) -> None:
+    """A size that the control plane alone would fill is refused before anything is made."""
+    values = {"controlPlane": {"statefulSet": {"resources": {"limits": {"memory": "8Gi"}}}}}
+    message = grouped.refused(name="it-large", values=values)
+    assert "size.memory" in message
+    assert "control plane alone claims" in message
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        ({"group": "nobody"}, ["group", "nobody", GROUP]),
+        ({"host_cluster": "host-z"}, ["host_cluster", "host-z", "host-a"]),
+        ({"size": {"cpu": "four"}}, ["size.cpu", "'four'"]),
+        ({"size": {"memory": "-4Gi"}}, ["size.memory", "-4Gi"]),
+        ({"size": {"cpu": "1"}}, ["size.cpu", "at least 4"]),
+        ({"size": {"cpu": "400"}}, ["400 cpu", "24"]),
+    ],
+)
+def test_bad_option(host: Host, grouped: Module, options: dict[str, Any], words: list[str]) -> None:
+    """One error names what was asked and what is allowed; nothing is made."""
+    message = grouped.refused(name="it-bad", **options)
+    assert all(word in message for word in words), message
+    assert host.get("/api/v1/namespaces/vcluster-it-bad") is None
+
+
+# --- placing ----------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def placed(members: dict[str, Host], vcluster: Module, vcluster_group: Module) -> Iterator[Module]:
+    """The module vcluster for a group of two host clusters, whose virtual clusters never run."""
+    if len(members) < 2:
+        pytest.fail("this test needs a second host cluster")
+    name = "it-placing"
+    capacity = {"host-a": {**CAPACITY, "cpu": "8"}, "host-b": {**CAPACITY, "cpu": "6"}}
+    given = [{**entry, "capacity": capacity[entry["name"]]} for entry in connections(members)]
+    vcluster_group(
+        name=name,
+        host_clusters=given,
+        oversubscription=100,
+        size={"minimum": SMALL, "default": SMALL, "maximum": {"cpu": "4"}},
+        values=NOWHERE,
+        owner_quota={"virtual_clusters": 4},
+    )
+    yield vcluster.against(group=name, host_clusters=connections(members), wait=False, owner="alice")
+    for member in members.values():
+        spaces = member.items(f"/api/v1/namespaces?labelSelector=nested-clusters%2Fgroup%3D{name}")
+        remove_namespaces(member, *(space["metadata"]["name"] for space in spaces))
+    vcluster_group(name=name, state="absent")
+
+
+def test_spread_and_pin(placed: Module) -> None:
+    """The emptier host cluster is chosen, unless one is named; where it is, it stays."""
+    first = placed(name="it-p1")["placement"]
+    assert first["host"] == "host-a"  # 7 of 8 left, against 5 of 6
+    assert [item["score"] for item in first["considered"]] == [0.875, 0.8333]
+    assert placed(name="it-p2", check=True)["placement"]["host"] == "host-b"  # 6 of 8, against 5 of 6
+    second = placed(name="it-p2", host_cluster="host-a")["placement"]
+    assert (second["host"], second["considered"][1]["reason"]) == ("host-a", "not asked for")
+    assert not placed(name="it-p2")["changed"]
+    assert "lives there" in placed.refused(name="it-p2", host_cluster="host-b")
+
+
+def test_owner_quota(placed: Module) -> None:
+    """An owner with four virtual clusters may not take a fifth; another owner may."""
+    for number in range(4):
+        placed(name=f"it-q{number}")
+    message = placed.refused(name="it-q4")
+    assert "alice" in message
+    assert "4 virtual clusters" in message
+    assert "it-q0" in message
+    assert placed(name="it-q4", owner="bob", check=True)["changed"]
+    assert "at most 4" in placed.refused(name="it-q0", size={"cpu": "5"})
+
+
+def test_cordoned_host_cluster(members: dict[str, Host], placed: Module) -> None:
+    """One whose nodes are all cordoned takes nothing new, and the result says so."""
+    (node,) = [item["metadata"]["name"] for item in members["host-a"].items("/api/v1/nodes")]
+    members["host-a"].patch(f"/api/v1/nodes/{node}", {"spec": {"unschedulable": True}})
+    try:
+        run = placed(name="it-c1", check=True)
+        assert run["placement"]["host"] == "host-b"
+        assert "cordoned" in run["placement"]["considered"][0]["reason"]
+        assert "cordoned" in placed.refused(name="it-c1", host_cluster="host-a")
+    finally:
+        members["host-a"].patch(f"/api/v1/nodes/{node}", {"spec": {"unschedulable": None}})
+
+
+def test_unreachable_host_cluster(members: dict[str, Host], placed: Module) -> None:
+    """What may live on one that does not answer is not made anew elsewhere, unless the task says where."""
+    first = connections(members)[0]
+    dead = [first, {"name": "host-b", "host": "https://127.0.0.1:1", "api_key": "x"}]
+    message = placed.refused(name="it-u1", host_clusters=dead)
+    assert "may be on host-b" in message
+    assert "host_cluster" in message
+    assert placed(name="it-u1", host_clusters=dead, host_cluster="host-a")["changed"]
+    assert not placed(name="it-u1", host_clusters=dead)["changed"]
+
+
+def test_another_group(vcluster_group: Module, placed: Module) -> None:
+    """A virtual cluster does not move from one group to another."""
+    placed(name="it-m1")
+    vcluster_group(name="it-other")
+    try:
+        message = placed.refused(name="it-m1", group="it-other")
+        assert "it-placing" in message
+        assert "does not move" in message
+    finally:
+        vcluster_group(name="it-other", state="absent")
