@@ -48,9 +48,9 @@ def missing(wanted: dict[str, list[str]]) -> list[str]:
     return [package for package, files in wanted.items() if not all(present(file) for file in files)]
 
 
-def ensure_packages() -> None:
-    """Install what is missing, or say in one sentence that it cannot be."""
-    absent = missing(versions()["debian"])
+def ensure_packages(wanted: dict[str, list[str]] | None = None) -> None:
+    """Install what is missing, or say in one sentence that it cannot be; by default, of what a host cluster needs."""
+    absent = missing(versions()["debian"] if wanted is None else wanted)
     if not absent:
         return
     if not shutil.which("apt-get", path=search_path()):

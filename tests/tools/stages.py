@@ -60,6 +60,7 @@ STAGES = (
     Stage("ansible-lint", "production profile", (RUN, "ansible-lint")),
     Stage("sanity", "ansible-test, no ignore file: 1 min", ("tests/tools/sanity.sh",)),
     Stage("unit", "no cluster needed", (RUN, "pytest", UNIT, "tests/host_cluster/test_units.py")),
+    Stage("page", "the report's page in a browser: 1 min", (RUN, "pytest", "tests/page")),
     Stage("host-cluster", "its binaries, built once: 15 min", (HOST_CLUSTER, "build"), ours=True),
     Stage(
         "host-cluster-tests",

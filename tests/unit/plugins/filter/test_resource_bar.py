@@ -181,15 +181,15 @@ def test_wrong_numbers_are_named_too() -> None:
         resource_shares(host("1", "1", "x"), "cpu")
 
 
-@pytest.mark.parametrize("plugin", [module, shares_module])
-def test_the_documentation_describes_the_filter(plugin: Any) -> None:
+@pytest.mark.parametrize(("plugin", "options"), [(module, {"ascii_only": True}), (shares_module, {})])
+def test_the_documentation_describes_the_filter(plugin: Any, options: dict[str, Any]) -> None:
     page = yaml.safe_load(Path(plugin.__file__).with_suffix(".yml").read_text(encoding="utf-8"))
     (name,) = plugin.FilterModule().filters()
     sample = page["RETURN"]["_value"].get("sample") or {
         key: value.get("sample") for key, value in page["RETURN"]["_value"]["contains"].items()
     }
     assert page["DOCUMENTATION"]["name"] == name
-    assert sample == plugin.FilterModule().filters()[name](host("9600m", "8", "350m"), "cpu")
+    assert sample == plugin.FilterModule().filters()[name](host("9600m", "8", "350m"), "cpu", **options)
 
 
 # Thousandths of a core, from nothing to more than any host has.
