@@ -5,7 +5,7 @@ export PYTHON
 STAGES := $(PYTHON) tests/tools/stages.py
 
 .DEFAULT_GOAL := help
-.PHONY: help demo demo-remove test lint sanity unit integration bench build clean host-cluster-up host-cluster-down
+.PHONY: help demo demo-remove test lint sanity unit page integration bench build clean host-cluster-up host-cluster-down
 
 help: ## this list
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 20
@@ -27,6 +27,9 @@ sanity: ## ansible-test sanity alone
 
 unit: ## unit tests
 	@$(STAGES) tools unit
+
+page: ## the report's page in a browser
+	@$(STAGES) tools page
 
 integration: ## integration tests, on KUBECONFIG's cluster or one started for them
 	@$(STAGES) tools host-cluster integration

@@ -11,12 +11,11 @@ from decimal import ROUND_HALF_UP, Decimal
 from typing import Any
 
 from ansible_collections.nested.clusters.plugins.module_utils.errors import OptionError
-from ansible_collections.nested.clusters.plugins.module_utils.size import RESOURCES, Amount, Size
+from ansible_collections.nested.clusters.plugins.module_utils.size import RESOURCES, Amount, Size, rounded
 
 SHORTEST_BAR = 3  # a cell for each of three parts, or for two and the mark of the limit
 
 _KEYS = ("limit", "allocated", "used")
-_UNITS = ("Ei", "Pi", "Ti", "Gi", "Mi", "Ki")
 _LEAST_PERCENT = Decimal("0.01")
 
 
@@ -183,23 +182,8 @@ def remarks(of: Shares) -> list[str]:
 
 
 def text(amount: Decimal, resource: str) -> str:
-    """An amount to three digits or so, such as ``0.35`` (cores), ``1.5Gi`` or ``900Mi``; not zero is never ``0``."""
-    if resource == "cpu" or not amount:
-        return _rounded(amount)
-    for power, unit in zip(range(6, 0, -1), _UNITS, strict=True):
-        # 1023.7Mi would be rounded to 1024Mi, which is 1Gi.
-        if abs(amount) >= Decimal("1023.5") * 1024 ** (power - 1):
-            return f"{_rounded(amount / 1024**power)}{unit}"
-    return f"{_rounded(amount)} B"
-
-
-def _rounded(number: Decimal) -> str:
-    size = abs(number)
-    places = 0 if size >= 100 else 1 if size >= 10 else 2
-    if size < 1:
-        places = 3  # amounts of cpu are thousandths
-    shown = f"{number.quantize(Decimal(1).scaleb(-places), ROUND_HALF_UP):f}"
-    return shown.rstrip("0").rstrip(".") if "." in shown else shown
+    """An amount as people read it: ``0.35`` (cores), ``900Mi``. What is not zero is never ``0``."""
+    return f"{amount.normalize():f}" if resource == "cpu" else rounded(resource, amount)
 
 
 def _amount(host: Mapping[str, Any], key: str, resource: str) -> Amount:

@@ -37,15 +37,15 @@ def browser_path() -> str:
     return next(path for path in map(shutil.which, BROWSERS) if path)
 
 
-def report(*arguments: str) -> str:
-    """Run the playbook, and return what it prints.
+def report(*arguments: str, directory: Path | None = None) -> str:
+    """Run the playbook in a directory, and return what it prints.
 
     The groups are read from a file: an extra variable goes before what the first task registers, and that task is
     not run.
     """
     command = ["ansible-playbook", "nested.clusters.report", "--start-at-task", "Show each group", *arguments]
     environment = {**os.environ, "ANSIBLE_LOCALHOST_WARNING": "false", "ANSIBLE_NOCOLOR": "true"}
-    done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
+    done = subprocess.run(command, cwd=directory, env=environment, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stdout + done.stderr
     return done.stdout
 

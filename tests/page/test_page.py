@@ -44,7 +44,7 @@ WIDTHS_OF_PARTS = """bar => Object.fromEntries(
   [...bar.children].map(part => [part.className, part.getBoundingClientRect().width]))"""
 
 
-def bar(page: Page, host: str, resource: str) -> Locator:
+def bar_of(page: Page, host: str, resource: str) -> Locator:
     card = page.locator(".host").filter(has=page.get_by_role("heading", name=host, exact=True))
     return card.locator(".resource").filter(has=page.locator("dt", has_text=resource)).get_by_role("img")
 
@@ -98,6 +98,11 @@ def test_the_page_is_for_its_owner_only(page_path: Path) -> None:
     assert stat.S_IMODE(page_path.stat().st_mode) == 0o600
 
 
+def test_a_path_starts_where_the_command_does(tmp_path: Path) -> None:
+    report("-e", f"@{GROUPS}", "-e", "report_path=here.html", directory=tmp_path)
+    assert [path.name for path in tmp_path.iterdir()] == ["here.html"]
+
+
 def test_check_mode_writes_nothing(tmp_path: Path) -> None:
     report("--check", "-e", f"@{GROUPS}", "-e", f"report_path={tmp_path}/report.html")
     assert list(tmp_path.iterdir()) == []
@@ -146,7 +151,7 @@ def test_the_groups_are_described(page_path: Path, open_page: Open) -> None:
 def test_bars_are_in_proportion(
     page_path: Path, open_page: Open, width: int, host: str, resource: str, shares: dict[str, float]
 ) -> None:
-    found = bar(open_page(page_path, width), host, resource)
+    found = bar_of(open_page(page_path, width), host, resource)
     parts = found.evaluate(WIDTHS_OF_PARTS)
     length = found.evaluate("bar => bar.clientWidth")
     assert length > 150
@@ -154,7 +159,7 @@ def test_bars_are_in_proportion(
 
 
 def test_a_trace_is_visible(page_path: Path, open_page: Open) -> None:
-    found = bar(open_page(page_path), "host-a", "memory")
+    found = bar_of(open_page(page_path), "host-a", "memory")
     parts = found.evaluate(WIDTHS_OF_PARTS)
     length = found.evaluate("bar => bar.clientWidth")
     assert parts["used"] == pytest.approx(3, abs=0.5)
@@ -163,7 +168,7 @@ def test_a_trace_is_visible(page_path: Path, open_page: Open) -> None:
 
 def test_bars_say_what_they_show(page_path: Path, open_page: Open) -> None:
     page = open_page(page_path)
-    assert bar(page, "host-a", "cpu").get_attribute("aria-label") == (
+    assert bar_of(page, "host-a", "cpu").get_attribute("aria-label") == (
         "cpu: 20.0 % in use, 60.0 % allocated but not in use, 20.0 % available"
     )
     figures = page.locator(".figures").all_inner_texts()

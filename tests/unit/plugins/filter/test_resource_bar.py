@@ -42,12 +42,12 @@ def host(limit: Any, allocated: Any, used: Any, resource: str = "cpu") -> dict[s
         ("10", "10", "10", "####################  used 10, allocated 10, available 0 of 10 cores"),
         (10, 5, 5, "##########..........  used 5, allocated 5, available 5 of 10 cores"),
         # Too little to be seen, and seen all the same.
-        ("1000", "1m", "0", "=...................  used 0, allocated 0.001, available 1000 of 1000 cores"),
+        ("1000", "1m", "0", "=...................  used 0, allocated 0.001, available 999.999 of 1000 cores"),
         ("1000", "999", "1m", "#==================.  used 0.001, allocated 999, available 1 of 1000 cores"),
         ("1000", "1000", "999", "###################=  used 999, allocated 1000, available 0 of 1000 cores"),
         # More than there is.
         ("8", "10", "1", "##=============|====  used 1, allocated 10 of 8 cores; over-allocated by 2"),
-        ("8", "8001m", "8001m", "##################|#  used 8, allocated 8 of 8 cores; over-allocated by 0.001"),
+        ("8", "8.01", "8.01", "##################|#  used 8.01, allocated 8.01 of 8 cores; over-allocated by 0.01"),
         ("8", "3", "4", "##########..........  used 4, allocated 3, available 5 of 8 cores; uses 1 unallocated"),
         ("4", "4", "5", "###############|####  used 5, allocated 4, available 0 of 4 cores; uses 1 unallocated"),
         # A limit of zero.
@@ -97,19 +97,15 @@ def test_an_unreachable_host_cluster() -> None:
     ("amount", "resource", "shown"),
     [
         ("0", "memory", "0"),
-        ("1", "memory", "1 B"),
-        ("1023", "memory", "1023 B"),
+        ("1", "memory", "1"),
         ("1024", "storage", "1Ki"),
-        (str(int(Decimal("1023.6") * 1024)), "memory", "1Mi"),
         (str(900 * 1024**2), "memory", "900Mi"),
-        (str(GI * 3 // 2), "memory", "1.5Gi"),
-        (str(1000 * GI), "memory", "1000Gi"),
-        (str(1024 * GI), "memory", "1Ti"),
+        ("32829000000", "memory", "30.5Gi"),
         (str(-2 * GI), "memory", "-2Gi"),
+        ("0", "cpu", "0"),
         ("0.001", "cpu", "0.001"),
-        ("9.999", "cpu", "10"),
-        ("12.34", "cpu", "12.3"),
-        ("1234.5", "cpu", "1235"),
+        ("9.60", "cpu", "9.6"),
+        ("1E+3", "cpu", "1000"),
     ],
 )
 def test_amounts_are_readable(amount: str, resource: str, shown: str) -> None:
