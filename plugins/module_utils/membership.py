@@ -97,8 +97,8 @@ def stored_request(secret: Mapping[str, Any]) -> dict[str, Any]:
     """
     try:
         found = json.loads(base64.b64decode(secret["data"]["request"], validate=True))
-        if not isinstance(found["values"], dict):
-            raise ValueError("its values are no mapping")
+        if not isinstance(found["values"], dict) or not isinstance(found["kubernetes_version"], (str, type(None))):
+            raise ValueError("it is something else")
         return dict(found)
     except (KeyError, TypeError, ValueError):  # not quoted: it can hold credentials
         where = f"{secret['metadata'].get('namespace')}/{secret['metadata'].get('name')}"

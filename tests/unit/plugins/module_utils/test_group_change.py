@@ -644,6 +644,11 @@ def test_a_group_that_is_not_there(site: Site) -> None:
     assert checked(site, lambda check: site.absent(check=check)).sentences() == []
 
 
+def test_a_group_that_may_be_on_a_host_cluster_that_does_not_answer(site: Site) -> None:
+    site.hosts["b"].down = True
+    refused(site, lambda check: site.absent(check=check), "b: host cluster https://b does not answer")
+
+
 def test_a_group_in_use_is_not_deleted(made: Site) -> None:
     made.place("b", "team-a")
     error = refused(

@@ -60,11 +60,22 @@ class Host(FakeKubernetes):
 
     def list(self, where: str, labels: str = "", fields: str = "", metadata_only: bool = False) -> list[dict[str, Any]]:
         self._request("list", where)
-        found = super().list(where, labels, metadata_only=metadata_only)
+        found = []
+        for at in self._collections(where):
+            found += super().list(at, labels, metadata_only=metadata_only)
         if fields == "spec.type=LoadBalancer":
             return [thing for thing in found if (thing.get("spec") or {}).get("type") == "LoadBalancer"]
         assert not fields
         return found
+
+    def _collections(self, where: str) -> list[str]:
+        """A collection of one namespace, or those of all."""
+        root, plural = where.rsplit("/", 1)
+        every = {at.rsplit("/", 1)[0] for at in list(self.objects) if at.startswith(f"{root}/namespaces/")}
+        return [
+            where,
+            *sorted(at for at in every if at.removeprefix(root).count("/") == 3 and at.endswith(f"/{plural}")),
+        ]
 
     @staticmethod
     def _selected(thing: dict[str, Any], selector: str) -> bool:

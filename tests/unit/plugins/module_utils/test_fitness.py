@@ -1,0 +1,200 @@
+# Copyright (c) 2026, nested.clusters contributors
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Tests of fitness: what keeps a host cluster from being a member of a group, said before anything is made there."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from ansible_collections.nested.clusters.plugins.module_utils import fitness
+from ansible_collections.nested.clusters.plugins.module_utils._kubernetes import KubernetesError
+from test_ledger import Host
+
+Object = dict[str, Any]
+
+GATEWAY_API = fitness.GATEWAY_API
+PASSTHROUGH = {"name": "tls", "protocol": "TLS", "port": 443, "tls": {"mode": "Passthrough"}}
+
+
+class Discovery(Host):
+    """A host cluster that says which APIs it serves."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.apis: dict[str, list[str]] = {}  # kinds by group/version
+
+    def get(self, where: str) -> Object | None:
+        if where == "/apis":
+            return {"groups": [{"name": api.split("/")[0]} for api in self.apis]}
+        if where.count("/") == 3 and where.startswith("/apis/"):
+            kinds = self.apis.get(where.removeprefix("/apis/"))
+            return None if kinds is None else {"resources": [{"name": kind} for kind in kinds]}
+        return super().get(where)
+
+
+@pytest.fixture
+def host() -> Discovery:
+    result = Discovery()
+    result.have("Node", "node", status={"addresses": [{"type": "InternalIP", "address": "10.0.0.1"}]})
+    return result
+
+
+def problems(host: Host, **endpoint: Any) -> list[str]:
+    return fitness.problems(host, {"type": "cluster_ip", **endpoint})  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("kind", ["cluster_ip", "node_port"])
+def test_an_ordinary_host_cluster(kind: str, host: Discovery) -> None:
+    assert problems(host, type=kind) == []
+    assert host.written == []
+
+
+def test_a_virtual_cluster_is_none() -> None:
+    for node in (
+        {"labels": {"vcluster.loft.sh/fake-node": "true"}},
+        {"status": {"addresses": [{"address": "10.1.2.3"}, {"address": "node.nodes.vcluster.com"}]}},
+    ):
+        host = Discovery()
+        host.have("Node", "real")
+        host.have("Node", "node", **node)
+        (problem,) = problems(host)
+        assert "virtual cluster itself" in problem
+
+
+def test_a_cluster_without_nodes_is_not_taken_for_virtual() -> None:
+    assert not fitness.is_virtual([])
+    assert not fitness.is_virtual([{"metadata": {"name": "x"}}, {"metadata": {"labels": None}, "status": {}}])
+
+
+@pytest.mark.parametrize(("verb", "group", "plural"), fitness.NEEDED)
+def test_what_nobody_can_go_without(verb: str, group: str, plural: str, host: Discovery) -> None:
+    host.denied = {(verb, plural)}
+    (problem,) = problems(host)
+    assert problem == f"it is read-only for this connection, which may not {verb} {plural}"
+
+
+def test_all_that_is_missing_is_named(host: Discovery) -> None:
+    host.denied = {(verb, plural) for verb, _group, plural in fitness.NEEDED}
+    (problem,) = problems(host, type="ingress")
+    for verb, _group, plural in fitness.NEEDED:
+        assert f"{verb} {plural}" in problem
+
+
+def test_one_that_cannot_be_looked_at(host: Discovery) -> None:
+    host.denied = {("list", "nodes")}
+    with pytest.raises(KubernetesError, match="no permission"):
+        problems(host)
+
+
+# --- load balancers ---------------------------------------------------------------------------------------
+
+
+def test_nothing_gives_load_balancers_an_address(host: Discovery) -> None:
+    host.apis = {"apps/v1": [], "metrics.k8s.io/v1beta1": []}
+    host.have("Service", "waiting", namespace="x", spec={"type": "LoadBalancer"}, status={"loadBalancer": {}})
+    other = {"loadBalancer": {"ingress": [{"ip": "1.2.3.4"}]}}
+    host.have("Service", "other", namespace="x", spec={"type": "ClusterIP"}, status=other)
+    (problem,) = problems(host, type="load_balancer")
+    assert "load_balancer needs an implementation" in problem
+
+
+@pytest.mark.parametrize(
+    "provider", ["aws:///eu-1a/i-1", "gce://p/z/n", "azure:///x", "hcloud://1", "ocid1.instance.x"]
+)
+def test_a_cloud_gives_them_one(provider: str, host: Discovery) -> None:
+    host.have("Node", "of-a-cloud", spec={"providerID": provider})
+    assert problems(host, type="load_balancer") == []
+
+
+@pytest.mark.parametrize("provider", ["", "kind://docker/kind/kind", "k3s://node", "my-aws"])
+def test_no_cloud_does(provider: str, host: Discovery) -> None:
+    host.have("Node", "other", spec={"providerID": provider})
+    assert problems(host, type="load_balancer")
+
+
+@pytest.mark.parametrize("api", sorted(fitness.LOAD_BALANCER_APIS))
+def test_an_implementation_gives_them_one(api: str, host: Discovery) -> None:
+    host.apis = {f"{api}/v1": []}
+    assert problems(host, type="load_balancer") == []
+
+
+def test_somebody_got_one(host: Discovery) -> None:
+    address = {"loadBalancer": {"ingress": [{"ip": "1.2.3.4"}]}}
+    host.have("Service", "web", namespace="x", spec={"type": "LoadBalancer"}, status=address)
+    assert problems(host, type="load_balancer") == []
+
+
+# --- ingress ----------------------------------------------------------------------------------------------
+
+DEFAULT = {"ingressclass.kubernetes.io/is-default-class": "true"}
+
+
+def test_an_ingress_class_by_name(host: Discovery) -> None:
+    for name in ("traefik", "nginx"):
+        host.have("IngressClass", name)
+    assert problems(host, type="ingress", ingress_class="nginx") == []
+    assert problems(host, type="ingress", ingress_class="haproxy") == [
+        "it has no ingress class haproxy; it has nginx, traefik"
+    ]
+
+
+def test_no_ingress_class(host: Discovery) -> None:
+    assert problems(host, type="ingress", ingress_class="nginx") == ["it has no ingress class nginx; it has none"]
+    (problem,) = problems(host, type="ingress")
+    assert "it has no default ingress class" in problem
+    assert "endpoint.ingress_class: it has none" in problem
+
+
+def test_a_default_ingress_class(host: Discovery) -> None:
+    host.have("IngressClass", "nginx", annotations={**DEFAULT, next(iter(DEFAULT)): "false"})
+    (problem,) = problems(host, type="ingress")
+    assert problem.endswith("it has nginx")
+    host.have("IngressClass", "traefik", annotations=DEFAULT)
+    assert problems(host, type="ingress") == []
+
+
+# --- gateway ----------------------------------------------------------------------------------------------
+
+
+def gateway(host: Discovery, *listeners: Object, namespace: str = "default") -> None:
+    host.have("Gateway", "public", namespace=namespace, spec={"listeners": list(listeners)})
+
+
+@pytest.mark.parametrize("version", fitness.ROUTE_VERSIONS)
+def test_a_gateway_that_passes_tls_through(version: str, host: Discovery) -> None:
+    host.apis = {f"{GATEWAY_API}/{version}": ["tlsroutes"], f"{GATEWAY_API}/v1": ["gateways", "tlsroutes"]}
+    gateway(host, {"protocol": "HTTP"}, PASSTHROUGH)
+    assert problems(host, type="gateway", gateway_name="public") == []
+
+
+def test_no_gateway_api(host: Discovery) -> None:
+    for apis in ({}, {f"{GATEWAY_API}/v1": ["gateways", "httproutes"]}):
+        host.apis = apis
+        (problem,) = problems(host, type="gateway", gateway_name="public")
+        assert "it serves no TLSRoute" in problem
+
+
+def test_no_such_gateway(host: Discovery) -> None:
+    host.apis = {f"{GATEWAY_API}/v1": ["gateways", "tlsroutes"]}
+    gateway(host, PASSTHROUGH, namespace="net")
+    assert problems(host, type="gateway", gateway_name="public") == ["it has no Gateway public in namespace default"]
+    assert problems(host, type="gateway", gateway_name="public", gateway_namespace="net") == []
+
+
+@pytest.mark.parametrize(
+    "listeners",
+    [
+        [],
+        [{"protocol": "HTTPS"}],
+        [{**PASSTHROUGH, "tls": {"mode": "Terminate"}}],
+        [{**PASSTHROUGH, "tls": None}],
+        [{**PASSTHROUGH, "protocol": "HTTPS"}],
+    ],
+)
+def test_no_listener_passes_tls_through(listeners: list[Object], host: Discovery) -> None:
+    host.apis = {f"{GATEWAY_API}/v1": ["gateways", "tlsroutes"]}
+    gateway(host, *listeners)
+    (problem,) = problems(host, type="gateway", gateway_name="public")
+    assert problem == "Gateway default/public has no listener with protocol TLS and mode Passthrough"

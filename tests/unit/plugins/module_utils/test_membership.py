@@ -1,0 +1,142 @@
+# Copyright (c) 2026, nested.clusters contributors
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Tests of membership: what stands on the namespace and in it because a virtual cluster is in a group."""
+
+from __future__ import annotations
+
+import base64
+import json
+from typing import Any
+
+import pytest
+from ansible_collections.nested.clusters.plugins.module_utils import capacity, membership
+from ansible_collections.nested.clusters.plugins.module_utils.errors import NestedClustersError
+from ansible_collections.nested.clusters.plugins.module_utils.membership import Membership
+from ansible_collections.nested.clusters.plugins.module_utils.removal import Thing, belongs
+from ansible_collections.nested.clusters.plugins.module_utils.size import Size
+from hypothesis import given
+from hypothesis import strategies as st
+
+Object = dict[str, Any]
+
+SIZE = Size.parse({"cpu": "1500m", "memory": "4Gi", "storage": "2Gi"}, "size")
+APPLIED = {"vcluster_version": "0.36.1", "values": "abc"}
+REQUEST = {"values": {"a": {"b": "hunter2"}}, "kubernetes_version": "v1.36.0"}
+
+
+def member(**changes: Any) -> Membership:
+    return Membership(
+        **{"group": "dev", "owner": "alice", "size": SIZE, "applied": APPLIED, "request": REQUEST, **changes}
+    )
+
+
+def objects(of: Membership) -> dict[str, Object]:
+    return {thing["kind"]: thing for thing in of.objects("team", "vcluster-team")}
+
+
+def test_what_is_written_is_what_is_counted() -> None:
+    """The namespace is all there is to read for everybody else."""
+    of = member()
+    metadata = {"name": "vcluster-team", "labels": of.labels(), "annotations": of.annotations("team")}
+    counted = capacity.allocation({"metadata": metadata}, "host-a")
+    assert counted == capacity.Allocation(
+        "team", "vcluster-team", "host-a", "dev", "alice", SIZE, APPLIED, deleting=False
+    )
+
+
+def test_nobody_owns_it() -> None:
+    assert member(owner="").annotations("team")[capacity.OWNER_ANNOTATION] is None
+
+
+def test_the_same_is_always_written_the_same() -> None:
+    one = member(applied={"a": "1", "b": "2"}, request={"values": {"x": 1, "y": 2}, "kubernetes_version": None})
+    two = member(applied={"b": "2", "a": "1"}, request={"kubernetes_version": None, "values": {"y": 2, "x": 1}})
+    assert one.annotations("team") == two.annotations("team")
+    assert one.objects("team", "x") == two.objects("team", "x")
+
+
+def test_everything_of_a_member_is_named() -> None:
+    """What leaving a group takes off again."""
+    assert set(member().annotations("team")) == set(membership.OF_MEMBERS)
+
+
+def test_the_quota_is_the_size() -> None:
+    quota = objects(member())["ResourceQuota"]
+    assert quota["spec"]["hard"] == {
+        "requests.cpu": "1500m",
+        "limits.cpu": "1500m",
+        "requests.memory": "4Gi",
+        "limits.memory": "4Gi",
+        "requests.storage": "2Gi",
+    }
+    assert quota["metadata"]["namespace"] == "vcluster-team"
+
+
+def test_containers_without_limits_get_some() -> None:
+    """Else the quota refuses them. A dozen fit into the default size beside the control plane."""
+    (limits,) = objects(member())["LimitRange"]["spec"]["limits"]
+    for resource, most in (("cpu", "4"), ("memory", "4Gi")):
+        each = Size.parse({resource: limits["default"][resource]}, "x", partial=True)
+        whole = Size.parse({resource: most}, "x", partial=True)
+        assert 12 * getattr(each, resource) <= getattr(whole, resource)
+        least = Size.parse({resource: limits["defaultRequest"][resource]}, "x", partial=True)
+        assert getattr(least, resource) <= getattr(each, resource)
+    assert "LimitRange" not in objects(member(limit_range=False))
+
+
+def test_all_of_it_goes_with_the_virtual_cluster() -> None:
+    for kind, thing in objects(member()).items():
+        plural = {"Secret": "secrets", "ResourceQuota": "resourcequotas", "LimitRange": "limitranges"}[kind]
+        assert thing["metadata"]["name"] == membership.object_name("team")
+        assert belongs(Thing("v1", plural, thing["metadata"], thing.get("type", "")), "team")
+        assert not belongs(Thing("v1", plural, thing["metadata"], thing.get("type", "")), "other")
+
+
+# --- the request ------------------------------------------------------------------------------------------
+
+JSON = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False, allow_infinity=False) | st.text(),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(), inner, max_size=3),
+    max_leaves=5,
+)
+
+
+@given(st.dictionaries(st.text(), JSON, max_size=3), st.none() | st.text())
+def test_a_request_is_read_as_it_was_written(values: Object, version: str | None) -> None:
+    request = {"values": values, "kubernetes_version": version}
+    assert membership.stored_request(objects(member(request=request))["Secret"]) == request
+
+
+def encoded(data: Any) -> str:
+    return base64.b64encode(json.dumps(data).encode()).decode()
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        None,
+        {},
+        {"other": "x"},
+        {"request": None},
+        {"request": "hunter2"},
+        {"request": base64.b64encode(b"hunter2").decode()},
+        {"request": base64.b64encode(b"\xff").decode()},
+        {"request": encoded("hunter2")},
+        {"request": encoded(["hunter2"])},
+        {"request": encoded(None)},
+        {"request": encoded({"kubernetes_version": "hunter2"})},
+        {"request": encoded({"values": "hunter2", "kubernetes_version": None})},
+        {"request": encoded({"values": {}, "kubernetes_version": 136})},
+        {"request": encoded({"values": {}})},
+    ],
+)
+def test_a_request_that_somebody_broke(data: Any) -> None:
+    """It is named, and nothing of it shown: it can hold credentials."""
+    secret = {"metadata": {"name": "nested-clusters-team", "namespace": "vcluster-team"}, "data": data}
+    with pytest.raises(NestedClustersError) as caught:
+        membership.stored_request(secret)
+    assert "Secret vcluster-team/nested-clusters-team does not hold the request" in str(caught.value)
+    assert "hunter2" not in f"{caught.value} {caught.value.data}"
+    assert caught.value.__cause__ is None
+    assert caught.value.__suppress_context__
