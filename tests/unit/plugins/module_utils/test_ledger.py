@@ -68,14 +68,12 @@ class Host(FakeKubernetes):
         assert not fields
         return found
 
-    def _collections(self, where: str) -> list[str]:
+    def _collections(self, where: str) -> tuple[str, ...]:
         """A collection of one namespace, or those of all."""
         root, plural = where.rsplit("/", 1)
         every = {at.rsplit("/", 1)[0] for at in list(self.objects) if at.startswith(f"{root}/namespaces/")}
-        return [
-            where,
-            *sorted(at for at in every if at.removeprefix(root).count("/") == 3 and at.endswith(f"/{plural}")),
-        ]
+        inside = [at for at in every if at.removeprefix(root).count("/") == 3 and at.endswith(f"/{plural}")]
+        return (where, *sorted(inside))
 
     @staticmethod
     def _selected(thing: dict[str, Any], selector: str) -> bool:
