@@ -41,10 +41,13 @@ def dump_commented(data: Any, comments: Mapping[tuple[str, ...], str], at: tuple
     for key in sorted(data):
         where = (*at, str(key))
         if isinstance(data[key], dict) and data[key] and where not in comments:
-            text += f"{dump({key: None}).partition(':')[0]}:\n"
+            text += dump({key: None}).removesuffix(" null\n") + "\n"
             text += "".join(f"  {line}\n" for line in dump_commented(data[key], comments, where).splitlines())
             continue
-        first, _newline, rest = dump({key: data[key]}).partition("\n")
-        comment = f"  # {comments[where]}" if where in comments else ""
-        text += f"{first}{comment}\n{rest}"
+        lines = dump({key: data[key]}).splitlines()
+        if where in comments:
+            # After a list's name. In a text of several lines, a very long name too, it would be a part of the text.
+            after_name = isinstance(data[key], (dict, list)) and not lines[0].startswith("? ")
+            lines[0 if after_name else -1] += f"  # {comments[where]}"
+        text += "".join(f"{line}\n" for line in lines)
     return text

@@ -164,8 +164,8 @@ def leaving(place: dict[str, Any], name: str, keep_volumes: bool) -> dict[str, A
     labels, annotations = metadata.get("labels") or {}, metadata.get("annotations") or {}
     if GROUP_LABEL not in labels or annotations.get(NAME_ANNOTATION) != name:
         return {}
-    there = allocation(place, "")
-    if keep_volumes and there:
+    there = allocation(place, "") if keep_volumes else None  # else it may be broken, and goes
+    if there:
         rest = Size(Decimal(0), Decimal(0), there.size.storage)
         return planning.metadata_patch(place, {}, {SIZE_ANNOTATION: json.dumps(rest.as_dict())})
     return planning.metadata_patch(place, {GROUP_LABEL: None}, dict.fromkeys(OF_MEMBERS))

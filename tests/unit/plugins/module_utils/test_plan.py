@@ -502,6 +502,42 @@ def test_a_new_release_is_shown_from_nothing() -> None:
     assert [entry["before_header"] for entry in entries] == ["values of demo", "manifests of demo"]
 
 
+ORIGINS = {("a", "b"): "group", ("c",): "request", ("password",): "built-in"}
+
+
+def values_of(deployed: dict[str, Any], wanted: dict[str, Any]) -> tuple[str, str]:
+    """The values before and after, with ORIGINS."""
+    release = Release("demo", NAMESPACE, 1, "deployed", "vcluster", "0.36.1", deployed, "")
+    entries = plan.release_diff(release, wanted, {}, {}, "demo", ORIGINS)
+    return (entries[0]["before"], entries[0]["after"]) if entries else ("", "")
+
+
+def test_values_say_where_they_come_from() -> None:
+    before, after = values_of({"c": 1}, {"a": {"b": 1}, "c": 2})
+    assert before == "c: 1\n"
+    assert after == "a:\n  b: 1  # group\nc: 2  # request\n"
+
+
+def test_a_value_that_stays_is_no_difference() -> None:
+    before, after = values_of({"a": {"b": 1}, "c": 1, "old": 0}, {"a": {"b": 1}, "c": 2})
+    assert before == "a:\n  b: 1  # group\nc: 1\nold: 0\n"
+    assert after == "a:\n  b: 1  # group\nc: 2  # request\n"
+    assert values_of({"a": {"b": 1}}, {"a": {"b": 1}}) == ("", "")
+
+
+def test_where_a_credential_comes_from_can_be_said() -> None:
+    before, after = values_of({"password": "hunter2"}, {"password": "hunter3"})
+    assert (before, after) == ("password: VALUE_HIDDEN\n", "password: VALUE_HIDDEN  # built-in\n")
+    assert values_of({"password": "hunter2"}, {"password": "hunter2"}) == ("", "")
+
+
+def test_new_and_vanished_values_with_origins() -> None:
+    assert values_of({}, {"c": 1}) == ("", "c: 1  # request\n")
+    assert values_of({"c": 1}, {}) == ("c: 1\n", "")
+    (entry,) = plan.release_diff(None, {"c": 1}, {}, {}, "demo", ORIGINS)
+    assert (entry["before"], entry["after"]) == ("", "c: 1  # request\n")
+
+
 def test_a_plan_changes_something_if_it_has_a_step() -> None:
     assert not plan.Plan().changed
     assert plan.Plan(steps=["install"]).changed

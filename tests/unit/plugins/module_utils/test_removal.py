@@ -6,11 +6,12 @@
 from __future__ import annotations
 
 import copy
+import json
 from collections.abc import Iterator
 from typing import Any
 
 import pytest
-from ansible_collections.nested.clusters.plugins.module_utils import lifecycle, plan, removal
+from ansible_collections.nested.clusters.plugins.module_utils import capacity, lifecycle, plan, removal
 from ansible_collections.nested.clusters.plugins.module_utils._kubernetes import KubernetesError, path
 from ansible_collections.nested.clusters.plugins.module_utils.errors import (
     NestedClustersError,
@@ -546,3 +547,97 @@ def test_what_is_named_after_it_goes_although_the_rest_went_first(
     absent(host, helm)
     assert clock.now >= 1010
     assert certs not in host.objects
+
+
+# --- out of a group ---------------------------------------------------------------------------------------
+
+SIZE = {"cpu": "4", "memory": "4Gi", "storage": "2Gi"}
+PLACE = path("v1", "namespaces", None, NAMESPACE)
+
+
+def of_group(host: FakeKubernetes, name: str = NAME, **annotations: str) -> None:
+    """Put the virtual cluster's namespace, which was not made for it, into a group."""
+    metadata = host.objects[PLACE]["metadata"]
+    metadata["labels"] = {capacity.GROUP_LABEL: "dev", "team": "x"}
+    metadata["annotations"] = {
+        "team": "x",
+        capacity.NAME_ANNOTATION: name,
+        capacity.OWNER_ANNOTATION: "alice",
+        capacity.SIZE_ANNOTATION: json.dumps(SIZE),
+        capacity.APPLIED_ANNOTATION: "{}",
+        **annotations,
+    }
+
+
+def counted(host: FakeKubernetes) -> capacity.Allocation | None:
+    return capacity.allocation(host.objects[PLACE], "host-a")
+
+
+def test_a_namespace_that_stays_has_no_share_any_more(host: FakeKubernetes, helm: Uninstaller) -> None:
+    virtual_cluster(host, {})
+    of_group(host)
+    host.have("ConfigMap", "somebody-elses")
+    steps = checked(host, helm).plan.steps
+    assert [step for step in steps if "namespace" in step] == [
+        f"set labels of namespace {NAMESPACE}: {capacity.GROUP_LABEL}",
+        f"set annotations of namespace {NAMESPACE}: " + ", ".join(sorted(removal.OF_MEMBERS)),
+    ]
+    metadata = host.objects[PLACE]["metadata"]
+    assert (metadata["labels"], metadata["annotations"]) == ({"team": "x"}, {"team": "x"})
+    assert counted(host) is None
+
+
+def test_it_has_its_share_until_everything_is_gone(host: FakeKubernetes, helm: Uninstaller, clock: Clock) -> None:
+    virtual_cluster(host, {})
+    of_group(host)
+    claim = path("v1", "persistentvolumeclaims", NAMESPACE, f"data-{NAME}-0")
+    host.sticky = {claim}
+    seen: list[bool] = []
+    clock.after(5, lambda: seen.append(counted(host) is not None))
+    clock.after(6, lambda: host.objects.pop(claim))
+    absent(host, helm)
+    assert (seen, counted(host)) == ([True], None)
+
+
+def test_kept_volumes_keep_their_share(host: FakeKubernetes, helm: Uninstaller) -> None:
+    virtual_cluster(host, {})
+    of_group(host)
+    checked(host, helm, keep_volumes=True)
+    left = counted(host)
+    assert left is not None
+    assert (left.name, left.owner, left.kept) == (NAME, "alice", True)
+    assert left.size.as_dict() == {"cpu": "0", "memory": "0", "storage": "2Gi"}
+    helm.runs = 0
+    checked(host, helm)  # until they go as well
+    assert counted(host) is None
+
+
+def test_a_namespace_that_goes_is_not_changed_first(host: FakeKubernetes, helm: Uninstaller) -> None:
+    virtual_cluster(host)
+    of_group(host, **{plan.CREATED: "true"})
+    outcome = checked(host, helm)
+    assert f"delete namespace {NAMESPACE}" in outcome.plan.steps
+    assert not [step for step in outcome.plan.steps if step.startswith("set ")]
+
+
+def test_the_share_of_another_stays(host: FakeKubernetes, helm: Uninstaller) -> None:
+    """Of one whose volumes are kept there, or who is about to come."""
+    virtual_cluster(host, {})
+    of_group(host, "other")
+    before = counted(host)
+    checked(host, helm)
+    assert counted(host) == before
+
+
+def test_a_broken_share_keeps_nothing_from_going(host: FakeKubernetes, helm: Uninstaller) -> None:
+    virtual_cluster(host, {})
+    of_group(host, **{capacity.SIZE_ANNOTATION: "broken"})
+    checked(host, helm)
+    assert counted(host) is None
+
+
+def test_without_a_group_nothing_is_taken_off(host: FakeKubernetes, helm: Uninstaller) -> None:
+    virtual_cluster(host, {"team": "x", lifecycle.NAME_ANNOTATION: NAME})
+    before = host.objects[PLACE]["metadata"]["annotations"]
+    checked(host, helm, keep_volumes=True)
+    assert host.objects[PLACE]["metadata"]["annotations"] == before

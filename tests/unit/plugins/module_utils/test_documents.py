@@ -1,0 +1,63 @@
+# Copyright (c) 2026, nested.clusters contributors
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Tests of documents: YAML that says the same as the data, with comments that say where it comes from."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+import yaml
+from ansible_collections.nested.clusters.plugins.module_utils import documents
+from hypothesis import given
+from hypothesis import strategies as st
+
+Object = dict[str, Any]
+Path = tuple[str, ...]
+
+LEAVES = st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False, allow_infinity=False) | st.text()
+LEAVES |= st.text("ab \n:#'\"", min_size=90, max_size=200)  # longer than a line
+JSON = st.recursive(
+    LEAVES, lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(), inner, max_size=3), max_leaves=8
+)
+TREES = st.dictionaries(st.text() | st.text("ab: ", min_size=130, max_size=140), JSON, max_size=3)
+
+
+def leaves(node: Any, path: Path = ()) -> dict[Path, Any]:
+    if isinstance(node, dict) and node:
+        return {where: value for key in node for where, value in leaves(node[key], (*path, key)).items()}
+    return {path: node} if path else {}
+
+
+@given(TREES)
+def test_comments_change_nothing(data: Object) -> None:
+    comments = dict.fromkeys(leaves(data), "from somewhere")
+    assert yaml.safe_load(documents.dump_commented(data, comments)) == data
+    assert yaml.safe_load(documents.dump_commented(data, {})) == data
+
+
+@given(TREES)
+def test_each_comment_stands_on_a_line_of_its_own(data: Object) -> None:
+    comments = {where: f"comment {number}" for number, where in enumerate(leaves(data))}
+    lines = documents.dump_commented(data, comments).splitlines()
+    for comment in comments.values():
+        assert len([line for line in lines if line.endswith(f"  # {comment}")]) == 1
+
+
+def test_it_reads_as_any_yaml() -> None:
+    data = {"b": {"list": [1, {"x": 2}], "none": None, "empty": {}}, "a": "1Gi"}
+    assert documents.dump_commented(data, {}) == documents.dump(data)
+    comments = {("a",): "group", ("b", "list"): "request", ("b", "empty"): "built-in"}
+    assert documents.dump_commented(data, comments) == (
+        "a: 1Gi  # group\nb:\n  empty: {}  # built-in\n  list:  # request\n  - 1\n  - x: 2\n  none: null\n"
+    )
+
+
+@pytest.mark.parametrize("data", [{}, [], None, "x", [1]])
+def test_what_has_no_entries(data: Any) -> None:
+    assert documents.dump_commented(data, {}) == documents.dump(data)
+
+
+def test_comments_of_what_is_not_there_are_left_out() -> None:
+    assert documents.dump_commented({"a": 1}, {("b",): "x", ("a", "c"): "y"}) == "a: 1\n"
