@@ -25,6 +25,7 @@ from ansible_collections.nested.clusters.plugins.module_utils import (
     lifecycle,
     membership,
     placement,
+    values,
 )
 from ansible_collections.nested.clusters.plugins.module_utils import group as groups
 from ansible_collections.nested.clusters.plugins.module_utils import plan as planning
@@ -475,13 +476,17 @@ def complete(request: Request, group: Group, decision: Decision) -> Request:
     found = layers.layers(group, decision.member, name, own)
     merged = layers.merge(found)
     layers.check_room(merged, decision.size)
+    origins = layers.origins(found)
+    kubernetes_version = own_kubernetes or group.kubernetes_version
+    if kubernetes_version:  # laid over the values
+        origins[values.KUBERNETES_VERSION] = "request" if own_kubernetes else "group"
     return replace(
         request,
         namespace=namespace,
         vcluster_version=request.vcluster_version or group.vcluster_version,
-        kubernetes_version=own_kubernetes or group.kubernetes_version,
+        kubernetes_version=kubernetes_version,
         values=merged,
-        origins=layers.origins(found),
+        origins=origins,
         membership=Membership(
             group=group.name,
             owner=decision.owner,

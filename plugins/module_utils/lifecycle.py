@@ -367,6 +367,8 @@ def _plan_objects(kubernetes: Kubernetes, request: Request, state: State, plan: 
         name, kind = thing["metadata"]["name"], thing["kind"]
         where = path("v1", plural, request.namespace)
         there = state.secret(name) if kind == "Secret" else kubernetes.get(f"{where}/{name}")
+        if plan.create_namespace:  # one that is being deleted takes it along
+            there = None
         if there is None:
             plan.steps.append(f"create {kind} {name}")
             plan.work.append(partial(_create, kubernetes, where, thing))
