@@ -465,6 +465,12 @@ def proxy(host: Host) -> Iterator[Proxy]:
         yield running
 
 
+def spaces_of(host: Host, group: str) -> list[str]:
+    """The namespaces of a group's virtual clusters on a host cluster."""
+    found = host.items(f"/api/v1/namespaces?labelSelector=nested-clusters%2Fgroup%3D{group}")
+    return [item["metadata"]["name"] for item in found]
+
+
 def remove_namespaces(host: Host, *names: str) -> None:
     """Delete namespaces and wait until they are gone."""
     for name in names:

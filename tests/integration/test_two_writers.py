@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import random
@@ -16,7 +17,8 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import pytest
-from conftest import Host, Module, connections, eventually, remove_namespaces
+import urllib3
+from conftest import Host, Module, connections, eventually, remove_namespaces, spaces_of
 
 pytestmark = pytest.mark.xdist_group("groups")  # what is allocated on a host cluster counts for every group on it
 
@@ -57,18 +59,19 @@ class Watcher:
             f"{self.host.configuration.host}{SPACES}?watch=1&{OF_GROUP}&resourceVersion={version}",
             headers=self.host.headers,
             preload_content=False,
-            timeout=600,
+            timeout=urllib3.Timeout(connect=10, read=None),
         )
         self.thread = threading.Thread(target=self.follow, daemon=True)
         self.thread.start()
 
     def follow(self) -> None:
         rest = b""
-        for chunk in self.answer.stream(65536, decode_content=True):
-            *lines, rest = (rest + chunk).split(b"\n")
-            for line in lines:
-                event = json.loads(line)
-                self.count(event["type"], event["object"])
+        with contextlib.suppress(urllib3.exceptions.HTTPError, ValueError):  # it ends by being closed
+            for chunk in self.answer.stream(65536, decode_content=True):
+                *lines, rest = (rest + chunk).split(b"\n")
+                for line in lines:
+                    event = json.loads(line)
+                    self.count(event["type"], event["object"])
 
     def count(self, kind: str, item: dict[str, Any]) -> None:
         name = item["metadata"]["name"]
@@ -88,13 +91,10 @@ def watching(members: dict[str, Host]) -> Iterator[dict[str, Watcher]]:
         watcher.start()
     yield watchers
     for name, watcher in watchers.items():  # until it has seen all that there is
-        eventually(f"{name} seen", lambda name=name, seen=watcher: set(seen.sizes) == set(spaces(members[name])))
+        eventually(
+            f"{name} seen", lambda name=name, seen=watcher: set(seen.sizes) == set(spaces_of(members[name], GROUP))
+        )
         watcher.answer.close()
-
-
-def spaces(host: Host) -> list[str]:
-    """The namespaces of the group's virtual clusters."""
-    return [item["metadata"]["name"] for item in host.items(f"{SPACES}?{OF_GROUP}")]
 
 
 @pytest.fixture
@@ -111,7 +111,7 @@ def writer(members: dict[str, Host], vcluster: Module, vcluster_group: Module) -
     )
     yield vcluster.against(group=GROUP, host_clusters=connections(members), wait=False)
     for member in members.values():
-        remove_namespaces(member, *spaces(member))
+        remove_namespaces(member, *spaces_of(member, GROUP))
     vcluster_group(name=GROUP, state="absent")
 
 
@@ -132,11 +132,11 @@ def check_full(members: dict[str, Host], placed: list[str], refused: list[str]) 
     assert (len(placed), len(refused)) == (25, WRITERS - 25), refused
     assert all("no host cluster has room" in message for message in refused), refused
     for name, member in members.items():
-        assert len(spaces(member)) == ROOM[name]
+        assert len(spaces_of(member, GROUP)) == ROOM[name]
         assert member.items("/apis/coordination.k8s.io/v1/namespaces/nested-clusters/leases") == []
-        for space in spaces(member):
+        for space in spaces_of(member, GROUP):
             assert member.get(f"/apis/apps/v1/namespaces/{space}/statefulsets")["items"], f"{space} holds nothing"
-    there = {space for member in members.values() for space in spaces(member)}
+    there = {space for member in members.values() for space in spaces_of(member, GROUP)}
     assert there == {f"vcluster-{name}" for name in placed}
 
 

@@ -1,0 +1,106 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Where in a cluster group a virtual cluster goes, and who may have how many."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+from conftest import Host, Module, connections, remove_namespaces, spaces_of
+
+pytestmark = pytest.mark.xdist_group("groups")  # what is allocated on a host cluster counts for every group on it
+
+SMALL = {"cpu": "1", "memory": "1Gi", "storage": "1Gi"}
+# One that asks for little and never runs: placing it is all that a test wants.
+NOWHERE = {
+    "controlPlane": {
+        "coredns": {"enabled": False},
+        "statefulSet": {
+            "resources": {"requests": {"cpu": "10m", "memory": "32Mi"}, "limits": {"cpu": "100m", "memory": "128Mi"}},
+            "scheduling": {"nodeSelector": {"it": "nowhere"}},
+        },
+    }
+}
+CAPACITY = {"cpu": "20", "memory": "40Gi", "storage": "100Gi"}
+
+
+@pytest.fixture
+def placed(members: dict[str, Host], vcluster: Module, vcluster_group: Module) -> Iterator[Module]:
+    """The module vcluster for a group of two host clusters, whose virtual clusters never run."""
+    if len(members) < 2:
+        pytest.fail("this test needs a second host cluster")
+    name = "it-placing"
+    capacity = {"host-a": {**CAPACITY, "cpu": "8"}, "host-b": {**CAPACITY, "cpu": "6"}}
+    given = [{**entry, "capacity": capacity[entry["name"]]} for entry in connections(members)]
+    vcluster_group(
+        name=name,
+        host_clusters=given,
+        oversubscription=100,
+        size={"minimum": SMALL, "default": SMALL, "maximum": {"cpu": "4"}},
+        values=NOWHERE,
+        owner_quota={"virtual_clusters": 4},
+    )
+    yield vcluster.against(group=name, host_clusters=connections(members), wait=False, owner="alice")
+    for member in members.values():
+        remove_namespaces(member, *spaces_of(member, name))
+    vcluster_group(name=name, state="absent")
+
+
+def test_spread_and_pin(placed: Module) -> None:
+    """The emptier host cluster is chosen, unless one is named; where it is, it stays."""
+    first = placed(name="it-p1")["placement"]
+    assert first["host"] == "host-a"  # 7 of 8 left, against 5 of 6
+    assert [item["score"] for item in first["considered"]] == [0.875, 0.8333]
+    assert placed(name="it-p2", check=True)["placement"]["host"] == "host-b"  # 6 of 8, against 5 of 6
+    second = placed(name="it-p2", host_cluster="host-a")["placement"]
+    assert (second["host"], second["considered"][1]["reason"]) == ("host-a", "not asked for")
+    assert not placed(name="it-p2")["changed"]
+    assert "lives there" in placed.refused(name="it-p2", host_cluster="host-b")
+
+
+def test_owner_quota(placed: Module) -> None:
+    """An owner with four virtual clusters may not take a fifth; another owner may."""
+    for number in range(4):
+        placed(name=f"it-q{number}")
+    message = placed.refused(name="it-q4")
+    assert "alice" in message
+    assert "4 virtual clusters" in message
+    assert "it-q0" in message
+    assert placed(name="it-q4", owner="bob", check=True)["changed"]
+    assert "at most 4" in placed.refused(name="it-q0", size={"cpu": "5"})
+
+
+def test_cordoned_host_cluster(members: dict[str, Host], placed: Module) -> None:
+    """One whose nodes are all cordoned takes nothing new, and the result says so."""
+    (node,) = [item["metadata"]["name"] for item in members["host-a"].items("/api/v1/nodes")]
+    members["host-a"].patch(f"/api/v1/nodes/{node}", {"spec": {"unschedulable": True}})
+    try:
+        run = placed(name="it-c1", check=True)
+        assert run["placement"]["host"] == "host-b"
+        assert "cordoned" in run["placement"]["considered"][0]["reason"]
+        assert "cordoned" in placed.refused(name="it-c1", host_cluster="host-a")
+    finally:
+        members["host-a"].patch(f"/api/v1/nodes/{node}", {"spec": {"unschedulable": None}})
+
+
+def test_unreachable_host_cluster(members: dict[str, Host], placed: Module) -> None:
+    """What may live on one that does not answer is not made anew elsewhere, unless the task says where."""
+    first = connections(members)[0]
+    dead = [first, {"name": "host-b", "host": "https://127.0.0.1:1", "api_key": "x"}]
+    message = placed.refused(name="it-u1", host_clusters=dead)
+    assert "may be on host-b" in message
+    assert "host_cluster" in message
+    assert placed(name="it-u1", host_clusters=dead, host_cluster="host-a")["changed"]
+    assert not placed(name="it-u1", host_clusters=dead)["changed"]
+
+
+def test_another_group(vcluster_group: Module, placed: Module) -> None:
+    """A virtual cluster does not move from one group to another."""
+    placed(name="it-m1")
+    vcluster_group(name="it-other")
+    try:
+        message = placed.refused(name="it-m1", group="it-other")
+        assert "it-placing" in message
+        assert "does not move" in message
+    finally:
+        vcluster_group(name="it-other", state="absent")
