@@ -26,11 +26,12 @@ Kwok = subprocess.Popen[bytes]
 STATEFUL_SETS = "/apis/apps/v1/statefulsets?labelSelector=app%3Dvcluster"
 
 
-def render(host: Host) -> list[str]:
-    """The chart's objects as JSON, for pods that run on the fake nodes."""
+def render(host: Host, resources: dict[str, Any] | None = None) -> list[str]:
+    """A namespace and the chart's objects in it as JSON, for pods that run on the fake nodes."""
     values = {
         "controlPlane": {
             "statefulSet": {
+                "resources": resources or {},
                 "image": {"repository": "loft-sh/vcluster-oss"},
                 "scheduling": {
                     "nodeSelector": {MARK: "fake"},
@@ -43,7 +44,8 @@ def render(host: Host) -> list[str]:
         file = Path(directory, "values.json")
         file.write_text(json.dumps(values), encoding="utf-8")
         text = host.run("helm", "template", NAME, host.chart, "--namespace", NAMESPACE, "--values", str(file))
-    objects = [thing for thing in yaml.safe_load_all(text) if thing]
+    objects = [{"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": NAMESPACE}}]
+    objects += [thing for thing in yaml.safe_load_all(text) if thing]
     for thing in objects:
         if thing["kind"] == "StatefulSet":  # no provisioner has a volume for a node that does not exist
             del thing["spec"]["volumeClaimTemplates"]
@@ -55,13 +57,14 @@ def collection(thing: dict[str, Any]) -> str:
     """The path that an object of the chart is created below."""
     version = thing["apiVersion"]
     root = f"/apis/{version}" if "/" in version else f"/api/{version}"
+    if thing["kind"] == "Namespace":
+        return f"{root}/namespaces"
     return f"{root}/namespaces/{thing['metadata']['namespace']}/{thing['kind'].lower()}s"
 
 
 def create_one(api: Api, objects: list[str], number: int) -> None:
-    """One virtual cluster in a namespace of its own."""
+    """One virtual cluster: its namespace and what is in it."""
     name = f"fleet-{number:04}"
-    api.create("/api/v1/namespaces", {"metadata": {"name": PREFIX + name}})
     for text in objects:
         thing = json.loads(text.replace(NAMESPACE, PREFIX + name).replace(NAME, name))
         api.create(collection(thing), thing)
@@ -70,7 +73,7 @@ def create_one(api: Api, objects: list[str], number: int) -> None:
 def create(api: Api, kwok: Kwok, objects: list[str], numbers: range) -> None:
     """Create virtual clusters and wait until all are ready."""
     api.parallel(lambda number: create_one(api, objects, number), list(numbers))
-    print(f"    {len(numbers) * (len(objects) + 1)} objects created", flush=True)
+    print(f"    {len(numbers) * len(objects)} objects created", flush=True)
     deadline = time.monotonic() + READY_SECONDS
     while (ready := count_ready(api)) < numbers.stop:
         if kwok.poll() is not None:

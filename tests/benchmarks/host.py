@@ -7,7 +7,7 @@ import os
 import signal
 import subprocess
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from types import FrameType
@@ -18,6 +18,7 @@ from report import BenchError, stage
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 NAME = "nested-bench"
+SECOND_NAME = f"{NAME}-b"
 SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
@@ -82,11 +83,19 @@ def connect(kubeconfig: str) -> Host:
     return Host(kubeconfig, binaries, host_cluster("chart"), Api(kubeconfig))
 
 
+def second_host() -> AbstractContextManager[Host]:
+    """Another host cluster, for groups of two."""
+    return host(SECOND_NAME, "NESTED_CLUSTERS_SECOND_KUBECONFIG")
+
+
 @contextmanager
-def host() -> Iterator[Host]:
-    """Yield the host cluster; remove what was made on it, whatever happens."""
+def host(name: str = NAME, variable: str = "KUBECONFIG") -> Iterator[Host]:
+    """Yield the host cluster that an environment variable names, or our own of this name.
+
+    What was made on it is removed, whatever happens.
+    """
     on_signals(interrupted)
-    own = os.environ.get("KUBECONFIG")
+    own = os.environ.get(variable)
     try:
         if own:
             found = connect(own)
@@ -100,10 +109,10 @@ def host() -> Iterator[Host]:
                     found.api.clean()
         else:
             with stage("starting a host cluster", "20 s; 15 min if it is to be built"):
-                kubeconfig = host_cluster("up", "--name", NAME)
+                kubeconfig = host_cluster("up", "--name", name)
             yield connect(kubeconfig)
     finally:
         on_signals(signal.SIG_IGN)  # the end is not to be interrupted
         if not own:
             with stage("taking the host cluster down", "5 s"):
-                host_cluster("down", "--name", NAME)
+                host_cluster("down", "--name", name)

@@ -11,9 +11,10 @@ import sys
 import time
 
 import create
+import group_info
 import info
 import unchanged
-from host import NAME, REPOSITORY, Interrupted, host
+from host import NAME, REPOSITORY, SECOND_NAME, Interrupted, host
 from report import BenchError, Result, save, table
 
 TARGET = REPOSITORY / "build/bench.json"
@@ -21,23 +22,27 @@ TARGET = REPOSITORY / "build/bench.json"
 
 def announce() -> None:
     """Say what is about to happen."""
-    print("Measures tasks of nested.clusters against their peers, for about 15 minutes on 2 cores:")
+    print("Measures tasks of nested.clusters against their peers, for about 20 minutes on 2 cores:")
     print("  unchanged  a task with nothing to do, against kubernetes.core.helm and kubernetes.core.k8s")
     print("  create     until the virtual cluster's API answers, against helm --wait")
     print("  info       1 and 1,000 (fake) virtual clusters, against a raw LIST and `vcluster list`")
+    print("  group_info 1,000 (fake) virtual clusters of a group of two host clusters, against a raw LIST of each")
     if own := os.environ.get("KUBECONFIG"):
         print(f"On the host cluster of KUBECONFIG={own}.")
         print("Namespaces and nodes named nested-bench-* are made there, and removed at the end.")
     else:
         print(f"On a host cluster named {NAME}, started and taken down again (root on Linux).")
         print("With KUBECONFIG set, that cluster is used instead.")
+    print(
+        f"The second host cluster is NESTED_CLUSTERS_SECOND_KUBECONFIG's, or one named {SECOND_NAME}, in the same way."
+    )
     sys.stdout.flush()
 
 
 def measure(results: list[Result]) -> None:
     """Everything, in order; results are added as soon as they are there."""
     with host() as found:
-        for part in (unchanged, create, info):
+        for part in (unchanged, create, info, group_info):
             measured = part.measure(found)
             print(table(measured), flush=True)
             results += measured
