@@ -88,7 +88,7 @@ def log_tail(cluster: config.Cluster) -> str:
         return "no log"
 
 
-def until(what: str, check: Callable[[], bool], cluster: config.Cluster, timeout: float = 120) -> None:
+def until(what: str, check: Callable[[], bool], cluster: config.Cluster, timeout: float = 300) -> None:
     """Wait; stop early when the cluster is gone, and say where its logs are."""
     deadline = time.monotonic() + timeout
     while not check():
