@@ -387,10 +387,11 @@ def _made_before(kubernetes: Kubernetes, request: Request) -> bool:
 
 def check_in_use(kubernetes: Kubernetes, name: str, current: Allocation, size: Size) -> None:
     """Refuse to shrink below what is in use. Raises capacity.Refused with the figures."""
-    if not current.size.fits_in(size):
+    shrinking = current.size.fits_in(size)
+    if not shrinking:
         return
     used = used_by(kubernetes.get(path("v1", "resourcequotas", current.namespace, membership.object_name(name))))
-    for resource in used.fits_in(size):
+    for resource in [resource for resource in used.fits_in(size) if resource in shrinking]:
         in_use, wanted = used.as_dict()[resource], size.as_dict()[resource]
         raise capacity.Refused(
             f"size.{resource}: {wanted} is asked for, and virtual cluster {name} uses {in_use}: make it use less, or "

@@ -46,7 +46,9 @@ class Site:
     def __init__(self) -> None:
         self.hosts = {name: Host(f"https://{name}") for name in "abc"}
         for host in self.hosts.values():
-            host.have("Node", "node", status={"allocatable": {"cpu": "16", "memory": "32Gi"}})
+            conditions = [{"type": "Ready", "status": "True"}]
+            allocatable = {"cpu": "16", "memory": "32Gi"}
+            host.have("Node", "node", status={"conditions": conditions, "allocatable": allocatable})
 
     def entries(self, given: Any) -> list[tuple[HostCluster, Mapping[str, Any]]]:
         """From ``["a", "b"]`` or ``{"a": {"state": "absent"}}``."""
