@@ -298,7 +298,7 @@ def assert_documented(value: Any, documented: Object) -> None:
 
 def test_owner_quota(info: Run, fakes: Hosts) -> None:
     """Null only where there is none."""
-    quotas = {"none": {}, "exempt": {"exempt": True}, "two": {"virtual_clusters": 2}}
+    quotas: dict[str, Object] = {"none": {}, "exempt": {"exempt": True}, "two": {"virtual_clusters": 2}}
     for name, limits in quotas.items():
         fakes["host-a"].record(
             replace(DEV, name=name, members=(A,), owner_quota=OwnerQuota.parse(limits, "q")), "host-a"
