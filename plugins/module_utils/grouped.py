@@ -292,12 +292,17 @@ def _check_identity(seen: Picture, request: Request, asked: Asked, current: Allo
                 failed_host_clusters=sorted(seen.failed),
             )
         return
-    if asked.host_cluster not in (None, current.host_cluster):
+    check_host_cluster(asked.host_cluster, current)
+
+
+def check_host_cluster(asked: str | None, current: Allocation) -> None:
+    """Refuse another host cluster than the one that a virtual cluster is on."""
+    if asked not in (None, current.host_cluster):
         raise OptionError(
             "host_cluster",
-            asked.host_cluster,
+            asked,
             current.host_cluster,
-            reason=f"virtual cluster {request.name} lives there, and does not move to another host cluster",
+            reason=f"virtual cluster {current.name} lives there, and does not move to another host cluster",
         )
 
 

@@ -317,6 +317,8 @@ from ansible_collections.nested.clusters.plugins.module_utils.hosts import host_
 from ansible_collections.nested.clusters.plugins.module_utils.lifecycle import Outcome, Request
 from ansible_collections.nested.clusters.plugins.module_utils.size import RESOURCES, Size
 
+ROUTES = ("Ingress", "TLSRoute")  # kinds that lead a host name to a virtual cluster
+
 
 def argument_spec() -> dict[str, Any]:
     """The options of the module."""
@@ -410,7 +412,7 @@ def export(
         name,
         namespace,
         [thing for key, thing in outcome.state.live.items() if key[1] == "Service"],
-        [thing for key, thing in outcome.state.live.items() if key[1] == "Ingress"],
+        [thing for key, thing in outcome.state.live.items() if key[1] in ROUTES],
         release.values if release else None,
     )
     content = endpoint.kubeconfig(secret, server, options["context"] or f"vcluster_{name}_{namespace}")
@@ -427,13 +429,13 @@ def describe(outcome: Outcome, name: str) -> dict[str, Any]:
     if workload is None:
         return {}
     services = [thing for key, thing in outcome.state.live.items() if key[1] == "Service"]
-    ingresses = [thing for key, thing in outcome.state.live.items() if key[1] == "Ingress"]
+    routes = [thing for key, thing in outcome.state.live.items() if key[1] in ROUTES]
     release = outcome.state.release
     return phase.describe(
         workload,
         [],
         services,
-        ingresses,
+        routes,
         None,
         datetime.now(timezone.utc),
         values=release.values if release else None,
@@ -493,6 +495,7 @@ def absent(
         seen, current = grouped.find(open_hosts(module), asked.name, module.params["group"])
         if current is None:
             return removal.nothing()
+        grouped.check_host_cluster(module.params["host_cluster"], current)
         namespace, kubernetes = current.namespace, seen.views[current.host_cluster].host.kubernetes
     else:
         kubernetes = only_host(module, module.params["host_cluster"]).kubernetes

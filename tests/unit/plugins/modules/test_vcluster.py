@@ -20,7 +20,7 @@ import pytest
 import yaml
 from ansible.module_utils.common.arg_spec import ArgumentSpecValidator
 from ansible_collections.nested.clusters.plugins.doc_fragments import host_clusters
-from ansible_collections.nested.clusters.plugins.module_utils import compatibility, hosts, placement
+from ansible_collections.nested.clusters.plugins.module_utils import capacity, compatibility, hosts, placement
 from ansible_collections.nested.clusters.plugins.module_utils._connection import auth_argument_spec
 from ansible_collections.nested.clusters.plugins.module_utils._helm import Release
 from ansible_collections.nested.clusters.plugins.module_utils._kubernetes import Kubernetes, KubernetesError
@@ -454,3 +454,126 @@ def test_deleting_exports_nothing(run: Run, absent: Calls, tmp_path: Path) -> No
     absent.answer = outcome()
     assert run(state="absent", export_kubeconfig={"path": str(file)})["steps"] == []
     assert not file.exists()
+
+
+# --- in a group -------------------------------------------------------------------------------------------
+
+PLACEMENT = {"host", "strategy", "considered"}
+
+
+def test_what_is_asked_of_a_group(run: Run, in_group: Calls) -> None:
+    size = {"cpu": 6, "memory": "8Gi", "storage": None}
+    run(group="dev", owner="alice", size=size, host_cluster="host-b", force=True, values={"a": 1})
+    (call,) = in_group.seen
+    request, asked = call.asked
+    assert (request.name, request.namespace, request.values) == ("demo", NAMESPACE, {"a": 1})
+    assert (asked.group, asked.owner, asked.host_cluster, asked.force) == ("dev", "alice", "host-b", True)
+    assert asked.size.as_dict() == {"cpu": "6", "memory": "8Gi", "storage": None}
+    assert (call.check, call.wait) == (False, 300)
+    run(group="dev")
+    asked = in_group.seen[1].asked[1]
+    assert (asked.owner, asked.host_cluster, asked.force) == (None, None, False)
+    assert asked.size.as_dict() == dict.fromkeys(("cpu", "memory", "storage"))
+
+
+def test_what_a_group_adds_to_the_result(run: Run, in_group: Calls) -> None:
+    result = run(group="dev")
+    found = result["virtual_cluster"]
+    assert (found["host_cluster"], found["owner"]) == ("host-b", "alice")
+    assert (result["placement"]["host"], result["placement"].keys()) == ("host-b", PLACEMENT)
+    # In check mode it is as it is now; of one that is yet to be made there is nothing.
+    in_group.answer = outcome("install release demo", running=False, secret=False)
+    result = run(group="dev", check_mode=True)
+    assert (result["virtual_cluster"], result["placement"]["host"]) == ({}, "host-b")
+
+
+@pytest.mark.parametrize(
+    ("size", "word"),
+    [
+        ({"cpu": "much"}, "size.cpu: 'much' is not usable: it is no quantity"),
+        ({"memory": "-1Gi"}, "size.memory: '-1Gi' is not usable: it is negative"),
+        ({"storage": "2 Gi"}, "size.storage: '2 Gi'"),
+        ({"cpu": "0.0001"}, "size.cpu: '0.0001'"),
+    ],
+)
+def test_sizes_that_are_none(size: Object, word: str, run: Run, in_group: Calls) -> None:
+    result = run(group="dev", size=size)
+    assert result["failed"] is True
+    assert word in result["msg"]
+    assert in_group.seen == []
+
+
+@pytest.mark.parametrize("options", [{"owner": "alice"}, {"size": {"cpu": "4"}}])
+def test_what_only_a_group_knows(options: Object, run: Run, present: Calls) -> None:
+    result = run(**options)
+    assert "group" in result["msg"]
+    assert present.seen == []
+
+
+def group_host(*names: str) -> list[Object]:
+    return [{"name": name, "context": name} for name in names]
+
+
+@pytest.fixture
+def opened(monkeypatch: pytest.MonkeyPatch) -> list[str | None]:
+    """The contexts of host clusters that a connection was made to."""
+    contexts: list[str | None] = []
+
+    def open_(cls: Any, options: Any, directory: str, environment: Any) -> Any:
+        contexts.append(options["context"])
+        return SimpleNamespace(host=options["context"])
+
+    monkeypatch.setattr(Kubernetes, "open", classmethod(open_))
+    return contexts
+
+
+def test_all_host_clusters_of_a_group_are_opened(run: Run, in_group: Calls, opened: list[str | None]) -> None:
+    run(group="dev", host_clusters=group_host("a", "b"))
+    assert opened == ["a", "b"]
+
+
+def test_one_of_several_without_a_group(run: Run, present: Calls, absent: Calls, opened: list[str | None]) -> None:
+    for state, calls in (("present", present), ("absent", absent)):
+        result = run(state=state, host_clusters=group_host("a", "b"))
+        assert (result["failed"], result["option"], result["allowed"]) == (True, "host_cluster", "a, b")
+        assert calls.seen == []
+        assert not run(state=state, host_clusters=group_host("a", "b"), host_cluster="b").get("failed")
+        assert not run(state=state, host_clusters=group_host("a")).get("failed")
+
+
+def test_deleting_in_a_group(
+    run: Run, absent: Calls, opened: list[str | None], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Wherever it is; but not where a task says that it is not."""
+    current = capacity.Allocation("demo", "own", "b", "dev", "", Size.zero(), {}, deleting=False)
+    found: list[Any] = [current]
+
+    def find(given: Any, name: str, group: str) -> Any:
+        views = {host.name: SimpleNamespace(host=host) for host in given}
+        return SimpleNamespace(views=views), found[0]
+
+    monkeypatch.setattr(vcluster.grouped, "find", find)
+    absent.answer = outcome("uninstall release demo")
+    options = {"state": "absent", "group": "dev", "host_clusters": group_host("a", "b")}
+    for more in ({}, {"host_cluster": "b"}):
+        assert run(**options, **more)["changed"] is True
+        assert absent.seen.pop().asked == ("demo", "own")
+    result = run(**options, host_cluster="a")
+    assert (result["failed"], result["option"], result["allowed"]) == (True, "host_cluster", "b")
+    found[0] = None
+    result = run(**options)
+    assert (result["changed"], result["steps"], absent.seen) == (False, [], [])
+
+
+def test_a_host_name_of_a_gateway_is_an_endpoint(run: Run, in_group: Calls) -> None:
+    route = {
+        "metadata": {"name": "demo", "namespace": NAMESPACE},
+        "spec": {"hostnames": ["demo.a.example.com"], "parentRefs": [{"name": "public"}]},
+    }
+    done = outcome("install release demo")
+    done.state.release = Release("demo", NAMESPACE, 1, "deployed", "vcluster", "0.36.1", {}, "")
+    done.state.live["gateway.networking.k8s.io/v1", "TLSRoute", NAMESPACE, "demo"] = route
+    in_group.answer = done
+    result = run(group="dev", export_kubeconfig={"return_content": True})
+    assert result["virtual_cluster"]["endpoint"] == "https://demo.a.example.com"
+    assert result["kubeconfig"]["clusters"][0]["cluster"]["server"] == "https://demo.a.example.com"
