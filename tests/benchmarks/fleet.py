@@ -44,7 +44,7 @@ def render(host: Host, resources: dict[str, Any] | None = None) -> list[str]:
         file = Path(directory, "values.json")
         file.write_text(json.dumps(values), encoding="utf-8")
         text = host.run("helm", "template", NAME, host.chart, "--namespace", NAMESPACE, "--values", str(file))
-    objects = [{"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": NAMESPACE}}]
+    objects: list[dict[str, Any]] = [{"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": NAMESPACE}}]
     objects += [thing for thing in yaml.safe_load_all(text) if thing]
     for thing in objects:
         if thing["kind"] == "StatefulSet":  # no provisioner has a volume for a node that does not exist

@@ -124,7 +124,8 @@ def measure(first: Host) -> list[Result]:
         objects = objects_of(first)
         run([task("nested.clusters.vcluster_group", {**options, "oversubscription": 1000000})], {})
         stack.callback(run, [task("nested.clusters.vcluster_group", {**options, "state": "absent"})], {})
-        stack.callback(lambda: [host.api.clean() for host in hosts.values()])
+        for host in hosts.values():
+            stack.callback(host.api.clean)
         kwoks = [stack.enter_context(fleet.fake_nodes(host)) for host in hosts.values()]
         with stage("group: a fake virtual cluster on each of two host clusters", "20 s"):
             create(hosts, kwoks, objects, range(1))

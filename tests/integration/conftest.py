@@ -476,8 +476,12 @@ def remove_namespaces(host: Host, *names: str) -> None:
     for name in names:
         host.delete(f"/api/v1/namespaces/{name}")
     for name in names:
-        path = f"/api/v1/namespaces/{name}"
-        eventually(f"{path} gone", lambda path=path: host.get(path) is None, 180)
+        wait_gone(host, f"/api/v1/namespaces/{name}")
+
+
+def wait_gone(host: Host, path: str) -> None:
+    """Wait until there is no object at a path."""
+    eventually(f"{path} gone", lambda: host.get(path) is None, 180)
 
 
 def settled(host: Host, where: Place, real_nodes: bool = False) -> None:

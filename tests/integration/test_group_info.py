@@ -11,7 +11,19 @@ from dataclasses import dataclass
 from typing import Any
 
 import pytest
-from conftest import IDLE, Host, Module, Object, Place, connections, eventually, serve_proxy, settled
+from conftest import (
+    IDLE,
+    Host,
+    Module,
+    Object,
+    Place,
+    connections,
+    eventually,
+    remove_namespaces,
+    serve_proxy,
+    settled,
+    spaces_of,
+)
 
 pytestmark = pytest.mark.xdist_group("groups")  # what is allocated on a host cluster counts for every group on it
 
@@ -79,10 +91,7 @@ def dev(members: dict[str, Host], vcluster: Module) -> Iterator[Dev]:
         yield Dev(name, members, module("vcluster_group_info"), make, first, second)
     finally:
         for host in members.values():
-            for space in homes(host, f"{GROUP_LABEL}%3D{name}"):
-                host.delete(f"/api/v1/namespaces/{space['metadata']['name']}")
-        for host in members.values():
-            eventually("namespaces gone", lambda host=host: not homes(host, f"{GROUP_LABEL}%3D{name}"))
+            remove_namespaces(host, *spaces_of(host, name))
         group(state="absent")
 
 

@@ -73,6 +73,10 @@ class Watcher:
                     event = json.loads(line)
                     self.count(event["type"], event["object"])
 
+    def wait_for(self, there: set[str]) -> None:
+        """Wait until it has seen all that there is."""
+        eventually("all events seen", lambda: set(self.sizes) == there)
+
     def count(self, kind: str, item: dict[str, Any]) -> None:
         name = item["metadata"]["name"]
         if kind == "DELETED":
@@ -90,10 +94,8 @@ def watching(members: dict[str, Host]) -> Iterator[dict[str, Watcher]]:
     for watcher in watchers.values():
         watcher.start()
     yield watchers
-    for name, watcher in watchers.items():  # until it has seen all that there is
-        eventually(
-            f"{name} seen", lambda name=name, seen=watcher: set(seen.sizes) == set(spaces_of(members[name], GROUP))
-        )
+    for name, watcher in watchers.items():
+        watcher.wait_for(set(spaces_of(members[name], GROUP)))
         watcher.answer.close()
 
 

@@ -11,7 +11,18 @@ from typing import Any
 
 import pytest
 import yaml
-from conftest import Host, Module, Proxy, connections, diff_text, eventually, open_host, remove_namespaces, same
+from conftest import (
+    Host,
+    Module,
+    Proxy,
+    connections,
+    diff_text,
+    eventually,
+    open_host,
+    remove_namespaces,
+    same,
+    wait_gone,
+)
 
 pytestmark = pytest.mark.xdist_group("groups")  # what is allocated on a host cluster counts for every group on it
 
@@ -94,7 +105,7 @@ def test_life_of_a_group(members: dict[str, Host], vcluster_group: Module) -> No
     check, run = (group(check=check, state="absent") for check in (True, False))
     same(check, run)
     for member in members.values():
-        eventually("namespace nested-clusters gone", lambda member=member: member.get(SPACE) is None)
+        wait_gone(member, SPACE)
     assert not group(state="absent")["changed"]
 
 
