@@ -178,17 +178,16 @@ def test_what_is_used(dev: Dev) -> None:
     assert amount(found["used"]["cpu"]) >= amount(used["cpu"])
 
 
-def test_a_paused_one_uses_nothing_but_keeps_its_share(dev: Dev, host: Host, tmp_path: Any) -> None:
+def test_a_paused_one_uses_nothing_but_keeps_its_share(dev: Dev, cli: Callable[..., str]) -> None:
     """Paused by the vCluster CLI: its allocation stays, its CPU and memory are free at once."""
-    config = ["--namespace", dev.first.namespace, "--config", str(tmp_path / "cli.json")]
-    host.call("vcluster", "pause", dev.first.name, *config)
+    cli("pause", dev.first.name, "--namespace", dev.first.namespace)
     try:
         found = dev.one(dev.first)
         assert (found["phase"], found["size"]) == ("paused", SIZE)
         assert found["used"] == {"cpu": "0", "memory": "0", "storage": CLAIMED}
         assert amount(by_name(dev()["host_clusters"])["host-a"]["allocated"]["cpu"]) >= amount(SIZE["cpu"])
     finally:
-        host.call("vcluster", "resume", dev.first.name, *config)
+        cli("resume", dev.first.name, "--namespace", dev.first.namespace)
     eventually("running again", lambda: dev.one(dev.first)["phase"] == "running")
 
 

@@ -72,15 +72,18 @@ def test_owner_quota(placed: Module) -> None:
 
 def test_cordoned_host_cluster(members: dict[str, Host], placed: Module) -> None:
     """One whose nodes are all cordoned takes nothing new, and the result says so."""
-    (node,) = [item["metadata"]["name"] for item in members["host-a"].items("/api/v1/nodes")]
-    members["host-a"].patch(f"/api/v1/nodes/{node}", {"spec": {"unschedulable": True}})
+    placed(name="it-c0", host_cluster="host-a")
+    assert placed(name="it-c1", check=True)["placement"]["host"] == "host-b"
+    # Not host-a, on which other tests run virtual clusters at the same time.
+    (node,) = [item["metadata"]["name"] for item in members["host-b"].items("/api/v1/nodes")]
+    members["host-b"].patch(f"/api/v1/nodes/{node}", {"spec": {"unschedulable": True}})
     try:
-        run = placed(name="it-c1", check=True)
-        assert run["placement"]["host"] == "host-b"
-        assert "cordoned" in run["placement"]["considered"][0]["reason"]
-        assert "cordoned" in placed.refused(name="it-c1", host_cluster="host-a")
+        placement = placed(name="it-c1", check=True)["placement"]
+        assert placement["host"] == "host-a"
+        assert "cordoned" in next(item["reason"] for item in placement["considered"] if item["name"] == "host-b")
+        assert "cordoned" in placed.refused(name="it-c1", host_cluster="host-b")
     finally:
-        members["host-a"].patch(f"/api/v1/nodes/{node}", {"spec": {"unschedulable": None}})
+        members["host-b"].patch(f"/api/v1/nodes/{node}", {"spec": {"unschedulable": None}})
 
 
 def test_unreachable_host_cluster(members: dict[str, Host], placed: Module) -> None:

@@ -278,7 +278,7 @@ def test_a_virtual_cluster_is_no_host_cluster(
     config["clusters"][0]["cluster"].update({"server": f"https://{service}", "tls-server-name": address[8:]})
     file.write_text(yaml.safe_dump(config))
     inside = open_host(str(file))
-    eventually("a node inside", lambda: inside.items("/api/v1/nodes"), 60)
+    eventually("a node inside", lambda: inside.items("/api/v1/nodes"))
     message = group.refused(host_clusters=[{"name": "host-a", "kubeconfig": str(file)}])
     assert "virtual cluster itself" in message
 

@@ -248,6 +248,8 @@ def test_delete_leaves_nothing(host: Host, grouped: Module, new: Callable[..., P
     """After absent, nothing on the host cluster speaks of the virtual cluster, and its share is free again."""
     where = new("gone")
     grouped(name=where.name, values=NOWHERE, wait=False)
+    claim = where.path("persistentvolumeclaims", f"data-{where.name}-0")
+    eventually("its claim, of which check mode speaks", lambda: host.get(claim))
     same(grouped(check=True, name=where.name, state="absent"), run := grouped(name=where.name, state="absent"))
     assert run["steps"][-1] == f"delete namespace {where.namespace}"
     assert [key for key, text in host.everything().items() if where.name in text] == []
