@@ -6,6 +6,7 @@ from __future__ import annotations
 import base64
 import json
 from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -45,10 +46,17 @@ def remove(members: dict[str, Host], vcluster_group: Module) -> None:
     vcluster_group.raw(name=GROUP, state="absent")
 
 
+def stands_still(member: Host) -> bool:
+    """Whether namespace nested-clusters is not being deleted, as it is where the last group has just gone."""
+    there = member.get(SPACE)
+    return there is None or "deletionTimestamp" not in there["metadata"]
+
+
 @pytest.fixture(scope="module")
 def kept(members: dict[str, Host]) -> Iterator[None]:
     """Something of somebody else in namespace nested-clusters, so that it stays from one test to the next."""
     for member in members.values():
+        eventually("namespace nested-clusters gone, or to stay", partial(stands_still, member))
         if member.get(SPACE) is None:
             member.namespace("nested-clusters", labels={"app.kubernetes.io/managed-by": "nested.clusters"})
         member.create(RECORDS, {"metadata": {"name": "it-kept"}})
