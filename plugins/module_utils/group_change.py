@@ -17,6 +17,7 @@ from ansible_collections.nested.clusters.plugins.module_utils import (
     hosts,
     ledger,
     lifecycle,
+    removal,
 )
 from ansible_collections.nested.clusters.plugins.module_utils import group as groups
 from ansible_collections.nested.clusters.plugins.module_utils import plan as planning
@@ -379,6 +380,5 @@ def _tidy(host: HostCluster) -> None:
         or (place["metadata"].get("labels") or {}).get("app.kubernetes.io/managed-by") != "nested.clusters"
     ):
         return
-    there = host.kubernetes.list(CONFIG_MAPS, metadata_only=True)
-    if all(item["metadata"]["name"] == "kube-root-ca.crt" for item in there):
+    if not removal.contents(host.kubernetes, groups.NAMESPACE):  # of whatever kind: it may be somebody's
         host.kubernetes.delete(PLACE)

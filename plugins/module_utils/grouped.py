@@ -79,10 +79,20 @@ class Picture:
     others: list[View]  # host clusters that are no members: what owners have there counts as well
     failed: dict[str, NestedClustersError]  # members that did not answer, by name
     known: Mapping[str, Group] = field(default_factory=dict)  # every group there is a record of
+    silent: Mapping[str, NestedClustersError] = field(default_factory=dict)  # all that did not answer, by name
 
     @property
     def allocations(self) -> list[Allocation]:
         return [item for view in [*self.views.values(), *self.others] for item in view.allocations]
+
+    def uncounted(self) -> list[str]:
+        """What the owner quota cannot know, one sentence for each host cluster that does not answer."""
+        if not self.group.owner_quota.limits:
+            return []
+        return [
+            f"host cluster {name} does not answer, so the owner quota does not count what is there: {error}"
+            for name, error in sorted(self.silent.items())
+        ]
 
     @property
     def exempt(self) -> set[str]:
@@ -207,6 +217,7 @@ def picture(given: Iterable[HostCluster], name: str) -> Picture:
         [view for view in answers.given.values() if name not in view.groups],
         {host: error for host, error in answers.failed.items() if group.member(host)},
         known,
+        answers.failed,
     )
 
 

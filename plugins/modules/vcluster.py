@@ -465,6 +465,8 @@ def run(module: AnsibleModule, open_helm: Callable[[Kubernetes], Helm]) -> dict[
         if result["virtual_cluster"]:
             result["virtual_cluster"].update(decision.describe(check))
         result["placement"] = decision.placement_dict()
+        for warning in seen.uncounted() if decision.takes_more else ():
+            module.warn(warning)
     elif params["state"] == "present":
         kubernetes = only_host(module, params["host_cluster"]).kubernetes
         outcome = lifecycle.present(

@@ -323,6 +323,12 @@ def test_a_namespace_in_which_something_is_stays(made: Site) -> None:
     assert made.hosts["b"].names(NAMESPACE) == {"configmaps/vcluster-group-prod"}
 
 
+def test_a_namespace_in_which_somebody_keeps_a_secret_stays(made: Site) -> None:
+    made.hosts["b"].have("Secret", "mine", namespace=NAMESPACE)
+    made.present({"a": {}, "b": {"state": "absent"}})
+    assert PLACE in made.hosts["b"].objects
+
+
 def test_what_every_namespace_has_is_nothing(made: Site) -> None:
     made.hosts["b"].have("ConfigMap", "kube-root-ca.crt", namespace=NAMESPACE)
     made.present({"a": {}, "b": {"state": "absent"}})

@@ -208,6 +208,14 @@ def test_what_all_host_clusters_say(world: World) -> None:
     assert (set(seen.known), seen.exempt, seen.failed) == ({"dev", "gift"}, {"gift"}, {})
 
 
+def test_what_an_owner_quota_cannot_count_is_said(world: World) -> None:
+    group_change.present(world.entries(["a", "b"]), {"name": "dev", "owner_quota": {"virtual_clusters": 4}}, False)
+    assert world.picture("abc").uncounted() == []
+    world.hosts["c"].down = True  # no member, but an owner may have something there
+    (said,) = world.picture("abc").uncounted()
+    assert said.startswith("host cluster c does not answer, so the owner quota does not count what is there")
+
+
 def test_the_one_host_cluster_of_the_connection_options_may_have_a_name(world: World) -> None:
     world.reserve("a", "team-a")
     only = HostCluster(hosts.ONLY, world.hosts["a"])  # type: ignore[arg-type]
