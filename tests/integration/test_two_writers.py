@@ -3,7 +3,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import json
 import os
 import random
@@ -17,7 +16,6 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import pytest
-import urllib3
 from conftest import Host, Module, connections, eventually, remove_namespaces, spaces_of
 
 pytestmark = pytest.mark.xdist_group("groups")  # what is allocated on a host cluster counts for every group on it
@@ -46,38 +44,42 @@ class Watcher:
     host: Host
     most: int = 0
     sizes: dict[str, int] = field(default_factory=dict)
+    version: str = ""
+    ended: threading.Event = field(default_factory=threading.Event)
     thread: threading.Thread | None = None
-    answer: Any = None
 
     def start(self) -> None:
+        """Count what there is, and then every event from there on."""
         there = self.host.get(f"{SPACES}?{OF_GROUP}")
         for item in there["items"]:
             self.count("ADDED", item)
-        version = there["metadata"]["resourceVersion"]
-        self.answer = self.host.pool.request(
-            "GET",
-            f"{self.host.configuration.host}{SPACES}?watch=1&{OF_GROUP}&resourceVersion={version}",
-            headers=self.host.headers,
-            preload_content=False,
-            timeout=urllib3.Timeout(connect=10, read=None),
-        )
+        self.version = there["metadata"]["resourceVersion"]
         self.thread = threading.Thread(target=self.follow, daemon=True)
         self.thread.start()
 
     def follow(self) -> None:
-        rest = b""
-        with contextlib.suppress(urllib3.exceptions.HTTPError, ValueError):  # it ends by being closed
-            for chunk in self.answer.stream(65536, decode_content=True):
-                *lines, rest = (rest + chunk).split(b"\n")
-                for line in lines:
-                    event = json.loads(line)
-                    self.count(event["type"], event["object"])
+        """One watch after the other, each from where the last one ended: an open one cannot be stopped."""
+        while not self.ended.is_set():
+            answer = self.host.pool.request(
+                "GET",
+                f"{self.host.configuration.host}{SPACES}?watch=1&{OF_GROUP}&timeoutSeconds=2"
+                f"&resourceVersion={self.version}",
+                headers=self.host.headers,
+            )
+            for line in answer.data.splitlines():
+                event = json.loads(line)
+                self.count(event["type"], event["object"])
+                self.version = event["object"]["metadata"]["resourceVersion"]
 
-    def wait_for(self, there: set[str]) -> None:
-        """Wait until it has seen all that there is."""
+    def stop(self, there: set[str]) -> None:
+        """End when it has seen all that there is."""
         eventually("all events seen", lambda: set(self.sizes) == there)
+        self.ended.set()
+        if self.thread:
+            self.thread.join()
 
     def count(self, kind: str, item: dict[str, Any]) -> None:
+        """Add one event up."""
         name = item["metadata"]["name"]
         if kind == "DELETED":
             self.sizes.pop(name, None)
@@ -95,8 +97,7 @@ def watching(members: dict[str, Host]) -> Iterator[dict[str, Watcher]]:
         watcher.start()
     yield watchers
     for name, watcher in watchers.items():
-        watcher.wait_for(set(spaces_of(members[name], GROUP)))
-        watcher.answer.close()
+        watcher.stop(set(spaces_of(members[name], GROUP)))
 
 
 @pytest.fixture

@@ -122,7 +122,8 @@ def in_group(monkeypatch: pytest.MonkeyPatch) -> Calls:
     decision = Decision(Member("host-b"), SimpleNamespace(), NAMESPACE, "alice", nothing, None, placed)  # type: ignore[arg-type]
 
     def work(given: Any, open_helm: Any, *asked: Any, **options: Any) -> Any:
-        return calls(given, open_helm, *asked, **options), decision, SimpleNamespace(group=SimpleNamespace(oidc={}), uncounted=list)
+        seen = SimpleNamespace(group=SimpleNamespace(oidc={}), uncounted=list)
+        return calls(given, open_helm, *asked, **options), decision, seen
 
     monkeypatch.setattr(vcluster.grouped, "present", work)
     return calls
