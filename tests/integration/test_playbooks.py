@@ -36,7 +36,8 @@ def test_report_and_update(
         return host.call(*command, seconds=300, **environment).stdout
 
     where = new("play")
-    vcluster_group(name=GROUP, host_clusters=given, values={})
+    capacity = {"cpu": "20", "memory": "40Gi", "storage": "100Gi"}
+    vcluster_group(name=GROUP, host_clusters=[{**given[0], "capacity": capacity}], values={})
     try:
         vcluster(name=where.name, group=GROUP, host_clusters=given, owner="<b>alice</b>")
         said = play("report")
