@@ -98,12 +98,15 @@ def path(api_version: str, plural: str, namespace: str | None = None, name: str 
     return f"{root}{middle}/{plural}" + (f"/{quote(name, safe='')}" if name else "")
 
 
-def parallel(calls: Iterable[Callable[[], Any]]) -> list[Any]:
-    """Answers of independent questions, asked at once, in the order given; the first error is raised."""
+def parallel(calls: Iterable[Callable[[], Any]], at_once: int = WORKERS) -> list[Any]:
+    """Answers of independent questions, asked at once, in the order given; the first error is raised.
+
+    Each one ``at_once`` opens a connection, which takes longer than a short answer does.
+    """
     calls = list(calls)
     if len(calls) < 2:
         return [call() for call in calls]
-    with ThreadPoolExecutor(min(WORKERS, len(calls))) as pool:
+    with ThreadPoolExecutor(min(at_once, len(calls))) as pool:
         return [future.result() for future in [pool.submit(call) for call in calls]]
 
 

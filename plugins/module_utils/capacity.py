@@ -10,6 +10,7 @@ from collections import Counter
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from decimal import ROUND_FLOOR, Decimal
+from functools import lru_cache
 from typing import Any
 
 from ansible_collections.nested.clusters.plugins.module_utils.errors import NestedClustersError, OptionError
@@ -107,12 +108,17 @@ def _recorded(annotations: Mapping[str, str], annotation: str, namespace: str, h
 def _recorded_size(annotations: Mapping[str, str], namespace: str, host_cluster: str) -> Size:
     text = _recorded(annotations, SIZE_ANNOTATION, namespace, host_cluster)
     try:
-        return Size.parse(json.loads(text), "size")
+        return _parsed_size(text)
     except (ValueError, RecursionError) as error:
         raise _broken(SIZE_ANNOTATION, namespace, host_cluster, f"is {text[:200]!r}, which is not JSON") from error
     except OptionError as error:
         what = f"is {text[:200]!r}, of which {error.data['option']} cannot be used"
         raise _broken(SIZE_ANNOTATION, namespace, host_cluster, what) from error
+
+
+@lru_cache(maxsize=1024)  # a thousand virtual clusters have some ten sizes
+def _parsed_size(text: str) -> Size:
+    return Size.parse(json.loads(text), "size")
 
 
 def _recorded_applied(annotations: Mapping[str, str]) -> Object:

@@ -8,7 +8,7 @@ from __future__ import annotations
 import contextlib
 import gc
 from collections import defaultdict
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from datetime import datetime
 from functools import partial
@@ -106,9 +106,9 @@ def read(given: Iterable[HostCluster], selection: Selection, now: datetime) -> F
 def _read(host: HostCluster, selection: Selection, now: datetime) -> Found:
     reader = Reader(host.kubernetes, selection.namespace)
     labels = selection.labels()
-    workloads, services, ingresses, routes, (places, warnings) = parallel(
+    *lists, services, ingresses, routes, (places, warnings) = parallel(
         [
-            partial(list_workloads, reader, selection),
+            *ask_workloads(reader, selection),
             # A virtual cluster has two Services; only those with an address of their own are transferred.
             partial(reader.optional, "v1", "services", labels, "spec.type=LoadBalancer"),
             partial(reader.optional, "networking.k8s.io/v1", "ingresses", labels),
@@ -116,6 +116,7 @@ def _read(host: HostCluster, selection: Selection, now: datetime) -> Found:
             partial(_places, reader, selection),
         ]
     )
+    workloads = of_lists(*lists)
     if selection.in_group:
         workloads = [item for item in workloads if _fits(places.get(key_of(item)), selection)]
     clusters = describe_all(reader, selection, workloads, now, services, ingresses + routes)
@@ -132,15 +133,14 @@ def _read(host: HostCluster, selection: Selection, now: datetime) -> Found:
     )
 
 
-def list_workloads(reader: Reader, selection: Selection) -> list[Object]:
-    """The workloads of the control planes: one LIST of StatefulSets and one of Deployments."""
+def ask_workloads(reader: Reader, selection: Selection) -> list[Callable[[], list[Object]]]:
+    """The questions for the workloads of the control planes: StatefulSets, and Deployments."""
     labels = ",".join([selection.labels(), *selection.label_selectors])
-    stateful_sets, deployments = parallel(
-        [
-            partial(reader.required, "apps/v1", "statefulsets", labels),
-            partial(reader.required, "apps/v1", "deployments", labels),
-        ]
-    )
+    return [partial(reader.required, "apps/v1", plural, labels) for plural in ("statefulsets", "deployments")]
+
+
+def of_lists(stateful_sets: list[Object], deployments: list[Object]) -> list[Object]:
+    """The answers as one."""
     for kind, items in (("StatefulSet", stateful_sets), ("Deployment", deployments)):
         for item in items:
             item["kind"] = kind  # items of a LIST do not say

@@ -9,7 +9,7 @@ Each host cluster is read with a fixed number of requests, however many virtual 
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from decimal import ROUND_CEILING, Decimal
@@ -38,6 +38,7 @@ UNKNOWN = Size(None, None, None)
 
 _QUOTAS = ",".join(["app=vcluster", *(f"{key}={value}" for key, value in membership.MANAGED_BY.items())])
 _THOUSANDTH = Decimal("0.001")
+_AT_ONCE = 4  # connections to a host cluster: most answers are short
 
 
 @dataclass(frozen=True)
@@ -105,22 +106,22 @@ def look(host: HostCluster, now: datetime) -> HostFleet:
     """
     kubernetes = host.kubernetes
     reader = fleet.Reader(kubernetes, None, advice="")
-    records, namespaces, nodes, quotas, metrics, workloads = parallel(
+    stateful_sets, deployments, namespaces, quotas, metrics, records, nodes = parallel(
         [
-            partial(kubernetes.list, path("v1", "configmaps", groups.NAMESPACE), labels=groups.RECORD_LABEL),
+            *fleet.ask_workloads(reader, fleet.Selection()),
             partial(kubernetes.list, path("v1", "namespaces"), labels=capacity.GROUP_LABEL),
-            partial(reader.optional, "v1", "nodes"),
             partial(reader.optional, "v1", "resourcequotas", _QUOTAS),
             partial(_metrics, kubernetes),
-            partial(fleet.list_workloads, reader, fleet.Selection()),
-        ]
+            partial(kubernetes.list, path("v1", "configmaps", groups.NAMESPACE), labels=groups.RECORD_LABEL),
+            partial(reader.optional, "v1", "nodes"),
+        ],
+        _AT_ONCE,
     )
     known, names, broken_records = _records(records)
     allocations, broken = _allocations(namespaces, host.name)
     keys = {(item.namespace, item.name) for item in allocations}
-    described = fleet.describe_all(
-        reader, fleet.Selection(), [item for item in workloads if fleet.key_of(item) in keys], now
-    )
+    workloads = [item for item in fleet.of_lists(stateful_sets, deployments) if fleet.key_of(item) in keys]
+    described = fleet.describe_all(reader, fleet.Selection(), workloads, now)
     counted = {(item["metadata"]["namespace"], item["metadata"]["name"]): item for item in quotas}
     claims = _claims(kubernetes, reader, allocations, counted)
     measured = _measured(metrics, {item.namespace for item in allocations}) if metrics else None
@@ -353,7 +354,7 @@ def _group(
     loads = {
         member.name: _load(group, member, members[member.name]) for member in group.members if member.name in members
     }
-    quota = group.owner_quota
+    quota, pending = group.owner_quota, _pending(group)
     return {
         **{key: value for key, value in groups.record(group).items() if key in _FROM_RECORD},
         "owner_quota": quota.as_dict() if quota.limits or quota.exempt else None,
@@ -365,7 +366,7 @@ def _group(
         ],
         **_figures(HostLoad.total([load for load, _why in loads.values()]) if loads else None),
         "virtual_clusters": [
-            _virtual_cluster(group, host, item, now)
+            _virtual_cluster(host, item, pending(host, item.allocation), now)
             for host, item in sorted(living, key=lambda one: (one[1].allocation.name, one[0]))
             if not item.allocation.kept
         ],
@@ -446,8 +447,21 @@ def _figures(load: HostLoad | None) -> dict[str, Any]:
     return dict.fromkeys(names) if load is None else dict(load.as_dict())
 
 
-def _virtual_cluster(group: Group, host: str, item: Claimant, now: datetime) -> dict[str, Any]:
-    allocation, member = item.allocation, group.member(host)
+def _pending(group: Group) -> Callable[[str, Allocation], list[str]]:
+    """What of a group a virtual cluster on a host cluster does not have yet; worked out once for all that are alike."""
+    known: dict[tuple[str, str], list[str]] = {}
+
+    def pending(host: str, allocation: Allocation) -> list[str]:
+        key, member = (host, str(allocation.applied)), group.member(host)
+        if key not in known:
+            known[key] = groups.pending(group, member, allocation.applied) if member else []
+        return known[key]
+
+    return pending
+
+
+def _virtual_cluster(host: str, item: Claimant, pending: list[str], now: datetime) -> dict[str, Any]:
+    allocation = item.allocation
     told = item.workload or {
         "created": item.created,
         "age": max(0, int((now - timestamp(item.created)).total_seconds())),
@@ -464,5 +478,5 @@ def _virtual_cluster(group: Group, host: str, item: Claimant, now: datetime) -> 
         "size": allocation.size.as_dict(),
         "used": item.used.as_dict(),
         **{key: told[key] for key in ("created", "age", "vcluster_version", "kubernetes_version")},
-        "pending": groups.pending(group, member, allocation.applied) if member else [],
+        "pending": pending,
     }
