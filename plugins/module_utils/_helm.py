@@ -15,8 +15,10 @@ import gzip
 import json
 import os
 import re
+import shlex
 import shutil
 import subprocess
+import sys
 import tarfile
 import tempfile
 import zlib
@@ -25,7 +27,7 @@ from dataclasses import dataclass, field
 from types import TracebackType
 from typing import Any
 
-from ansible_collections.nested.clusters.plugins.module_utils import documents
+from ansible_collections.nested.clusters.plugins.module_utils import documents, postrender
 from ansible_collections.nested.clusters.plugins.module_utils._kubernetes import Kubernetes
 from ansible_collections.nested.clusters.plugins.module_utils.errors import NestedClustersError, OptionError
 
@@ -34,6 +36,13 @@ HOW_TO_GET = "helm 3.14 or later, or 4, on the PATH or named by binary_path (htt
 RELEASE_SECRET_TYPE = "helm.sh/release.v1"
 # A killed helm leaves one of these, and then refuses to go on from it.
 PENDING = ("pending-install", "pending-upgrade", "pending-rollback", "uninstalling")
+
+POST_RENDERER = "nested-clusters-at-rest"  # name of our post-renderer, which is a plugin for helm 4
+# The collection may be in a zip, as Ansible sends it: the other Python finds it where this one does.
+_POST_RENDER = (
+    "import json, sys; paths, names, annotations = map(json.loads, sys.argv[1:]); sys.path[:0] = paths; "
+    f"from {postrender.__name__} import main; main(names, annotations)"
+)
 
 
 class HelmError(NestedClustersError):
@@ -168,6 +177,14 @@ def decode_release(secret: dict[str, Any]) -> Release:
         ) from error
 
 
+@dataclass(frozen=True)
+class AtRest:
+    """Workloads of a paused virtual cluster, by name, and annotations that they get."""
+
+    names: list[str]
+    annotations: dict[str, str]
+
+
 class Helm:
     """helm, run against one host cluster. Use as a context manager: its files live as long as it does."""
 
@@ -175,7 +192,8 @@ class Helm:
         self.binary = find_binary(binary)
         self.version = binary_version(self.binary)
         self._directory = tempfile.TemporaryDirectory(prefix="helm-", dir=directory)  # mode 0700
-        self._kubeconfig = self._private_file("kubeconfig", kubernetes.kubeconfig())
+        kubeconfig = self._private_file("kubeconfig", json.dumps(kubernetes.kubeconfig()))
+        self._environment = {"KUBECONFIG": kubeconfig}
 
     def __enter__(self) -> Helm:
         return self
@@ -204,16 +222,19 @@ class Helm:
         values: dict[str, Any],
         deployed: Release | None,
         labels: dict[str, str],
+        at_rest: AtRest | None = None,
     ) -> Release:
         """Install the release, or bring it to this chart and these values, or undo what others changed in it.
 
-        ``labels`` are added to those of the release's Secret.
+        ``labels`` are added to those of the release's Secret. ``at_rest`` is what is paused and stays so.
         """
         extra = [f"--labels={','.join(f'{key}={value}' for key, value in labels.items())}"] if labels else []
         if self.version[0] >= 4 and (deployed is None or deployed.apply_method == "ssa"):
             # On the server, a field that kubectl or the vcluster CLI set is theirs, and helm 4 gives up half-way
             # ("conflict with kubectl"). The plan has shown the difference; take the field back.
             extra += ["--server-side=true", "--force-conflicts"]
+        if at_rest:
+            extra += self._post_renderer(at_rest)
         return self._run_release(("upgrade", "--install"), name, namespace, chart, values, extra)
 
     def uninstall(self, name: str, namespace: str) -> None:
@@ -229,7 +250,7 @@ class Helm:
         values: dict[str, Any],
         extra: list[str],
     ) -> Release:
-        file = self._private_file("values.json", values)  # JSON is YAML
+        file = self._private_file("values.json", json.dumps(values))  # JSON is YAML
         reset = ["--reset-values"] if verb[0] == "upgrade" else []
         answer = self._run(
             [
@@ -243,10 +264,42 @@ class Helm:
         except (ValueError, KeyError, AttributeError) as error:
             raise HelmError(f"helm {verb[0]} did not answer in JSON: {answer[:300]!r}") from error
 
-    def _private_file(self, name: str, content: dict[str, Any]) -> str:
+    def _post_renderer(self, at_rest: AtRest) -> list[str]:
+        """Arguments that make helm render these workloads without replicas."""
+        directory = os.path.join(self._directory.name, "plugins", POST_RENDERER)
+        os.makedirs(directory, 0o700)
+        # A shell reads it, so that it also works where files in a temporary directory cannot be executed.
+        told = [json.dumps(item) for item in (sys.path, at_rest.names, at_rest.annotations)]
+        command = [sys.executable, "-c", _POST_RENDER, *told]
+        script = self._private_file(os.path.join(directory, "run.sh"), f"exec {shlex.join(command)}\n")
+        if self.version[0] < 4:
+            return ["--post-renderer", "sh", "--post-renderer-args", script]
+        run = {"command": "sh", "args": ["${HELM_PLUGIN_DIR}/run.sh"]}
+        plugin = {
+            "apiVersion": "v1",
+            "type": "postrenderer/v1",
+            "name": POST_RENDERER,
+            "version": "1.0.0",
+            "runtime": "subprocess",
+            "runtimeConfig": {"platformCommand": [run]},
+        }
+        self._private_file(os.path.join(directory, "plugin.yaml"), json.dumps(plugin))  # JSON is YAML
+        self._link_plugins(os.path.dirname(directory))
+        self._environment["HELM_PLUGINS"] = os.path.dirname(directory)
+        return ["--post-renderer", POST_RENDERER]
+
+    def _link_plugins(self, directory: str) -> None:
+        """Put the user's own plugins beside ours: one of them may be what downloads the chart."""
+        for own in self._run(["env", "HELM_PLUGINS"]).strip().split(os.pathsep):
+            for plugin in os.scandir(own) if os.path.isdir(own) else ():
+                target = os.path.join(directory, plugin.name)
+                if not os.path.lexists(target):
+                    os.symlink(plugin.path, target)
+
+    def _private_file(self, name: str, content: str) -> str:
         target = os.path.join(self._directory.name, name)
         with open(os.open(target, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w", encoding="utf-8") as file:
-            json.dump(content, file)
+            file.write(content)
         return target
 
     def _run(self, arguments: list[str], chart: Chart | None = None) -> str:
@@ -256,7 +309,7 @@ class Helm:
             for key, value in os.environ.items()
             if not key.startswith("HELM_KUBE") and key not in ("HELM_NAMESPACE", "HELM_DRIVER", "HELM_DEBUG")
         }
-        environment["KUBECONFIG"] = self._kubeconfig
+        environment.update(self._environment)
         done = subprocess.run(
             [self.binary, *arguments],
             env=environment,

@@ -12,7 +12,6 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
-from datetime import datetime, timezone
 from functools import partial
 from typing import Any
 
@@ -20,6 +19,7 @@ from ansible_collections.nested.clusters.plugins.module_utils import (
     compatibility,
     phase,
     values,
+    waiting,
 )
 from ansible_collections.nested.clusters.plugins.module_utils import (
     plan as planning,
@@ -51,10 +51,7 @@ from ansible_collections.nested.clusters.plugins.module_utils.plan import Key, P
 
 NOT_SYNCED = "!vcluster.loft.sh/managed-by"  # what a virtual cluster syncs to the host carries this label
 NOT_SUPERSEDED = "status!=superseded"  # Helm keeps ten revisions; only the newest can matter
-POLL_SECONDS = 0.5
-LOOK_SECONDS = 2  # why it is not ready costs two LISTs
 SETTLE_SECONDS = 30  # without --wait helm is done in seconds; one that is pending longer was killed
-LOG_LINES = 15
 
 
 @dataclass(frozen=True)
@@ -266,7 +263,8 @@ def _apply(
     labels = {planning.MANAGED: "true"} if state.release is None or state.ours else {}
     if request.membership:
         labels.update(request.membership.labels())
-    helm.apply(request.name, request.namespace, chart, wanted_values, state.release, labels)
+    at_rest = planning.at_rest(state.release, state.live, state.manifest)
+    helm.apply(request.name, request.namespace, chart, wanted_values, state.release, labels, at_rest)
     if state.release is None:
         return
     after = read(kubernetes, request.name, request.namespace)
@@ -330,14 +328,31 @@ def check_request(request: Request, state: State, version: str) -> dict[str, Any
     if deployed:
         compatibility.check_change(compatibility.parse_version(deployed.chart_version), target)
         compatibility.check_immutable(deployed.values, result, target)
+    vcluster_before, before = _last_run(state.workload(request.name))
+    _check_ran(vcluster_before, target)
     asked = values.get(result, values.KUBERNETES_VERSION)
     if asked:
         wanted = compatibility.parse_kubernetes_version(str(asked))
-        workload = state.workload(request.name)
-        before = phase.kubernetes_version(workload) if workload else None
         if before:
             compatibility.check_kubernetes_change(compatibility.parse_kubernetes_version(before), wanted)
     return result
+
+
+def _last_run(workload: dict[str, Any] | None) -> tuple[str, str]:
+    """(vCluster version, Kubernetes version) that ran last; "" where it is the deployed one, or not known."""
+    if workload is None:
+        return "", ""
+    return planning.last_run(workload) or ("", phase.kubernetes_version(workload) or "")
+
+
+def _check_ran(version: str, target: compatibility.Version) -> None:
+    """OptionError for a further upgrade of one that has not run since the last; the data is still that of before."""
+    try:
+        if version:
+            compatibility.check_change(compatibility.parse_version(version), target)
+    except OptionError as error:
+        reason = f"it is paused, and {version} is what ran last: resume it before the next upgrade"
+        raise OptionError("vcluster_version", str(target), str(error.data["allowed"]), reason=reason) from error
 
 
 def _plan_namespace(kubernetes: Kubernetes, request: Request, state: State, plan: Plan) -> None:
@@ -409,11 +424,6 @@ def _plan_release(request: Request, state: State, version: str, wanted: dict[str
     steps += planning.drift(planning.as_found(state.manifest, state.live), state.manifest)
     plan.steps += steps
     plan.helm = bool(steps or state.pending)
-    if plan.helm and is_paused(state.workload(request.name)):
-        raise NestedClustersError(
-            f"virtual cluster {request.name} is paused, and Helm would wake it or fail half-way: resume it first "
-            f"(vcluster resume {request.name}), then run again to: {'; '.join(plan.steps)}"
-        )
     return plan.helm
 
 
@@ -468,7 +478,7 @@ def wait_until_free(kubernetes: Kubernetes, namespace: str) -> None:
                 f"namespace {namespace} is being deleted and still there after {READY_SECONDS} s: "
                 f"{namespace_conditions(there)}"
             )
-        time.sleep(POLL_SECONDS)
+        time.sleep(waiting.POLL_SECONDS)
 
 
 READY_SECONDS = 120  # how long a namespace may take to be gone
@@ -492,7 +502,7 @@ def _settle(kubernetes: Kubernetes, request: Request, state: State) -> State:
     """Give a Helm operation that is under way the time to finish; one that was killed will not."""
     deadline = time.monotonic() + SETTLE_SECONDS
     while state.pending and time.monotonic() < deadline:
-        time.sleep(POLL_SECONDS * 2)
+        time.sleep(waiting.POLL_SECONDS * 2)
         state = read(kubernetes, request.name, request.namespace)
     return state
 
@@ -529,7 +539,7 @@ def wait_ready(
             if phase.workload_ready(workload) and kubeconfig:
                 state.secrets += _one(kubernetes, path("v1", "secrets", namespace, f"vc-{name}"))
                 last = f"Secret vc-{name} with its kubeconfig is not there yet"
-            elif elapsed - looked >= LOOK_SECONDS or elapsed > timeout:
+            elif elapsed - looked >= waiting.LOOK_SECONDS or elapsed > timeout:
                 last, looked = _fail_early(kubernetes, namespace, workload, before, elapsed), elapsed
             if _is_ready(state, name, kubeconfig):
                 return state
@@ -543,7 +553,7 @@ def wait_ready(
                 f"look at `kubectl -n {namespace} describe pods`, then run the task again",
                 phase="pending",
             )
-        time.sleep(POLL_SECONDS)
+        time.sleep(waiting.POLL_SECONDS)
 
 
 def _is_ready(state: State, name: str, kubeconfig: bool) -> bool:
@@ -584,26 +594,7 @@ def _fail_early(
             partial(kubernetes.list, path("v1", "events", namespace)),
         ]
     )
-    name = phase.cluster_name(workload)
     if elapsed < phase.UNSCHEDULABLE_GRACE:
         # What was refused before this task began may have been put right since; it is refused again if not.
         events = [event for event in events if _mark(event) not in before]
-    failed = phase.failure(workload, pods, events, elapsed, now=datetime.now(timezone.utc))
-    if failed is None:
-        return phase.progress(workload, pods, events)
-    message = f"virtual cluster {name} will not become ready: {failed.message}; {failed.advice}"
-    if failed.pod and failed.container and failed.reason == "CrashLoopBackOff":
-        message += f"\nlast lines of container {failed.container}:\n" + _last_lines(kubernetes, namespace, failed)
-    raise WaitError(message, phase="failed", reason=failed.reason)
-
-
-def _last_lines(kubernetes: Kubernetes, namespace: str, failed: phase.Failure) -> str:
-    url = path("v1", "pods", namespace, failed.pod) + "/log"
-    for previous in ("true", "false"):  # the container may be between two starts
-        try:
-            log = kubernetes.text(url, container=failed.container, previous=previous, tailLines=LOG_LINES)
-        except KubernetesError:
-            continue
-        if not log.startswith("unable to retrieve container logs"):  # the kubelet says so with status 200
-            return log
-    return "(no log)"
+    return waiting.explain(kubernetes, workload, pods, events, elapsed)

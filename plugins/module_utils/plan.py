@@ -15,19 +15,25 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from ansible_collections.nested.clusters.plugins.module_utils import documents
-from ansible_collections.nested.clusters.plugins.module_utils._helm import Release
+from ansible_collections.nested.clusters.plugins.module_utils import documents, phase
+from ansible_collections.nested.clusters.plugins.module_utils._helm import AtRest, Release
 from ansible_collections.nested.clusters.plugins.module_utils.errors import OptionError
+from ansible_collections.nested.clusters.plugins.module_utils.postrender import (
+    PAUSED,
+    PAUSED_DATE,
+    PAUSED_REPLICAS,
+    WORKLOADS,
+)
 from ansible_collections.nested.clusters.plugins.module_utils.size import quantity
 from ansible_collections.nested.clusters.plugins.module_utils.values import masked, masked_environment
 
 Key = tuple[str, str, str, str]
 
 MANAGED = "nested-clusters/managed"  # annotation of the workload, and label of the Helm release: we made it
+RAN = "nested-clusters/ran"  # annotation of a paused workload that helm has changed: see last_run
 PROTECTED = "loft.sh/non-deletable"  # the platform's own annotation: `vcluster delete` respects it as well
-PAUSED = "loft.sh/paused"
 CREATED = "vcluster.loft.sh/created"  # annotation of a namespace that the CLI or this collection made
-WORKLOADS = ("StatefulSet", "Deployment")
+CONTROL_PLANE, ETCD = "vcluster", "vcluster-etcd"  # label app of the workloads
 
 # Below these names strings are quantities; elsewhere "1.10" and "1.1" are two different things.
 QUANTITIES = {
@@ -78,8 +84,22 @@ def objects(manifest: str, namespace: str, namespaced: Callable[[str, str], bool
             continue
         meta = thing.get("metadata") or {}
         where = (meta.get("namespace") or namespace) if namespaced(thing["apiVersion"], thing["kind"]) else ""
-        result[(thing["apiVersion"], thing["kind"], where, meta.get("name", ""))] = _encoded(thing)
+        result[(thing["apiVersion"], thing["kind"], where, meta.get("name", ""))] = _encoded(_awake(thing))
     return result
+
+
+def _awake(thing: dict[str, Any]) -> dict[str, Any]:
+    """A workload as the chart rendered it: helm stored it at rest if the virtual cluster was paused then."""
+    annotations = thing.get("metadata", {}).get("annotations") or {}
+    if thing["kind"] not in WORKLOADS or PAUSED_REPLICAS not in annotations:
+        return thing
+    own = {name: text for name, text in annotations.items() if name not in (PAUSED, PAUSED_REPLICAS, RAN)}
+    metadata = {name: value for name, value in thing["metadata"].items() if name != "annotations"}
+    return {
+        **thing,
+        "metadata": {**metadata, **({"annotations": own} if own else {})},
+        "spec": {**thing["spec"], "replicas": int(annotations[PAUSED_REPLICAS])},
+    }
 
 
 def _encoded(thing: dict[str, Any]) -> dict[str, Any]:
@@ -128,18 +148,54 @@ def as_found(
     manifest_objects: Mapping[Key, dict[str, Any]], live: Mapping[Key, dict[str, Any]]
 ) -> dict[Key, dict[str, Any]]:
     """The objects of a release as they are in the cluster; what somebody deleted is missing."""
+    paused = _is_paused(manifest_objects, live)
     return {
         # The items of a LIST do not repeat the list's apiVersion and kind.
-        k: project({"apiVersion": k[0], "kind": k[1], **live[k]}, thing, _ignored(live[k]))
+        k: project({"apiVersion": k[0], "kind": k[1], **live[k]}, thing, _ignored(k, live[k], paused))
         for k, thing in manifest_objects.items()
         if live.get(k) is not None
     }
 
 
-def _ignored(live: dict[str, Any]) -> frozenset[tuple[str, ...]]:
-    # A paused control plane has no replicas; that is its state and not somebody's edit.
-    paused = (live.get("metadata", {}).get("annotations") or {}).get(PAUSED) == "true"
-    return frozenset({("spec", "replicas")}) if paused else frozenset()
+def at_rest(release: Release | None, live: Mapping[Key, dict[str, Any]], manifest: Iterable[Key]) -> AtRest | None:
+    """What helm has to leave without replicas, because the virtual cluster of a release is paused; else None.
+
+    A deployed etcd that still runs, as the CLI leaves it, goes on.
+    """
+    keys = list(manifest)
+    if release is None or not _is_paused(keys, live):
+        return None
+    where = workload_key(live, release.name)
+    workload = live[where] if where else {}
+    ran = last_run(workload) or (release.chart_version, phase.kubernetes_version(workload) or "")
+    etcd = [live[k] for k in keys if k in live and _runs(k, live[k], ETCD)]
+    names = [release.name] if any(map(phase.replicas, etcd)) else [release.name, f"{release.name}-etcd"]
+    return AtRest(names, {RAN: " ".join((*ran, _annotation(workload, PAUSED_DATE)))})
+
+
+def last_run(workload: dict[str, Any]) -> tuple[str, str] | None:
+    """(vCluster version, Kubernetes version or "") that ran last, where helm has changed them during this pause."""
+    words = _annotation(workload, RAN).split(" ")
+    return (words[0], words[1]) if len(words) == 3 and words[2] == _annotation(workload, PAUSED_DATE) else None
+
+
+def _annotation(thing: dict[str, Any], name: str) -> str:
+    return str((thing["metadata"].get("annotations") or {}).get(name, ""))
+
+
+def _is_paused(manifest_objects: Iterable[Key], live: Mapping[Key, dict[str, Any]]) -> bool:
+    found = [live[k] for k in manifest_objects if k in live and _runs(k, live[k], CONTROL_PLANE)]
+    return any(phase.phase(workload) == "paused" for workload in found)
+
+
+def _runs(k: Key, thing: dict[str, Any], app: str) -> bool:
+    return k[1] in WORKLOADS and (thing["metadata"].get("labels") or {}).get("app") == app
+
+
+def _ignored(k: Key, thing: dict[str, Any], paused: bool) -> frozenset[tuple[str, ...]]:
+    # A paused control plane and its etcd have no replicas; that is their state and not somebody's edit.
+    pausable = _runs(k, thing, CONTROL_PLANE) or _runs(k, thing, ETCD)
+    return frozenset({("spec", "replicas")}) if paused and pausable else frozenset()
 
 
 def drift(found: Mapping[Key, dict[str, Any]], manifest_objects: Mapping[Key, dict[str, Any]]) -> list[str]:

@@ -18,7 +18,7 @@ from decimal import Decimal
 from functools import partial
 from typing import Any
 
-from ansible_collections.nested.clusters.plugins.module_utils import lifecycle
+from ansible_collections.nested.clusters.plugins.module_utils import lifecycle, waiting
 from ansible_collections.nested.clusters.plugins.module_utils import plan as planning
 from ansible_collections.nested.clusters.plugins.module_utils._helm import (
     RELEASE_SECRET_TYPE,
@@ -410,7 +410,7 @@ class Removal:
                     f"{'; '.join(left)}; run the task again",
                     phase="deleting",
                 )
-            time.sleep(lifecycle.POLL_SECONDS)
+            time.sleep(waiting.POLL_SECONDS)
 
     def _volumes_of(self, names: list[str]) -> list[str]:
         there = [name for name in names if self.kubernetes.get(path("v1", "persistentvolumes", None, name))]

@@ -9,14 +9,16 @@ import base64
 import gzip
 import json
 import os
+import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
 from ansible_collections.nested.clusters.plugins.module_utils import _helm
-from ansible_collections.nested.clusters.plugins.module_utils._helm import Chart, Helm, HelmError, Release
+from ansible_collections.nested.clusters.plugins.module_utils._helm import AtRest, Chart, Helm, HelmError, Release
 from ansible_collections.nested.clusters.plugins.module_utils.errors import NestedClustersError, OptionError
 from fakes import raw_secret, release_json, release_secret
 
@@ -295,6 +297,52 @@ def test_helm_4_takes_back_fields_that_others_set(
     assert ("--server-side=true" in arguments) == takes_back
     assert "--labels=a=b,c=d" in arguments
     assert "--dry-run=server" not in arguments
+
+
+AT_REST = AtRest(["demo"], {"note": "x"})
+MANIFEST = "kind: StatefulSet\nmetadata:\n  name: demo\nspec:\n  replicas: 3\n"
+
+
+def post_render(command: list[str], environment: dict[str, str]) -> Any:
+    done = subprocess.run(command, input=MANIFEST, env=environment, capture_output=True, text=True, check=True)
+    return yaml.safe_load(done.stdout)
+
+
+def test_helm_3_renders_workloads_at_rest(fake: FakeHelm, work: Path) -> None:
+    fake.says(version="v3.22.0")
+    with Helm(Connection(), str(fake.binary), str(work)) as helm:  # type: ignore[arg-type]
+        helm.apply("demo", "ns", IN_REPOSITORY, {}, None, {}, AT_REST)
+        ((arguments, _environment, _files, _cwd, _stdin),) = fake.runs
+        at = arguments.index("--post-renderer")
+        assert arguments[at + 1 : at + 3] == ["sh", "--post-renderer-args"]
+        rendered = post_render(["sh", arguments[at + 3]], {"PATH": os.environ["PATH"]})
+    assert rendered["spec"]["replicas"] == 0
+    assert rendered["metadata"]["annotations"]["note"] == "x"
+    assert list(work.iterdir()) == []
+
+
+@pytest.mark.parametrize("own", [True, False])
+def test_helm_4_renders_workloads_at_rest(own: bool, fake: FakeHelm, work: Path, tmp_path: Path) -> None:
+    """Our plugin is the only one that helm has to find, and the user's are still there."""
+    plugins = tmp_path / "own plugins"
+    if own:
+        (plugins / "s3").mkdir(parents=True)
+        (plugins / "s3" / "plugin.yaml").touch()
+    fake.says(stdout=str(plugins))
+    with Helm(Connection(), str(fake.binary), str(work)) as helm:  # type: ignore[arg-type]
+        with pytest.raises(HelmError, match="did not answer in JSON"):  # it answers as helm env does
+            helm.apply("demo", "ns", IN_REPOSITORY, {}, None, {}, AT_REST)
+        asked, applied = fake.runs
+        assert asked[0] == ["env", "HELM_PLUGINS"]
+        arguments, directory = applied[0], Path(applied[1]["HELM_PLUGINS"])
+        name = arguments[arguments.index("--post-renderer") + 1]
+        assert {path.name for path in directory.iterdir()} == {name, *(["s3"] if own else [])}
+        plugin = yaml.safe_load((directory / name / "plugin.yaml").read_text())
+        assert (plugin["name"], plugin["type"], plugin["runtime"]) == (name, "postrenderer/v1", "subprocess")
+        (run,) = plugin["runtimeConfig"]["platformCommand"]
+        words = [word.replace("${HELM_PLUGIN_DIR}", str(directory / name)) for word in run["args"]]
+        assert post_render([run["command"], *words], {"PATH": os.environ["PATH"]})["spec"]["replicas"] == 0
+    assert list(work.iterdir()) == []
 
 
 def test_rendering_changes_nothing(fake: FakeHelm, work: Path) -> None:

@@ -11,6 +11,7 @@ import itertools
 import json
 import tarfile
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from datetime import datetime, timezone
 from functools import partial
 from pathlib import Path
@@ -18,8 +19,16 @@ from typing import Any
 
 import pytest
 import yaml
-from ansible_collections.nested.clusters.plugins.module_utils import compatibility, lifecycle, phase, plan, values
-from ansible_collections.nested.clusters.plugins.module_utils._helm import Chart, HelmError, Release
+from ansible_collections.nested.clusters.plugins.module_utils import (
+    compatibility,
+    lifecycle,
+    phase,
+    plan,
+    postrender,
+    values,
+    waiting,
+)
+from ansible_collections.nested.clusters.plugins.module_utils._helm import AtRest, Chart, HelmError, Release
 from ansible_collections.nested.clusters.plugins.module_utils._kubernetes import Unreachable, path
 from ansible_collections.nested.clusters.plugins.module_utils.errors import (
     NestedClustersError,
@@ -107,22 +116,27 @@ class FakeHelm:
         given: dict[str, Any],
         deployed: Release | None,
         labels: dict[str, str],
+        at_rest: AtRest | None = None,
     ) -> Release:
         self.runs.append("apply")
         self._refuse_pending()
         if PLACE not in self.host.objects:
             raise HelmError(f'helm upgrade: create: failed to create: namespaces "{namespace}" not found')
         release = self._release(chart, given)
+        if at_rest:
+            manifest = postrender.at_rest(release.manifest, at_rest.names, at_rest.annotations)
+            release = replace(release, manifest=manifest)
         self._store(release, labels if deployed is None else {**deployed.labels, **labels})
-        for where, thing in plan.objects(release.manifest, namespace, self.host.namespaced).items():
-            at = path(where[0], self.host.resource(*where[:2])[0], where[2] or None, where[3])
+        for thing in yaml.safe_load_all(release.manifest):
+            plural, namespaced = self.host.resource(thing["apiVersion"], thing["kind"])
+            at = path(thing["apiVersion"], plural, namespace if namespaced else None, thing["metadata"]["name"])
             before = self.host.objects.get(at, {})
-            after = merge_patch(before, {**thing, **self._defaults(where[1])})
+            after = merge_patch(before, {**thing, **self._defaults(thing["kind"])})
             ports = after.get("spec", {}).get("ports")
             if ports:  # a list with keys: what somebody added to it survives
                 ports += [port for port in before.get("spec", {}).get("ports", []) if port["port"] == 22]
             self.host.put(after, at)
-        if self.ready:
+        if self.ready and not at_rest:
             self.start()
         return release
 
@@ -564,7 +578,7 @@ def test_a_chart_that_is_not_vcluster_is_refused(host: FakeKubernetes, helm: Fak
 def paused(running: FakeKubernetes) -> FakeKubernetes:
     workload = running.objects[WORKLOAD]
     workload["spec"]["replicas"] = 0
-    workload["metadata"]["annotations"][plan.PAUSED] = "true"
+    workload["metadata"]["annotations"] |= {plan.PAUSED: "true", plan.PAUSED_REPLICAS: "1", plan.PAUSED_DATE: "today"}
     workload["status"] = {"observedGeneration": 1}
     return running
 
@@ -576,14 +590,50 @@ def test_a_paused_one_is_left_paused(paused: FakeKubernetes, helm: FakeHelm, clo
     assert clock.now == 1000
 
 
-@pytest.mark.parametrize("unfinished", [False, True])
-def test_a_paused_one_is_not_changed(unfinished: bool, paused: FakeKubernetes, helm: FakeHelm) -> None:
-    asked: dict[str, Any] = {} if unfinished else {"vcluster_version": "0.36.1"}
-    if unfinished:
-        stored(paused, 2, info={"status": "pending-upgrade"})
-    error = refused(paused, helm, **asked)
-    assert "resume" in str(error)
-    assert ("unfinished" if unfinished else "upgrade release demo") in str(error)
+PAUSED_CHANGES: dict[str, tuple[dict[str, Any], list[str]]] = {
+    "version": ({"vcluster_version": "0.36.1"}, ["upgrade release demo from vCluster 0.35.0 to 0.36.1"]),
+    "values": ({"values": {"sync": {"toHost": {"ingresses": {"enabled": True}}}}}, ["change values of release demo"]),
+}
+
+
+@pytest.mark.parametrize(("asked", "steps"), PAUSED_CHANGES.values(), ids=PAUSED_CHANGES)
+def test_a_paused_one_is_changed_and_not_woken(
+    asked: dict[str, Any], steps: list[str], paused: FakeKubernetes, helm: FakeHelm, clock: Clock
+) -> None:
+    outcome = checked(paused, helm, **asked)
+    assert outcome.plan.steps == steps
+    assert "replicas: 0" not in str(outcome.plan.diff)
+    workload = paused.objects[WORKLOAD]
+    assert workload["spec"]["replicas"] == 0
+    assert workload["metadata"]["annotations"][plan.PAUSED_REPLICAS] == "1"
+    assert clock.now == 1000
+    # Resumed as the CLI does it, the release is as it should be; helm may then change it as any other.
+    workload["spec"]["replicas"] = 1
+    for name in (plan.PAUSED, plan.PAUSED_REPLICAS):
+        del workload["metadata"]["annotations"][name]
+    helm.start()
+    assert checked(paused, helm, **asked).plan.steps == []
+    checked(paused, helm, values={})
+    assert paused.objects[WORKLOAD]["spec"]["replicas"] == 1
+    paused.objects[WORKLOAD]["spec"]["replicas"] = 2
+    assert checked(paused, helm, values={}).plan.steps == ["repair StatefulSet demo"]
+
+
+def test_a_paused_one_is_upgraded_only_as_far_as_a_running_one(paused: FakeKubernetes, helm: FakeHelm) -> None:
+    """0.35 ran last; what it has stored must not be met by 0.37 without 0.36 in between."""
+    checked(paused, helm, vcluster_version="0.36.1")
+    checked(paused, helm, values={"sync": {}})  # and this does not let it forget
+    error = refused(paused, helm, vcluster_version="0.37.0")
+    assert "0.35.0 is what ran last" in str(error)
+    workload = paused.objects[WORKLOAD]
+    workload["metadata"]["annotations"][plan.PAUSED_DATE] = "tomorrow"  # it was resumed, and paused again
+    checked(paused, helm, vcluster_version="0.37.0")
+
+
+def test_an_unfinished_change_of_a_paused_one_is_cleared(paused: FakeKubernetes, helm: FakeHelm) -> None:
+    stored(paused, 2, info={"status": "pending-upgrade"})
+    assert present(paused, helm).plan.steps == ["clear the unfinished Helm revision 2 (pending-upgrade)"]
+    assert paused.objects[WORKLOAD]["spec"]["replicas"] == 0
 
 
 # --- the chart on this machine ----------------------------------------------------------------------------
@@ -788,14 +838,14 @@ def test_why_it_is_not_ready_is_asked_now_and_then(
     present(host, helm)
     pods = [seconds for where, seconds in asked if where == path("v1", "pods", NAMESPACE)]
     events = [seconds for where, seconds in asked if where == path("v1", "events", NAMESPACE)]
-    assert pods == [seconds for seconds in range(20) if seconds and seconds % lifecycle.LOOK_SECONDS == 0]
+    assert pods == [seconds for seconds in range(20) if seconds and seconds % waiting.LOOK_SECONDS == 0]
     assert events == [0, *pods]
 
 
 def test_a_time_too_short_to_look_at_ends_with_a_look(host: FakeKubernetes, helm: FakeHelm) -> None:
     helm.ready = False
     with pytest.raises(WaitError, match="0 of 1 replicas ready"):
-        present(host, helm, wait=lifecycle.LOOK_SECONDS / 2)
+        present(host, helm, wait=waiting.LOOK_SECONDS / 2)
 
 
 def have_refusal(host: FakeKubernetes, uid: str = "first", **parts: Any) -> None:
@@ -830,7 +880,7 @@ def test_what_was_refused_before_ends_the_wait_when_it_is_refused_again(
     with pytest.raises(WaitError, match="exceeded quota: small; raise the ResourceQuota") as caught:
         present(running, helm)
     assert caught.value.data == {"phase": "failed", "reason": "FailedCreate"}
-    assert 1010 <= clock.now <= 1010 + lifecycle.LOOK_SECONDS
+    assert 1010 <= clock.now <= 1010 + waiting.LOOK_SECONDS
 
 
 def test_what_was_refused_before_ends_the_wait_where_nothing_comes_of_it(
@@ -840,7 +890,7 @@ def test_what_was_refused_before_ends_the_wait_where_nothing_comes_of_it(
     have_refusal(running, count=3)
     with pytest.raises(WaitError, match="exceeded quota"):
         present(running, helm)
-    assert phase.UNSCHEDULABLE_GRACE <= clock.now - 1000 <= phase.UNSCHEDULABLE_GRACE + lifecycle.LOOK_SECONDS
+    assert phase.UNSCHEDULABLE_GRACE <= clock.now - 1000 <= phase.UNSCHEDULABLE_GRACE + waiting.LOOK_SECONDS
 
 
 def test_what_was_refused_before_and_put_right_since_is_waited_out(

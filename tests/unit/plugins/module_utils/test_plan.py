@@ -14,7 +14,7 @@ from typing import Any
 
 import pytest
 import yaml
-from ansible_collections.nested.clusters.plugins.module_utils import plan
+from ansible_collections.nested.clusters.plugins.module_utils import documents, plan, postrender
 from ansible_collections.nested.clusters.plugins.module_utils._helm import Release
 from ansible_collections.nested.clusters.plugins.module_utils.errors import OptionError
 
@@ -194,7 +194,7 @@ def stateful_set(replicas: int = 1, **metadata: Any) -> dict[str, Any]:
         "apiVersion": "apps/v1",
         "kind": "StatefulSet",
         "metadata": {"name": "demo", "namespace": NAMESPACE, **metadata},
-        "spec": {"replicas": replicas, "serviceName": "demo-headless"},
+        "spec": {"replicas": replicas, "serviceName": "demo-headless", "template": {"spec": {}}},
     }
 
 
@@ -223,14 +223,81 @@ def test_what_was_deleted_is_restored() -> None:
     assert drift(None) == ["restore StatefulSet demo"]
 
 
+PAUSED = {plan.PAUSED: "true", plan.PAUSED_REPLICAS: "1"}
+CONTROL_PLANE = {"app": "vcluster"}
+ETCD = ("apps/v1", "StatefulSet", NAMESPACE, "demo-etcd")
+RELEASE = Release("demo", NAMESPACE, 1, "deployed", "vcluster", "0.36.1", {}, "")
+
+
+def etcd(replicas: int = 1, **metadata: Any) -> dict[str, Any]:
+    return stateful_set(replicas, **{"name": "demo-etcd", "labels": {"app": "vcluster-etcd"}, **metadata})
+
+
 def test_the_replicas_of_a_paused_one_are_ignored_and_nothing_else() -> None:
-    paused = stateful_set(replicas=0, annotations={plan.PAUSED: "true"})
+    paused = stateful_set(replicas=0, annotations=PAUSED, labels=CONTROL_PLANE)
     assert drift(from_a_list(paused)) == []
     paused["spec"]["serviceName"] = "other"
     assert drift(from_a_list(paused)) == ["repair StatefulSet demo"]
-    assert drift(from_a_list(stateful_set(replicas=0))) == ["repair StatefulSet demo"]
-    unpaused = stateful_set(replicas=0, annotations={plan.PAUSED: "false"})
-    assert drift(from_a_list(unpaused)) == ["repair StatefulSet demo"]
+
+
+@pytest.mark.parametrize(
+    "metadata",
+    [
+        {"labels": CONTROL_PLANE},
+        {"labels": CONTROL_PLANE, "annotations": {plan.PAUSED: "false"}},
+        {"labels": {"app": "other"}, "annotations": PAUSED},
+        {"annotations": PAUSED},
+    ],
+)
+def test_what_is_not_paused_is_repaired(metadata: dict[str, Any]) -> None:
+    assert drift(from_a_list(stateful_set(replicas=0, **metadata))) == ["repair StatefulSet demo"]
+
+
+@pytest.mark.parametrize(
+    ("control_plane", "etcd_replicas", "steps", "at_rest"),
+    [
+        (0, 0, [], ["demo", "demo-etcd"]),
+        (0, 1, [], ["demo"]),  # as the CLI leaves it
+        (1, 0, ["repair StatefulSet demo-etcd"], None),  # resumed by the CLI, which does not know of etcd
+    ],
+)
+def test_the_replicas_of_etcd_beside_a_paused_one(
+    control_plane: int, etcd_replicas: int, steps: list[str], at_rest: list[str] | None
+) -> None:
+    manifest = {STATEFUL_SET: stateful_set(), ETCD: etcd()}
+    annotations = {} if control_plane else PAUSED
+    live = {
+        STATEFUL_SET: from_a_list(stateful_set(control_plane, labels=CONTROL_PLANE, annotations=annotations)),
+        ETCD: from_a_list(etcd(etcd_replicas, annotations=PAUSED)),
+        ("v1", "Service", NAMESPACE, "demo"): {"metadata": {"labels": CONTROL_PLANE}},
+    }
+    assert plan.drift(plan.as_found(manifest, live), manifest) == steps
+    found = plan.at_rest(RELEASE, live, manifest)
+    assert (found.names if found else None) == at_rest
+
+
+def test_another_paused_one_in_the_namespace_is_not_this_one() -> None:
+    """Before vCluster 0.25 there could be several in one."""
+    other = stateful_set(0, name="other", labels=CONTROL_PLANE, annotations=PAUSED)
+    live = {
+        STATEFUL_SET: from_a_list(stateful_set(0, labels=CONTROL_PLANE)),
+        (*STATEFUL_SET[:3], "other"): from_a_list(other),
+    }
+    manifest = {STATEFUL_SET: stateful_set()}
+    assert plan.drift(plan.as_found(manifest, live), manifest) == ["repair StatefulSet demo"]
+    assert plan.at_rest(RELEASE, live, manifest) is None
+
+
+def test_a_manifest_that_helm_stored_at_rest_is_read_as_rendered() -> None:
+    rendered = stateful_set(3, annotations={"own": "x"})
+    text = documents.dump(rendered)
+    stored = postrender.at_rest(text, ["demo"], {plan.RAN: "x"})
+    assert "replicas: 0" in stored
+    for manifest in (text, stored):
+        assert plan.objects(manifest, NAMESPACE, namespaced) == {STATEFUL_SET: rendered}
+    del rendered["metadata"]["annotations"]
+    stored = postrender.at_rest(documents.dump(rendered), ["demo"], {})
+    assert plan.objects(stored, NAMESPACE, namespaced) == {STATEFUL_SET: rendered}
 
 
 def test_what_is_in_the_cluster_besides_is_not_found() -> None:
