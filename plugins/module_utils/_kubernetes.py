@@ -150,9 +150,9 @@ class Kubernetes:
                 return None
             raise
 
-    def text(self, where: str, **query: Any) -> str:
-        """A plain text answer, such as a log."""
-        return self._request("GET", where, query=query).decode(errors="replace")
+    def text(self, where: str, seconds: float = READ_SECONDS, **query: Any) -> str:
+        """A plain text answer, such as a log, waited for at most so many seconds."""
+        return self._request("GET", where, query=query, seconds=seconds).decode(errors="replace")
 
     def list(self, where: str, labels: str = "", fields: str = "", metadata_only: bool = False) -> Objects:
         """Every object of a kind, read in pages; none where the kind or the namespace does not exist."""
@@ -193,6 +193,10 @@ class Kubernetes:
                 return False
             raise
         return True
+
+    def delete_all(self, where: str, labels: str) -> None:
+        """Delete every object of a kind in a namespace that has these labels."""
+        self._request("DELETE", where, query={"labelSelector": labels}, body={"propagationPolicy": "Background"})
 
     def resource(self, api_version: str, kind: str) -> tuple[str, bool]:
         """The plural of a kind, and whether it lives in a namespace."""
@@ -292,6 +296,7 @@ class Kubernetes:
         body: Any = None,
         accept: str = "application/json",
         content_type: str = "application/json",
+        seconds: float = READ_SECONDS,
     ) -> bytes:
         with self._counting:
             self.requests += 1
@@ -307,7 +312,7 @@ class Kubernetes:
                 url,
                 headers=headers,
                 body=None if body is None else json.dumps(body),
-                timeout=urllib3.Timeout(connect=CONNECT_SECONDS, read=READ_SECONDS),
+                timeout=urllib3.Timeout(connect=CONNECT_SECONDS, read=seconds),
                 retries=urllib3.Retry(1, redirect=0),  # a kept-alive connection that the server closed meanwhile
             )
         except urllib3.exceptions.HTTPError as error:

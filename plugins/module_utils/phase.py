@@ -213,7 +213,7 @@ def progress(workload: Object, pods: Iterable[Object], events: Iterable[Object] 
     ready = (workload.get("status") or {}).get("readyReplicas", 0)
     parts = [f"{ready} of {wanted} replicas ready"]
     current = current_pods(workload, pods)
-    parts += [f"pod {pod['metadata']['name']}: {_pod_state(pod)}" for pod in current if not _pod_ready(pod)]
+    parts += [f"pod {pod['metadata']['name']}: {_pod_state(pod)}" for pod in current if not pod_ready(pod)]
     names = {workload["metadata"]["name"], *(pod["metadata"]["name"] for pod in current)}
     related = [event for event in events if event["involvedObject"].get("name") in names]
     warnings = [event for event in related if event.get("type") == "Warning"]
@@ -258,6 +258,12 @@ def image_tag(image: str) -> str | None:
 def timestamp(text: str) -> datetime:
     """A time as Kubernetes writes it (RFC 3339, UTC)."""
     return datetime.fromisoformat(text.replace("Z", "+00:00"))
+
+
+def pod_ready(pod: Object) -> bool:
+    """Whether a pod passes its readiness probes."""
+    conditions = (pod.get("status") or {}).get("conditions") or []
+    return any(item["type"] == "Ready" and item["status"] == "True" for item in conditions)
 
 
 def open_questions(workload: Object, pods: Iterable[Object]) -> set[str]:
@@ -501,11 +507,6 @@ def _events_of(events: Iterable[Object], reasons: set[str], kind_: str, names: s
 def _event_time(event: Object) -> str:
     series = (event.get("series") or {}).get("lastObservedTime")
     return series or event.get("lastTimestamp") or event.get("eventTime") or event.get("firstTimestamp") or ""
-
-
-def _pod_ready(pod: Object) -> bool:
-    conditions = (pod.get("status") or {}).get("conditions") or []
-    return any(item["type"] == "Ready" and item["status"] == "True" for item in conditions)
 
 
 def _pod_state(pod: Object) -> str:

@@ -21,6 +21,8 @@ description:
     those in O(values), and it restarts only if something of what the task says differs.
   - With O(group), the virtual cluster gets a size, a place on one of the group's host clusters, and the group's
     settings. In check mode RV(placement) answers whether it would fit, where, and what would be left.
+  - A paused virtual cluster is changed without being woken, and stays paused; M(nested.clusters.vcluster_state) resumes
+    it. It is not waited for.
 options:
   name:
     description:
@@ -200,6 +202,7 @@ requirements:
   - helm >= 3.14 (https://helm.sh) to create, change or delete
 seealso:
   - module: nested.clusters.vcluster_info
+  - module: nested.clusters.vcluster_state
   - module: nested.clusters.vcluster_group
   - module: nested.clusters.vcluster_group_info
 """

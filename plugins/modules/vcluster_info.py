@@ -78,6 +78,7 @@ notes:
   - It never reads a Secret.
 seealso:
   - module: nested.clusters.vcluster
+  - module: nested.clusters.vcluster_state
   - module: nested.clusters.vcluster_group_info
 """
 

@@ -1,0 +1,355 @@
+# Copyright (c) 2026, nested.clusters contributors
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Pause, resume and restart as steps: pure functions over one virtual cluster as it was read.
+
+Steps follow from what is there alone. So a task that was killed is finished by the next one, and whoever works on
+the same virtual cluster at the same time does the same. The annotations are those of the vCluster CLI, on the
+control plane and, beyond the CLI, on a deployed etcd: each resumes what the other paused.
+
+The order of a pause: the control plane, then the pods it synced (it would make them anew), then its etcd. The
+order of a resume: etcd, then the control plane.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Collection, Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from ansible_collections.nested.clusters.plugins.module_utils import phase, values
+from ansible_collections.nested.clusters.plugins.module_utils._kubernetes import path
+from ansible_collections.nested.clusters.plugins.module_utils.phase import SYNCED_LABEL, Object, replicas
+from ansible_collections.nested.clusters.plugins.module_utils.postrender import (
+    PAUSED,
+    PAUSED_DATE,
+    PAUSED_REPLICAS,
+)
+
+STATES = ("paused", "running", "restarted")
+REACHED = {"paused": "paused", "running": "running", "restarted": "running"}  # the phase that a state leads to
+MARKS = (PAUSED, PAUSED_REPLICAS, PAUSED_DATE)  # annotations of a workload that a pause scaled to 0
+
+# The control plane waits for its etcd by itself, and writes its certificates if neither has ever started.
+ETCD_PATIENCE = 60
+
+_EXTERNAL_STORES = (
+    ("controlPlane", "backingStore", "database", "external", "enabled"),
+    ("controlPlane", "backingStore", "etcd", "external", "enabled"),
+)
+_REPLICAS = ("controlPlane", "statefulSet", "highAvailability", "replicas")
+_INITIAL_CLUSTER = "--initial-cluster="
+
+
+@dataclass(frozen=True)
+class Seen:
+    """One virtual cluster as it was read.
+
+    ``pods`` are those of the control plane and its etcd, ``synced`` those it made for its users; of both a pause
+    needs only the metadata. ``values`` are those of its release, where they matter (see ``needs_values``).
+    """
+
+    control_plane: Object
+    etcd: Object | None = None
+    pods: tuple[Object, ...] = ()
+    synced: tuple[Object, ...] = ()
+    values: Mapping[str, Any] | None = None
+
+    @property
+    def name(self) -> str:
+        return phase.cluster_name(self.control_plane)
+
+    @property
+    def namespace(self) -> str:
+        return str(self.control_plane["metadata"]["namespace"])
+
+    @property
+    def own(self) -> list[Object]:
+        """Pods of the control plane."""
+        return [pod for pod in self.pods if _label(pod, "app") != "vcluster-etcd"]
+
+
+@dataclass(frozen=True)
+class Step:
+    """One request. ``after`` says what has to be seen before its turn comes, "" if it can be sent now;
+    ``patience`` is after how many seconds it is sent all the same."""
+
+    text: str
+    verb: str  # patch, delete, delete_all
+    where: str
+    body: Mapping[str, Any] = field(default_factory=dict)
+    labels: str = ""
+    after: str = ""
+    patience: float = float("inf")
+
+
+def paused(workload: Object) -> bool:
+    """Whether a workload rests as a pause leaves it."""
+    return replicas(workload) == 0 and _marked(workload)
+
+
+def steps(seen: Seen, state: str, date: str, old: Collection[str] = ()) -> list[Step]:
+    """What is still to be done to reach a state of STATES, in order.
+
+    ``date`` is the time for the annotation (RFC 3339), ``old`` the UIDs of the pods that a restart replaces.
+    """
+    if state == "paused":
+        return _to_pause(seen, date)
+    return _to_resume(seen) if state == "running" else _to_restart(seen, old)
+
+
+def awaited(seen: Seen, state: str, old: Collection[str] = ()) -> str:
+    """What has to happen yet before the state is reached, with no step left to do; "" when it is."""
+    if state == "paused":
+        left = _names([*seen.pods, *seen.synced]) if paused(seen.control_plane) else ""
+        return f"pods that have not ended yet: {left}" if left else ""
+    # The workload's own numbers are a moment old when a pod has just gone.
+    replaced = state == "running" or (_all_ready(seen) and not any(pod["metadata"]["uid"] in old for pod in seen.own))
+    if replaced and phase.workload_ready(seen.control_plane):
+        return ""
+    return phase.progress(seen.control_plane, seen.pods)
+
+
+def note(seen: Seen) -> str:
+    """What is odd about how it is paused, and what a task mends; "" where nothing is."""
+    control, etcd = seen.control_plane, seen.etcd
+    kind, found = phase.kind(control), []
+    annotations = control["metadata"].get("annotations") or {}
+    if replicas(control) == 0 and phase.phase(control) == "pending" and annotations.get(phase.RESTORING) != "true":
+        found.append(f"{kind} {control['metadata']['name']} was scaled to 0 replicas, but not by a pause")
+    if replicas(control) > 0 and _marked(control):
+        count = replicas(control)
+        found.append(f"{kind} {control['metadata']['name']} is marked as paused, but has {_counted(count)}")
+    if etcd is not None:
+        name = etcd["metadata"]["name"]
+        if replicas(control) > 0 and replicas(etcd) == 0:
+            found.append(f"etcd {name} has no replicas, and the control plane waits for it")
+        elif replicas(control) > 0 and _marked(etcd):
+            found.append(f"etcd {name} is marked as paused, but has {_counted(replicas(etcd))}")
+        elif paused(control) and replicas(etcd) > 0:
+            found.append(f"etcd {name} still runs")
+        elif paused(control) and not _marked(etcd):
+            found.append(f"etcd {name} was scaled to 0 replicas, but not by a pause")
+    return "; ".join(found)
+
+
+def refusal(seen: Seen, state: str, accept_data_loss: bool) -> str:
+    """Why a virtual cluster cannot be brought to a state, with what to do about it; "" if it can."""
+    control = seen.control_plane
+    now = phase.phase(control)
+    if now == "deleting":
+        return "it is being deleted"
+    if (control["metadata"].get("annotations") or {}).get(phase.RESTORING) == "true":
+        return "a snapshot is being restored into it: run again when that is done"
+    if now == "sleeping" and state != "paused":
+        return "the vCluster platform put it to sleep: wake it there"
+    if state == "restarted" and replicas(control) == 0:
+        return f"it is {'paused' if paused(control) else 'scaled to 0 replicas'}: use state running to start it"
+    lost = _lost_with_its_pods(seen, state)
+    if lost and not accept_data_loss:
+        return f"{lost}, and everything in it would be lost: set accept_data_loss if that may be"
+    return ""
+
+
+def needs_values(seen: Seen, state: str, accept_data_loss: bool) -> bool:
+    """Whether the values of its release decide what happens."""
+    control = seen.control_plane
+    if replicas(control) == 0:
+        return _remembered(control) is None
+    return state != "running" and not accept_data_loss and seen.etcd is None and not _persistent(control)
+
+
+def synced_by(seen: Seen, pods: Iterable[Object], namespaces: Collection[str] = ()) -> tuple[Object, ...]:
+    """Those of ``pods`` that a virtual cluster synced into its namespace, or into ``namespaces`` made for it."""
+    ours = {seen.namespace, *namespaces}
+    return tuple(pod for pod in pods if pod["metadata"]["namespace"] in ours and _label(pod, SYNCED_LABEL) == seen.name)
+
+
+def marker(name: str, namespace: str) -> str:
+    """The value of SYNCED_LABEL on a namespace that a virtual cluster made on its host cluster."""
+    text = f"{namespace}-x-{name}"
+    if len(text) <= 63:
+        return text
+    digest = hashlib.sha256(text.encode()).hexdigest()[:10]
+    return f"{text[:52]}-{digest}".replace(".-", "-")
+
+
+# --- steps ------------------------------------------------------------------------------------------------
+
+
+def _to_pause(seen: Seen, date: str) -> list[Step]:
+    control, etcd = seen.control_plane, seen.etcd
+    if phase.phase(control) == "sleeping":
+        return []
+    result = []
+    if not paused(control):
+        result.append(_pause(control, _count(control, seen), date))
+    ending = "its pods have ended" if seen.own or result else ""
+    alive = [pod for pod in seen.synced if not pod["metadata"].get("deletionTimestamp")]
+    for namespace in sorted({pod["metadata"]["namespace"] for pod in alive}):
+        count = sum(pod["metadata"]["namespace"] == namespace for pod in alive)
+        result.append(
+            Step(
+                f"delete {_counted(count, 'synced pod')}" + (f" in {namespace}" if namespace != seen.namespace else ""),
+                "delete_all",
+                path("v1", "pods", namespace),
+                labels=f"{SYNCED_LABEL}={seen.name}",
+                after=ending,
+            )
+        )
+    if etcd is not None and not paused(etcd):
+        result.append(_pause(etcd, _count_etcd(etcd), date, after=ending))
+    return result
+
+
+def _to_resume(seen: Seen) -> list[Step]:
+    control, etcd = seen.control_plane, seen.etcd
+    result = []
+    if etcd is not None and _is_to_resume(etcd):
+        result.append(_resume(etcd, _count_etcd(etcd)))
+    if _is_to_resume(control):
+        waits = etcd is not None and replicas(control) == 0 and (bool(result) or not _has_quorum(etcd))
+        result.append(_resume(control, _count(control, seen), after="etcd is ready" if waits else ""))
+    return result
+
+
+def _to_restart(seen: Seen, old: Collection[str]) -> list[Step]:
+    """Pods one by one: what is broken first, then from the last to the first, as a rollout does."""
+    left = [pod for pod in seen.own if pod["metadata"]["uid"] in old and not pod["metadata"].get("deletionTimestamp")]
+    left.sort(key=lambda pod: (len(pod["metadata"]["name"]), pod["metadata"]["name"]), reverse=True)
+    left.sort(key=phase.pod_ready)
+    ending = any(pod["metadata"].get("deletionTimestamp") for pod in seen.own)
+    result: list[Step] = []
+    for pod in left:
+        first = not result and not ending and (_all_ready(seen) or not phase.pod_ready(pod))
+        meta = pod["metadata"]
+        result.append(
+            Step(
+                f"delete pod {meta['name']}",
+                "delete",
+                path("v1", "pods", meta["namespace"], meta["name"]),
+                {"uid": meta["uid"]},  # one that is new already is not deleted again
+                after="" if first else "the other pods are ready",
+            )
+        )
+    return result
+
+
+def _pause(workload: Object, count: int, date: str, after: str = "") -> Step:
+    now = replicas(workload)
+    annotations = dict(zip(MARKS, ("true", str(count), date), strict=True))
+    if now:
+        text = f"scale {_named(workload)} from {now} to 0 replicas"
+    else:
+        text = f"mark {_named(workload)} as paused, with {_counted(count)} to resume to"
+    return _patch(workload, text, annotations, 0, after)
+
+
+def _resume(workload: Object, count: int, after: str = "") -> Step:
+    now = replicas(workload)
+    if now:
+        text = f"take the mark of a pause from {_named(workload)}"
+    else:
+        text = f"scale {_named(workload)} from 0 to {_counted(count)}"
+    return _patch(workload, text, dict.fromkeys(MARKS), now or count, after, ETCD_PATIENCE)
+
+
+def _patch(
+    workload: Object,
+    text: str,
+    annotations: Mapping[str, Any],
+    count: int,
+    after: str,
+    patience: float = float("inf"),
+) -> Step:
+    meta = workload["metadata"]
+    plural = "statefulsets" if phase.kind(workload) == "StatefulSet" else "deployments"
+    # With the version that was read: somebody else's pause or resume in between is not overwritten.
+    metadata = {"resourceVersion": meta["resourceVersion"], "annotations": dict(annotations)}
+    body = {"metadata": metadata, "spec": {"replicas": count}}
+    where = path("apps/v1", plural, meta["namespace"], meta["name"])
+    return Step(text, "patch", where, body, after=after, patience=patience)
+
+
+# --- what the objects say ---------------------------------------------------------------------------------
+
+
+def _is_to_resume(workload: Object) -> bool:
+    return replicas(workload) == 0 or _marked(workload)
+
+
+def _marked(workload: Object) -> bool:
+    return (workload["metadata"].get("annotations") or {}).get(PAUSED) == "true"
+
+
+def _remembered(workload: Object) -> int | None:
+    text = (workload["metadata"].get("annotations") or {}).get(PAUSED_REPLICAS, "")
+    return int(text) if text.isdecimal() and int(text) else None
+
+
+def _all_ready(seen: Seen) -> bool:
+    """Whether there are as many ready pods as are asked for, by the pods themselves."""
+    ready = [pod for pod in seen.own if phase.pod_ready(pod) and not pod["metadata"].get("deletionTimestamp")]
+    return len(ready) >= replicas(seen.control_plane)
+
+
+def _count(workload: Object, seen: Seen) -> int:
+    """How many replicas a control plane has when it runs."""
+    configured = values.get(dict(seen.values or {}), _REPLICAS)
+    return replicas(workload) or _remembered(workload) or (configured if isinstance(configured, int) else 0) or 1
+
+
+def _count_etcd(etcd: Object) -> int:
+    """How many replicas an etcd has when it runs: what is remembered, else the members that its command names."""
+    members = 0
+    for container in etcd["spec"]["template"]["spec"].get("containers") or []:
+        for word in [*(container.get("command") or []), *(container.get("args") or [])]:
+            if word.startswith(_INITIAL_CLUSTER):
+                members = word.count("=https://")
+    return replicas(etcd) or _remembered(etcd) or members or 1
+
+
+def _has_quorum(etcd: Object) -> bool:
+    return 2 * (etcd.get("status") or {}).get("readyReplicas", 0) > replicas(etcd) > 0
+
+
+def _lost_with_its_pods(seen: Seen, state: str) -> str:
+    """Which store would not survive, "" where all that a state stops is stored elsewhere."""
+    control, etcd = seen.control_plane, seen.etcd
+    if state == "running" or replicas(control) == 0:
+        return ""
+    if etcd is not None:
+        # A restart leaves etcd alone.
+        lost = state == "paused" and replicas(etcd) > 0 and not _persistent(etcd)
+        return f"the store of etcd {etcd['metadata']['name']} has no volume claim" if lost else ""
+    if _persistent(control) or any(values.get(dict(seen.values or {}), where) is True for where in _EXTERNAL_STORES):
+        return ""
+    return "its store has no volume claim"
+
+
+def _persistent(workload: Object) -> bool:
+    """Whether what a workload keeps in its volume ``data`` outlives its pods."""
+    spec = workload["spec"]
+    if spec.get("volumeClaimTemplates"):
+        return True
+    volumes = spec["template"]["spec"].get("volumes") or []
+    return any(volume.get("name") == "data" and "emptyDir" not in volume for volume in volumes)
+
+
+def _label(item: Object, key: str) -> str:
+    return (item["metadata"].get("labels") or {}).get(key, "")
+
+
+def _named(workload: Object) -> str:
+    etcd = "etcd " if _label(workload, "app") == "vcluster-etcd" else ""
+    return f"{etcd}{phase.kind(workload)} {workload['metadata']['name']}"
+
+
+def _names(pods: Iterable[Object]) -> str:
+    names = sorted(pod["metadata"]["name"] for pod in pods)
+    return ", ".join(names[:5]) + (f" and {len(names) - 5} more" if len(names) > 5 else "")
+
+
+def _counted(count: int, what: str = "replica") -> str:
+    return f"{count} {what}" if count == 1 else f"{count} {what}s"

@@ -1,0 +1,209 @@
+# Copyright (c) 2026, nested.clusters contributors
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Which virtual clusters a task is for: found on a host cluster with one LIST a kind, however many they are."""
+
+from __future__ import annotations
+
+import base64
+import re
+from collections import defaultdict
+from collections.abc import Callable, Collection, Iterable, Sequence
+from dataclasses import dataclass, replace
+from functools import partial
+
+from ansible_collections.nested.clusters.plugins.module_utils import documents, fleet, pause, phase
+from ansible_collections.nested.clusters.plugins.module_utils._kubernetes import (
+    Kubernetes,
+    KubernetesError,
+    Objects,
+    parallel,
+    path,
+)
+from ansible_collections.nested.clusters.plugins.module_utils.capacity import (
+    GROUP_LABEL,
+    NAME_ANNOTATION,
+    OWNER_ANNOTATION,
+)
+from ansible_collections.nested.clusters.plugins.module_utils.hosts import HostCluster
+from ansible_collections.nested.clusters.plugins.module_utils.pause import Seen
+from ansible_collections.nested.clusters.plugins.module_utils.phase import SYNCED_LABEL, Object
+
+NAMES_AT_ONCE = 50  # in one label selector; the address of a request has its limits
+_NAME = re.compile(r"[a-z0-9]([a-z0-9.-]{0,61}[a-z0-9])?")
+
+Key = tuple[str, str]  # namespace, name
+
+
+@dataclass(frozen=True)
+class Selector:
+    """Which virtual clusters: every field that is set narrows the choice."""
+
+    names: tuple[str, ...] = ()
+    namespace: str | None = None
+    group: str | None = None
+    owner: str | None = None
+    label_selectors: tuple[str, ...] = ()
+    phases: frozenset[str] = frozenset()
+
+    def anything(self) -> bool:
+        """Whether it selects at all; ``namespace`` alone only says where to look."""
+        return bool(self.names or self.group or self.owner or self.label_selectors or self.phases)
+
+
+@dataclass(frozen=True)
+class Found:
+    """A virtual cluster that was selected. Group and owner are None where they are not recorded, or not readable."""
+
+    host: HostCluster
+    seen: Seen
+    phase: str
+    group: str | None
+    owner: str | None
+    namespaces: tuple[str, ...]  # that it made on the host cluster for what it syncs
+
+    @property
+    def key(self) -> Key:
+        return self.seen.namespace, self.seen.name
+
+
+@dataclass(frozen=True)
+class Lists:
+    """What the LISTs for some virtual clusters returned."""
+
+    control_planes: Objects
+    etcd: dict[Key, Object]
+    pods: dict[Key, Objects]
+    synced: Objects
+
+    def seen(self, control_plane: Object, namespaces: Collection[str] = ()) -> Seen:
+        """One of the virtual clusters."""
+        key = fleet.key_of(control_plane)
+        bare = Seen(control_plane, self.etcd.get(key), tuple(self.pods.get(key, ())))
+        return replace(bare, synced=pause.synced_by(bare, self.synced, namespaces))
+
+
+def look(
+    reader: fleet.Reader, names: Iterable[str], state: str, labels: Sequence[str] = (), pods: bool = True
+) -> Lists:
+    """The virtual clusters of these names, or all, with what matters for a state of pause.STATES.
+
+    ``labels`` are further label selectors for control planes; without ``pods`` only a pause looks at pods.
+    """
+    which = ["release"]
+    distinct = sorted(filter(_NAME.fullmatch, set(names)))  # no other is one's name, nor fit for a label selector
+    if 0 < len(distinct) <= NAMES_AT_ONCE:
+        which = [f"release in ({','.join(distinct)})"]
+    control = ",".join(["app=vcluster", *which, *labels])
+    etcd = ",".join(["app=vcluster-etcd", *which])
+    own = ",".join(["app in (vcluster,vcluster-etcd)", *which, f"!{SYNCED_LABEL}"])
+    pausing = state == "paused"
+    list_pods = partial(reader.kubernetes.list, path("v1", "pods", reader.namespace), metadata_only=pausing)
+    questions: list[Callable[[], Objects]] = [
+        partial(reader.required, "apps/v1", "statefulsets", control),
+        partial(reader.required, "apps/v1", "deployments", control),
+        partial(reader.required, "apps/v1", "statefulsets", etcd),
+    ]
+    if pods or pausing:
+        questions.append(partial(list_pods, labels=own))
+    if pausing:
+        questions.append(partial(list_pods, labels=which[0].replace("release", SYNCED_LABEL)))
+    stateful_sets, deployments, etcds, *rest = parallel(questions)
+    for kind, items in (("StatefulSet", stateful_sets), ("Deployment", deployments), ("StatefulSet", etcds)):
+        for item in items:
+            item["kind"] = kind  # items of a LIST do not say
+    of: dict[Key, Objects] = defaultdict(list)
+    for pod in rest[0] if rest else ():
+        of[fleet.key_of(pod)].append(pod)
+    return Lists(
+        stateful_sets + deployments,
+        {fleet.key_of(item): item for item in etcds},
+        of,
+        rest[1] if pausing else [],
+    )
+
+
+def find(selector: Selector, state: str, host: HostCluster) -> tuple[list[Found], set[str]]:
+    """(the virtual clusters to bring to a state, which of the names exist here).
+
+    Raises KubernetesError where what the selector asks for may not be read.
+    """
+    reader = fleet.Reader(host.kubernetes, selector.namespace)
+    read_all = partial(look, reader, selector.names, state, selector.label_selectors, pods=state == "restarted")
+    lists, places = parallel([read_all, partial(_namespaces, host.kubernetes, selector)])
+    candidates = [item for item in lists.control_planes if _is_named(item, selector.names)]
+    there = {phase.cluster_name(item) for item in candidates}
+    if set(selector.names) - there and selector.label_selectors:
+        # One that is there, and has other labels, is no mistake.
+        others = look(reader, selector.names, "running", pods=False).control_planes
+        there |= {phase.cluster_name(item) for item in others}
+    made_for = _made_for(places.values())
+    narrowed = fleet.Selection(
+        selector.names[0] if len(selector.names) == 1 else None, selector.namespace, phases=selector.phases
+    )
+    pods, events = fleet.details(fleet.Reader(host.kubernetes, selector.namespace), narrowed, candidates)
+    result = []
+    for item in candidates:
+        key = fleet.key_of(item)
+        group, owner = _membership(places.get(key[0]), key[1])
+        # The group's label goes with the namespace: one that is not in the group is not meant.
+        if (selector.group and group != selector.group) or (selector.owner and owner != selector.owner):
+            continue
+        now = phase.phase(item, pods.get(key, ()), places.get(key[0]), events.get(key[0], ()))
+        if selector.phases and now not in selector.phases:
+            continue
+        own = tuple(made_for.get(pause.marker(key[1], key[0]), ()))
+        result.append(Found(host, lists.seen(item, own), now, group, owner, own))
+    return sorted(result, key=lambda found: found.key), there & set(selector.names)
+
+
+def values_of(found: Found) -> dict[str, object] | None:
+    """The values of a virtual cluster's release, with the chart's defaults; None where they cannot be read."""
+    name = f"vc-config-{found.seen.name}"
+    try:
+        secret = found.host.kubernetes.get(path("v1", "secrets", found.seen.namespace, name))
+        loaded = documents.load(base64.b64decode((secret or {})["data"]["config.yaml"]))
+    except KubernetesError as error:
+        if error.status != 403:
+            raise
+        return None
+    except (KeyError, TypeError, ValueError, documents.YAMLError):
+        return None
+    return loaded if isinstance(loaded, dict) else None
+
+
+def _namespaces(kubernetes: Kubernetes, selector: Selector) -> dict[str, Object]:
+    """Namespaces by name; none where they may not be read, unless the selector needs them."""
+    try:
+        if selector.namespace:
+            one = kubernetes.get(path("v1", "namespaces", None, selector.namespace))
+            return {selector.namespace: one} if one else {}
+        listed = kubernetes.list(path("v1", "namespaces"), metadata_only=True)
+    except KubernetesError as error:
+        if error.status != 403 or selector.group or selector.owner:
+            raise
+        return {}
+    return {item["metadata"]["name"]: item for item in listed}
+
+
+def _made_for(namespaces: Iterable[Object]) -> dict[str, list[str]]:
+    """Names of namespaces that virtual clusters made, by the marker of the virtual cluster."""
+    found: dict[str, list[str]] = defaultdict(list)
+    for item in namespaces:
+        marker = (item["metadata"].get("labels") or {}).get(SYNCED_LABEL)
+        if marker:
+            found[marker].append(item["metadata"]["name"])
+    return found
+
+
+def _membership(namespace: Object | None, name: str) -> tuple[str | None, str | None]:
+    metadata = (namespace or {}).get("metadata") or {}
+    annotations = metadata.get("annotations") or {}
+    group = (metadata.get("labels") or {}).get(GROUP_LABEL)
+    if not group or annotations.get(NAME_ANNOTATION, name) != name:
+        return None, None
+    return group, annotations.get(OWNER_ANNOTATION)
+
+
+def _is_named(workload: Object, names: Collection[str]) -> bool:
+    return not names or phase.cluster_name(workload) in names

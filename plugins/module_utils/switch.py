@@ -1,0 +1,395 @@
+# Copyright (c) 2026, nested.clusters contributors
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Bring many virtual clusters to a state at once: look, send what is due, look again, until all are there.
+
+Host clusters are worked on side by side. On each, one look is a fixed number of LISTs for all virtual clusters
+that are under way; only the last question, whether its API answers, goes to each by itself.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections import defaultdict, deque
+from collections.abc import Iterable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field, replace
+from datetime import datetime, timezone
+from functools import partial
+from typing import Any
+
+from ansible_collections.nested.clusters.plugins.module_utils import fleet, hosts, pause, phase, selection, waiting
+from ansible_collections.nested.clusters.plugins.module_utils._connection import WORKERS
+from ansible_collections.nested.clusters.plugins.module_utils._kubernetes import (
+    Kubernetes,
+    KubernetesError,
+    parallel,
+    path,
+)
+from ansible_collections.nested.clusters.plugins.module_utils.errors import NestedClustersError, OptionError
+from ansible_collections.nested.clusters.plugins.module_utils.hosts import HostCluster
+from ansible_collections.nested.clusters.plugins.module_utils.pause import Seen, Step
+from ansible_collections.nested.clusters.plugins.module_utils.phase import Object
+from ansible_collections.nested.clusters.plugins.module_utils.selection import Found, Selector
+
+API_PORT = 8443
+API_SECONDS = 3  # how long a question to a virtual cluster's API may take
+# After this the kubelet's word counts, which asks the same: not every host cluster's API server reaches pods.
+ASK_SECONDS = 5
+
+NOT_BEGUN = "not begun, because so many others had failed (max_failures)"
+
+
+@dataclass(frozen=True)
+class Order:
+    """What a task asks for; ``timeout`` is in seconds and for each virtual cluster."""
+
+    state: str
+    check: bool = False
+    wait: bool = True
+    timeout: float = 300
+    at_once: int = 200
+    max_failures: int | None = None
+    accept_data_loss: bool = False
+
+
+@dataclass
+class Job:
+    """One virtual cluster on its way. ``error`` says why it failed, ``begun`` whether it was its turn at all."""
+
+    found: Found
+    seen: Seen
+    plan: list[Step]
+    old: frozenset[str]  # UIDs of the pods that a restart replaces
+    error: str = ""
+    begun: bool = True
+    started: float = 0.0
+    asked: float = 0.0  # since when its API is asked
+    last: str = "nothing was seen yet"
+    done: list[str] = field(default_factory=list)  # texts of the steps that were sent
+    patched: set[str] = field(default_factory=set)
+
+    def describe(self, order: Order) -> dict[str, Any]:
+        """The virtual cluster's part of the result."""
+        found = self.found
+        steps = [step.text for step in self.plan] if order.check and self.begun else self.done
+        return {
+            "name": found.seen.name,
+            "namespace": found.seen.namespace,
+            "host_cluster": None if found.host.name == hosts.ONLY else found.host.name,
+            "group": found.group,
+            "owner": found.owner,
+            "before": found.phase,
+            "after": self._after(order, bool(steps)),
+            "changed": bool(steps),
+            "steps": steps,
+            "note": pause.note(found.seen),
+            "failed": bool(self.error),
+            "msg": self.error if self.begun else NOT_BEGUN,
+        }
+
+    def has_work(self, order: Order) -> bool:
+        """Whether there is anything to do or to wait for."""
+        return bool(self.plan) or (order.wait and bool(pause.awaited(self.seen, order.state, self.old)))
+
+    def _after(self, order: Order, changed: bool) -> str:
+        if self.error or not self.begun:
+            return phase.phase(self.seen.control_plane, self.seen.pods) if changed else self.found.phase
+        if order.state == "paused":
+            return "paused" if changed else self.found.phase
+        if order.wait:
+            return "running"
+        return "pending" if changed else self.found.phase
+
+    def diff(self, order: Order) -> dict[str, str]:
+        """What changes, for ``--diff``."""
+        found = self.found
+        told = self.describe(order)
+        on = f", host cluster {told['host_cluster']}" if told["host_cluster"] else ""
+        name = f"virtual cluster {found.seen.name} (namespace {found.seen.namespace}{on})"
+        pods = sorted(pod["metadata"]["name"] for pod in found.seen.synced) if order.state == "paused" else []
+        before = [f"phase: {told['before']}", *(f"synced pod: {pod}" for pod in pods)]
+        after = [f"phase: {told['after']}", *(f"step: {text}" for text in told["steps"])]
+        return {
+            "before_header": name,
+            "after_header": name,
+            "before": "\n".join(before) + "\n",
+            "after": "\n".join(after) + "\n",
+        }
+
+
+@dataclass
+class Outcome:
+    """What became of all of them. ``unread`` are host clusters that could not be read, and why."""
+
+    jobs: list[Job]
+    unread: dict[str, str]
+    warnings: list[str]
+
+
+class Budget:
+    """How many may be under way on all host clusters together, and how many may fail."""
+
+    def __init__(self, at_once: int, max_failures: int | None, failed: int = 0) -> None:
+        self._free = at_once
+        self._failures_left = float("inf") if max_failures is None else max_failures - failed
+        self._lock = threading.Lock()
+
+    @property
+    def spent(self) -> bool:
+        """Whether so many have failed that no further one is begun."""
+        return self._failures_left <= 0
+
+    def take(self) -> bool:
+        """Begin one more, if that is allowed now."""
+        with self._lock:
+            if self._free < 1 or self.spent:
+                return False
+            self._free -= 1
+            return True
+
+    def give(self, failed: bool) -> None:
+        """One that was begun has ended."""
+        with self._lock:
+            self._free += 1
+            self._failures_left -= failed
+
+
+def run(given: Sequence[HostCluster], selector: Selector, order: Order) -> Outcome:
+    """Bring the virtual clusters that are selected on the given host clusters to a state.
+
+    Raises OptionError, before anything is changed, for a name that none of them has.
+    """
+    with fleet.garbage_collection_paused():
+        answers = hosts.ask(given, partial(_plan, selector, order))
+    answers.some()
+    unread = {name: str(error) for name, error in answers.failed.items()}
+    _check_names(selector, [there for _jobs, there in answers.given.values()], unread)
+    jobs = sorted(
+        (job for found, _there in answers.given.values() for job in found),
+        key=lambda job: (job.found.host.name, *job.found.key),
+    )
+    budget = Budget(order.at_once, order.max_failures, failed=len(unread) + sum(bool(job.error) for job in jobs))
+    waiting_for = [job for job in jobs if not job.error and job.has_work(order)]
+    if budget.spent:
+        for job in waiting_for:
+            job.begun = False
+    if order.check:
+        return Outcome(jobs, unread, [])
+    runners = {host.name: Runner(host.kubernetes, selector.namespace, order, budget) for host in given}
+    hosts.ask(given, lambda host: runners[host.name].run([job for job in waiting_for if job.found.host is host])).all()
+    return Outcome(jobs, unread, sorted({text for runner in runners.values() for text in runner.warnings}))
+
+
+def _check_names(selector: Selector, there: Iterable[set[str]], unread: dict[str, str]) -> None:
+    missing = sorted(set(selector.names) - set().union(*there))
+    if not missing:
+        return
+    where = f" in namespace {selector.namespace}" if selector.namespace else ""
+    unsure = "".join(f"; host cluster {name} could not be read: {why}" for name, why in unread.items())
+    raise OptionError(
+        "names" if len(selector.names) > 1 else "name",
+        ", ".join(missing),
+        "virtual clusters that exist",
+        reason=f"there is none of this name{where} on the given host clusters{unsure}",
+    )
+
+
+def _plan(selector: Selector, order: Order, host: HostCluster) -> tuple[list[Job], set[str]]:
+    found, there = selection.find(selector, order.state, host)
+    asked = [one for one in found if pause.needs_values(one.seen, order.state, order.accept_data_loss)]
+    answers = parallel([partial(selection.values_of, one) for one in asked])
+    known = {one.key: answer for one, answer in zip(asked, answers, strict=True)}
+    return [_job(replace(one, seen=replace(one.seen, values=known.get(one.key))), order) for one in found], there
+
+
+def _job(found: Found, order: Order) -> Job:
+    seen = found.seen
+    old = frozenset(pod["metadata"]["uid"] for pod in seen.own) if order.state == "restarted" else frozenset[str]()
+    error = pause.refusal(seen, order.state, order.accept_data_loss)
+    plan = [] if error else pause.steps(seen, order.state, _now(), old)
+    return Job(found, seen, plan, old, error)
+
+
+def _now() -> str:
+    """The time as the annotation of a pause has it."""
+    return datetime.now(timezone.utc).strftime("%Y-%m-%dT%H:%M:%S.000Z")
+
+
+class Runner:
+    """The work on one host cluster."""
+
+    def __init__(self, kubernetes: Kubernetes, namespace: str | None, order: Order, budget: Budget) -> None:
+        self.kubernetes = kubernetes
+        self.namespace = namespace
+        self.order = order
+        self.budget = budget
+        self.warnings: set[str] = set()
+        self._trusts_kubelet = False
+        self._explain = False  # whether this turn tells why one is not ready
+        self._explained = 0.0
+        self._events: dict[str, list[Object]] = {}
+
+    def run(self, jobs: Iterable[Job]) -> None:
+        """Bring every job to its end; what fails is in its ``error``."""
+        queue, active, current, took = deque(jobs), list[Job](), True, 0.0
+        with ThreadPoolExecutor(WORKERS) as pool:
+            while queue or active:
+                active += self._begin(queue)
+                ended = list(pool.map(self._advance, active)) if current else [False] * len(active)
+                active = [job for job, end in zip(active, ended, strict=True) if not self._has_ended(job, end)]
+                if queue or active:
+                    # Looking at a thousand takes its time, for the host cluster as well.
+                    time.sleep(max(waiting.POLL_SECONDS, took))
+                began = time.monotonic()
+                current = not active or self._look(active)
+                took = time.monotonic() - began
+
+    def _begin(self, queue: deque[Job]) -> list[Job]:
+        begun = []
+        while queue and self.budget.take():
+            job = queue.popleft()
+            job.started = time.monotonic()
+            begun.append(job)
+        if self.budget.spent:
+            for job in queue:
+                job.begun = False
+            queue.clear()
+        return begun
+
+    def _has_ended(self, job: Job, reached: bool) -> bool:
+        late = time.monotonic() - job.started > self.order.timeout
+        if late and not (reached or job.error):
+            job.error = f"not {self.order.state} after {self.order.timeout:g} s (wait_timeout): {job.last}"
+        if reached or job.error:
+            self.budget.give(bool(job.error))
+        return reached or bool(job.error)
+
+    def _look(self, active: Sequence[Job]) -> bool:
+        """See how the jobs are now; False where the host cluster did not say."""
+        reader = self._reader(active)
+        try:
+            names = [job.found.seen.name for job in active]
+            lists = selection.look(reader, names, self.order.state)
+            seen = {fleet.key_of(item): item for item in lists.control_planes}
+            self._look_for_reasons(reader, lists.pods, list(seen.values()))
+        except KubernetesError as error:
+            for job in active:
+                job.last = str(error)
+                if not error.passing:  # an API server that restarts is no reason to give up
+                    job.error = str(error)
+            return False
+        for job in active:
+            control_plane = seen.get(job.found.key)
+            if control_plane is None:
+                job.error = "it was deleted by somebody else"
+            else:
+                job.seen = replace(lists.seen(control_plane, job.found.namespaces), values=job.seen.values)
+        return True
+
+    def _reader(self, active: Sequence[Job]) -> fleet.Reader:
+        namespaces = {space for job in active for space in (job.found.seen.namespace, *job.found.namespaces)}
+        return fleet.Reader(self.kubernetes, namespaces.pop() if len(namespaces) == 1 else self.namespace)
+
+    def _look_for_reasons(
+        self, reader: fleet.Reader, pods: Mapping[selection.Key, list[Object]], workloads: Iterable[Object]
+    ) -> None:
+        """Now and then the events that tell why one is not ready."""
+        now = time.monotonic()
+        self._explain = self.order.state != "paused" and now - self._explained >= waiting.LOOK_SECONDS
+        if not self._explain:
+            return
+        self._explained = now
+        unready = [item for item in workloads if not phase.workload_ready(item)]
+        questions = set().union(*(phase.open_questions(item, pods.get(fleet.key_of(item), ())) for item in unready))
+        self._events = defaultdict(list)
+        for answer in parallel([partial(reader.optional, "v1", "events", fields=text) for text in sorted(questions)]):
+            for event in answer:
+                self._events[event["metadata"]["namespace"]].append(event)
+
+    def _advance(self, job: Job) -> bool:
+        """Send what is due; True once the job has reached its state."""
+        if job.error:
+            return False
+        try:
+            return self._steps(job)
+        except KubernetesError as error:
+            if error.status == 409 or error.passing:  # changed by somebody else since it was seen: look again
+                job.last = str(error)
+            else:
+                job.error = str(error)
+        except NestedClustersError as error:
+            job.error = str(error)
+        return False
+
+    def _steps(self, job: Job) -> bool:
+        steps = pause.steps(job.seen, self.order.state, _now(), job.old)
+        elapsed = time.monotonic() - job.started
+        due = [step for step in steps if not step.after or elapsed > step.patience]
+        for step in due:
+            self._send(job, step)
+        if steps:
+            if not due:
+                job.last = f"{steps[0].text} waits until {steps[0].after}"
+                self._explain_if_due(job, elapsed)
+            return False
+        if not self.order.wait:
+            return True
+        awaited = pause.awaited(job.seen, self.order.state, job.old)
+        if awaited:
+            job.last = awaited
+            self._explain_if_due(job, elapsed)
+            return False
+        return self.order.state == "paused" or self._answers(job)
+
+    def _send(self, job: Job, step: Step) -> None:
+        if step.where in job.patched:
+            raise NestedClustersError("somebody else undid it at the same time: run again when they are done")
+        new = step.text not in job.done
+        if new:
+            job.done.append(step.text)
+        try:
+            if step.verb == "patch":
+                self.kubernetes.patch(step.where, dict(step.body))
+                job.patched.add(step.where)
+            elif step.verb == "delete_all":
+                self.kubernetes.delete_all(step.where, step.labels)
+            else:
+                self.kubernetes.delete(step.where, dict(step.body))
+        except KubernetesError as error:
+            if new and not error.passing:  # without an answer it may have been done
+                job.done.remove(step.text)
+            raise
+
+    def _explain_if_due(self, job: Job, elapsed: float) -> None:
+        """Say what a control plane, or the etcd before it, waits for. Raises WaitError where it is in vain."""
+        if not self._explain:
+            return
+        seen, events = job.seen, self._events.get(job.found.seen.namespace, ())
+        etcd_first = seen.etcd is not None and phase.replicas(seen.control_plane) == 0
+        workload = seen.etcd if etcd_first and seen.etcd else seen.control_plane
+        job.last = waiting.explain(self.kubernetes, workload, seen.pods, events, elapsed)
+
+    def _answers(self, job: Job) -> bool:
+        """Whether the virtual cluster's own API says that it is ready; not asked where nothing was to be done."""
+        if not job.done and job.found.phase == "running":
+            return True
+        if self._trusts_kubelet:
+            return True
+        pod = next((pod["metadata"]["name"] for pod in job.seen.own if phase.pod_ready(pod)), "")
+        where = path("v1", "pods", job.found.seen.namespace, f"https:{pod}:{API_PORT}") + "/proxy/readyz"
+        job.asked = job.asked or time.monotonic()
+        try:
+            return self.kubernetes.text(where, seconds=API_SECONDS).strip() == "ok"
+        except KubernetesError as error:
+            allowed = error.status not in (401, 403)
+            if allowed and time.monotonic() - job.asked < ASK_SECONDS:
+                job.last = f"its API does not answer: {error}"
+                return False
+            why = "does not reach the API of" if allowed else "does not let this user (get pods/proxy) ask the API of"
+            self.warnings.add(
+                f"host cluster {self.kubernetes.host} {why} virtual clusters: that they are ready is the kubelet's word"
+            )
+            self._trusts_kubelet = True
+            return True

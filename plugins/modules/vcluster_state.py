@@ -1,0 +1,361 @@
+#!/usr/bin/python
+# Copyright (c) 2026, nested.clusters contributors
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The module nested.clusters.vcluster_state."""
+
+from __future__ import annotations
+
+DOCUMENTATION = r"""
+module: vcluster_state
+short_description: Pause, resume and restart virtual clusters
+version_added: 0.1.0
+author:
+  - The nested.clusters contributors (@nested-clusters)
+description:
+  - Pauses, resumes or restarts one virtual cluster or a whole selection in one task, on one host cluster or several.
+  - A paused virtual cluster uses no CPU and no memory. Its objects, volumes, Services, load balancer and quota stay.
+  - What this module pauses, the C(vcluster) CLI resumes, and the other way round. One that has a deployed etcd beside
+    a StatefulSet is better resumed by this module, because the CLI leaves that etcd without replicas.
+  - The options O(name), O(names), O(group), O(owner), O(label_selectors) and O(phases) select. A virtual cluster is
+    selected if it fits every one of them that is given, and at least one has to be given.
+options:
+  state:
+    description:
+      - V(paused) scales the control plane to nothing, deletes the pods that it has synced to the host cluster, and
+        scales a deployed etcd to nothing. Pods in the virtual cluster that no controller makes anew are lost.
+      - V(running) resumes it, etcd first.
+      - V(restarted) replaces the pods of the control plane one by one, the last first. With several replicas its API
+        goes on answering. It changes something every time. A deployed etcd is left alone.
+      - A state that somebody else has left half-way is mended by V(paused) and V(running).
+    type: str
+    choices: [paused, running, restarted]
+    required: true
+  name:
+    description:
+      - Name of a virtual cluster. All of this name are meant, in whatever namespace and on whatever host cluster.
+      - A name that does not exist is an error, before anything is changed.
+    type: str
+  names:
+    description:
+      - Names of several virtual clusters, as O(name).
+    type: list
+    elements: str
+    default: []
+  namespace:
+    description:
+      - Look only in this namespace of the host clusters. It selects nothing by itself.
+      - Without it, all namespaces are read, which needs permission for it.
+    type: str
+  group:
+    description:
+      - Only virtual clusters of this cluster group.
+    type: str
+  owner:
+    description:
+      - Only virtual clusters of this owner.
+    type: str
+  label_selectors:
+    description:
+      - Label selectors that the StatefulSet or Deployment of the control plane must all fit.
+    type: list
+    elements: str
+    default: []
+  phases:
+    description:
+      - Only virtual clusters that are in one of these phases now, as in M(nested.clusters.vcluster_info).
+    type: list
+    elements: str
+    choices: [running, paused, pending, failed, sleeping, deleting]
+    default: []
+  accept_data_loss:
+    description:
+      - Also pause or restart a virtual cluster whose store has no volume claim. Everything in it is lost then.
+      - Without it, one of these is refused.
+    type: bool
+    default: false
+  at_once:
+    description:
+      - How many virtual clusters may be under way at the same time, on all host clusters together.
+    type: int
+    default: 200
+  max_failures:
+    description:
+      - Begin no further virtual cluster once so many have failed. By default, all are tried.
+      - The task fails in the end if any has failed.
+    type: int
+  wait:
+    description:
+      - Wait until every virtual cluster has reached the state. A paused one has no pod left then; the own API of a
+        running one answers that it is ready.
+      - Waiting ends early, with the reason, for one that cannot become ready.
+      - Even without it, the task waits between two steps whose order matters.
+    type: bool
+    default: true
+  wait_timeout:
+    description:
+      - How long to wait for each virtual cluster, in seconds.
+    type: int
+    default: 300
+extends_documentation_fragment:
+  - kubernetes.core.k8s_auth_options
+  - nested.clusters.host_clusters
+  - nested.clusters.requirements
+  - nested.clusters.attributes
+  - nested.clusters.attributes.action_group
+attributes:
+  check_mode:
+    support: full
+  diff_mode:
+    support: full
+    details:
+      - Shows the phase before and after, the steps, and the synced pods that a pause deletes.
+notes:
+  - Needs to list and patch StatefulSets and Deployments, and to list and delete pods (also C(deletecollection)).
+    Namespaces are listed for O(group) and O(owner), and to report them. The Secret C(vc-config-NAME) is read where
+    only the values say whether the store survives, or how many replicas there were.
+  - With permission to get C(pods/proxy), the virtual cluster's own API is asked whether it is ready. Without it,
+    or where the host cluster's API server does not reach pods, the kubelet's answer to the same question counts,
+    and a warning says so. The built-in roles C(admin) and C(edit) have this permission.
+  - Pods that a vCluster with a licence has synced into other namespaces are found only without O(namespace).
+seealso:
+  - module: nested.clusters.vcluster
+  - module: nested.clusters.vcluster_info
+"""
+
+EXAMPLES = r"""
+- name: Pause a virtual cluster
+  nested.clusters.vcluster_state:
+    name: team-a
+    state: paused
+
+- name: Pause at night what runs for the continuous integration, on all host clusters
+  nested.clusters.vcluster_state:
+    host_clusters:
+      - name: host-a
+        context: host-a
+      - name: host-b
+        context: host-b
+    label_selectors:
+      - env=ci
+    phases:
+      - running
+    state: paused
+
+- name: Resume those of a group that are paused, without waiting until they are ready
+  nested.clusters.vcluster_state:
+    group: dev
+    phases:
+      - paused
+    state: running
+    wait: false
+
+- name: Restart those of an owner one after the other, and stop at the first that does not come back
+  nested.clusters.vcluster_state:
+    owner: alice
+    state: restarted
+    at_once: 1
+    max_failures: 1
+"""
+
+RETURN = r"""
+virtual_clusters:
+  description: The virtual clusters that were selected, sorted by host cluster, namespace and name.
+  returned: always, except where the task fails before anything is changed
+  type: list
+  elements: dict
+  contains:
+    name:
+      description: The name.
+      type: str
+      returned: always
+      sample: team-a
+    namespace:
+      description: The namespace on the host cluster.
+      type: str
+      returned: always
+      sample: vcluster-team-a
+    host_cluster:
+      description: The host cluster; null where the task has no O(host_clusters).
+      type: str
+      returned: always
+      sample: host-a
+    group:
+      description: The cluster group; null where it is in none, or namespaces may not be read.
+      type: str
+      returned: always
+      sample: dev
+    owner:
+      description: The owner; null where none is recorded, or namespaces may not be read.
+      type: str
+      returned: always
+      sample: alice
+    before:
+      description: The phase before the task, as in M(nested.clusters.vcluster_info).
+      type: str
+      returned: always
+      sample: running
+    after:
+      description: The phase after the task; in check mode, the one that it would have.
+      type: str
+      returned: always
+      sample: paused
+    changed:
+      description: Whether something was changed, or in check mode would be.
+      type: bool
+      returned: always
+      sample: true
+    steps:
+      description: What was done, or in check mode would be done, in order.
+      type: list
+      elements: str
+      returned: always
+      sample:
+        - scale StatefulSet team-a from 1 to 0 replicas
+        - delete 4 synced pods
+    note:
+      description: What was odd about its state before, for example that it was scaled to 0 other than by a pause.
+      type: str
+      returned: always
+      sample: ""
+    failed:
+      description: Whether it failed.
+      type: bool
+      returned: always
+      sample: false
+    msg:
+      description: Why it failed, or was not begun; otherwise empty.
+      type: str
+      returned: always
+      sample: ""
+failures:
+  description:
+    - What failed. An entry without a name is a host cluster that could not be read.
+  returned: always, except where the task fails before anything is changed
+  type: list
+  elements: dict
+  sample:
+    - name: team-b
+      namespace: vcluster-team-b
+      host_cluster: host-a
+      msg: it is being deleted
+"""
+
+from typing import Any
+
+from ansible.module_utils.basic import AnsibleModule
+from ansible_collections.nested.clusters.plugins.module_utils import hosts, switch
+from ansible_collections.nested.clusters.plugins.module_utils._connection import auth_argument_spec
+from ansible_collections.nested.clusters.plugins.module_utils.errors import NestedClustersError, OptionError
+from ansible_collections.nested.clusters.plugins.module_utils.pause import STATES
+from ansible_collections.nested.clusters.plugins.module_utils.phase import PHASES
+from ansible_collections.nested.clusters.plugins.module_utils.selection import Selector
+from ansible_collections.nested.clusters.plugins.module_utils.switch import Order, Outcome
+
+SELECTORS = ("name", "names", "group", "owner", "label_selectors", "phases")
+
+
+def argument_spec() -> dict[str, Any]:
+    """The options of the module."""
+    return {
+        **auth_argument_spec(),
+        "host_clusters": hosts.host_clusters_spec(),
+        "state": {"type": "str", "choices": list(STATES), "required": True},
+        "name": {"type": "str"},
+        "names": {"type": "list", "elements": "str", "default": []},
+        "namespace": {"type": "str"},
+        "group": {"type": "str"},
+        "owner": {"type": "str"},
+        "label_selectors": {"type": "list", "elements": "str", "default": []},
+        "phases": {"type": "list", "elements": "str", "choices": list(PHASES), "default": []},
+        "accept_data_loss": {"type": "bool", "default": False},
+        "at_once": {"type": "int", "default": 200},
+        "max_failures": {"type": "int"},
+        "wait": {"type": "bool", "default": True},
+        "wait_timeout": {"type": "int", "default": 300},
+    }
+
+
+def selector(params: dict[str, Any]) -> Selector:
+    """Which virtual clusters the task is for. Raises OptionError where it does not say."""
+    if not any(params[option] for option in SELECTORS):
+        raise OptionError(
+            ", ".join(SELECTORS), None, "at least one of them", reason="the task does not say which virtual clusters"
+        )
+    names = ([params["name"]] if params["name"] else []) + params["names"]
+    return Selector(
+        tuple(dict.fromkeys(names)),
+        params["namespace"],
+        params["group"],
+        params["owner"],
+        tuple(params["label_selectors"]),
+        frozenset(params["phases"]),
+    )
+
+
+def order(params: dict[str, Any], check: bool) -> Order:
+    """What to do with them. Raises OptionError for numbers that would do nothing."""
+    for option in ("at_once", "max_failures", "wait_timeout"):
+        if params[option] is not None and params[option] < 1:
+            raise OptionError(option, params[option], "a whole number, 1 or more")
+    return Order(
+        params["state"],
+        check,
+        params["wait"],
+        params["wait_timeout"],
+        params["at_once"],
+        params["max_failures"],
+        params["accept_data_loss"],
+    )
+
+
+def result(outcome: Outcome, asked: Order, diff: bool) -> dict[str, Any]:
+    """The result of the task."""
+    clusters = [job.describe(asked) for job in outcome.jobs]
+    failures = [
+        {"name": None, "namespace": None, "host_cluster": name, "msg": why} for name, why in outcome.unread.items()
+    ]
+    failures += [
+        {key: cluster[key] for key in ("name", "namespace", "host_cluster", "msg")}
+        for cluster in clusters
+        if cluster["failed"]
+    ]
+    found: dict[str, Any] = {
+        "changed": any(cluster["changed"] for cluster in clusters),
+        "virtual_clusters": clusters,
+        "failures": failures,
+    }
+    if diff:
+        found["diff"] = [
+            job.diff(asked) for job, cluster in zip(outcome.jobs, clusters, strict=True) if cluster["changed"]
+        ]
+    return found
+
+
+def failure(found: dict[str, Any], state: str) -> str:
+    """The message of a task that failed: who did, and why."""
+    failures, clusters = found["failures"], found["virtual_clusters"]
+    waiting = sum(bool(cluster["msg"]) and not cluster["failed"] for cluster in clusters)
+    reasons = [f"{entry['name'] or 'host cluster ' + entry['host_cluster']}: {entry['msg']}" for entry in failures]
+    rest = f" ({waiting} more were not begun)" if waiting else ""
+    return f"{len(failures)} of {len(clusters)} virtual clusters are not {state}{rest}: {'; '.join(reasons)}"
+
+
+def main() -> None:
+    """Run the module."""
+    module = AnsibleModule(argument_spec=argument_spec(), supports_check_mode=True)
+    try:
+        asked = order(module.params, module.check_mode)
+        outcome = switch.run(hosts.open_hosts(module), selector(module.params), asked)
+    except NestedClustersError as error:
+        module.fail_json(msg=str(error), **error.data)
+    for warning in outcome.warnings:
+        module.warn(warning)
+    found = result(outcome, asked, module._diff)
+    if found["failures"]:
+        module.fail_json(msg=failure(found, asked.state), **found)
+    module.exit_json(**found)
+
+
+if __name__ == "__main__":
+    main()
