@@ -9,6 +9,7 @@ import time
 from pathlib import Path
 
 import fleet
+import state
 from counting_proxy import CountingProxy
 from host import Host
 from playbook import run, task
@@ -75,6 +76,8 @@ def measure(host: Host) -> list[Result]:
         many, pages = count_requests(host, FLEET)
         with stage(f"fleet: {ROUNDS} rounds of vcluster_info with {FLEET}", "30 s"):
             ours, peer = whole_tasks(host)
+        with stage(f"fleet: {ROUNDS} rounds of vcluster_state --check with {FLEET}", "20 s"):
+            checks = [state.check_all(host) for _round in range(ROUNDS)]
         with stage(f"fleet: `vcluster list` with {FLEET}", "400 s: it asks for each"):
             listed = vcluster_list(host, FLEET)
     requests = "vcluster_info requests, 1000 against 1, beyond paging"
@@ -82,4 +85,5 @@ def measure(host: Host) -> list[Result]:
         Result(requests, [many - pages], [one], 1.0, "requests"),
         Result("vcluster_info of 1000 against a no-op task and a raw LIST", ours, peer, 2.0),
         Result("vcluster_info of 1000 against `vcluster list`", ours, [listed], 0.02),
+        Result("vcluster_state --check of 1000 against `vcluster list`", checks, [listed], 0.05),
     ]
