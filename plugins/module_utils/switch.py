@@ -372,14 +372,13 @@ class Runner:
         job.last = waiting.explain(self.kubernetes, workload, seen.pods, events, elapsed)
 
     def _answers(self, job: Job) -> bool:
-        """Whether the virtual cluster's own API says that it is ready; not asked where nothing was to be done."""
-        if not job.done and job.found.phase == "running":
-            return True
+        """Whether the virtual cluster's own API says that it is ready."""
         if self._trusts_kubelet:
             return True
         pod = next((pod["metadata"]["name"] for pod in job.seen.own if phase.pod_ready(pod)), "")
         where = path("v1", "pods", job.found.seen.namespace, f"https:{pod}:{API_PORT}") + "/proxy/readyz"
         job.asked = job.asked or time.monotonic()
+        job.last = "its API says that it is not ready"
         try:
             return self.kubernetes.text(where, seconds=API_SECONDS).strip() == "ok"
         except KubernetesError as error:
