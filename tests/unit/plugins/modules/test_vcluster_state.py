@@ -391,6 +391,23 @@ def test_oddities_are_named_and_mended(oddity: Callable[[Host], None], state: st
     assert of(task(name="a", state="running"), "a")["note"] == ""
 
 
+@pytest.mark.parametrize("state", ["paused", "running"])
+def test_from_whatever_state(state: str, clock: Ticking, task: Task) -> None:
+    """However replicas and marks were left: one task foresees what it does, and then nothing is left to do or odd."""
+    marks: list[Result] = [{}, MARKED, {"loft.sh/paused": "true"}, {"loft.sh/paused": "false"}]
+    for replicas, of_control, etcd, of_etcd in itertools.product(range(3), marks, (None, 0, 1, 3), marks):
+        host = clock.hosts[0] = Host()
+        host.cluster("a", replicas=replicas, annotations=of_control, etcd=1 if etcd is not None else 0)
+        if etcd is not None:
+            host.of("a", "vcluster-etcd")["spec"]["replicas"] = etcd
+            host.of("a", "vcluster-etcd")["metadata"]["annotations"] = dict(of_etcd)
+        host.tick()
+        told = of(checked(task, host, name="a", state=state), "a")
+        assert told["after"] == state
+        assert pause.note(pause.Seen(host.of("a"), host.of("a", "vcluster-etcd") if etcd is not None else None)) == ""
+        assert bool(host.pods("a")) == (state == "running")
+
+
 # --- interrupted, and at the same time --------------------------------------------------------------------
 
 
