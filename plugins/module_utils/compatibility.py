@@ -354,7 +354,7 @@ def backing_store(values: dict[str, Any]) -> str:
     return "embedded-sqlite"
 
 
-def _distribution(values: Mapping[str, Any]) -> str:
+def distribution_of(values: Mapping[str, Any]) -> str:
     """k8s unless another is enabled (source: config/config.go, Distro, up to 0.32)."""
     for name in _DISTRIBUTIONS:
         if _is_on(_get(values, f"controlPlane.distro.{name}.enabled")):
@@ -433,7 +433,7 @@ def licensed_keys(values: dict[str, Any], version: Version) -> list[str]:
 
 def _licensed(values: Mapping[str, Any], version: Version) -> Iterator[tuple[str, bool]]:
     """(path, whether it fails rather than having no effect) of each licensed key that is in use."""
-    distribution = _distribution(values)
+    distribution = distribution_of(values)
     for key in LICENSED_KEYS:
         if version.release < key.since or (key.until is not None and version.release >= key.until):
             continue
@@ -509,10 +509,11 @@ _REMOVED_KEYS: tuple[tuple[str, Minor, str], ...] = (
     ("sync.toHost.volumeSnapshotContents", (0, 36), ""),
     ("sync.toHost.volumeSnapshots", (0, 36), ""),
 )
+EXTERNAL_ETCD_SINCE: Minor = (0, 25)
 _ADDED_KEYS: tuple[tuple[str, Minor], ...] = (
     ("sync.fromHost.customResources", (0, 21)),
     ("sync.toHost.customResources", (0, 21)),
-    (f"{_STORES}.etcd.external", (0, 25)),
+    (f"{_STORES}.etcd.external", EXTERNAL_ETCD_SINCE),
     ("controlPlane.distro.k8s.image", (0, 25)),
     ("privateNodes", (0, 26)),
     ("sync.toHost.namespaces", (0, 26)),
@@ -564,6 +565,12 @@ def check_values(values: dict[str, Any], version: Version, image_repository: str
     if _is_open_source(repository):
         problems += _licence_problems(values, version)
     _raise_problems(problems)
+
+
+def needs_licence(values: dict[str, Any], path: str, version: Version, image_repository: str | None = None) -> bool:
+    """Whether ``values`` use a key that the image they name has no licence for; the images count as in check_values."""
+    repository = image_repository or _setting(values, _IMAGE, OPEN_SOURCE_IMAGE)
+    return _is_open_source(repository) and path in licensed_keys(values, version)
 
 
 def _is_open_source(repository: str) -> bool:
@@ -672,7 +679,7 @@ def _distribution_changes(
     deployed: Mapping[str, Any], desired: Mapping[str, Any], version: Version | None
 ) -> Iterator[_Problem]:
     """Source: config/config.go, ValidateDistroChanges; documentation: distro-migration."""
-    old, new = _distribution(deployed), _distribution(desired)
+    old, new = distribution_of(deployed), distribution_of(desired)
     if old == new:
         return
     low, high = _K3S_TO_K8S
@@ -741,6 +748,9 @@ def _etcd_changes(deployed: dict[str, Any], desired: dict[str, Any]) -> Iterator
     claim = f"{_ETCD_WORKLOAD}.persistence.volumeClaim.enabled"
     reason = "etcd would start without its data, or not at all"
     yield from _changed(deployed, desired, {enabled: True, claim: True}, reason)
+    # The chart starts every member with --initial-cluster-state=new: one that comes later finds another cluster.
+    members: dict[str, Any] = {f"{_ETCD_WORKLOAD}.highAvailability.replicas": 1}
+    yield from _changed(deployed, desired, members, "the members of an etcd are fixed when it first starts")
     if _is_on(_setting(deployed, enabled, True)):
         yield from _stateful_set_changes(deployed, desired, _ETCD_WORKLOAD, _is_on(_setting(deployed, claim, True)))
 

@@ -18,6 +18,7 @@ from typing import Any
 
 from ansible_collections.nested.clusters.plugins.module_utils import compatibility, documents, values
 from ansible_collections.nested.clusters.plugins.module_utils.capacity import Allocation, OwnerQuota
+from ansible_collections.nested.clusters.plugins.module_utils.control_plane import DISTRIBUTIONS, ControlPlane
 from ansible_collections.nested.clusters.plugins.module_utils.errors import NestedClustersError, OptionError
 from ansible_collections.nested.clusters.plugins.module_utils.size import RESOURCES, Size
 
@@ -29,7 +30,6 @@ RECORD_LABEL = "nested-clusters/record"  # label of the ConfigMap: which group i
 HOST_LABEL = "nested-clusters/host-cluster"  # label of the ConfigMap: which member it lies on
 
 ENDPOINTS = ("cluster_ip", "node_port", "load_balancer", "ingress", "gateway")
-DISTRIBUTIONS = ("k8s", "k3s", "k0s")
 STRATEGIES = ("spread", "pack")
 OVERSUBSCRIPTION = 120  # percent
 # The product's own rules, for groups that set none.
@@ -72,6 +72,8 @@ class Group:
     tags: Mapping[str, str] = field(default_factory=dict)
     endpoint: Mapping[str, Any] = field(default_factory=lambda: {"type": "cluster_ip"})
     distribution: str = "k8s"
+    replicas: int | None = None  # of each control plane
+    backing_store: Mapping[str, Any] = field(default_factory=dict)  # of new virtual clusters
     kubernetes_version: str | None = None
     vcluster_version: str | None = None
     oversubscription: int = OVERSUBSCRIPTION
@@ -83,6 +85,11 @@ class Group:
     values: Mapping[str, Any] = field(default_factory=dict)
     oidc: Mapping[str, Any] = field(default_factory=dict)
     generation: int = field(default=0, compare=False)  # counts changes: of records that differ, the newest holds
+
+    @property
+    def control_plane(self) -> ControlPlane:
+        """What the group says of its control planes."""
+        return ControlPlane(self.distribution, self.replicas, self.backing_store or None)
 
     def member(self, name: str) -> Member | None:
         return next((member for member in self.members if member.name == name), None)
@@ -109,6 +116,8 @@ def desired(params: Mapping[str, Any], members: Iterable[Member], deployed: Grou
         tags=_given(params, "tags", before.tags),
         endpoint=_endpoint(params.get("endpoint"), before.endpoint),
         distribution=distribution,
+        replicas=_given(params, "replicas", before.replicas),
+        backing_store=_endpoint(params.get("backing_store"), before.backing_store),
         kubernetes_version=_given(params, "kubernetes_version", before.kubernetes_version) or None,
         vcluster_version=_given(params, "vcluster_version", before.vcluster_version) or None,
         oversubscription=_given(params, "oversubscription", before.oversubscription),
@@ -166,6 +175,8 @@ def check_form(group: Group) -> None:
             raise OptionError(option, value, ", ".join(allowed))
     _check_endpoint(group)
     _check_members(group)
+    group.control_plane.check_form()
+    _check_backing_store(group)
     if group.oversubscription < 1:
         raise OptionError("oversubscription", group.oversubscription, "a percentage of at least 1, such as 120")
     _check_sizes(group)
@@ -242,6 +253,18 @@ def _check_endpoint(group: Group) -> None:
             )
 
 
+def _check_backing_store(group: Group) -> None:
+    """Every virtual cluster needs an etcd of its own: vCluster keeps all in the same place in each."""
+    address = group.backing_store.get("endpoint")
+    if address is not None and str(address).count("*") != 1:
+        raise OptionError(
+            "backing_store.endpoint",
+            address,
+            "an address with one '*' where the virtual cluster's name goes, such as etcd-*.stores.svc:2379",
+            reason="two virtual clusters cannot share an etcd",
+        )
+
+
 def _check_sizes(group: Group) -> None:
     for name in ("cpu", "memory"):
         if getattr(group.default, name) == 0:
@@ -269,8 +292,11 @@ def _check_versions(group: Group) -> None:
         version = str(compatibility.check_vcluster_version(group.vcluster_version))
     if group.kubernetes_version:
         compatibility.parse_kubernetes_version(group.kubernetes_version)
-    compatibility.check_distribution(group.distribution, compatibility.parse_version(version))
-    compatibility.check_values(dict(group.values), compatibility.parse_version(version))
+    target, options = compatibility.parse_version(version), group.control_plane
+    options.check_values(dict(group.values))
+    merged = values.merge(dict(group.values), options.layer(dict(group.values)))
+    options.check(merged, target, values.get(merged, values.IMAGE_REPOSITORY))
+    compatibility.check_values(merged, target)
 
 
 def check_values(layer: Mapping[str, Any]) -> None:
@@ -335,6 +361,8 @@ def record(group: Group) -> dict[str, Any]:
         ],
         "endpoint": dict(group.endpoint),
         "distribution": group.distribution,
+        "replicas": group.replicas,
+        "backing_store": dict(group.backing_store),
         "kubernetes_version": group.kubernetes_version,
         "vcluster_version": group.vcluster_version,
         "oversubscription": group.oversubscription,
@@ -380,6 +408,8 @@ def from_record(data: Mapping[str, Any]) -> Group:
         tags=_mapping(data, "tags"),
         endpoint=_mapping(data, "endpoint"),
         distribution=data["distribution"],
+        replicas=data["replicas"],
+        backing_store=_mapping(data, "backing_store"),
         kubernetes_version=data["kubernetes_version"],
         vcluster_version=data["vcluster_version"],
         oversubscription=int(data["oversubscription"]),
@@ -446,6 +476,7 @@ def applied(group: Group, member: Member) -> dict[str, Any]:
         "vcluster_version": group.vcluster_version,
         "kubernetes_version": group.kubernetes_version,
         "distribution": group.distribution,
+        "replicas": group.replicas,
         "values": _fingerprint(group.values),
         "endpoint": _fingerprint([group.endpoint, member.dns_pattern]),
         "node_selector": _fingerprint(member.node_selector),

@@ -380,6 +380,8 @@ _FROM_RECORD = {
     "vcluster_version",
     "kubernetes_version",
     "distribution",
+    "replicas",
+    "backing_store",
     "endpoint",
     "oversubscription",
     "placement",

@@ -19,6 +19,7 @@ from typing import Any
 
 from ansible_collections.nested.clusters.plugins.module_utils import (
     capacity,
+    compatibility,
     hosts,
     layers,
     ledger,
@@ -36,6 +37,7 @@ from ansible_collections.nested.clusters.plugins.module_utils._kubernetes import
     path,
 )
 from ansible_collections.nested.clusters.plugins.module_utils.capacity import Allocation
+from ansible_collections.nested.clusters.plugins.module_utils.control_plane import ControlPlane, kubernetes_version_at
 from ansible_collections.nested.clusters.plugins.module_utils.errors import NestedClustersError, OptionError
 from ansible_collections.nested.clusters.plugins.module_utils.group import Group, Member
 from ansible_collections.nested.clusters.plugins.module_utils.hosts import HostCluster
@@ -479,6 +481,15 @@ def complete(request: Request, group: Group, decision: Decision) -> Request:
     before = _request_before(decision, name)
     own = request.values if request.values is not None else before["values"]
     own_kubernetes = request.kubernetes_version or before["kubernetes_version"]
+    own_options = request.control_plane.over(ControlPlane.of(before))
+    if before["made"]:  # a backing store is for life: the group's is that of new virtual clusters
+        group = replace(group, backing_store={})
+    else:
+        group = replace(group, backing_store=_for_name(group.backing_store, name))
+    options = own_options.over(group.control_plane)
+    chosen = replace(own_options, backing_store=options.backing_store)
+    options.check_form()
+    options.check_values(values.merge(dict(group.values), own))
     if (
         request.vcluster_version
         and group.vcluster_version
@@ -490,44 +501,52 @@ def complete(request: Request, group: Group, decision: Decision) -> Request:
             group.vcluster_version,
             reason=f"group {group.name} is locked to this version",
         )
-    found = layers.layers(group, decision.member, name, own)
+    found = layers.layers(group, decision.member, name, own, own_options)
     merged = layers.merge(found)
     layers.check_room(merged, decision.size)
     origins = layers.origins(found)
     kubernetes_version = own_kubernetes or group.kubernetes_version
     if kubernetes_version:  # laid over the values
-        origins[values.KUBERNETES_VERSION] = "request" if own_kubernetes else "group"
+        where = kubernetes_version_at(compatibility.distribution_of(merged))
+        origins[where] = "request" if own_kubernetes else "group"
     return replace(
         request,
         namespace=namespace,
         vcluster_version=request.vcluster_version or group.vcluster_version,
         kubernetes_version=kubernetes_version,
         values=merged,
+        control_plane=options,
         origins=origins,
         membership=Membership(
             group=group.name,
             owner=decision.owner,
             size=decision.size,
             applied=groups.applied(group, decision.member),
-            request={"values": own, "kubernetes_version": own_kubernetes},
+            request={"values": own, "kubernetes_version": own_kubernetes, **chosen.as_dict()},
             limit_range=not layers.limits_containers(merged),
         ),
     )
 
 
 def _request_before(decision: Decision, name: str) -> dict[str, Any]:
-    """What earlier tasks asked for; of one that was made without a group, all its values."""
+    """What earlier tasks asked for, and whether it was made; of one without a group, all its values."""
     kubernetes, namespace = decision.kubernetes, decision.namespace
     stored = kubernetes.get(path("v1", "secrets", namespace, membership.object_name(name)))
     if stored:
-        return membership.stored_request(stored)
+        return {**membership.stored_request(stored), "made": True}
     secrets = kubernetes.list(path("v1", "secrets", namespace), labels=f"owner=helm,name={name}")
     newest = newest_releases(secrets).get(name)
     release = decode_release(newest) if newest else None
     # With the label, it has the group's values already, and nobody knows which are its own.
     without_group = release is not None and capacity.GROUP_LABEL not in release.labels
     own = layers.with_claims(release.values) if release and without_group else {}
-    return {"values": own, "kubernetes_version": None}
+    return {"values": own, "kubernetes_version": None, "made": release is not None}
+
+
+def _for_name(backing_store: Mapping[str, Any], name: str) -> dict[str, Any]:
+    """The backing store of a group for one of its virtual clusters."""
+    endpoint = backing_store.get("endpoint")
+    return {**backing_store, "endpoint": endpoint.replace("*", name)} if endpoint else dict(backing_store)
 
 
 def _same(left: str, right: str) -> bool:

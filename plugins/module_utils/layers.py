@@ -11,6 +11,7 @@ from typing import Any
 
 from ansible_collections.nested.clusters.plugins.module_utils import compatibility, values
 from ansible_collections.nested.clusters.plugins.module_utils import group as groups
+from ansible_collections.nested.clusters.plugins.module_utils.control_plane import ControlPlane
 from ansible_collections.nested.clusters.plugins.module_utils.errors import OptionError
 from ansible_collections.nested.clusters.plugins.module_utils.group import Group, Member
 from ansible_collections.nested.clusters.plugins.module_utils.size import Size
@@ -20,15 +21,18 @@ Layer = tuple[str, dict[str, Any]]  # where it comes from, and the values
 # A virtual cluster with a size has a quota, and then each container needs a limit. The chart's own limits
 # (4Gi of memory and a claim of 5Gi for the control plane) would not leave the smallest size any room.
 CONTROL_PLANE: dict[str, Any] = {
-    "statefulSet": {
-        "resources": {"limits": {"cpu": "1", "memory": "2Gi"}},
-        "persistence": {"volumeClaim": {"size": "1Gi"}},
+    "controlPlane": {
+        "statefulSet": {
+            "resources": {"limits": {"cpu": "1", "memory": "2Gi"}},
+            "persistence": {"volumeClaim": {"size": "1Gi"}},
+        }
     }
 }
 ETCD: dict[str, Any] = {
     "resources": {"limits": {"cpu": "1", "memory": "1Gi"}},
     "persistence": {"volumeClaim": {"size": "1Gi"}},
 }
+NOTHING = ControlPlane()
 CHART_CLAIM = "5Gi"  # the chart's own size of a claim
 # The chart's limits. Not parsed: that takes the Kubernetes library, which most tasks do without.
 COREDNS = Size(cpu=Decimal(1), memory=Decimal(170 * 2**20), storage=Decimal(0))
@@ -39,25 +43,42 @@ _STATEFUL_SET = ("controlPlane", "statefulSet")
 _ETCD_STATEFUL_SET = ("controlPlane", "backingStore", "etcd", "deploy", "statefulSet")
 
 
-def layers(group: Group, member: Member, name: str, asked: dict[str, Any]) -> list[Layer]:
+def layers(
+    group: Group, member: Member, name: str, asked: dict[str, Any], options: ControlPlane = NOTHING
+) -> list[Layer]:
     """The values of a virtual cluster on a member of its group, from the bottom to the top.
 
-    ``asked`` are the task's own. The size is in none: the control plane restarts with every change of its values,
-    and shall not for a quota. Raises OptionError where the task's values and the group's oidc settings conflict.
+    ``asked`` are the task's own values, ``options`` what it says of the control plane beside them. The size is in
+    none: the control plane restarts with every change of its values, and shall not for a quota. Raises OptionError
+    where the task's values and the group's oidc settings conflict.
     """
     found: list[Layer] = [
         ("built-in", values.BUILT_IN),
-        ("built-in", _defaults(group, asked)),
+        ("built-in", CONTROL_PLANE),
         ("group", _of_group(group, member, name)),
         ("group", dict(group.values)),
         ("request", asked),
     ]
+    for origin, said in (("group", group.control_plane.without(options)), ("request", options)):
+        layer = said.layer(merge(found))
+        if layer:
+            found.append((origin, layer))
     merged = merge(found)
+    if compatibility.backing_store(merged) == "deployed-etcd":
+        found.insert(1, ("built-in", values.at(_ETCD_STATEFUL_SET, ETCD)))
+        merged = merge(found)
     additions = {}
     host_name = member.host_name(name)
     if host_name:
         additions = _appended(merged, _SANS, [host_name])
     if group.oidc:
+        if compatibility.distribution_of(merged) != "k8s":
+            raise OptionError(
+                "distribution",
+                compatibility.distribution_of(merged),
+                "k8s",
+                reason=f"group {group.name} has oidc settings",
+            )
         arguments = _oidc_arguments(group, merged)
         additions = values.merge(additions, _appended(merged, _API_ARGUMENTS, arguments))
     return [*found, ("group", additions)] if additions else found
@@ -96,17 +117,8 @@ def _leaves(node: Any, at: tuple[str, ...]) -> list[tuple[str, ...]]:
     return [at]
 
 
-def _defaults(group: Group, asked: Mapping[str, Any]) -> dict[str, Any]:
-    control_plane = CONTROL_PLANE
-    if compatibility.backing_store(values.merge(dict(group.values), dict(asked))) == "deployed-etcd":
-        control_plane = values.merge(control_plane, values.at(_ETCD_STATEFUL_SET[1:], ETCD))
-    return {"controlPlane": control_plane}
-
-
 def _of_group(group: Group, member: Member, name: str) -> dict[str, Any]:
     result: dict[str, Any] = {}
-    if group.distribution != "k8s":
-        result = values.at(("controlPlane", "distro", group.distribution, "enabled"), True)
     if member.node_selector:
         selector = dict(member.node_selector)
         result = values.merge(result, values.at((*_STATEFUL_SET, "scheduling", "nodeSelector"), selector))

@@ -17,6 +17,7 @@ from typing import Any
 
 from ansible_collections.nested.clusters.plugins.module_utils import (
     compatibility,
+    control_plane,
     phase,
     values,
     waiting,
@@ -41,6 +42,7 @@ from ansible_collections.nested.clusters.plugins.module_utils._kubernetes import
     path,
 )
 from ansible_collections.nested.clusters.plugins.module_utils.capacity import GROUP_LABEL, NAME_ANNOTATION
+from ansible_collections.nested.clusters.plugins.module_utils.control_plane import ControlPlane
 from ansible_collections.nested.clusters.plugins.module_utils.errors import (
     NestedClustersError,
     OptionError,
@@ -67,6 +69,7 @@ class Request:
     labels: dict[str, Any] = field(default_factory=dict)
     annotations: dict[str, Any] = field(default_factory=dict)
     protected: bool | None = None
+    control_plane: ControlPlane = field(default_factory=ControlPlane)
     membership: Membership | None = None  # of a virtual cluster in a group
     origins: Mapping[tuple[str, ...], str] | None = None  # where each of the values comes from
 
@@ -316,9 +319,12 @@ def check_request(request: Request, state: State, version: str) -> dict[str, Any
     target = compatibility.parse_version(version)
     compatibility.check_vcluster_version(target)
     deployed = state.release
-    result = values.desired(
-        request.values, request.kubernetes_version, deployed.values if deployed else None, state.ours
+    options = request.control_plane
+    options.check_given(request.values, deployed.values if deployed else None)
+    result = control_plane.desired(
+        request.values, options, request.kubernetes_version, deployed.values if deployed else None, state.ours
     )
+    options.check(result, target, values.get(result, values.IMAGE_REPOSITORY))
     for option, given in (("labels", request.labels), ("annotations", request.annotations)):
         in_values = values.get(result, ("controlPlane", "statefulSet", option)) or {}
         if option == "annotations":
@@ -330,7 +336,7 @@ def check_request(request: Request, state: State, version: str) -> dict[str, Any
         compatibility.check_immutable(deployed.values, result, target)
     vcluster_before, before = _last_run(state.workload(request.name))
     _check_ran(vcluster_before, target)
-    asked = values.get(result, values.KUBERNETES_VERSION)
+    asked = values.get(result, control_plane.kubernetes_version_at(compatibility.distribution_of(result)))
     if asked:
         wanted = compatibility.parse_kubernetes_version(str(asked))
         if before:

@@ -91,7 +91,7 @@ def object_name(name: str) -> str:
 
 
 def stored_request(secret: Mapping[str, Any]) -> dict[str, Any]:
-    """What an earlier task asked for: ``values`` and ``kubernetes_version``.
+    """What earlier tasks asked for: ``values``, ``kubernetes_version``, and the options of ``control_plane``.
 
     Raises NestedClustersError for a Secret that somebody broke.
     """

@@ -1,7 +1,7 @@
 # Copyright (c) 2026, nested.clusters contributors
 # GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What goes into vcluster.yaml: the collection's own defaults under what the request says."""
+"""vcluster.yaml as data: what is built in, merging, looking up, and what must not be shown."""
 
 from __future__ import annotations
 
@@ -14,7 +14,6 @@ from ansible_collections.nested.clusters.plugins.module_utils.compatibility impo
 # The chart's own default image asks for a licence as soon as a licensed feature is switched on.
 BUILT_IN: dict[str, Any] = {"controlPlane": {"statefulSet": {"image": {"repository": OPEN_SOURCE_IMAGE}}}}
 
-KUBERNETES_VERSION = ("controlPlane", "distro", "k8s", "version")
 GLOBAL_ANNOTATIONS = ("controlPlane", "advanced", "globalMetadata", "annotations")
 IMAGE_REPOSITORY = ("controlPlane", "statefulSet", "image", "repository")
 
@@ -50,31 +49,6 @@ def at(where: tuple[str, ...], value: Any) -> dict[str, Any]:
     for key in reversed(where):
         value = {key: value}
     return value
-
-
-def desired(
-    asked: dict[str, Any] | None, kubernetes_version: str | None, deployed: dict[str, Any] | None, ours: bool
-) -> dict[str, Any]:
-    """The values that the release shall have.
-
-    ``asked`` is None when the task does not speak of values: what is deployed stays. A release that this
-    collection made has exactly the built-in values and those of the task. One that somebody else made keeps its
-    own values under those of the task, so that taking it over restarts nothing.
-    """
-    if deployed is None:
-        result = merge(BUILT_IN, asked or {})
-    elif asked is None:
-        result = copy.deepcopy(deployed)
-    elif ours:
-        result = merge(BUILT_IN, asked)
-        kept = get(deployed, KUBERNETES_VERSION)
-        if kept and get(asked, KUBERNETES_VERSION) is None:  # leaving it out is no order to change Kubernetes
-            result = merge(result, at(KUBERNETES_VERSION, kept))
-    else:
-        result = merge(deployed, asked)
-    if kubernetes_version:
-        result = merge(result, at(KUBERNETES_VERSION, kubernetes_version))
-    return result
 
 
 def masked_environment(data: Any) -> Any:

@@ -94,6 +94,54 @@ options:
       - Version of Kubernetes inside the virtual cluster, such as V(v1.36.0).
       - Without it, a new virtual cluster gets the default of its vCluster version and an existing one keeps its own.
     type: str
+  distribution:
+    description:
+      - Kubernetes distribution of the virtual cluster. The default for a new one is V(k8s).
+      - vCluster has V(k0s) before 0.26 and V(k3s) before 0.33. From 0.25 to 0.32, V(k3s) becomes V(k8s) in place; there
+        is no way back.
+      - With O(group), the default is the group's.
+    type: str
+    choices: [k8s, k3s, k0s]
+  replicas:
+    description:
+      - How many replicas the control plane has. The default for a new virtual cluster is 1.
+      - More than one needs another O(backing_store) than the embedded database.
+    type: int
+  backing_store:
+    description:
+      - Where the virtual cluster keeps its data, for life. The default is the embedded database.
+      - With O(group), the default for a new virtual cluster is the group's.
+      - When O(values) are given, say this, O(distribution) and O(replicas) again, because O(values) are all of the
+        configuration but for the options beside them.
+    type: dict
+    suboptions:
+      type:
+        description:
+          - V(embedded_sqlite) is a file in the volume of the control plane, which has one replica then.
+          - V(deployed_etcd) is an etcd that the chart deploys beside the control plane.
+          - V(external_etcd) is an etcd of yours, from vCluster 0.25 on. It serves one virtual cluster.
+          - V(external_database) is a MySQL or PostgreSQL database of yours. With O(distribution=k8s) it needs an image
+            that has a licence.
+        type: str
+        choices: [embedded_sqlite, deployed_etcd, external_etcd, external_database]
+        required: true
+      replicas:
+        description:
+          - How many members a deployed etcd has, 1, 3, 5 or 7. The default is 1. It cannot change later.
+        type: int
+      endpoint:
+        description:
+          - Address of the external etcd, such as V(etcd.example.com:2379).
+        type: str
+      tls_secret:
+        description:
+          - Secret in the namespace of the virtual cluster with which it logs in to the external etcd or database, with
+            the keys C(ca.crt), C(tls.crt) and C(tls.key).
+        type: str
+      data_source:
+        description:
+          - Address of the external database, such as V(postgres://user:password@db.example.com:5432/name).
+        type: str
   values:
     description:
       - Configuration of the virtual cluster, as in C(vcluster.yaml).
@@ -234,6 +282,14 @@ EXAMPLES = r"""
     name: team-c
     chart_ref: /srv/charts/vcluster-0.36.1.tgz
 
+- name: Highly available, with an etcd of three members beside three replicas of the control plane
+  nested.clusters.vcluster:
+    name: team-e
+    replicas: 3
+    backing_store:
+      type: deployed_etcd
+      replicas: 3
+
 - name: In a cluster group, wherever there is room
   nested.clusters.vcluster:
     name: team-d
@@ -315,6 +371,11 @@ from ansible_collections.nested.clusters.plugins.module_utils import endpoint, g
 from ansible_collections.nested.clusters.plugins.module_utils._connection import auth_argument_spec
 from ansible_collections.nested.clusters.plugins.module_utils._helm import Chart, Helm
 from ansible_collections.nested.clusters.plugins.module_utils._kubernetes import Kubernetes
+from ansible_collections.nested.clusters.plugins.module_utils.control_plane import (
+    DISTRIBUTIONS,
+    STORES,
+    ControlPlane,
+)
 from ansible_collections.nested.clusters.plugins.module_utils.errors import NestedClustersError, OptionError
 from ansible_collections.nested.clusters.plugins.module_utils.hosts import host_clusters_spec, only_host, open_hosts
 from ansible_collections.nested.clusters.plugins.module_utils.lifecycle import Outcome, Request
@@ -338,6 +399,18 @@ def argument_spec() -> dict[str, Any]:
         "state": {"type": "str", "choices": ["present", "absent"], "default": "present"},
         "vcluster_version": {"type": "str"},
         "kubernetes_version": {"type": "str"},
+        "distribution": {"type": "str", "choices": list(DISTRIBUTIONS)},
+        "replicas": {"type": "int"},
+        "backing_store": {
+            "type": "dict",
+            "options": {
+                "type": {"type": "str", "choices": list(STORES), "required": True},
+                "replicas": {"type": "int"},
+                "endpoint": {"type": "str"},
+                "tls_secret": {"type": "str", "no_log": False},
+                "data_source": {"type": "str", "no_log": True},
+            },
+        },
         "values": {"type": "dict"},
         "chart_ref": {"type": "str", "default": "vcluster"},
         "chart_repo_url": {"type": "str", "default": "https://charts.loft.sh"},
@@ -373,6 +446,7 @@ def request(params: dict[str, Any]) -> Request:
         labels=params["labels"],
         annotations=params["annotations"],
         protected=params["protected"],
+        control_plane=ControlPlane.of(params),
     )
 
 

@@ -74,6 +74,34 @@ options:
       - Kubernetes distribution of the virtual clusters. The default is V(k8s), the only one from vCluster 0.33 on.
     type: str
     choices: [k8s, k3s, k0s]
+  replicas:
+    description:
+      - How many replicas each control plane has, where the task of the virtual cluster says nothing. The default is 1.
+      - More than one needs another O(backing_store) than the embedded database.
+    type: int
+  backing_store:
+    description:
+      - Where new virtual clusters of the group keep their data, where their tasks say nothing. An empty dictionary
+        takes it away again. Those that are there keep the one they have.
+      - An external database is an option of each virtual cluster alone, because its address holds a password.
+    type: dict
+    suboptions:
+      type:
+        description: As in M(nested.clusters.vcluster).
+        type: str
+        choices: [embedded_sqlite, deployed_etcd, external_etcd]
+      replicas:
+        description: How many members a deployed etcd has, 1, 3, 5 or 7. The default is 1.
+        type: int
+      endpoint:
+        description:
+          - Address of the external etcd of each virtual cluster, with one C(*) where the virtual cluster's name goes,
+            such as V(etcd-*.stores.svc:2379). Two virtual clusters cannot share an etcd.
+        type: str
+      tls_secret:
+        description:
+          - Secret of type C(kubernetes.io/tls) in the namespace of each virtual cluster, to log in to its etcd with.
+        type: str
   kubernetes_version:
     description:
       - Version of Kubernetes in the virtual clusters, where their tasks name none.
@@ -296,6 +324,7 @@ from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.nested.clusters.plugins.module_utils import group as groups
 from ansible_collections.nested.clusters.plugins.module_utils import group_change
 from ansible_collections.nested.clusters.plugins.module_utils._connection import auth_argument_spec
+from ansible_collections.nested.clusters.plugins.module_utils.control_plane import DISTRIBUTIONS, STORES
 from ansible_collections.nested.clusters.plugins.module_utils.errors import NestedClustersError
 from ansible_collections.nested.clusters.plugins.module_utils.hosts import LOST, host_clusters_spec, open_hosts
 from ansible_collections.nested.clusters.plugins.module_utils.size import RESOURCES
@@ -329,7 +358,17 @@ def argument_spec() -> dict[str, Any]:
                 "annotations": {"type": "dict"},
             },
         },
-        "distribution": {"type": "str", "choices": list(groups.DISTRIBUTIONS)},
+        "distribution": {"type": "str", "choices": list(DISTRIBUTIONS)},
+        "replicas": {"type": "int"},
+        "backing_store": {
+            "type": "dict",
+            "options": {
+                "type": {"type": "str", "choices": [kind for kind in STORES if kind != "external_database"]},
+                "replicas": {"type": "int"},
+                "endpoint": text,
+                "tls_secret": text,
+            },
+        },
         "kubernetes_version": text,
         "vcluster_version": text,
         "oversubscription": {"type": "int"},

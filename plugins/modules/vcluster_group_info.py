@@ -106,6 +106,18 @@ groups:
       type: str
       returned: always
       sample: v1.35.4
+    replicas:
+      description: How many replicas their control planes have where their tasks do not say, or null for one.
+      type: int
+      returned: always
+      sample: 3
+    backing_store:
+      description: Where new ones keep their data where their tasks do not say. Empty for the embedded database.
+      type: dict
+      returned: always
+      sample:
+        type: deployed_etcd
+        replicas: 3
     distribution:
       description: The Kubernetes distribution of its virtual clusters.
       type: str

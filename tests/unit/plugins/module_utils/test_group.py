@@ -579,3 +579,35 @@ def test_what_was_applied_is_not_pending(group: Group) -> None:
     for member in group.members:
         kept = json.loads(json.dumps(g.applied(g.load(g.config_map(group, "x")), member)))
         assert g.pending(group, member, kept) == []
+
+
+# --- backing store ----------------------------------------------------------------------------------------
+
+
+def test_a_backing_store_is_recorded_and_can_be_taken_away() -> None:
+    before = desired(backing_store={"type": "deployed_etcd", "replicas": 3, "endpoint": None})
+    assert g.from_record(g.record(before)) == before
+    assert g.record(before)["backing_store"] == {"type": "deployed_etcd", "replicas": 3}
+    assert desired(before) == before
+    assert desired(before, backing_store={}).backing_store == {}
+
+
+@pytest.mark.parametrize(
+    ("params", "message"),
+    [
+        ({"replicas": 3}, "replicas: 3 .* one writer"),
+        ({"backing_store": {"replicas": 3}}, "backing_store.type: None"),
+        ({"backing_store": {"type": "external_etcd"}}, "backing_store.endpoint: None"),
+        ({"backing_store": {"type": "external_etcd", "endpoint": "etcd:2379"}}, "two virtual clusters cannot share"),
+        (
+            {
+                "backing_store": {"type": "deployed_etcd"},
+                "values": {"controlPlane": {"distro": {"k3s": {"enabled": True}}}},
+            },
+            "distribution: 'k8s' .* values have k3s",
+        ),
+    ],
+)
+def test_a_backing_store_that_cannot_be(params: Any, message: str) -> None:
+    with pytest.raises(OptionError, match=message):
+        desired(**params)

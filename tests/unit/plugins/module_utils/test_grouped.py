@@ -32,6 +32,7 @@ from ansible_collections.nested.clusters.plugins.module_utils import group as gr
 from ansible_collections.nested.clusters.plugins.module_utils._helm import Chart, HelmError
 from ansible_collections.nested.clusters.plugins.module_utils._kubernetes import KubernetesError, path
 from ansible_collections.nested.clusters.plugins.module_utils.capacity import Allocation, Refused
+from ansible_collections.nested.clusters.plugins.module_utils.control_plane import ControlPlane, kubernetes_version_at
 from ansible_collections.nested.clusters.plugins.module_utils.errors import NestedClustersError, OptionError
 from ansible_collections.nested.clusters.plugins.module_utils.grouped import Asked, Decision, Picture
 from ansible_collections.nested.clusters.plugins.module_utils.hosts import HostCluster
@@ -770,7 +771,7 @@ def test_the_versions_of_the_group(world: World) -> None:
     outcome, _decision = world.run()
     assert outcome.state.release is not None
     assert outcome.state.release.chart_version == "0.35.0"
-    assert values.get(world.values(outcome), values.KUBERNETES_VERSION) == "v1.35.0"
+    assert values.get(world.values(outcome), kubernetes_version_at("k8s")) == "v1.35.0"
 
 
 def test_a_version_beside_the_lock(world: World) -> None:
@@ -783,7 +784,7 @@ def test_a_version_beside_the_lock(world: World) -> None:
 def test_its_own_version_of_kubernetes(world: World) -> None:
     world.change(kubernetes_version="v1.34.0")
     outcome, _decision = world.checked(request={"kubernetes_version": "v1.35.0"})
-    assert values.get(world.values(outcome), values.KUBERNETES_VERSION) == "v1.35.0"
+    assert values.get(world.values(outcome), kubernetes_version_at("k8s")) == "v1.35.0"
     world.checked()  # and it stays its own
     world.change(kubernetes_version="v1.36.0")
     assert world.run(check=True)[0].plan.steps == [f"set annotations of namespace {NAMESPACE}: nested-clusters/applied"]
@@ -1218,3 +1219,54 @@ def test_the_chart_of_the_task_is_used(world: World) -> None:
     outcome, _decision = world.run(request={"chart": Chart("vcluster", "https://other.example.com", None)})
     assert WORKLOAD in {at for host in world.hosts.values() for at in host.objects}
     assert outcome.plan.changed
+
+
+# --- the backing store of a group -------------------------------------------------------------------------
+
+LARGE = {"cpu": 10, "memory": "12Gi", "storage": "10Gi"}
+ETCD_OF_THREE = {"type": "deployed_etcd", "replicas": 3}
+
+
+def store_of(world: World, outcome: Any) -> str:
+    return compatibility.backing_store(world.values(outcome))
+
+
+def test_a_new_one_has_the_groups_backing_store(world: World) -> None:
+    world.change(replicas=3, backing_store=ETCD_OF_THREE, size={"default": LARGE})
+    outcome, _decision = world.checked()
+    assert store_of(world, outcome) == "deployed-etcd"
+    assert values.get(world.values(outcome), ("controlPlane", "statefulSet", "highAvailability", "replicas")) == 3
+    world.checked()  # unchanged
+
+
+def test_one_that_is_there_keeps_its_backing_store(world: World) -> None:
+    """The data is in it. The group's is for new ones, and nothing is pending for the others."""
+    world.checked()
+    world.change(backing_store=ETCD_OF_THREE, size={"default": LARGE})
+    outcome, _decision = world.run()
+    assert outcome.plan.steps == []
+    assert store_of(world, outcome) == "embedded-sqlite"
+
+
+def test_one_with_the_groups_backing_store_keeps_it_when_the_group_has_another(world: World) -> None:
+    world.change(backing_store=ETCD_OF_THREE, size={"default": LARGE})
+    world.checked()
+    world.change(backing_store={})
+    outcome, _decision = world.run()
+    assert outcome.plan.steps == []
+    assert store_of(world, outcome) == "deployed-etcd"
+
+
+def test_the_task_says_another_backing_store_than_the_group(world: World) -> None:
+    world.change(backing_store=ETCD_OF_THREE)
+    own = ControlPlane(backing_store={"type": "embedded_sqlite"})
+    outcome, _decision = world.checked(request={"control_plane": own})
+    assert store_of(world, outcome) == "embedded-sqlite"
+    world.checked()  # and that stays its own
+
+
+def test_each_has_an_external_etcd_of_its_own(world: World) -> None:
+    world.change(backing_store={"type": "external_etcd", "endpoint": "etcd-*.stores.svc:2379"})
+    outcome, _decision = world.checked()
+    where = ("controlPlane", "backingStore", "etcd", "external", "endpoint")
+    assert values.get(world.values(outcome), where) == f"etcd-{NAME}.stores.svc:2379"

@@ -30,6 +30,7 @@ from ansible_collections.nested.clusters.plugins.module_utils import (
 )
 from ansible_collections.nested.clusters.plugins.module_utils._helm import AtRest, Chart, HelmError, Release
 from ansible_collections.nested.clusters.plugins.module_utils._kubernetes import Unreachable, path
+from ansible_collections.nested.clusters.plugins.module_utils.control_plane import kubernetes_version_at
 from ansible_collections.nested.clusters.plugins.module_utils.errors import (
     NestedClustersError,
     OptionError,
@@ -49,7 +50,7 @@ READY = {"observedGeneration": 1, "replicas": 1, "readyReplicas": 1, "updatedRep
 
 def manifest(version: str, given: dict[str, Any]) -> str:
     """A release that is small, and has what matters: a Secret with the values, a set, an object in no namespace."""
-    image = values.get(given, values.KUBERNETES_VERSION) or "v1.36.0"
+    image = values.get(given, kubernetes_version_at("k8s")) or "v1.36.0"
     documents = [
         {
             "apiVersion": "v1",
@@ -307,7 +308,7 @@ def test_everything_that_can_be_said(host: FakeKubernetes, helm: FakeHelm) -> No
     assert meta["annotations"] == {"note": "x", plan.PROTECTED: "true", plan.MANAGED: "true"}
     assert outcome.state.release is not None
     assert outcome.state.release.chart_version == "0.35.0"
-    assert values.get(outcome.state.release.values, values.KUBERNETES_VERSION) == "v1.35.0"
+    assert values.get(outcome.state.release.values, kubernetes_version_at("k8s")) == "v1.35.0"
 
 
 # --- changes ----------------------------------------------------------------------------------------------

@@ -104,91 +104,9 @@ def test_merge_replaces_all_but_dictionaries(under: Any, over: Any, expected: An
 
 def test_at_and_get_are_inverse() -> None:
     assert v.at(("a", "b"), 1) == {"a": {"b": 1}}
-    assert v.get(v.at(v.KUBERNETES_VERSION, "v1.36.0"), v.KUBERNETES_VERSION) == "v1.36.0"
+    assert v.get(v.at(v.IMAGE_REPOSITORY, "vcluster"), v.IMAGE_REPOSITORY) == "vcluster"
     assert v.get({"a": "text"}, ("a", "b")) is None
     assert v.get({}, ("a",)) is None
-
-
-# --- desired ----------------------------------------------------------------------------------------------
-
-OWN_IMAGE = {"controlPlane": {"statefulSet": {"image": {"repository": "loft-sh/vcluster-pro"}}}}
-INGRESSES = {"sync": {"toHost": {"ingresses": {"enabled": True}}}}
-NODES = {"sync": {"fromHost": {"nodes": {"enabled": True}}}}
-
-
-def versioned(version: str, *others: dict[str, Any]) -> dict[str, Any]:
-    result = v.at(v.KUBERNETES_VERSION, version)
-    for other in others:
-        result = v.merge(result, other)
-    return result
-
-
-@pytest.mark.parametrize(
-    ("asked", "kubernetes_version", "deployed", "ours", "expected"),
-    [
-        pytest.param(None, None, None, False, v.BUILT_IN, id="new"),
-        pytest.param(INGRESSES, None, None, False, v.merge(v.BUILT_IN, INGRESSES), id="new with values"),
-        pytest.param(OWN_IMAGE, None, None, False, OWN_IMAGE, id="new with its own image"),
-        pytest.param(
-            None, "v1.36.0", None, False, versioned("v1.36.0", v.BUILT_IN), id="new with a Kubernetes version"
-        ),
-        pytest.param(
-            versioned("v1.35.0"),
-            "v1.36.0",
-            None,
-            False,
-            versioned("v1.36.0", v.BUILT_IN),
-            id="the option wins over the value",
-        ),
-        pytest.param(None, None, INGRESSES, True, INGRESSES, id="ours, not spoken of"),
-        pytest.param(None, None, INGRESSES, False, INGRESSES, id="adopted, not spoken of"),
-        pytest.param(
-            None,
-            "v1.36.0",
-            versioned("v1.35.0", NODES),
-            False,
-            versioned("v1.36.0", NODES),
-            id="adopted, only Kubernetes is spoken of",
-        ),
-        pytest.param(INGRESSES, None, NODES, True, v.merge(v.BUILT_IN, INGRESSES), id="ours, the whole is said"),
-        pytest.param({}, None, NODES, True, v.BUILT_IN, id="ours, back to the defaults"),
-        pytest.param(
-            INGRESSES,
-            None,
-            versioned("v1.35.0", NODES),
-            True,
-            versioned("v1.35.0", v.BUILT_IN, INGRESSES),
-            id="ours, leaving Kubernetes out does not change it",
-        ),
-        pytest.param(
-            versioned("v1.36.0"),
-            None,
-            versioned("v1.35.0"),
-            True,
-            versioned("v1.36.0", v.BUILT_IN),
-            id="ours, Kubernetes changed by value",
-        ),
-        pytest.param(INGRESSES, None, NODES, False, v.merge(NODES, INGRESSES), id="adopted, laid on its own"),
-        pytest.param({}, None, NODES, False, NODES, id="adopted, nothing laid on its own"),
-    ],
-)
-def test_desired(asked: Any, kubernetes_version: Any, deployed: Any, ours: bool, expected: Any) -> None:
-    arguments = copy.deepcopy((asked, deployed, v.BUILT_IN))
-    result = v.desired(asked, kubernetes_version, deployed, ours)
-    assert result == expected
-    assert not containers(result) & (containers(asked) | containers(deployed) | containers(v.BUILT_IN))
-    assert (asked, deployed, v.BUILT_IN) == arguments
-
-
-def test_desired_is_stable() -> None:
-    """The same task again finds what it wants: no second change."""
-    for asked, deployed in pairs():
-        for ours in (True, False):
-            for version in (None, "v1.36.0"):
-                if not isinstance(v.get(asked, ("controlPlane",)) or {}, dict):
-                    continue
-                once = v.desired(asked, version, deployed, ours)
-                assert v.desired(asked, version, once, ours) == once
 
 
 # --- masked -----------------------------------------------------------------------------------------------

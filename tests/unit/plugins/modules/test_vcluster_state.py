@@ -234,7 +234,7 @@ EVERYTHING = {"vcluster-a", "vcluster-b", "vcluster-c", "other-d", "other-a"}
         ({"group": "nobody"}, set()),
         ({"label_selectors": ["env=none"]}, set()),
     ],
-    ids=str,
+    ids=lambda value: str(value) if isinstance(value, dict) else "",
 )
 def test_selections(options: Result, expected: set[str], task: Task, fleet: Host) -> None:
     result = checked(task, fleet, state="paused", **options)

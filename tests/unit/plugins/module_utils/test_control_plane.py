@@ -1,0 +1,351 @@
+# Copyright (c) 2026, nested.clusters contributors
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Tests of control_plane: options of distribution, replicas and backing store as values, and what is refused."""
+
+from __future__ import annotations
+
+import copy
+import random
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+from ansible_collections.nested.clusters.plugins.module_utils import compatibility
+from ansible_collections.nested.clusters.plugins.module_utils import control_plane as c
+from ansible_collections.nested.clusters.plugins.module_utils import values as v
+from ansible_collections.nested.clusters.plugins.module_utils.control_plane import ControlPlane
+from ansible_collections.nested.clusters.plugins.module_utils.errors import OptionError
+
+VERSION = c.kubernetes_version_at("k8s")
+ETCD = ControlPlane.of({"replicas": 3, "backing_store": {"type": "deployed_etcd", "replicas": 3, "endpoint": None}})
+EXTERNAL = ControlPlane.of(
+    {"backing_store": {"type": "external_etcd", "endpoint": "etcd.example.com:2379", "tls_secret": "etcd-login"}}
+)
+DATABASE = ControlPlane.of(
+    {"backing_store": {"type": "external_database", "data_source": "mysql://user:hunter2@tcp(db:3306)/one"}}
+)
+
+
+def at(path: str, value: Any) -> dict[str, Any]:
+    return v.at(tuple(path.split(".")), value)
+
+
+def get(data: dict[str, Any], path: str) -> Any:
+    return v.get(data, tuple(path.split(".")))
+
+
+def version(text: str) -> compatibility.Version:
+    return compatibility.parse_version(text)
+
+
+def store(**options: Any) -> ControlPlane:
+    return ControlPlane.of({"backing_store": options})
+
+
+def random_values(source: random.Random, depth: int = 3) -> dict[str, Any]:
+    """A dict with few keys, so that two of them meet in many places."""
+    return {
+        name: random_values(source, depth - 1) if depth and source.random() < 0.5 else source.choice([None, 0, "x", []])
+        for name in ("a", "b", "c")
+        if source.random() < 0.7
+    }
+
+
+def pairs(count: int = 100) -> Iterator[tuple[dict[str, Any], dict[str, Any]]]:
+    source = random.Random(20)
+    for _each in range(count):
+        yield random_values(source), random_values(source)
+
+
+def containers(data: Any) -> set[int]:
+    """Which dicts and lists are in there."""
+    inner = data.values() if isinstance(data, dict) else data if isinstance(data, list) else []
+    own = {id(data)} if isinstance(data, (dict, list)) else set()
+    return own.union(*(containers(item) for item in inner))
+
+
+# --- desired ----------------------------------------------------------------------------------------------
+
+OWN_IMAGE = {"controlPlane": {"statefulSet": {"image": {"repository": "loft-sh/vcluster-pro"}}}}
+INGRESSES = {"sync": {"toHost": {"ingresses": {"enabled": True}}}}
+NODES = {"sync": {"fromHost": {"nodes": {"enabled": True}}}}
+
+
+def versioned(version: str, *others: dict[str, Any]) -> dict[str, Any]:
+    result = v.at(VERSION, version)
+    for other in others:
+        result = v.merge(result, other)
+    return result
+
+
+@pytest.mark.parametrize(
+    ("asked", "kubernetes_version", "deployed", "ours", "expected"),
+    [
+        pytest.param(None, None, None, False, v.BUILT_IN, id="new"),
+        pytest.param(INGRESSES, None, None, False, v.merge(v.BUILT_IN, INGRESSES), id="new with values"),
+        pytest.param(OWN_IMAGE, None, None, False, OWN_IMAGE, id="new with its own image"),
+        pytest.param(
+            None, "v1.36.0", None, False, versioned("v1.36.0", v.BUILT_IN), id="new with a Kubernetes version"
+        ),
+        pytest.param(
+            versioned("v1.35.0"),
+            "v1.36.0",
+            None,
+            False,
+            versioned("v1.36.0", v.BUILT_IN),
+            id="the option wins over the value",
+        ),
+        pytest.param(None, None, INGRESSES, True, INGRESSES, id="ours, not spoken of"),
+        pytest.param(None, None, INGRESSES, False, INGRESSES, id="adopted, not spoken of"),
+        pytest.param(
+            None,
+            "v1.36.0",
+            versioned("v1.35.0", NODES),
+            False,
+            versioned("v1.36.0", NODES),
+            id="adopted, only Kubernetes is spoken of",
+        ),
+        pytest.param(INGRESSES, None, NODES, True, v.merge(v.BUILT_IN, INGRESSES), id="ours, the whole is said"),
+        pytest.param({}, None, NODES, True, v.BUILT_IN, id="ours, back to the defaults"),
+        pytest.param(
+            INGRESSES,
+            None,
+            versioned("v1.35.0", NODES),
+            True,
+            versioned("v1.35.0", v.BUILT_IN, INGRESSES),
+            id="ours, leaving Kubernetes out does not change it",
+        ),
+        pytest.param(
+            versioned("v1.36.0"),
+            None,
+            versioned("v1.35.0"),
+            True,
+            versioned("v1.36.0", v.BUILT_IN),
+            id="ours, Kubernetes changed by value",
+        ),
+        pytest.param(INGRESSES, None, NODES, False, v.merge(NODES, INGRESSES), id="adopted, laid on its own"),
+        pytest.param({}, None, NODES, False, NODES, id="adopted, nothing laid on its own"),
+    ],
+)
+def test_desired(asked: Any, kubernetes_version: Any, deployed: Any, ours: bool, expected: Any) -> None:
+    arguments = copy.deepcopy((asked, deployed, v.BUILT_IN))
+    result = c.desired(asked, ControlPlane(), kubernetes_version, deployed, ours)
+    assert result == expected
+    assert not containers(result) & (containers(asked) | containers(deployed) | containers(v.BUILT_IN))
+    assert (asked, deployed, v.BUILT_IN) == arguments
+
+
+def test_desired_is_stable() -> None:
+    """The same task again finds what it wants: no second change."""
+    for asked, deployed in pairs():
+        for ours in (True, False):
+            for version, options in ((None, ControlPlane()), ("v1.36.0", ETCD)):
+                if not isinstance(v.get(asked, ("controlPlane",)) or {}, dict):
+                    continue
+                once = c.desired(asked, options, version, deployed, ours)
+                assert c.desired(asked, options, version, once, ours) == once
+
+
+# --- options as values ------------------------------------------------------------------------------------
+
+
+def test_options_become_values() -> None:
+    result = ETCD.layer({})
+    assert get(result, "controlPlane.statefulSet.highAvailability.replicas") == 3
+    assert get(result, "controlPlane.backingStore.etcd.deploy.enabled") is True
+    assert get(result, "controlPlane.backingStore.etcd.deploy.statefulSet.highAvailability.replicas") == 3
+    assert compatibility.backing_store(result) == "deployed-etcd"
+
+
+def test_nothing_said_is_nothing_laid() -> None:
+    assert ControlPlane().layer(at("sync.toHost.ingresses.enabled", True)) == {}
+    assert ControlPlane.of({"distribution": "k8s", "backing_store": {"type": "embedded_sqlite"}}).layer({}) == {}
+
+
+@pytest.mark.parametrize("options", [ETCD, EXTERNAL, DATABASE, ControlPlane("k3s"), ControlPlane("k0s")])
+def test_the_layer_says_nothing_twice(options: ControlPlane) -> None:
+    once = options.layer({})
+    assert v.merge(once, options.layer(once)) == once
+
+
+def test_an_external_etcd_is_logged_in_to_with_a_secret_beside_other_volumes() -> None:
+    own = {"name": "own", "emptyDir": {}}
+    before = at("controlPlane.statefulSet.persistence.addVolumes", [own])
+    result = v.merge(before, EXTERNAL.layer(before))
+    assert get(result, "controlPlane.backingStore.etcd.external") == {
+        "enabled": True,
+        "endpoint": "etcd.example.com:2379",
+        "tls": {
+            "caFile": "/etc/vcluster-backing-store/ca.crt",
+            "certFile": "/etc/vcluster-backing-store/tls.crt",
+            "keyFile": "/etc/vcluster-backing-store/tls.key",
+        },
+    }
+    volumes = get(result, "controlPlane.statefulSet.persistence.addVolumes")
+    assert volumes == [own, {"name": "backing-store-tls", "secret": {"secretName": "etcd-login"}}]
+    (mount,) = get(result, "controlPlane.statefulSet.persistence.addVolumeMounts")
+    assert (mount["name"], mount["mountPath"]) == ("backing-store-tls", "/etc/vcluster-backing-store")
+
+
+def test_another_secret_replaces_the_first() -> None:
+    before = EXTERNAL.layer({})
+    after = v.merge(before, store(type="external_etcd", tls_secret="other").layer(before))
+    (volume,) = get(after, "controlPlane.statefulSet.persistence.addVolumes")
+    assert volume["secret"] == {"secretName": "other"}
+
+
+@pytest.mark.parametrize(
+    ("distribution", "given", "path", "tag"),
+    [
+        ("k8s", "v1.36.0", "controlPlane.distro.k8s.version", "v1.36.0"),
+        ("k3s", "1.32.1", "controlPlane.distro.k3s.image.tag", "v1.32.1-k3s1"),
+        ("k3s", "v1.32.1+k3s2", "controlPlane.distro.k3s.image.tag", "v1.32.1-k3s2"),
+        ("k3s", "v1.32.1-k3s2", "controlPlane.distro.k3s.image.tag", "v1.32.1-k3s2"),
+        ("k0s", "v1.30.2", "controlPlane.distro.k0s.image.tag", "v1.30.2-k0s.0"),
+        ("k0s", "v1.30.2-k0s.1", "controlPlane.distro.k0s.image.tag", "v1.30.2-k0s.1"),
+    ],
+)
+def test_the_version_of_kubernetes_of_each_distribution(distribution: str, given: str, path: str, tag: str) -> None:
+    result = c.desired(None, ControlPlane(distribution), given, None, True)
+    assert get(result, path) == tag
+    # Leaving it out of a later task, which says everything else, is no order to change it.
+    again = c.desired(at(f"controlPlane.distro.{distribution}.enabled", True), ControlPlane(), None, result, True)
+    assert get(again, path) == tag
+
+
+def test_k3s_becomes_k8s_without_a_trace_of_k3s() -> None:
+    """Not even switched off: from 0.33 on, the chart's schema refuses the key."""
+    deployed = c.desired(None, ControlPlane("k3s"), "1.32.1", None, True)
+    result = c.desired(None, ControlPlane("k8s"), None, deployed, True)
+    assert "k3s" not in get(result, "controlPlane.distro")
+    assert compatibility.distribution_of(result) == "k8s"
+    compatibility.check_immutable(deployed, result, version("0.30.0"))
+    with pytest.raises(OptionError, match=r"only vCluster 0\.25 to 0\.32 turn k3s into k8s"):
+        compatibility.check_immutable(deployed, result, version("0.24.0"))
+
+
+def test_upper_options_hide_lower_ones() -> None:
+    group = ControlPlane("k8s", 3, {"type": "deployed_etcd", "replicas": 3})
+    request = ControlPlane(replicas=1)
+    assert request.over(group) == ControlPlane("k8s", 1, {"type": "deployed_etcd", "replicas": 3})
+    assert group.without(request) == ControlPlane("k8s", None, {"type": "deployed_etcd", "replicas": 3})
+    assert ControlPlane().over(group) == group
+    assert group.without(ControlPlane()) == group
+
+
+# --- what is refused --------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (ControlPlane(replicas=0), "replicas: 0 is not usable; allowed: 1 or more"),
+        (store(type="deployed_etcd", replicas=2), "backing_store.replicas: 2 is not usable; allowed: 1, 3, 5, 7"),
+        (
+            store(type="embedded_sqlite", replicas=1),
+            "backing_store.replicas: 1 .* it is embedded_sqlite; allowed: .* deployed_etcd",
+        ),
+        (store(type="deployed_etcd", endpoint="a:1"), "backing_store.endpoint: 'a:1' .* allowed: .* external_etcd"),
+        (store(type="external_etcd", endpoint="http://a:2379"), "backing_store.endpoint: 'http://a:2379' .* with TLS"),
+        (store(type="external_etcd", endpoint="a:1,b:1"), "backing_store.endpoint: 'a:1,b:1' .* to one address"),
+        (store(type="external_etcd", endpoint="etcd"), "backing_store.endpoint: 'etcd'"),
+        (store(replicas=3), "backing_store.type: None is not usable; allowed: embedded_sqlite, deployed_etcd"),
+        (
+            store(type="deployed_etcd", tls_secret="x"),
+            "backing_store.tls_secret: 'x' .* allowed: backing_store.type external_etcd or external_database",
+        ),
+    ],
+)
+def test_options_that_contradict_each_other(options: ControlPlane, message: str) -> None:
+    with pytest.raises(OptionError, match=message):
+        options.check_form()
+
+
+def test_a_misplaced_data_source_is_not_shown() -> None:
+    with pytest.raises(OptionError) as error:
+        store(type="deployed_etcd", data_source="mysql://user:hunter2@db").check_form()
+    assert "hunter2" not in str(error.value)
+    assert "hunter2" not in str(error.value.data)
+
+
+@pytest.mark.parametrize("address", ["etcd:2379", "https://etcd.example.com:2379", "10.0.0.1:1", "[fd00::1]:2379"])
+def test_addresses_of_an_etcd(address: str) -> None:
+    store(type="external_etcd", endpoint=address).check_form()
+
+
+@pytest.mark.parametrize(
+    ("options", "asked", "message"),
+    [
+        (ETCD, at("controlPlane.statefulSet.highAvailability.replicas", 5), "replicas: 3 .*replicas is 5"),
+        (
+            ETCD,
+            at("controlPlane.backingStore.etcd.external.enabled", True),
+            "backing_store.type: 'deployed_etcd' .*external_etcd",
+        ),
+        (ControlPlane("k8s"), at("controlPlane.distro.k3s.enabled", True), "distribution: 'k8s' .* values have k3s"),
+        (
+            EXTERNAL,
+            at("controlPlane.backingStore.etcd.external.endpoint", "b:1"),
+            "backing_store.endpoint: .* is 'b:1'",
+        ),
+    ],
+)
+def test_values_that_say_something_else(options: ControlPlane, asked: dict[str, Any], message: str) -> None:
+    with pytest.raises(OptionError, match=message):
+        options.check_values(asked)
+
+
+def test_values_that_say_the_same() -> None:
+    for options in (ETCD, EXTERNAL, DATABASE, ControlPlane("k3s")):
+        options.check_values(options.layer({}))
+
+
+@pytest.mark.parametrize(
+    ("options", "vcluster", "message"),
+    [
+        (EXTERNAL, "0.24.2", "backing_store.type: 'external_etcd' .* 0.25 or later"),
+        (store(type="external_etcd"), "0.36.1", "backing_store.endpoint: None"),
+        (store(type="external_database"), "0.36.1", "backing_store.data_source: None"),
+        (DATABASE, "0.36.1", "backing_store.type: 'external_database' .* an image that has a licence"),
+        (DATABASE.over(ControlPlane("k3s")), "0.33.0", "distribution: 'k3s' .* before 0.33"),
+        (ControlPlane("k0s"), "0.26.0", "distribution: 'k0s' .* before 0.26"),
+        (ControlPlane(replicas=3), "0.36.1", "replicas: 3 .* one writer; allowed: 1, or a backing_store"),
+    ],
+)
+def test_what_a_version_cannot_do(options: ControlPlane, vcluster: str, message: str) -> None:
+    with pytest.raises(OptionError, match=message) as error:
+        options.check(options.layer({}), version(vcluster), None)
+    assert "hunter2" not in str(error.value)
+
+
+@pytest.mark.parametrize(
+    ("options", "vcluster", "image"),
+    [
+        (EXTERNAL, "0.25.0", None),
+        (EXTERNAL, "0.36.1", None),
+        (DATABASE, "0.36.1", "loft-sh/vcluster-pro"),
+        (DATABASE.over(ControlPlane("k3s")), "0.32.0", None),
+        (DATABASE.over(ControlPlane("k0s")), "0.25.0", None),
+        (ETCD, "0.20.0", None),
+        (ETCD.over(ControlPlane("k3s")), "0.20.0", None),
+    ],
+)
+def test_what_a_version_can_do(options: ControlPlane, vcluster: str, image: str | None) -> None:
+    merged = options.layer({})
+    options.check_form()
+    options.check(merged, version(vcluster), image)
+    compatibility.check_values(merged, version(vcluster), image)
+
+
+def test_another_backing_store_than_the_one_that_is_deployed() -> None:
+    ETCD.check_given(None, ETCD.layer({}))
+    ControlPlane(replicas=3).check_given(None, ETCD.layer({}))
+    with pytest.raises(OptionError, match=r"backing_store.type: 'deployed_etcd' .* allowed: embedded_sqlite"):
+        ETCD.check_given(None, {})
+
+
+def test_the_members_of_an_etcd_are_fixed() -> None:
+    more = store(type="deployed_etcd", replicas=5).layer({})
+    with pytest.raises(OptionError, match="the members of an etcd are fixed when it first starts"):
+        compatibility.check_immutable(ETCD.layer({}), more, version("0.36.1"))
