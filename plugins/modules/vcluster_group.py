@@ -366,7 +366,7 @@ def argument_spec() -> dict[str, Any]:
                 "type": {"type": "str", "choices": [kind for kind in STORES if kind != "external_database"]},
                 "replicas": {"type": "int"},
                 "endpoint": text,
-                "tls_secret": text,
+                "tls_secret": {**text, "no_log": False},
             },
         },
         "kubernetes_version": text,

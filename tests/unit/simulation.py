@@ -112,7 +112,8 @@ class Host:
                 if ends and thing["metadata"]["name"] not in self.stuck:
                     del self.objects[where]
             for where in [where for where in self.objects if where.startswith("synced ")]:
-                self._sync(*where.removeprefix("synced ").split("/"), self.objects[where]["count"])
+                namespace, name = where.removeprefix("synced ").split("/")
+                self._sync(namespace, name, self.objects[where]["count"])
 
     def _control(self, thing: Object) -> None:
         meta, wanted = thing["metadata"], thing["spec"]["replicas"]

@@ -182,7 +182,8 @@ def test_without_waiting(task: Task, host: Host, clock: Ticking) -> None:
 
 def test_something_has_to_be_selected(task: Task, host: Host) -> None:
     host.cluster("a")
-    for options in ({}, {"namespace": "vcluster-a"}, {"names": [], "label_selectors": []}):
+    nothing: list[dict[str, Any]] = [{}, {"namespace": "vcluster-a"}, {"names": [], "label_selectors": []}]
+    for options in nothing:
         result = task(state="paused", **options)
         assert result["failed"]
         assert "at least one of them" in result["msg"]
@@ -365,7 +366,7 @@ def resumed_by_the_cli(host: Host) -> None:
     host.of("a", "vcluster-etcd")["metadata"]["annotations"].update({**MARKED, "loft.sh/paused-replicas": "3"})
 
 
-ODDITIES = {
+ODDITIES: dict[Callable[[Host], None], tuple[str, str]] = {
     scaled_by_hand: ("pending", "scaled to 0 replicas, but not by a pause"),
     woken_by_hand: ("running", "marked as paused, but has 2 replicas"),
     etcd_scaled_by_hand: ("running", "etcd a-etcd has no replicas"),
