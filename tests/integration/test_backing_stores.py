@@ -17,7 +17,7 @@ import urllib3
 from conftest import Host, Module, Place, diff_text, eventually, open_host, place, same
 
 CONFIG_MAPS = "/api/v1/namespaces/default/configmaps"
-HIGHLY_AVAILABLE = {"replicas": 3, "backing_store": {"type": "deployed_etcd", "replicas": 3}}
+HIGHLY_AVAILABLE: dict[str, Any] = {"replicas": 3, "backing_store": {"type": "deployed_etcd", "replicas": 3}}
 ETCD_IMAGE = "registry.k8s.io/etcd:3.6.8-0"
 
 
@@ -79,6 +79,8 @@ class Client(threading.Thread):
             time.sleep(0.05)
 
 
+@pytest.mark.long
+@pytest.mark.xdist_group("available")
 def test_it_survives_the_loss_of_a_replica_and_of_an_etcd_member(
     host: Host, vcluster: Module, available: Place, tmp_path: Path
 ) -> None:
@@ -107,6 +109,7 @@ def test_it_survives_the_loss_of_a_replica_and_of_an_etcd_member(
     assert set(client.written) - there == set()
 
 
+@pytest.mark.xdist_group("available")
 def test_unchanged_and_what_is_fixed(vcluster: Module, available: Place) -> None:
     assert vcluster(name=available.name, **HIGHLY_AVAILABLE)["steps"] == []
     assert vcluster(name=available.name)["steps"] == []

@@ -117,7 +117,7 @@ def test_paused_by_the_cli(
     assert result["steps"] == []
     assert result["virtual_cluster"]["phase"] == "paused"
     before = revision(host, where)
-    asked = {"name": where.name, "values": {"sync": {"toHost": {"endpoints": {"enabled": False}}}}}
+    asked: dict[str, Any] = {"name": where.name, "values": {"sync": {"toHost": {"endpoints": {"enabled": False}}}}}
     check, run = vcluster(check=True, **asked), vcluster(**asked)
     assert run["steps"] == check["steps"] == [f"change values of release {where.name}"]
     assert revision(host, where) == before + 1

@@ -12,6 +12,7 @@ import time
 import uuid
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -47,18 +48,6 @@ def stateful_set(**values: Any) -> dict[str, Any]:
 def state(host: Host, vcluster: Module) -> Module:
     """The module nested.clusters.vcluster_state."""
     return Module(host, vcluster.directory, "vcluster_state")
-
-
-@pytest.fixture(scope="module")
-def cli(host: Host, tmp_path_factory: pytest.TempPathFactory) -> Cli:
-    """The vcluster CLI, with a configuration of its own."""
-    config = tmp_path_factory.mktemp("cli") / "config.json"
-
-    def run(*arguments: str, check: bool = True) -> str:
-        done = host.call("vcluster", "--config", str(config), *arguments, check=check)
-        return done.stdout + done.stderr
-
-    return run
 
 
 def only(result: dict[str, Any]) -> dict[str, Any]:
@@ -177,7 +166,7 @@ def used(host: Host, vcluster: Module, cli: Cli, tmp_path_factory: pytest.TempPa
     """A virtual cluster with a user's objects, pod and volume."""
     file = tmp_path_factory.mktemp("use") / "use.yaml"
     file.write_text(USE)
-    with place(host, vcluster, "used") as where:
+    with place(host, "used") as where:
         vcluster(name=where.name)
         inside(cli, where, "apply", "-f", str(file))
         yield where
@@ -202,6 +191,7 @@ def written(host: Host, where: Place) -> str:
     return str(eventually("what was written", read, 120))
 
 
+@pytest.mark.xdist_group("state-used")
 def test_data_survives(host: Host, vcluster: Module, state: Module, cli: Cli, used: Place) -> None:
     """No pod is left while it is paused, everything else is; then its objects and its volume are as they were."""
     before = written(host, used)
@@ -233,6 +223,7 @@ def test_data_survives(host: Host, vcluster: Module, state: Module, cli: Cli, us
     assert vcluster(name=used.name)["steps"] == []
 
 
+@pytest.mark.xdist_group("state-used")
 def test_cli_both_ways(host: Host, state: Module, cli: Cli, used: Place) -> None:
     """`vcluster resume` wakes what the module paused, and the module what `vcluster pause` did."""
     state(name=used.name, state="paused")
@@ -251,6 +242,7 @@ def test_cli_both_ways(host: Host, state: Module, cli: Cli, used: Place) -> None
     assert "note" in inside(cli, used, "get", "configmaps")
 
 
+@pytest.mark.xdist_group("state-used")
 def test_restart(host: Host, state: Module, used: Place) -> None:
     """Another pod serves; what users run is not touched, and the release is still as helm made it."""
     pod = host.get(used.path("pods", f"{used.name}-0"))["metadata"]["uid"]
@@ -267,6 +259,7 @@ def test_restart(host: Host, state: Module, used: Place) -> None:
     state(name=used.name, state="running")
 
 
+@pytest.mark.xdist_group("state-used")
 def test_helm_that_woke_it(host: Host, vcluster: Module, state: Module, used: Place, tmp_path: Path) -> None:
     """`helm upgrade` by hand, with Helm 3: it runs, and is marked as paused. Both states mend that."""
     chart = [host.chart] if host.chart else ["vcluster", "--repo", "https://charts.loft.sh", "--version", "0.36.1"]
@@ -290,7 +283,7 @@ def large(host: Host, vcluster: Module) -> Iterator[Place]:
     """Two replicas of a StatefulSet, and etcd beside it, which the CLI does not think of."""
     claim = {"persistence": {"volumeClaim": {"enabled": True}}}
     values = merged(ETCD, stateful_set(highAvailability={"replicas": 2}, **claim))
-    with place(host, vcluster, "large") as where:
+    with place(host, "large") as where:
         vcluster(name=where.name, values=values)
         yield where
 
@@ -299,6 +292,7 @@ def names_of(where: Place) -> tuple[str, str]:
     return where.name, f"{where.name}-etcd"
 
 
+@pytest.mark.xdist_group("state-large")
 def test_several_replicas_with_etcd(host: Host, vcluster: Module, state: Module, cli: Cli, large: Place) -> None:
     """All of it stops and comes back: etcd first, and every replica."""
     control, etcd = names_of(large)
@@ -322,6 +316,7 @@ def test_several_replicas_with_etcd(host: Host, vcluster: Module, state: Module,
     assert vcluster(name=large.name)["steps"] == []
 
 
+@pytest.mark.xdist_group("state-large")
 def test_restart_of_several_replicas(host: Host, state: Module, large: Place) -> None:
     """One replica after the other is replaced: one is ready at every moment. etcd goes on."""
     control, etcd = names_of(large)
@@ -353,6 +348,7 @@ def is_ready(pod: dict[str, Any]) -> bool:
     return conditions.get("Ready") == "True" and not pod["metadata"].get("deletionTimestamp")
 
 
+@pytest.mark.xdist_group("state-large")
 def test_cli_leaves_etcd(host: Host, vcluster: Module, state: Module, cli: Cli, large: Place) -> None:
     """`vcluster resume` of a StatefulSet does not start etcd, so that it hangs; the module names that and mends it."""
     control, etcd = names_of(large)
@@ -407,7 +403,7 @@ def test_changes_while_paused(
     assert replicas(host, where) == {where.name: 1}
 
 
-def older_chart(host: Host, directory: Path, version: str) -> dict[str, str]:
+def older_chart(host: Host, directory: Path, version: str) -> dict[str, Any]:
     """Options for a chart of another version, made from the one on this machine if there is one."""
     if not host.chart:
         return {"vcluster_version": version}
@@ -433,7 +429,7 @@ def test_upgrade_while_paused(
     vcluster(name=where.name, values=values, wait=False, binary_path=helm, **old)
     state(name=where.name, state="paused")
     with pods_made(host, where) as made:
-        asked = {"name": where.name, "values": more, "binary_path": helm}
+        asked: dict[str, Any] = {"name": where.name, "values": more, "binary_path": helm}
         check, run = vcluster(check=True, **asked), vcluster(**asked)
         assert run["steps"] == check["steps"]
         assert run["steps"][0] == f"upgrade release {where.name} from vCluster 0.35.9 to 0.36.1"
@@ -453,8 +449,8 @@ def test_upgrade_while_paused(
 def test_changes_in_a_playbook(host: Host, new: Callable[..., Place], tmp_path: Path) -> None:
     """As Ansible sends modules, in an archive: what helm runs beside is found there as well."""
     where = new("book")
-    own = {"name": where.name, **({"chart_ref": host.chart} if host.chart else {})}
-    tasks = [
+    own: dict[str, Any] = {"name": where.name, **({"chart_ref": host.chart} if host.chart else {})}
+    tasks: list[dict[str, Any]] = [
         {"nested.clusters.vcluster": {**own, "values": IDLE, "wait": False}},
         {"nested.clusters.vcluster_state": {"name": where.name, "state": "paused"}},
         {"nested.clusters.vcluster": {**own, "values": merged(IDLE, INGRESSES)}, "register": "made"},
@@ -468,7 +464,7 @@ def test_changes_in_a_playbook(host: Host, new: Callable[..., Place], tmp_path: 
     }
     book = tmp_path / "play.yml"
     book.write_text(yaml.safe_dump([play]))
-    quiet = {"ANSIBLE_LOCALHOST_WARNING": "false", "ANSIBLE_INVENTORY_UNPARSED_WARNING": "false"}
+    quiet: dict[str, Any] = {"ANSIBLE_LOCALHOST_WARNING": "false", "ANSIBLE_INVENTORY_UNPARSED_WARNING": "false"}
     said = host.call("ansible-playbook", str(book), ANSIBLE_HOME=str(tmp_path / "ansible"), **quiet).stdout
     assert "changed=3" in said
     assert releases(host, where) == [("2", "deployed")]
@@ -484,7 +480,7 @@ def idle(host: Host, vcluster: Module) -> Iterator[Place]:
     """A Deployment with three replicas, and its etcd elsewhere."""
     external = {"enabled": True, "endpoint": "etcd.example.com:2379"}
     etcd = {"controlPlane": {"backingStore": {"etcd": {"external": external}}}}
-    with place(host, vcluster, "idle") as where:
+    with place(host, "idle") as where:
         vcluster(name=where.name, values=merged(IDLE, etcd, THREE), wait=False)
         yield where
 
@@ -494,9 +490,13 @@ def beside(host: Host, vcluster: Module) -> Iterator[Place]:
     """A Deployment with three replicas, and its etcd beside it."""
     nowhere = {"scheduling": {"nodeSelector": {"no": "such-node"}}}
     etcd = {"controlPlane": {"backingStore": {"etcd": {"deploy": {"statefulSet": nowhere}}}}}
-    with place(host, vcluster, "beside") as where:
+    with place(host, "beside") as where:
         vcluster(name=where.name, values=merged(IDLE, ETCD, etcd, THREE), wait=False)
         yield where
+
+
+def has_pods(host: Host, where: Place, count: int) -> bool:
+    return len(host.items(where.path("pods"))) == count
 
 
 def scale(host: Host, where: Place, name: str, count: int) -> None:
@@ -510,6 +510,7 @@ def resumed(state: Module, where: Place) -> dict[str, Any]:
     return only(state(name=where.name, state="running", wait=False))
 
 
+@pytest.mark.xdist_group("state-idle")
 def test_scaled_by_hand(host: Host, state: Module, beside: Place, cli: Cli) -> None:
     """Scaled to nothing, as a whole or in part: named, and mended, with the replicas that the values say."""
     control, etcd = names_of(beside)
@@ -520,7 +521,7 @@ def test_scaled_by_hand(host: Host, state: Module, beside: Place, cli: Cli) -> N
         for name in scaled:
             scale(host, beside, name, 0)
         left = 0 if control in scaled else 3
-        eventually("pods gone", lambda left=left: len(host.items(beside.path("pods"))) == left)
+        eventually("pods gone", partial(has_pods, host, beside, left))
         told = checked(state, name=beside.name, state="paused")
         assert told["before"] in ("pending", "failed")
         assert words in told["note"]
@@ -530,6 +531,7 @@ def test_scaled_by_hand(host: Host, state: Module, beside: Place, cli: Cli) -> N
         assert replicas(host, beside) == {control: 3, etcd: 1}
 
 
+@pytest.mark.xdist_group("state-idle")
 def test_scaled_by_hand_and_resumed(host: Host, state: Module, idle: Place) -> None:
     """The replicas that the values say come back."""
     scale(host, idle, idle.name, 0)
@@ -561,11 +563,12 @@ def killed_at(state: Module, proxy: Proxy, number: int, options: dict[str, Any])
     yield hit.is_set()
 
 
+@pytest.mark.xdist_group("state-idle")
 def test_pause_that_is_killed(host: Host, state: Module, beside: Place, cli: Cli) -> None:
     """Killed at whatever request, the next run finishes it, and no replicas are forgotten."""
     control, etcd = names_of(beside)
     for number in range(1, 60):
-        options = {"name": beside.name, "state": "paused"}
+        options: dict[str, Any] = {"name": beside.name, "state": "paused"}
         with serve_proxy(host) as proxy, killed_at(state, proxy, number, options) as killed:
             assert only(state(**options))["after"] == "paused"
         assert replicas(host, beside) == {control: 0, etcd: 0}
@@ -578,11 +581,12 @@ def test_pause_that_is_killed(host: Host, state: Module, beside: Place, cli: Cli
     assert number > 10
 
 
+@pytest.mark.xdist_group("state-idle")
 def test_resume_that_is_killed(host: Host, state: Module, idle: Place) -> None:
     """The same for a resume."""
     for number in range(1, 60):
         state(name=idle.name, state="paused")
-        options = {"name": idle.name, "state": "running", "wait": False}
+        options: dict[str, Any] = {"name": idle.name, "state": "running", "wait": False}
         with serve_proxy(host) as proxy, killed_at(state, proxy, number, options) as killed:
             state(**options)
         assert (replicas(host, idle), marks(host, idle)) == ({idle.name: 3}, {})
@@ -591,6 +595,7 @@ def test_resume_that_is_killed(host: Host, state: Module, idle: Place) -> None:
     assert number > 4
 
 
+@pytest.mark.xdist_group("state-idle")
 def test_two_at_once(host: Host, state: Module, idle: Place) -> None:
     """Two equal tasks both end well. Of two opposite ones, what is left is finished by another run."""
     for _round in range(3):
@@ -624,13 +629,14 @@ def many(host: Host, vcluster: Module) -> Iterator[list[Place]]:
     """Several small ones with a label, of which the last would lose its data in a pause."""
     no_claim = stateful_set(persistence={"volumeClaim": {"enabled": False}})
     with ExitStack() as stack:
-        places = [stack.enter_context(place(host, vcluster, f"many{number}")) for number in range(MANY)]
+        places = [stack.enter_context(place(host, f"many{number}")) for number in range(MANY)]
         for where in places:
             values = merged(IDLE, no_claim) if where is places[-1] else IDLE
             vcluster(name=where.name, values=values, labels=LABEL, wait=False)
         yield places
 
 
+@pytest.mark.xdist_group("state-many")
 def test_one_that_fails_among_many(host: Host, state: Module, many: list[Place]) -> None:
     """The others are paused; the task fails and says which and why; data is lost only if the task says so."""
     for check in (True, False):
@@ -650,12 +656,13 @@ def test_one_that_fails_among_many(host: Host, state: Module, many: list[Place])
         resumed(state, where)
 
 
+@pytest.mark.xdist_group("state-many")
 def test_max_failures(host: Host, state: Module, many: list[Place], proxy: Proxy) -> None:
     """With one at a time, none is begun after the first that fails."""
     begun = many[:-1]
     refused = sorted(begun, key=lambda where: where.namespace)[1]
     proxy.fault = lambda method, path: 403 if (method, path.rpartition("/")[2]) == ("PATCH", refused.name) else 0
-    asked = {"names": [where.name for where in begun], "at_once": 1, "max_failures": 1}
+    asked: dict[str, Any] = {"names": [where.name for where in begun], "at_once": 1, "max_failures": 1}
     result = state.raw(state="paused", **asked, **proxy.options)
     assert [one["name"] for one in result["failures"]] == [refused.name]
     assert f"(1 more were not begun): {refused.name}: " in result["msg"]
@@ -665,6 +672,7 @@ def test_max_failures(host: Host, state: Module, many: list[Place], proxy: Proxy
         resumed(state, where)
 
 
+@pytest.mark.xdist_group("state-many")
 def test_requests_do_not_grow(state: Module, many: list[Place], proxy: Proxy) -> None:
     """As many for all that are paused as for one."""
     state(label_selectors=CI, state="paused", accept_data_loss=True)
@@ -680,6 +688,7 @@ def test_requests_do_not_grow(state: Module, many: list[Place], proxy: Proxy) ->
         resumed(state, where)
 
 
+@pytest.mark.xdist_group("state-many")
 def test_several_host_clusters(host: Host, state: Module, many: list[Place], proxy: Proxy) -> None:
     """One that does not answer keeps no other from it, and is named."""
     closed = {"host": "https://127.0.0.1:1", "api_key": "x"}
@@ -699,6 +708,7 @@ def test_several_host_clusters(host: Host, state: Module, many: list[Place], pro
 # --- permissions, and what does not become ready ----------------------------------------------------------
 
 
+@pytest.mark.xdist_group("state-used")
 def test_permissions(host: Host, state: Module, used: Place) -> None:
     """Those that the documentation names are enough; without pods/proxy the kubelet's word is taken."""
     rbac, name = "rbac.authorization.k8s.io/v1", "narrow"
@@ -723,6 +733,7 @@ def test_permissions(host: Host, state: Module, used: Place) -> None:
     assert "pods/proxy" in json.dumps(result["warnings"])
 
 
+@pytest.mark.xdist_group("state-used")
 def test_what_cannot_become_ready(host: Host, state: Module, used: Place) -> None:
     """Waiting ends early with the reason, which is the same that a vcluster task gives."""
     state(name=used.name, state="paused")
@@ -739,6 +750,7 @@ def test_what_cannot_become_ready(host: Host, state: Module, used: Place) -> Non
     assert only(state(name=used.name, state="running"))["after"] == "running"
 
 
+@pytest.mark.xdist_group("state-idle")
 def test_nothing_is_selected(host: Host, state: Module, idle: Place) -> None:
     """A bare task is refused, a name that does not exist is named, and labels that nothing has change nothing."""
     assert "at least one of them" in state.refused(state="paused")
