@@ -7,6 +7,7 @@ import json
 import os
 import subprocess
 import tempfile
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -36,10 +37,12 @@ def task(module: str, options: dict[str, Any]) -> dict[str, Any]:
     return {"name": module, module: options}
 
 
-def run(tasks: list[dict[str, Any]], env: dict[str, str]) -> list[Sample]:
-    """Run one playbook; one sample for each task, in order. Raises BenchError when a task fails."""
+def run(
+    tasks: list[dict[str, Any]], env: dict[str, str], hosts: Sequence[str] = ("localhost",), forks: int = 1
+) -> list[Sample]:
+    """Run one playbook; one sample for each task and host, in order. Raises BenchError when a task fails."""
     play = {
-        "hosts": "localhost",
+        "hosts": "all",
         "connection": "local",
         "gather_facts": False,
         "vars": {"ansible_python_interpreter": "{{ ansible_playbook_python }}"},
@@ -49,7 +52,7 @@ def run(tasks: list[dict[str, Any]], env: dict[str, str]) -> list[Sample]:
         playbook, times = Path(directory, "playbook.json"), Path(directory, "times")
         playbook.write_text(json.dumps([play]), encoding="utf-8")
         done = subprocess.run(
-            ["ansible-playbook", "--inventory", "localhost,", str(playbook)],
+            ["ansible-playbook", "--inventory", ",".join([*hosts, ""]), f"--forks={forks}", str(playbook)],
             env={
                 **os.environ,
                 **env,
