@@ -10,7 +10,9 @@ from functools import partial
 from typing import Any
 
 from ansible_collections.nested.clusters.plugins.module_utils import group as groups
+from ansible_collections.nested.clusters.plugins.module_utils import values
 from ansible_collections.nested.clusters.plugins.module_utils._kubernetes import Kubernetes, parallel, path
+from ansible_collections.nested.clusters.plugins.module_utils.group import Group
 
 # What nobody can go without who makes virtual clusters: (verb, API group, plural).
 NEEDED = (
@@ -49,18 +51,20 @@ CLOUDS = (
     "ovh",
 )
 GATEWAY_API = "gateway.networking.k8s.io"
-ROUTE_VERSIONS = ("v1", "v1alpha3", "v1alpha2")  # of TLSRoute, which vCluster's chart uses
+# What vCluster's chart renders unless its values say another (source: chart/values.yaml, 0.34 to 0.36).
+ROUTE_VERSION = f"{GATEWAY_API}/v1"
+_ROUTE_VERSION_AT = ("controlPlane", "tlsRoute", "apiVersion")
 
 
-def problems(kubernetes: Kubernetes, endpoint: Mapping[str, Any]) -> list[str]:
-    """Why a host cluster cannot be a member, one sentence each; none where it can."""
+def problems(kubernetes: Kubernetes, group: Group) -> list[str]:
+    """Why a host cluster cannot be a member of a group, one sentence each; none where it can."""
     nodes = kubernetes.list(path("v1", "nodes"))
     if is_virtual(nodes):
         return ["it is a virtual cluster itself: name the cluster that it runs on"]
     missing = _not_permitted(kubernetes)
     if missing:
         return [f"it is read-only for this connection, which may not {', '.join(missing)}"]
-    return _endpoint_problems(kubernetes, endpoint, nodes)
+    return _endpoint_problems(kubernetes, group, nodes)
 
 
 def is_virtual(nodes: Iterable[Mapping[str, Any]]) -> bool:
@@ -93,14 +97,16 @@ def _not_permitted(kubernetes: Kubernetes) -> list[str]:
     return [f"{what[0]} {what[2]}" for what, allowed in zip(NEEDED, answers, strict=True) if not allowed]
 
 
-def _endpoint_problems(kubernetes: Kubernetes, endpoint: Mapping[str, Any], nodes: list[dict[str, Any]]) -> list[str]:
+def _endpoint_problems(kubernetes: Kubernetes, group: Group, nodes: list[dict[str, Any]]) -> list[str]:
+    endpoint = group.endpoint
     kind = endpoint["type"]
     if kind == "load_balancer":
         return _load_balancer_problems(kubernetes, nodes)
     if kind == "ingress":
         return _ingress_problems(kubernetes, endpoint.get("ingress_class"))
     if kind == "gateway":
-        return _gateway_problems(kubernetes, endpoint)
+        route_version = values.get(dict(group.values), _ROUTE_VERSION_AT) or ROUTE_VERSION
+        return _gateway_problems(kubernetes, endpoint, str(route_version))
     return []
 
 
@@ -135,21 +141,31 @@ def _ingress_problems(kubernetes: Kubernetes, wanted: str | None) -> list[str]:
     ]
 
 
-def _gateway_problems(kubernetes: Kubernetes, endpoint: Mapping[str, Any]) -> list[str]:
-    served = {
-        version: {
-            item["name"] for item in (kubernetes.get(f"/apis/{GATEWAY_API}/{version}") or {}).get("resources", [])
-        }
-        for version in ROUTE_VERSIONS
-    }
-    if not any("tlsroutes" in names for names in served.values()):
-        return ["it serves no TLSRoute: install the Gateway API with its TLSRoute"]
-    version = next((version for version, names in served.items() if "gateways" in names), "v1")
+def _gateway_problems(kubernetes: Kubernetes, endpoint: Mapping[str, Any], route_version: str) -> list[str]:
+    served = {item["name"] for item in (kubernetes.get(f"/apis/{route_version}") or {}).get("resources", [])}
+    if "tlsroutes" not in served:
+        return [
+            f"it serves no TLSRoute of {route_version}, which vCluster's chart makes: install Gateway API 1.5 or later"
+        ]
     namespace, name = groups.gateway_namespace(endpoint), endpoint["gateway_name"]
-    gateway = kubernetes.get(path(f"{GATEWAY_API}/{version}", "gateways", namespace, name))
+    gateway = kubernetes.get(path(ROUTE_VERSION, "gateways", namespace, name))
     if gateway is None:
         return [f"it has no Gateway {name} in namespace {namespace}"]
-    for listener in (gateway.get("spec") or {}).get("listeners") or []:
-        if listener.get("protocol") == "TLS" and (listener.get("tls") or {}).get("mode") == "Passthrough":
-            return []
-    return [f"Gateway {namespace}/{name} has no listener with protocol TLS and mode Passthrough"]
+    passing = [
+        listener
+        for listener in (gateway.get("spec") or {}).get("listeners") or []
+        if listener.get("protocol") == "TLS" and (listener.get("tls") or {}).get("mode") == "Passthrough"
+    ]
+    if not passing:
+        return [f"Gateway {namespace}/{name} has no listener with protocol TLS and mode Passthrough"]
+    if all(_admits(listener) == "Same" for listener in passing):
+        return [
+            f"Gateway {namespace}/{name} admits routes of its own namespace only, and virtual clusters have others: "
+            "set allowedRoutes.namespaces.from of its TLS listener to All, or to a Selector"
+        ]
+    return []
+
+
+def _admits(listener: Mapping[str, Any]) -> str:
+    """From which namespaces a listener takes routes; the Gateway API's default is its own."""
+    return str(((listener.get("allowedRoutes") or {}).get("namespaces") or {}).get("from") or "Same")

@@ -10,12 +10,20 @@ from typing import Any
 import pytest
 from ansible_collections.nested.clusters.plugins.module_utils import fitness
 from ansible_collections.nested.clusters.plugins.module_utils._kubernetes import KubernetesError
+from ansible_collections.nested.clusters.plugins.module_utils.group import Group
 from test_ledger import Host
 
 Object = dict[str, Any]
 
 GATEWAY_API = fitness.GATEWAY_API
-PASSTHROUGH = {"name": "tls", "protocol": "TLS", "port": 443, "tls": {"mode": "Passthrough"}}
+FROM_ALL = {"namespaces": {"from": "All"}}
+PASSTHROUGH = {
+    "name": "tls",
+    "protocol": "TLS",
+    "port": 443,
+    "tls": {"mode": "Passthrough"},
+    "allowedRoutes": FROM_ALL,
+}
 
 
 class Discovery(Host):
@@ -42,7 +50,8 @@ def host() -> Discovery:
 
 
 def problems(host: Host, **endpoint: Any) -> list[str]:
-    return fitness.problems(host, {"type": "cluster_ip", **endpoint})  # type: ignore[arg-type]
+    group = Group("dev", (), endpoint={"type": "cluster_ip", **endpoint})
+    return fitness.problems(host, group)  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize("kind", ["cluster_ip", "node_port"])
@@ -162,11 +171,31 @@ def gateway(host: Discovery, *listeners: Object, namespace: str = "default") -> 
     host.have("Gateway", "public", namespace=namespace, spec={"listeners": list(listeners)})
 
 
-@pytest.mark.parametrize("version", fitness.ROUTE_VERSIONS)
-def test_a_gateway_that_passes_tls_through(version: str, host: Discovery) -> None:
-    host.apis = {f"{GATEWAY_API}/v1": ["gateways"]}
-    host.apis.setdefault(f"{GATEWAY_API}/{version}", []).append("tlsroutes")
+def test_a_gateway_that_passes_tls_through(host: Discovery) -> None:
+    host.apis = {f"{GATEWAY_API}/v1": ["gateways", "tlsroutes"]}
     gateway(host, {"protocol": "HTTP"}, PASSTHROUGH)
+    assert problems(host, type="gateway", gateway_name="public") == []
+
+
+def test_the_version_of_routes_is_that_of_the_chart_or_of_the_values(host: Discovery) -> None:
+    """An older Gateway API serves older TLSRoutes, which the chart does not make by itself."""
+    older = f"{GATEWAY_API}/v1alpha2"
+    host.apis = {f"{GATEWAY_API}/v1": ["gateways"], older: ["tlsroutes"]}
+    gateway(host, PASSTHROUGH)
+    (problem,) = problems(host, type="gateway", gateway_name="public")
+    assert problem.startswith(f"it serves no TLSRoute of {GATEWAY_API}/v1, ")
+    values = {"controlPlane": {"tlsRoute": {"apiVersion": older}}}
+    group = Group("dev", (), endpoint={"type": "gateway", "gateway_name": "public"}, values=values)
+    assert fitness.problems(host, group) == []  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("allowed", [None, {}, {"namespaces": {"from": "Same"}}, {"kinds": [{"kind": "TLSRoute"}]}])
+def test_a_gateway_for_its_own_namespace(allowed: Any, host: Discovery) -> None:
+    host.apis = {f"{GATEWAY_API}/v1": ["gateways", "tlsroutes"]}
+    gateway(host, {**PASSTHROUGH, "allowedRoutes": allowed})
+    (problem,) = problems(host, type="gateway", gateway_name="public")
+    assert "admits routes of its own namespace only" in problem
+    gateway(host, {**PASSTHROUGH, "allowedRoutes": {"namespaces": {"from": "Selector", "selector": {}}}})
     assert problems(host, type="gateway", gateway_name="public") == []
 
 
