@@ -123,11 +123,13 @@ options:
         description:
           - Host name of a virtual cluster on this host cluster, with one C(*) in the place of its name, such as
             V(*.vc.example.com). Required where the endpoint is V(ingress) or V(gateway). The default is none.
+          - An empty string takes it away again.
         type: str
       capacity:
         description:
           - What the host cluster has to give, where its nodes do not say it, or shall not decide.
           - The default for cpu and memory is what the usable nodes can allocate. Storage is unlimited by default.
+            An empty string takes away what was said.
         type: dict
         suboptions:
           cpu:

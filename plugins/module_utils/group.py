@@ -106,7 +106,10 @@ def desired(params: Mapping[str, Any], members: Iterable[Member], deployed: Grou
 
     def bound(key: str, kept: Size, default: Mapping[str, str] | None) -> Size:
         standard = Size.parse(default, f"size.{key}") if default and deployed is None else kept
-        return Size.parse(size.get(key), f"size.{key}", partial=True, positive=key == "maximum").filled(standard)
+        if key == "default":
+            return Size.parse(size.get(key), "size.default", partial=True).filled(standard)
+        positive = ("cpu", "memory") if key == "maximum" else ()
+        return Size.changed(size.get(key), f"size.{key}", standard, positive=positive)
 
     quota = params.get("owner_quota")
     group = Group(

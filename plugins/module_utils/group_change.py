@@ -159,9 +159,11 @@ def _member(
     return Member(
         name=name,
         id=seen.id if seen else known.id if known else "",
-        dns_pattern=options["dns_pattern"] or (known.dns_pattern if known else None),
-        capacity=Size.parse(options["capacity"], "host_clusters.capacity", partial=True).filled(
-            known.capacity if known else groups.NO_SIZE
+        dns_pattern=(known.dns_pattern if known else None)
+        if options["dns_pattern"] is None
+        else options["dns_pattern"] or None,
+        capacity=Size.changed(
+            options["capacity"], "host_clusters.capacity", known.capacity if known else groups.NO_SIZE
         ),
         node_selector=(known.node_selector if known else {})
         if options["node_selector"] is None

@@ -6,7 +6,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 from decimal import ROUND_FLOOR, Decimal
 from typing import Any, TypeAlias
@@ -64,12 +64,18 @@ class Size:
 
     @classmethod
     def parse(
-        cls, mapping: Mapping[str, Any] | None, option: str, *, positive: bool = False, partial: bool = False
+        cls,
+        mapping: Mapping[str, Any] | None,
+        option: str,
+        *,
+        positive: Collection[str] = (),
+        partial: bool = False,
     ) -> Size:
         """A size from ``{cpu: 4, memory: 4Gi, storage: 2Gi}``; ``option`` is what errors call the mapping.
 
-        All three are required unless ``partial``, where what is absent or null becomes None. ``positive`` refuses
-        zero. Raises OptionError for the first field, in the order of RESOURCES, that cannot be used.
+        All three are required unless ``partial``, where what is absent or null becomes None. Zero is refused for
+        the resources in ``positive``. Raises OptionError for the first field, in the order of RESOURCES, that
+        cannot be used.
         """
         if mapping is None and partial:
             return cls(None, None, None)
@@ -84,11 +90,26 @@ class Size:
             if value is None and partial:
                 amounts[resource] = None
                 continue
-            amount, reason = _amount(resource, value, positive)
+            some = resource in positive
+            amount, reason = _amount(resource, value, some)
             if reason:
-                raise OptionError(f"{option}.{resource}", value, _allowed(resource, positive), reason=reason)
+                raise OptionError(f"{option}.{resource}", value, _allowed(resource, some), reason=reason)
             amounts[resource] = amount
         return cls(**amounts)
+
+    @classmethod
+    def changed(
+        cls, mapping: Mapping[str, Any] | None, option: str, before: Size, *, positive: Collection[str] = ()
+    ) -> Size:
+        """``before``, with what an option says; an empty string takes a limit away.
+
+        Raises OptionError as ``parse`` does.
+        """
+        said = dict(mapping or {})
+        lifted = {key for key in said if key in RESOURCES and said[key] == ""}
+        kept = {key: value for key, value in said.items() if key not in lifted}
+        filled = cls.parse(kept, option, positive=positive, partial=True).filled(before)
+        return cls(**{resource: None if resource in lifted else amount for resource, amount in filled.items()})
 
     def as_dict(self) -> dict[str, str | None]:
         """Canonical quantities by resource, which ``parse`` reads back; None stays None."""

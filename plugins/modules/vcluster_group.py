@@ -150,7 +150,7 @@ options:
         suboptions: *size
       maximum:
         description:
-          - The most that a virtual cluster may ask for. The default is no limit.
+          - The most that a virtual cluster may ask for. The default is no limit. An empty string takes one away.
         type: dict
         suboptions: *size
   owner_quota:

@@ -249,7 +249,7 @@ def test_oversubscription(percent: int) -> None:
     assert refused("oversubscription", "at least 1", oversubscription=percent) == percent
 
 
-BAD = ["much", "-1", "4 Gi", "4GiB", "1e400", "NaN", "", "0x10", "٤", "1_000"]
+BAD = ["much", "-1", "4 Gi", "4GiB", "1e400", "NaN", "0x10", "٤", "1_000"]
 
 
 @pytest.mark.parametrize("amount", BAD)
@@ -257,6 +257,10 @@ BAD = ["much", "-1", "4 Gi", "4GiB", "1e400", "NaN", "", "0x10", "٤", "1_000"]
 @pytest.mark.parametrize("bound", ["default", "minimum", "maximum"])
 def test_sizes_that_are_none(bound: str, resource: str, amount: str) -> None:
     assert refused(f"size.{bound}.{resource}", size={bound: {resource: amount}}) == amount
+
+
+def test_a_default_cannot_be_taken_away() -> None:
+    assert refused("size.default.cpu", size={"default": {"cpu": ""}}) == ""
 
 
 @pytest.mark.parametrize("amount", [*BAD, "-5Gi"])
@@ -275,7 +279,7 @@ def test_a_quota_of_an_exempt_group() -> None:
     assert desired(owner_quota={"exempt": True}).owner_quota.exempt
 
 
-@pytest.mark.parametrize("resource", RESOURCES)
+@pytest.mark.parametrize("resource", ["cpu", "memory"])
 def test_nobody_may_have_nothing(resource: str) -> None:
     assert refused(f"size.maximum.{resource}", "more than 0", size={"maximum": {resource: "0"}}) == "0"
 
@@ -611,3 +615,10 @@ def test_a_backing_store_is_recorded_and_can_be_taken_away() -> None:
 def test_a_backing_store_that_cannot_be(params: Any, message: str) -> None:
     with pytest.raises(OptionError, match=message):
         desired(**params)
+
+
+def test_a_maximum_can_be_lifted() -> None:
+    nothing = {"storage": 0}
+    before = desired(size={"maximum": {"cpu": 8, "storage": "0"}, "minimum": nothing, "default": nothing})
+    assert before.maximum.as_dict() == {"cpu": "8", "memory": None, "storage": "0"}
+    assert desired(before, size={"maximum": {"cpu": "", "storage": ""}}).maximum == g.NO_SIZE

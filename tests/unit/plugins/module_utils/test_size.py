@@ -191,7 +191,18 @@ def test_zero_is_refused_only_where_it_must_be_positive(resource: str, zero: Any
     mapping = {"cpu": 4, "memory": "4Gi", "storage": "2Gi", resource: zero}
     assert getattr(Size.parse(mapping, "size"), resource) == 0
     with pytest.raises(OptionError, match=rf"^size\.{resource}: .* it is zero; .*, more than 0$"):
-        Size.parse(mapping, "size", positive=True)
+        Size.parse(mapping, "size", positive=[resource])
+    others = [other for other in RESOURCES if other != resource]
+    assert getattr(Size.parse(mapping, "size", positive=others), resource) == 0
+
+
+def test_a_change_keeps_what_it_does_not_say_and_takes_away_what_is_empty() -> None:
+    before = Size.parse({"cpu": 4, "memory": "4Gi", "storage": "2Gi"}, "size")
+    assert Size.changed(None, "size", before) == Size.changed({"cpu": None}, "size", before) == before
+    after = Size.changed({"cpu": "", "memory": "8Gi"}, "size", before)
+    assert after.as_dict() == {"cpu": None, "memory": "8Gi", "storage": "2Gi"}
+    with pytest.raises(OptionError, match=r"size\.cpus: "):
+        Size.changed({"cpus": ""}, "size", before)
 
 
 @pytest.mark.parametrize("resource", RESOURCES)
