@@ -237,7 +237,7 @@ def decide(seen: Picture, request: Request, asked: Asked) -> Decision:
     if asked.oidc and not group.oidc:
         raise OptionError("export_kubeconfig.user", "oidc", "admin", reason=f"group {group.name} has no oidc settings")
     owner = asked.owner if asked.owner is not None else current.owner if current else ""
-    size = asked.size.filled(current.size if current and not current.kept else group.default)
+    size = asked.size.filled(_size_before(group, current))
     for resource in ("cpu", "memory"):
         if getattr(size, resource) == 0:  # what has neither counts as no virtual cluster
             raise OptionError(f"size.{resource}", "0", "more than 0", reason="a control plane needs some")
@@ -247,6 +247,8 @@ def decide(seen: Picture, request: Request, asked: Asked) -> Decision:
         return Decision(member, view.host.kubernetes, current.namespace, owner, size, current, None)
     if current is None or current.kept:
         _check_open(seen, asked, owner)
+    if current and current.kept and not asked.force:
+        _check_kept(current, size)
     held = current.size if current and current.owner == owner else None
     capacity.check_owner_quota(
         owner,
@@ -270,6 +272,27 @@ def decide(seen: Picture, request: Request, asked: Asked) -> Decision:
         check_in_use(view.host.kubernetes, request.name, current, size)
     chosen = next(member for member in group.members if member.name == place.host)
     return Decision(chosen, view.host.kubernetes, namespace, owner, size, current, place)
+
+
+def _size_before(group: Group, current: Allocation | None) -> Size:
+    """What a virtual cluster has where its task does not say: its own size, or the group's default."""
+    if current is None:
+        return group.default
+    if current.kept:  # its volumes are what is left of it
+        return replace(group.default, storage=group.default.maximum(current.size).storage)
+    return current.size
+
+
+def _check_kept(current: Allocation, size: Size) -> None:
+    """Refuse a smaller share of storage than that of the volumes that were kept: they would not be counted."""
+    if "storage" in current.size.fits_in(size):
+        had, asked = current.size.as_dict()["storage"], size.as_dict()["storage"]
+        raise OptionError(
+            "size.storage",
+            asked,
+            f"{had} or more, or force: true",
+            reason=f"the kept volumes of virtual cluster {current.name} have a share of {had}",
+        )
 
 
 def _bounds(group: Group, size: Size, current: Allocation | None) -> tuple[Size, Size]:

@@ -107,6 +107,8 @@ def only_host(module: AnsibleModule, name: str | None) -> HostCluster:
     names = [host.name for host in found]
     if name is None and len(found) == 1:
         return found[0]
+    if names == [ONLY]:
+        raise OptionError("host_cluster", name, "a name of host_clusters, or a group", reason="the task gives neither")
     if name is None:
         raise OptionError("host_cluster", None, ", ".join(names), reason="there are several, and no group to choose")
     if name not in names:

@@ -79,7 +79,8 @@ options:
     type: str
   force:
     description:
-      - With O(size), shrink the virtual cluster also below what it uses at the moment.
+      - With O(size), shrink the virtual cluster also below what it uses at the moment, or below the storage of the
+        volumes that were kept of it.
     type: bool
     default: false
   vcluster_version:

@@ -283,7 +283,7 @@ steps:
     - create namespace nested-clusters on host cluster host-a
     - write the record of group dev on host cluster host-a
 group:
-  description: The group as it is stored. Empty when it is deleted.
+  description: The group as it is stored, or in check mode would be. Empty when it is deleted.
   returned: success
   type: dict
   sample:

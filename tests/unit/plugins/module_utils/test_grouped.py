@@ -556,7 +556,11 @@ def test_one_whose_volumes_were_kept_comes_back_to_them(world: World) -> None:
     world.reserve("b", NAME, cpu=0, memory=0, storage="30Gi", owner="alice", namespace="own")
     decision = world.decide()
     assert (decision.member.name, decision.namespace, decision.owner) == ("b", "own", "alice")
-    assert decision.size.as_dict() == DEFAULT
+    assert decision.size.as_dict() == {**DEFAULT, "storage": "30Gi"}
+    error = world.refusal(size=size(5, "5Gi", "10Gi"))
+    assert "size.storage: '10Gi' is not usable: the kept volumes of virtual cluster" in str(error)
+    assert "allowed: 30Gi or more, or force: true" in str(error)
+    assert world.decide(size=size(5, "5Gi", "10Gi"), force=True).size.as_dict()["storage"] == "10Gi"
     assert world.decide(size=size(5, "5Gi", "30Gi")).size.as_dict() == {"cpu": "5", "memory": "5Gi", "storage": "30Gi"}
     world.reserve("b", "other", cpu=18)
     assert "to go from 0 cpu, 0 memory, 30Gi storage" in str(world.refusal())
