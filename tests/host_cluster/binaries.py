@@ -37,9 +37,18 @@ def bin_dir() -> Path:
     return bundle_root() / "bin"
 
 
-def chart_path() -> Path:
-    """The packaged vCluster chart."""
-    version = versions()["modules"][versions()["chart"]["module"]]["version"].removeprefix("v")
+def chart_versions() -> list[str]:
+    """The vCluster versions that there are a chart and an image of; the first is the one of most tests."""
+    modules = versions()["modules"]
+    return [modules[name]["version"].removeprefix("v") for name in versions()["charts"]["modules"]]
+
+
+def chart_path(version: str | None = None) -> Path:
+    """The packaged vCluster chart of a version."""
+    known = chart_versions()
+    version = version or known[0]
+    if version not in known:
+        raise HostClusterError(f"there is no chart of version {version}, only of {', '.join(known)}", 2)
     return bundle_root() / "charts" / f"vcluster-{version}.tgz"
 
 
@@ -126,14 +135,12 @@ def build_module(name: str, module: Module) -> Path:
     return target
 
 
-def package_chart(helm: Path, work: Path) -> None:
-    """Package the chart under the version it belongs to; in the module its version is 0.0.1."""
-    recipe = versions()["chart"]
-    module = versions()["modules"][recipe["module"]]
-    version = module["version"].removeprefix("v")
-    source = module_dir(module) / recipe["path"]
-    options = [f"--version={version}", f"--app-version={version}", f"--destination={work}/charts"]
-    run([helm, "package", source, *options])
+def package_charts(helm: Path, work: Path) -> None:
+    """Package the charts under the versions they belong to; in the module each has version 0.0.1."""
+    for name, version in zip(versions()["charts"]["modules"], chart_versions(), strict=True):
+        source = module_dir(versions()["modules"][name]) / versions()["charts"]["path"]
+        options = [f"--version={version}", f"--app-version={version}", f"--destination={work}/charts"]
+        run([helm, "package", source, *options])
 
 
 def collect_stages(work: Path) -> None:
@@ -160,7 +167,7 @@ def build_all() -> Path:
             built = build_module(name, module)
             for output in module["packages"]:
                 (work / "bin" / output).symlink_to(built / output)
-        package_chart(work / "bin" / "helm", work)
+        package_charts(work / "bin" / "helm", work)
         collect_stages(work)
         work.rename(root)
     return root

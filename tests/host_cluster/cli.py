@@ -36,7 +36,8 @@ def parser() -> argparse.ArgumentParser:
     fake.add_argument("--count", type=int, required=True, help="number of fake nodes")
     command("build", "Build the binaries and images only.")
     command("bin-dir", "Print the directory of kubectl, helm, helm3 and vcluster.")
-    command("chart", "Print the path of the packaged vCluster chart.")
+    chart = command("chart", "Print the path of the packaged vCluster chart.")
+    chart.add_argument("--version", help="vCluster version (default: the newest of those built)")
     return top
 
 
@@ -73,7 +74,7 @@ def execute(args: argparse.Namespace) -> None:
     elif args.command == "bin-dir":
         print(binaries.bin_dir())
     else:
-        print(binaries.chart_path())
+        print(binaries.chart_path(args.version))
 
 
 def main() -> int:

@@ -123,6 +123,15 @@ def test_every_image_is_made_of_binaries_that_are_built() -> None:
         assert set(image.get("files", {}).values()) <= built
 
 
+def test_each_chart_has_its_image() -> None:
+    default, before = binaries.chart_versions()
+    assert binaries.chart_path() == binaries.chart_path(default) != binaries.chart_path(before)
+    assert [int(part) for part in default.split(".")] > [int(part) for part in before.split(".")]
+    assert {f"ghcr.io/loft-sh/vcluster-oss:{version}" for version in (default, before)} <= set(images.names())
+    with pytest.raises(HostClusterError, match=r"no chart of version 0\.1\.0, only of"):
+        binaries.chart_path("0.1.0")
+
+
 @pytest.mark.parametrize("said", ["go version go1.27.1 linux/amd64", "go version go1.2 linux/amd64"])
 def test_another_go_is_refused(said: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("shutil.which", lambda _name: "/usr/bin/go")

@@ -46,7 +46,7 @@ cat <<TEXT
 This creates virtual cluster "$name" with ansible-playbook, runs a small workload in it, and shows it from inside.
 It uses $where.
 A machine that has run it before needs under two minutes. The first time, the tools are installed (1 minute) and an
-embedded host cluster is built from source (about 15 minutes on 2 cores).
+embedded host cluster is built from source (about 20 minutes on 2 cores).
 TEXT
 
 say "Ansible and the collection"
