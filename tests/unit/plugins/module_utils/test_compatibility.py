@@ -12,6 +12,8 @@ from typing import Any
 import pytest
 from ansible_collections.nested.clusters.plugins.module_utils import compatibility as c
 from ansible_collections.nested.clusters.plugins.module_utils.errors import NestedClustersError, OptionError
+from hypothesis import given
+from hypothesis import strategies as st
 
 V = c.parse_version
 
@@ -231,6 +233,147 @@ def test_check_kubernetes_change_refuses(deployed: str, desired: str, word: str)
     error = refusal(c.check_kubernetes_change, V(deployed), V(desired))
     assert error.data["option"] == "kubernetes_version"
     assert word in str(error)
+
+
+# --- upgrades over several versions -----------------------------------------------------------------------
+
+NEWEST = [V(text) for text in c._NEWEST_RELEASES]
+
+
+@st.composite
+def releases(draw: st.DrawFn) -> c.Version:
+    """A release of a minor that is known, with any patch; some are pre-releases."""
+    suffix = draw(st.sampled_from(["", "", "-rc.1"]))
+    return V(f"0.{draw(st.integers(20, 36))}.{draw(st.integers(0, 12))}{suffix}")
+
+
+def test_the_newest_releases_are_one_a_minor() -> None:
+    assert sorted(NEWEST) == NEWEST
+    for before, after in itertools.pairwise(NEWEST):
+        assert (after.major, after.minor) == (before.major, before.minor + 1)
+    assert NEWEST[-1] >= V(c.DEFAULT_VCLUSTER_VERSION)
+
+
+@pytest.mark.parametrize(
+    ("deployed", "desired", "expected"),
+    [
+        ("0.36.1", "0.36.1", ""),
+        ("0.36.0", "0.36.1", "0.36.1"),
+        ("0.35.1", "0.36.1", "0.36.1"),
+        ("0.34.0", "0.36.1", "0.35.3 0.36.1"),
+        ("0.23.0", "0.29.0", "0.24.2 0.25.2 0.26.5 0.27.3 0.28.2 0.29.0"),
+        ("0.35.9", "0.37.0", "0.36.1 0.37.0"),
+        ("0.37.0-rc.1", "0.37.0", "0.37.0"),
+    ],
+)
+def test_upgrade_path(deployed: str, desired: str, expected: str) -> None:
+    assert " ".join(map(str, c.upgrade_path(V(deployed), V(desired)))) == expected
+
+
+@pytest.mark.parametrize(
+    ("deployed", "desired", "word"),
+    [
+        ("0.36.1", "0.35.3", "no downgrade"),
+        ("0.36.1", "0.36.1-rc.1", "no downgrade"),
+        ("0.19.3", "0.36.1", "migration"),
+        ("0.36.1", "0.39.0", "no release of 0.37 is known"),
+        ("0.36.1", "1.0.0", "skip"),
+    ],
+)
+def test_upgrade_path_refuses(deployed: str, desired: str, word: str) -> None:
+    error = refusal(c.upgrade_path, V(deployed), V(desired))
+    assert error.data["option"] == "vcluster_version"
+    assert word in str(error)
+
+
+@given(releases(), releases())
+def test_each_step_of_a_path_is_allowed(deployed: c.Version, desired: c.Version) -> None:
+    if desired < deployed:
+        refusal(c.upgrade_path, deployed, desired)
+        return
+    way = [deployed, *c.upgrade_path(deployed, desired)]
+    assert way[-1] == desired
+    for before, after in itertools.pairwise(way):
+        assert before < after
+        c.check_change(before, after)
+    if deployed < V("0.24.2") and desired.release >= (0, 29):
+        assert any(V("0.24.2") <= version and version.release < (0, 29) for version in way)
+    assert len({version.release for version in way[1:]}) == len(way) - 1
+
+
+def kubernetes_on(way: list[c.Step], given: dict[str, Any]) -> list[c.Version | None]:
+    return [step.kubernetes or c._kubernetes_of(given, step.vcluster) for step in way]
+
+
+@pytest.mark.parametrize(
+    ("deployed", "desired", "running", "asked", "expected"),
+    [
+        ("0.35.1", "0.36.1", "1.36.0", None, "0.36.1/1.36.0"),
+        ("0.34.0", "0.36.1", "1.35.0", None, "0.35.3/1.36.0 0.36.1/1.36.0"),
+        # Kubernetes follows, whatever was pinned before.
+        ("0.34.0", "0.36.1", "1.34.0", "1.36.3", "0.35.3/1.35.0 0.36.1/1.36.3"),
+        ("0.35.1", "0.36.1", "1.33.4", "1.36.3", "0.36.1/1.34.0 0.36.1/1.35.0 0.36.1/1.36.3"),
+        # Not before the vCluster that knows it.
+        ("0.31.0", "0.33.0", "1.34.0", "1.36.0", "0.32.3/1.35.0 0.33.0/1.36.0"),
+        # A pinned one stays.
+        ("0.33.0", "0.36.1", "1.35.0", "1.35.0", "0.34.7/1.35.0 0.35.3/1.35.0 0.36.1/1.35.0"),
+        # One that is newer than the defaults in between does not go back.
+        ("0.30.0", "0.32.0", "1.35.0", "1.35.0", "0.31.3/1.35.0 0.32.0/1.35.0"),
+        ("0.36.1", "0.36.1", "1.34.0", "1.36.0", "0.36.1/1.35.0 0.36.1/1.36.0"),
+        ("0.34.0", "0.36.1", None, None, "0.35.3/1.36.0 0.36.1/1.36.0"),
+    ],
+)
+def test_upgrade_steps(deployed: str, desired: str, running: str | None, asked: str | None, expected: str) -> None:
+    given = values(("controlPlane.distro.k8s.version", f"v{asked}")) if asked else {}
+    path = c.upgrade_path(V(deployed), V(desired)) or [V(desired)]
+    steps = c.upgrade_steps(path, V(running) if running else None, given)
+    shown = zip(steps, kubernetes_on(steps, given), strict=True)
+    assert " ".join(f"{step.vcluster}/{version}" for step, version in shown) == expected
+    assert steps[-1].kubernetes is None, "the last step has what was asked for"
+
+
+@pytest.mark.parametrize(
+    ("desired", "running", "given", "word"),
+    [
+        ("0.36.1", "1.36.0", (("controlPlane.distro.k8s.version", "v1.35.0"),), "go back"),
+        ("0.34.0", "1.36.0", (), "go back"),
+        ("0.36.1", "1.36.0", (("controlPlane.distro.k8s.version", "v1.38.0"),), "skip"),
+        (
+            "0.28.0",
+            "1.30.2",
+            (("controlPlane.distro.k3s.enabled", True), ("controlPlane.distro.k3s.image.tag", "v1.33.3-k3s1")),
+            "skip",
+        ),
+    ],
+)
+def test_upgrade_steps_refuses(desired: str, running: str, given: tuple[tuple[str, Any], ...], word: str) -> None:
+    assert word in str(refusal(c.upgrade_steps, [V(desired)], V(running), values(*given)))
+
+
+def test_an_image_of_somebody_is_taken_as_it_is() -> None:
+    given = values(("controlPlane.distro.k8s.image.tag", "mine"))
+    assert c.upgrade_steps([V("0.36.1")], V("1.33.0"), given) == [c.Step(V("0.36.1"))]
+
+
+@given(releases(), releases(), st.integers(30, 36), st.one_of(st.none(), st.integers(30, 36)))
+def test_kubernetes_never_skips_nor_goes_back(
+    deployed: c.Version, desired: c.Version, running: int, asked: int | None
+) -> None:
+    if desired < deployed:
+        return
+    given = values(("controlPlane.distro.k8s.version", f"v1.{asked}.0")) if asked else {}
+    now = V(f"1.{running}.0")
+    path = c.upgrade_path(deployed, desired) or [desired]
+    target = c._kubernetes_of(given, desired)
+    if target and target.release < now.release:
+        assert "go back" in str(refusal(c.upgrade_steps, path, now, given))
+        return
+    steps = c.upgrade_steps(path, now, given)
+    assert list(dict.fromkeys(step.vcluster for step in steps)) == path
+    for version in kubernetes_on(steps, given):
+        c.check_kubernetes_change(now, version)
+        now = version or now
+    assert steps[-1].kubernetes is None
 
 
 # --- Kubernetes versions ----------------------------------------------------------------------------------
