@@ -14,10 +14,13 @@ from __future__ import annotations
 
 import base64
 import contextlib
+import http.client
 import json
 import os
+import ssl
+import tempfile
 import threading
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from typing import Any
@@ -244,6 +247,74 @@ class Kubernetes:
             if error.status == 503:
                 return [{"name": UNKNOWN, "namespaced": True, "verbs": ["list", "delete"]}]
             raise
+
+    @contextlib.contextmanager
+    def into(self, pod: str, port: int, secret: Mapping[str, Any]) -> Iterator[Callable[[str], tuple[int, bytes]]]:
+        """The API of a virtual cluster, through a port of its pod, as ``kubectl port-forward`` does it.
+
+        ``pod`` is a path, ``secret`` holds certificate-authority, client-certificate and client-key. Gives a
+        function from a path in the virtual cluster to (HTTP status, answer). Raises KubernetesError.
+        """
+        certificates = {name: base64.b64decode(text) for name, text in secret["data"].items()}
+        context = ssl.create_default_context(cadata=certificates["certificate-authority"].decode())
+        with tempfile.TemporaryDirectory(prefix="into-") as directory:  # mode 0700
+            file = os.path.join(directory, "client.pem")
+            with open(os.open(file, os.O_WRONLY | os.O_CREAT, 0o600), "wb") as pem:
+                pem.write(certificates["client-certificate"] + b"\n" + certificates["client-key"])
+            context.load_cert_chain(file)
+        forward = self._forward(pod, port)
+        inside = http.client.HTTPSConnection("localhost", port)
+
+        def ask(where: str) -> tuple[int, bytes]:
+            inside.request("GET", where, headers={"Accept": "application/json"})
+            answer = inside.getresponse()
+            return answer.status, answer.read()
+
+        try:
+            # Each certificate of a virtual cluster is for localhost, which is where a forwarded port is.
+            inside.sock = context.wrap_socket(forward.socket(port), server_hostname="localhost")
+            inside.sock.settimeout(CONNECT_SECONDS)
+            yield ask
+        except (OSError, http.client.HTTPException) as error:
+            raise Unreachable(f"{pod.rsplit('/', 1)[1]} does not answer on port {port}: {error}") from error
+        finally:
+            inside.close()
+            forward.close()
+
+    def _forward(self, pod: str, port: int) -> Any:
+        try:
+            import websocket
+            from kubernetes.stream.ws_client import PortForward
+        except ImportError as error:
+            raise NestedClustersError(
+                f"to look into a virtual cluster, kubernetes is needed: {error}"
+            ) from error
+        via = self.connection
+        options: dict[str, Any] = {"cert_reqs": ssl.CERT_REQUIRED if via.verify_ssl else ssl.CERT_NONE}
+        known = {"ca_certs": via.ssl_ca_cert, "certfile": via.cert_file, "keyfile": via.key_file}
+        known["server_hostname"] = via.tls_server_name
+        options.update({name: value for name, value in known.items() if value})
+        headers = [f"{name}: {value}" for name, value in self._headers.items() if name.lower() != "accept"]
+        url = f"ws{self.host.removeprefix('http')}{pod}/portforward?ports={port}"
+        proxy = urllib3.util.parse_url(via.proxy) if via.proxy else None
+        with self._counting:
+            self.requests += 1
+        try:
+            connected = websocket.create_connection(
+                url,
+                timeout=CONNECT_SECONDS,
+                sslopt=options,
+                header=headers,
+                subprotocols=["v4.channel.k8s.io"],
+                suppress_origin=True,
+                http_proxy_host=proxy.host if proxy else None,
+                http_proxy_port=proxy.port if proxy else None,
+            )
+        except websocket.WebSocketBadStatusException as error:
+            raise _refusal("GET", f"{pod}/portforward", error.status_code, error.resp_body or b"", self.host) from error
+        except (OSError, websocket.WebSocketException) as error:
+            raise Unreachable(f"host cluster {self.host} does not forward a port of {pod}: {error}") from error
+        return PortForward(connected, [port])
 
     def kubeconfig(self) -> dict[str, Any]:
         """This connection as a kubeconfig, for a program that needs one (kept in a 0600 file by the caller)."""

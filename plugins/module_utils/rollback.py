@@ -1,0 +1,374 @@
+# Copyright (c) 2026, nested.clusters contributors
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The way back of an upgrade: the data as it was while nothing wrote to it, and the Helm revision of before.
+
+The data is copied within its own volume, by a pod that mounts the claim while the control plane is stopped. That
+takes no storage elsewhere and no credential, works with every vCluster version, and gives back exactly what was
+there. vCluster's own snapshots are taken while it runs, and a restore makes every pod in it anew.
+
+How far it got is an annotation of the workload, so a task that was ended is finished by the next one.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import time
+from dataclasses import asdict, dataclass
+from datetime import datetime, timezone
+from typing import Any
+
+from ansible_collections.nested.clusters.plugins.module_utils import fleet, pause, phase, selection, waiting
+from ansible_collections.nested.clusters.plugins.module_utils import plan as planning
+from ansible_collections.nested.clusters.plugins.module_utils._helm import Release, decode_release
+from ansible_collections.nested.clusters.plugins.module_utils._kubernetes import (
+    Kubernetes,
+    KubernetesError,
+    path,
+)
+from ansible_collections.nested.clusters.plugins.module_utils.errors import NestedClustersError, WaitError
+from ansible_collections.nested.clusters.plugins.module_utils.membership import MANAGED_BY
+from ansible_collections.nested.clusters.plugins.module_utils.pause import Seen
+from ansible_collections.nested.clusters.plugins.module_utils.phase import Object
+from ansible_collections.nested.clusters.plugins.module_utils.postrender import PAUSED_DATE, PAUSED_REPLICAS
+
+WAY_BACK = "nested-clusters/way-back"  # annotation of a workload that is being upgraded
+API_PORT = 8443
+DATA = "/data"
+COPY = ".nested-clusters-before"  # directory in the volume
+_ITEMS = f"""
+set -eu
+cd {DATA}
+items() {{
+  for item in * .*; do
+    case "$item" in
+      .|..|lost+found|{COPY}|{COPY}.new) ;;
+      *) if [ -e "$item" ] || [ -L "$item" ]; then printf '%s\\n' "$item"; fi ;;
+    esac
+  done
+}}
+"""
+# The copy appears under its name when it is whole. Either script may be ended at any moment and run again.
+TAKE = f"""{_ITEMS}
+rm -rf {COPY}.new
+mkdir {COPY}.new
+items | while read -r item; do cp -a "$item" {COPY}.new/; done
+sync
+rm -rf {COPY}
+mv {COPY}.new {COPY}
+sync
+"""
+RESTORE = f"""{_ITEMS}
+test -d {COPY}
+items | while read -r item; do rm -rf "$item"; done
+cp -a {COPY}/. .
+sync
+"""
+
+
+@dataclass(frozen=True)
+class Mark:
+    """What the way back leads to, and how far the upgrade has got."""
+
+    revision: int  # of the Helm release
+    version: str  # of vCluster
+    paused: bool  # whether it was paused before, and shall be again
+    copied: bool = False
+    returning: bool = False
+    returned: bool = False  # data and release are back, and it has yet to be seen that it runs
+
+    @classmethod
+    def of(cls, release: Release | None, workload: Object | None) -> Mark:
+        """The way back to what is deployed."""
+        if release is None or workload is None:
+            raise NestedClustersError("a virtual cluster without a release and a control plane has no way back")
+        return cls(release.revision, release.chart_version, pause.paused(workload))
+
+
+def read_mark(workload: Object | None) -> Mark | None:
+    """The way back that a task left behind, which was ended on its way; else None."""
+    text = ((workload or {}).get("metadata", {}).get("annotations") or {}).get(WAY_BACK)
+    if not text:
+        return None
+    try:
+        return Mark(**json.loads(text))
+    except (TypeError, ValueError) as error:
+        raise NestedClustersError(
+            f"annotation {WAY_BACK} does not hold what this collection wrote ({error}): remove it, and look at "
+            "`helm history` before the next upgrade"
+        ) from error
+
+
+def claims(control_plane: Object, etcd: Object | None) -> list[str]:
+    """Names of the volume claims that hold the data; [] where the store is elsewhere, or has no claim."""
+    found = []
+    for workload in filter(None, (control_plane, etcd)):
+        spec, name = workload["spec"], workload["metadata"]["name"]
+        for volume in spec["template"]["spec"].get("volumes") or []:
+            if volume.get("name") == "data" and "persistentVolumeClaim" in volume:
+                found.append(volume["persistentVolumeClaim"]["claimName"])
+        if any(template["metadata"]["name"] == "data" for template in spec.get("volumeClaimTemplates") or []):
+            annotations = workload["metadata"].get("annotations") or {}
+            count = phase.replicas(workload) or int(annotations.get(PAUSED_REPLICAS) or 1)
+            found += [f"data-{name}-{number}" for number in range(count)]
+    return found
+
+
+def steps_before(control_plane: Object | None, etcd: Object | None, mark: Mark | None) -> list[str]:
+    """What taking the way back means, as steps of a plan."""
+    if control_plane is None or (mark and mark.copied):
+        return []
+    name = control_plane["metadata"]["name"]
+    stop = [] if pause.paused(control_plane) else [f"stop the control plane of {name}"]
+    copies = [f"copy the data in volume claim {claim}" for claim in claims(control_plane, etcd)]
+    return [*stop, *(copies or [f"copy no data of {name}: it is in no volume claim of its own"])]
+
+
+def steps_after(name: str, version: str, mark: Mark | None, paused: bool) -> list[str]:
+    """What follows the upgrade itself."""
+    again = [f"pause {name} again"] if (mark.paused if mark else paused) else []
+    return [f"start {name}, and look whether it is healthy with vCluster {version}", *again]
+
+
+@dataclass(frozen=True)
+class Place:
+    """One virtual cluster whose way back is taken, or gone. ``patience`` is in seconds, for each thing waited for."""
+
+    kubernetes: Kubernetes
+    name: str
+    namespace: str
+    patience: float
+
+    def take(self, mark: Mark) -> None:
+        """Stop the control plane and copy the data; nothing runs afterwards."""
+        self.write(mark)
+        self.stop()
+        seen = self._look("paused")
+        self._run("take", TAKE, seen.control_plane, claims(seen.control_plane, seen.etcd))
+        self.write(Mark(**{**asdict(mark), "copied": True}))
+
+    def restore(self, mark: Mark) -> None:
+        """Put the copy of the data in the place of the data; the control plane has to be stopped."""
+        if not mark.copied:
+            return  # then nothing else was done either
+        seen = self._look("paused")
+        # The image of before: that of the new version may be what failed.
+        url = path("v1", "secrets", self.namespace, f"sh.helm.release.v1.{self.name}.v{mark.revision}")
+        secret = self.kubernetes.get(url)
+        if secret is None:
+            raise NestedClustersError(f"Helm has no revision {mark.revision} of release {self.name} any more")
+        before = planning.objects(decode_release(secret).manifest, self.namespace, self.kubernetes.namespaced)
+        key = planning.workload_key(before, self.name)
+        template = before[key] if key else seen.control_plane
+        owner = {**template, "metadata": seen.control_plane["metadata"]}
+        self._run("restore", RESTORE, owner, claims(seen.control_plane, seen.etcd))
+
+    def leave(self, mark: Mark) -> None:
+        """The upgrade has ended, one way or the other: pause again what was paused, and forget the way back."""
+        # What ran last matters to one that is at rest; in the end it has run. Helm 3 leaves the date of a rest.
+        forgotten = [WAY_BACK, planning.RAN, *([] if mark.paused else [PAUSED_DATE])]
+        if mark.paused:
+            self._bring("paused", synced=True)
+        self.kubernetes.patch(self._workload(), {"metadata": {"annotations": dict.fromkeys(forgotten)}})
+
+    def write(self, mark: Mark) -> None:
+        """Keep with the workload how far the upgrade has got."""
+        annotations = {WAY_BACK: json.dumps(asdict(mark))}
+        self.kubernetes.patch(self._workload(), {"metadata": {"annotations": annotations}})
+
+    def stop(self) -> None:
+        """Scale the control plane and its etcd to nothing. What it synced to the host cluster goes on."""
+        self._bring("paused")
+
+    def start(self) -> None:
+        """Scale them up again; does not wait for more than the order of the two."""
+        self._bring("running")
+
+    def check_healthy(self, seconds: float = float("inf")) -> None:
+        """Look into the virtual cluster until it is healthy. Raises WaitError that says what is not."""
+        seconds = min(seconds, self.patience)
+        deadline = time.monotonic() + seconds
+        while problem := self._problem():
+            if time.monotonic() > deadline:
+                raise WaitError(f"virtual cluster {self.name} is not healthy after {seconds:g} s: {problem}")
+            time.sleep(waiting.POLL_SECONDS * 2)
+
+    # --- looking into it ---
+
+    def _problem(self) -> str:
+        """What is not healthy, in words; "" when all is."""
+        pods = [pod for pod in self._look("running").own if phase.pod_ready(pod)]
+        secret = self.kubernetes.get(path("v1", "secrets", self.namespace, f"vc-{self.name}"))
+        if not pods or secret is None:
+            return "no pod of its control plane is ready" if secret else f"Secret vc-{self.name} is not there yet"
+        pod = path("v1", "pods", self.namespace, pods[0]["metadata"]["name"])
+        try:
+            with self.kubernetes.into(pod, API_PORT, secret) as ask:
+                return problem_inside(ask)
+        except KubernetesError as error:
+            if not error.passing and error.status != 404:
+                raise
+            return f"its API does not answer: {error}"
+
+    # --- stopping and starting ---
+
+    def _look(self, state: str) -> Seen:
+        lists = selection.look(fleet.Reader(self.kubernetes, self.namespace), [self.name], state)
+        if not lists.control_planes:
+            raise WaitError(f"virtual cluster {self.name} was deleted by somebody else meanwhile", phase="deleting")
+        return lists.seen(lists.control_planes[0])
+
+    def _bring(self, state: str, synced: bool = False) -> None:
+        deadline = time.monotonic() + self.patience
+        while left := self._advance(state, synced):
+            if time.monotonic() > deadline:
+                raise WaitError(f"virtual cluster {self.name} is not {state} after {self.patience:g} s: {left}")
+            time.sleep(waiting.POLL_SECONDS)
+
+    def _advance(self, state: str, synced: bool) -> str:
+        """Send what is due; what is still missing, in words."""
+        seen = self._look(state)
+        if not synced:
+            seen = Seen(seen.control_plane, seen.etcd, seen.pods)
+        now = datetime.now(timezone.utc).strftime("%Y-%m-%dT%H:%M:%S.000Z")
+        steps = pause.steps(seen, state, now)
+        for step in steps:
+            if step.after:
+                continue
+            with contextlib.suppress(_Conflict):
+                self._send(step)
+        if steps:
+            return steps[0].text
+        return pause.awaited(seen, state) if state == "paused" else ""
+
+    def _send(self, step: pause.Step) -> None:
+        try:
+            if step.verb == "delete_all":
+                self.kubernetes.delete_all(step.where, step.labels)
+            else:
+                self.kubernetes.patch(step.where, dict(step.body))
+        except KubernetesError as error:
+            if error.status == 409:  # changed since it was seen: look again
+                raise _Conflict from error
+            raise
+
+    def _workload(self) -> str:
+        control_plane = self._look("running").control_plane
+        plural = "statefulsets" if phase.kind(control_plane) == "StatefulSet" else "deployments"
+        return path("apps/v1", plural, self.namespace, control_plane["metadata"]["name"])
+
+    # --- pods that copy ---
+
+    def _run(self, what: str, script: str, workload: Object, of: list[str]) -> None:
+        """Run a script on each volume claim, and wait until all have ended well."""
+        pods = {claim: copying_pod(f"{claim}-{what}", claim, script, workload) for claim in of}
+        where = path("v1", "pods", self.namespace)
+        for pod in pods.values():  # of a task that was ended
+            self._delete(f"{where}/{pod['metadata']['name']}")
+        for pod in pods.values():
+            self.kubernetes.create(where, pod)
+        for claim, pod in pods.items():
+            self._wait(claim, f"{where}/{pod['metadata']['name']}")
+        for pod in pods.values():
+            self._delete(f"{where}/{pod['metadata']['name']}")
+
+    def _delete(self, where: str) -> None:
+        deadline = time.monotonic() + self.patience
+        while self.kubernetes.get(where):
+            self.kubernetes.delete(where)
+            if time.monotonic() > deadline:
+                raise WaitError(f"pod {where.rsplit('/', 1)[1]} does not end")
+            time.sleep(waiting.POLL_SECONDS)
+
+    def _wait(self, claim: str, where: str) -> None:
+        deadline = time.monotonic() + self.patience
+        while True:
+            pod = self.kubernetes.get(where)
+            state = ((pod or {}).get("status") or {}).get("phase")
+            if state == "Succeeded":
+                return
+            if pod is None or state == "Failed":
+                said = " ".join(self.kubernetes.text(f"{where}/log").split()) if pod else "it was deleted"
+                raise WaitError(f"the data in volume claim {claim} could not be copied: {said[-500:]}")
+            if time.monotonic() > deadline:
+                raise WaitError(
+                    f"the pod that copies the data in volume claim {claim} has not ended after {self.patience:g} s: "
+                    f"{_state(pod)}"
+                )
+            time.sleep(waiting.POLL_SECONDS)
+
+
+class _Conflict(Exception):
+    """An object is not as it was seen any more."""
+
+
+def _state(pod: Object) -> str:
+    status = pod.get("status") or {}
+    for container in status.get("containerStatuses") or []:
+        reason = (container.get("state") or {}).get("waiting")
+        if reason:
+            return f"{reason.get('reason')}: {reason.get('message', '')}"
+    found = [item.get("message", "") for item in status.get("conditions") or [] if item.get("status") == "False"]
+    return "; ".join(filter(None, found)) or str(status.get("phase"))
+
+
+def copying_pod(name: str, claim: str, script: str, workload: Object) -> dict[str, Any]:
+    """A pod that runs a script on the volume of a claim, with the image and the rights of the control plane.
+
+    It belongs to the control plane, and is gone with it.
+    """
+    spec = workload["spec"]["template"]["spec"]
+    syncer = next(container for container in spec["containers"] if container["name"] == "syncer")
+    meta = workload["metadata"]
+    owner = {"apiVersion": "apps/v1", "kind": workload["kind"], "name": meta["name"], "uid": meta["uid"]}
+    taken = ("nodeSelector", "tolerations", "affinity", "imagePullSecrets", "securityContext", "priorityClassName")
+    container = {
+        "name": "copy",
+        "image": syncer["image"],
+        "command": ["sh", "-c", script],
+        "volumeMounts": [{"name": "data", "mountPath": DATA}],
+        "terminationMessagePolicy": "FallbackToLogsOnError",
+        **{key: syncer[key] for key in ("imagePullPolicy", "securityContext", "resources") if syncer.get(key)},
+    }
+    return {
+        "apiVersion": "v1",
+        "kind": "Pod",
+        "metadata": {
+            "name": name,
+            "labels": {"app": "nested-clusters-copy", **MANAGED_BY},
+            "ownerReferences": [owner],
+        },
+        "spec": {
+            **{key: spec[key] for key in taken if spec.get(key)},
+            "restartPolicy": "Never",
+            "automountServiceAccountToken": False,
+            "terminationGracePeriodSeconds": 5,
+            "containers": [container],
+            "volumes": [{"name": "data", "persistentVolumeClaim": {"claimName": claim}}],
+        },
+    }
+
+
+def problem_inside(ask: Any) -> str:
+    """What the API of a virtual cluster says is not healthy, "" when all is; ``ask`` is path to (status, answer)."""
+    status, answer = ask("/readyz")
+    if status != 200:
+        return f"its API is not ready: {status} {_short(answer)}"
+    for what in ("nodes", "pods"):
+        status, answer = ask(f"/api/v1/{what}?limit=1")
+        if status != 200:
+            return f"its {what} cannot be listed: {status} {_short(answer)}"
+    status, answer = ask("/apis/apps/v1/namespaces/kube-system/deployments/coredns")
+    if status == 404:  # it can be switched off, or be a part of the control plane
+        return ""
+    if status != 200:
+        return f"its CoreDNS cannot be read: {status} {_short(answer)}"
+    deployment = json.loads(answer)
+    seen = (deployment.get("status") or {}).get("observedGeneration", 0) >= deployment["metadata"]["generation"]
+    runs = seen and (deployment.get("status") or {}).get("availableReplicas", 0) > 0
+    return "" if runs or phase.replicas(deployment) == 0 else "its CoreDNS does not run"
+
+
+def _short(answer: bytes) -> str:
+    return " ".join(answer.decode(errors="replace").split())[:200]

@@ -1,0 +1,355 @@
+# Copyright (c) 2026, nested.clusters contributors
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Tests of rollback: how the way back is taken and gone, on a host cluster whose controllers work."""
+
+from __future__ import annotations
+
+import base64
+import gzip
+import json
+import os
+import subprocess
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from ansible_collections.nested.clusters.plugins.module_utils import pause, phase, rollback
+from ansible_collections.nested.clusters.plugins.module_utils._kubernetes import KubernetesError, Unreachable
+from ansible_collections.nested.clusters.plugins.module_utils.errors import NestedClustersError, WaitError
+from ansible_collections.nested.clusters.plugins.module_utils.rollback import Mark, Place
+from fakes import Clock
+from simulation import Host, Object, refuse, workload
+
+NAMESPACE = "vcluster-a"
+PODS = f"/api/v1/namespaces/{NAMESPACE}/pods"
+SET = f"/apis/apps/v1/namespaces/{NAMESPACE}/statefulsets/a"
+MARK = Mark(1, "0.35.1", paused=False)
+SYNCER: Object = {"name": "syncer", "image": "vcluster-oss:0.35.1", "resources": {"limits": {"cpu": "1"}}}
+
+
+class Kubernetes(Host):
+    """A host cluster where pods that copy run to their end, and ports are forwarded to what is ``inside``."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.ends = "Succeeded"
+        self.made: list[Object] = []
+        self.inside: dict[str, tuple[int, bytes]] = {}
+        self.unreachable: KubernetesError | None = None
+
+    def create(self, where: str, body: Object) -> Object:
+        name = body["metadata"]["name"]
+        assert self.of("a")["spec"]["replicas"] == 0, "nothing may write to what is copied"
+        assert f"{where}/{name}" not in self.objects
+        self.made.append(body)
+        self.objects[f"{where}/{name}"] = {**body, "status": {"phase": self.ends}}
+        return body
+
+    def namespaced(self, _api_version: str, _kind: str) -> bool:
+        return True
+
+    def patch(self, where: str, body: Object) -> Object:
+        thing = self.objects[where]
+        return super().patch(where, {"metadata": {}, **body, **({} if "spec" in body else {"spec": thing["spec"]})})
+
+    @contextmanager
+    def into(self, pod: str, port: int, secret: Object) -> Iterator[Any]:
+        assert (pod, port, secret["data"]) == (f"{PODS}/a-0", 8443, {"client-key": "x"})
+        if self.unreachable:
+            refuse(self.unreachable)
+        yield lambda where: self.inside.get(where, (404, b""))
+
+
+@pytest.fixture
+def host() -> Kubernetes:
+    found = Kubernetes()
+    found.cluster("a")
+    found.of("a")["spec"]["template"]["spec"]["containers"] = [SYNCER]
+    found.have({"metadata": {"name": "vc-a", "namespace": NAMESPACE}, "data": {"client-key": "x"}}, "secrets")
+    found.inside = healthy()
+    return found
+
+
+@pytest.fixture(autouse=True)
+def clock(host: Kubernetes, monkeypatch: pytest.MonkeyPatch) -> Clock:
+    fake = Clock()
+    sleep = fake.sleep
+
+    def tick(seconds: float) -> None:
+        sleep(seconds)
+        host.tick()
+
+    fake.sleep = tick  # type: ignore[method-assign]
+    monkeypatch.setattr(rollback, "time", fake)
+    return fake
+
+
+def healthy() -> dict[str, tuple[int, bytes]]:
+    coredns = {"metadata": {"generation": 2}, "status": {"observedGeneration": 2, "availableReplicas": 1}}
+    return {
+        "/readyz": (200, b"ok"),
+        "/api/v1/nodes?limit=1": (200, b"{}"),
+        "/api/v1/pods?limit=1": (200, b"{}"),
+        "/apis/apps/v1/namespaces/kube-system/deployments/coredns": (200, json.dumps(coredns).encode()),
+    }
+
+
+def at(host: Kubernetes) -> Place:
+    return Place(host, "a", NAMESPACE, 60)  # type: ignore[arg-type]
+
+
+def mark(host: Kubernetes) -> Mark | None:
+    return rollback.read_mark(host.of("a"))
+
+
+def revision(host: Kubernetes, image: str) -> None:
+    """Have the Helm revision of before."""
+    spec = {"replicas": 1, "template": {"spec": {"containers": [{**SYNCER, "image": image}]}}}
+    manifest = {"apiVersion": "apps/v1", "kind": "StatefulSet", "metadata": {"name": "a"}, "spec": spec}
+    release = {"name": "a", "manifest": yaml.safe_dump(manifest)}
+    packed = base64.b64encode(base64.b64encode(gzip.compress(json.dumps(release).encode()))).decode()
+    name = "sh.helm.release.v1.a.v1"
+    host.have({"metadata": {"name": name, "namespace": NAMESPACE}, "data": {"release": packed}}, "secrets")
+
+
+# --- the mark ---------------------------------------------------------------------------------------------
+
+
+def test_a_mark_is_read_as_it_was_written(host: Kubernetes) -> None:
+    assert mark(host) is None
+    at(host).write(MARK)
+    assert mark(host) == MARK
+    host.of("a")["metadata"]["annotations"] |= {"nested-clusters/ran": "0.35.1 v1.36.0 x", "loft.sh/paused-date": "x"}
+    at(host).leave(MARK)
+    assert host.of("a")["metadata"]["annotations"] == {}
+
+
+def test_a_broken_mark_is_named(host: Kubernetes) -> None:
+    host.of("a")["metadata"]["annotations"][rollback.WAY_BACK] = '{"revision": 1}'
+    with pytest.raises(NestedClustersError, match="nested-clusters/way-back"):
+        mark(host)
+
+
+# --- taking it --------------------------------------------------------------------------------------------
+
+
+def test_the_copy_is_taken_while_nothing_runs(host: Kubernetes) -> None:
+    before = host.pods("a")
+    at(host).take(MARK)
+    assert mark(host) == Mark(1, "0.35.1", paused=False, copied=True)
+    assert phase.phase(host.of("a")) == "paused"
+    assert host.pods("a") == [pod for pod in before if pod.startswith("user-")], "what runs in it goes on"
+    (pod,) = host.made
+    spec = pod["spec"]
+    assert spec["volumes"][0]["persistentVolumeClaim"] == {"claimName": "data-a-0"}
+    assert spec["containers"][0]["image"] == "vcluster-oss:0.35.1"
+    assert spec["containers"][0]["resources"] == SYNCER["resources"]
+    assert pod["metadata"]["ownerReferences"][0]["uid"] == host.of("a")["metadata"]["uid"]
+    assert not [where for where in host.objects if where.endswith("-take")], "it is not left"
+
+
+def test_a_copy_that_fails_says_why(host: Kubernetes) -> None:
+    host.ends = "Failed"
+    host.answer = lambda where: "cp: No space left on device\n"
+    with pytest.raises(WaitError, match="data-a-0 could not be copied: cp: No space left on device"):
+        at(host).take(MARK)
+    assert mark(host) == MARK
+
+
+def test_a_copy_that_does_not_end_says_what_it_waits_for(host: Kubernetes) -> None:
+    host.ends = "Pending"
+    with pytest.raises(WaitError, match="has not ended after 60 s: Pending"):
+        at(host).take(MARK)
+
+
+def test_what_an_ended_task_left_is_replaced(host: Kubernetes) -> None:
+    host.have({"metadata": {"name": "data-a-0-take", "namespace": NAMESPACE, "labels": {}}}, "pods")
+    at(host).take(MARK)
+    assert len(host.made) == 1
+
+
+def test_a_conflict_is_looked_at_again(host: Kubernetes) -> None:
+    refusals = [KubernetesError("has been modified", 409, "Conflict")] * 2
+    host.fault = lambda request: refusals.pop() if request == f"PATCH {SET}" and refusals else None
+    with pytest.raises(KubernetesError):
+        at(host).write(MARK)
+    at(host).stop()
+    assert host.of("a")["spec"]["replicas"] == 0
+
+
+def test_one_that_does_not_stop_is_given_up(host: Kubernetes) -> None:
+    host.stuck.add("a-0")
+    with pytest.raises(WaitError, match="not paused after 60 s"):
+        at(host).stop()
+
+
+def test_one_that_is_deleted_meanwhile_is_said(host: Kubernetes) -> None:
+    del host.objects[SET]
+    with pytest.raises(WaitError, match="deleted by somebody else"):
+        at(host).stop()
+
+
+# --- going it ---------------------------------------------------------------------------------------------
+
+
+def test_the_data_comes_back_with_the_image_of_before(host: Kubernetes) -> None:
+    revision(host, "vcluster-oss:0.35.1")
+    host.of("a")["spec"]["template"]["spec"]["containers"] = [{**SYNCER, "image": "no-such-image"}]
+    at(host).stop()
+    at(host).restore(Mark(1, "0.35.1", paused=False, copied=True))
+    (pod,) = host.made
+    assert pod["spec"]["containers"][0]["image"] == "vcluster-oss:0.35.1"
+    at(host).start()
+    assert host.of("a")["spec"]["replicas"] == 1
+    assert pause.PAUSED not in host.of("a")["metadata"]["annotations"]
+
+
+def test_what_was_not_copied_is_not_restored(host: Kubernetes) -> None:
+    at(host).restore(MARK)
+    assert host.made == []
+
+
+def test_a_revision_that_helm_has_forgotten_is_named(host: Kubernetes) -> None:
+    with pytest.raises(NestedClustersError, match="no revision 1 of release a"):
+        at(host).restore(Mark(1, "0.35.1", paused=False, copied=True))
+
+
+@pytest.mark.parametrize("paused", [True, False])
+def test_what_was_paused_is_paused_again(paused: bool, host: Kubernetes) -> None:
+    at(host).write(MARK)
+    at(host).leave(Mark(1, "0.35.1", paused=paused))
+    assert mark(host) is None
+    assert (host.of("a")["spec"]["replicas"] == 0) == paused
+    assert (host.pods("a") == []) == paused
+
+
+# --- looking into it --------------------------------------------------------------------------------------
+
+
+def test_a_healthy_one(host: Kubernetes, clock: Clock) -> None:
+    at(host).check_healthy()
+    assert clock.now == 1000
+
+
+COREDNS = "/apis/apps/v1/namespaces/kube-system/deployments/coredns"
+STARTING = {"metadata": {"generation": 2}, "status": {"observedGeneration": 1, "availableReplicas": 1}}
+ALONE = {"metadata": {"generation": 1}, "status": {"observedGeneration": 1}}
+
+
+@pytest.mark.parametrize(
+    ("where", "status", "answer", "word"),
+    [
+        ("/readyz", 500, b"[-]etcd failed", "not ready: 500 [-]etcd failed"),
+        ("/api/v1/nodes?limit=1", 403, b"no", "nodes cannot be listed"),
+        ("/api/v1/pods?limit=1", 500, b"no", "pods cannot be listed"),
+        (COREDNS, 500, b"no", "CoreDNS cannot be read"),
+        (COREDNS, 200, json.dumps(STARTING).encode(), "CoreDNS does not run"),
+        (COREDNS, 200, json.dumps(ALONE).encode(), "CoreDNS does not run"),
+    ],
+)
+def test_what_is_not_healthy_is_said(where: str, status: int, answer: bytes, word: str, host: Kubernetes) -> None:
+    host.inside[where] = (status, answer)
+    with pytest.raises(WaitError) as caught:
+        at(host).check_healthy()
+    assert word in str(caught.value)
+
+
+def test_it_may_become_healthy(host: Kubernetes, clock: Clock) -> None:
+    del host.inside["/readyz"]
+    clock.after(30, lambda: host.inside.update(healthy()))
+    at(host).check_healthy()
+
+
+def test_without_coredns_there_is_none_to_run(host: Kubernetes) -> None:
+    del host.inside[COREDNS]
+    at(host).check_healthy()
+
+
+def test_one_that_does_not_answer_is_asked_again(host: Kubernetes, clock: Clock) -> None:
+    host.unreachable = Unreachable("no route")
+    with pytest.raises(WaitError, match="its API does not answer: no route"):
+        at(host).check_healthy()
+    assert clock.now > 1060
+
+
+def test_who_may_not_look_is_told_at_once(host: Kubernetes, clock: Clock) -> None:
+    host.unreachable = KubernetesError("no permission", 403, "Forbidden")
+    with pytest.raises(KubernetesError, match="no permission"):
+        at(host).check_healthy()
+    assert clock.now == 1000
+
+
+# --- what is copied ---------------------------------------------------------------------------------------
+
+
+def test_claims() -> None:
+    etcd = workload("a", "vcluster-etcd", replicas=3)
+    assert rollback.claims(workload("a"), None) == ["data-a-0"]
+    resting = workload("a", replicas=0, annotations={"loft.sh/paused-replicas": "1"})
+    expected = ["data-a-0", "data-a-etcd-0", "data-a-etcd-1", "data-a-etcd-2"]
+    assert rollback.claims(resting, etcd) == expected
+    assert rollback.claims(workload("a", claim=False), None) == []
+    own = workload("a", kind="Deployment")
+    volumes = [{"name": "data", "persistentVolumeClaim": {"claimName": "mine"}}]
+    own["spec"]["template"]["spec"]["volumes"] = volumes
+    assert rollback.claims(own, None) == ["mine"]
+
+
+def test_steps() -> None:
+    running, resting = workload("a"), workload("a", replicas=0, annotations={"loft.sh/paused": "true"})
+    copy = "copy the data in volume claim data-a-0"
+    assert rollback.steps_before(running, None, None) == ["stop the control plane of a", copy]
+    assert rollback.steps_before(resting, None, None) == [copy]
+    assert rollback.steps_before(resting, None, Mark(1, "0.35.1", paused=False, copied=True)) == []
+    nothing = rollback.steps_before(workload("a", claim=False), None, None)
+    assert nothing[-1] == "copy no data of a: it is in no volume claim of its own"
+    look = "start a, and look whether it is healthy with vCluster 0.36.1"
+    assert rollback.steps_after("a", "0.36.1", None, paused=False) == [look]
+    assert rollback.steps_after("a", "0.36.1", None, paused=True) == [look, "pause a again"]
+    # What is at rest for an upgrade that was ended was not paused by anybody.
+    assert rollback.steps_after("a", "0.36.1", MARK, paused=True) == [look]
+
+
+def contents(directory: Path) -> dict[str, str]:
+    return {
+        str(path.relative_to(directory)): os.readlink(path) if path.is_symlink() else path.read_text()
+        for path in directory.rglob("*")
+        if path.is_symlink() or path.is_file()
+    }
+
+
+def run(script: str, directory: Path) -> int:
+    text = script.replace(f"cd {rollback.DATA}", f"cd '{directory}'")
+    return subprocess.run(["sh", "-c", text], check=False, capture_output=True).returncode
+
+
+def test_the_scripts_bring_back_what_was_there(tmp_path: Path) -> None:
+    data = tmp_path / "data"
+    (data / "server" / "a b").mkdir(parents=True)
+    (data / "lost+found").mkdir()
+    (data / "state.db").write_text("one")
+    (data / "server" / "a b" / "key").write_text("two")
+    (data / ".hidden").write_text("three")
+    (data / "link").symlink_to("nowhere")
+    before = contents(data)
+    assert run(rollback.RESTORE, data) != 0, "there is no copy yet"
+    assert contents(data) == before
+    assert run(rollback.TAKE, data) == 0
+    copied = {f"{rollback.COPY}/{name}": text for name, text in before.items()}
+    assert contents(data) == {**before, **copied}
+    (data / "state.db").write_text("changed")
+    (data / "state.db-wal").write_text("new")
+    (data / ".hidden").unlink()
+    for _again in range(2):
+        assert run(rollback.RESTORE, data) == 0
+        assert contents(data) == {**before, **copied}
+    assert (data / "lost+found").is_dir()
+    (data / "state.db").write_text("later")
+    assert run(rollback.TAKE, data) == 0, "the next upgrade takes its own"
+    assert (data / rollback.COPY / "state.db").read_text() == "later"
+    assert not (data / f"{rollback.COPY}.new").exists()
+    assert not (data / rollback.COPY / rollback.COPY).exists()
