@@ -23,7 +23,7 @@ import tarfile
 import tempfile
 import zlib
 from collections.abc import Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from types import TracebackType
 from typing import Any
 
@@ -37,6 +37,7 @@ RELEASE_SECRET_TYPE = "helm.sh/release.v1"
 # A killed helm leaves one of these, and then refuses to go on from it.
 PENDING = ("pending-install", "pending-upgrade", "pending-rollback", "uninstalling")
 
+_VERSION = "{version}"
 POST_RENDERER = "nested-clusters-at-rest"  # name of our post-renderer, which is a plugin for helm 4
 # The collection may be in a zip, as Ansible sends it: the other Python finds it where this one does.
 _POST_RENDER = (
@@ -51,11 +52,23 @@ class HelmError(NestedClustersError):
 
 @dataclass(frozen=True)
 class Chart:
-    """Where the chart comes from: a name in ``repository``, or a path or oci:// reference in ``reference``."""
+    """Where the chart comes from: a name in ``repository``, or a path or oci:// reference in ``reference``.
+
+    ``{version}`` in a reference stands for the version, so that several of them can be meant.
+    """
 
     reference: str
     repository: str
     version: str | None
+
+    def of(self, version: str) -> Chart:
+        """The chart of one version."""
+        return replace(self, reference=self.reference.replace(_VERSION, version), version=version)
+
+    @property
+    def versioned(self) -> bool:
+        """Whether the reference means another chart for each version."""
+        return _VERSION in self.reference
 
     @property
     def local(self) -> bool:
@@ -236,6 +249,13 @@ class Helm:
         if at_rest:
             extra += self._post_renderer(at_rest)
         return self._run_release(("upgrade", "--install"), name, namespace, chart, values, extra)
+
+    def rollback(self, name: str, namespace: str, revision: int, deployed: Release | None) -> None:
+        """Make a new revision that is like an earlier one, and all objects as that one had them."""
+        extra = []
+        if self.version[0] >= 4 and deployed is not None and deployed.apply_method == "ssa":
+            extra = ["--server-side=true", "--force-conflicts"]
+        self._run(["rollback", name, str(revision), "--namespace", namespace, *extra])
 
     def uninstall(self, name: str, namespace: str) -> None:
         """Delete the release and its objects; volume claims of a StatefulSet stay, as always with Helm."""

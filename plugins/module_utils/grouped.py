@@ -70,6 +70,7 @@ class Asked:
     host_cluster: str | None = None
     force: bool = False
     oidc: bool = False  # whether the kubeconfig shall log in at the group's issuer
+    ahead: bool = False  # whether it may run another version than the one that the group is locked to
 
 
 @dataclass
@@ -366,8 +367,9 @@ def _check_open(seen: Picture, asked: Asked, owner: str) -> None:
     if behind:
         raise NestedClustersError(
             f"group {group.name} is locked to vCluster {group.vcluster_version}, and {', '.join(behind)} "
-            f"{'runs' if len(behind) == 1 else 'run'} another version: upgrade them first (run their vcluster tasks "
-            "again), or set the lock back; new virtual clusters are refused until then",
+            f"{'runs' if len(behind) == 1 else 'run'} another version: upgrade them first (playbook "
+            "nested.clusters.upgrade, or their vcluster tasks), or set the lock back; new virtual clusters are refused "
+            "until then",
             pending_upgrade=behind,
         )
 
@@ -477,7 +479,7 @@ def present(
     for _attempt in range(ATTEMPTS):
         seen = picture(given, asked.group)
         decision = decide(seen, request, asked)
-        full = complete(request, seen.group, decision)
+        full = complete(request, seen.group, decision, asked.ahead)
         try:
             outcome = lifecycle.present(
                 decision.kubernetes,
@@ -498,7 +500,7 @@ def present(
     )
 
 
-def complete(request: Request, group: Group, decision: Decision) -> Request:
+def complete(request: Request, group: Group, decision: Decision, ahead: bool = False) -> Request:
     """The request with all that its group and size add to it."""
     name, namespace = request.name, decision.namespace
     before = _request_before(decision, name)
@@ -516,6 +518,7 @@ def complete(request: Request, group: Group, decision: Decision) -> Request:
     if (
         request.vcluster_version
         and group.vcluster_version
+        and not ahead
         and not _same(request.vcluster_version, group.vcluster_version)
     ):
         raise OptionError(

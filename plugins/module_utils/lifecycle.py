@@ -19,6 +19,7 @@ from ansible_collections.nested.clusters.plugins.module_utils import (
     compatibility,
     control_plane,
     phase,
+    rollback,
     values,
     waiting,
 )
@@ -53,6 +54,7 @@ from ansible_collections.nested.clusters.plugins.module_utils.plan import Key, P
 
 NOT_SYNCED = "!vcluster.loft.sh/managed-by"  # what a virtual cluster syncs to the host carries this label
 NOT_SUPERSEDED = "status!=superseded"  # Helm keeps ten revisions; only the newest can matter
+HEALTHY_SECONDS = 60  # how long one that shall be upgraded may take to be healthy: it may have started just now
 SETTLE_SECONDS = 30  # without --wait helm is done in seconds; one that is pending longer was killed
 
 
@@ -72,6 +74,17 @@ class Request:
     control_plane: ControlPlane = field(default_factory=ControlPlane)
     membership: Membership | None = None  # of a virtual cluster in a group
     origins: Mapping[tuple[str, ...], str] | None = None  # where each of the values comes from
+    rollback: bool = False  # whether an upgrade takes a way back first, and takes it when it fails
+    patience: float = 300  # seconds for what is waited for in any case: what runs between two steps
+
+
+@dataclass(frozen=True)
+class Stage:
+    """What Helm shall make: one release. An upgrade over several minor versions has several, in order."""
+
+    version: str
+    values: dict[str, Any]
+    kubernetes: str | None = None  # pinned for this stage only
 
 
 @dataclass
@@ -197,33 +210,83 @@ def present(
     state = read(kubernetes, request.name, request.namespace)
     if state.pending and not check:
         state = _settle(kubernetes, request, state)
-    version = wanted_version(request, state)
-    wanted_values = check_request(request, state, version)
     plan = Plan()
-    _plan_namespace(kubernetes, request, state, plan)
-    _plan_objects(kubernetes, request, state, plan)
-    chart = replace(request.chart, version=version)
-    helm, wanted = None, state.manifest
-    if _plan_release(request, state, version, wanted_values, plan):
-        helm = open_helm()
-        wanted = _render(kubernetes, helm, request, chart, wanted_values, state, plan)
-    _plan_metadata(request, state, plan)
+    state = _unreturned(kubernetes, open_helm, request, state, plan, check)
+    if check and plan.changed:  # what comes after a way back cannot be told before
+        return Outcome(plan, state)
+    work = _prepare(kubernetes, open_helm, request, state, plan)
     if check:
         return Outcome(plan, state)
     if reserve and plan.changed:
         reserve(plan)
     if plan.create_namespace:
         _create_namespace(kubernetes, request)
-    for work in plan.work:  # before Helm: a run that is interrupted there is finished from what it finds here
-        work()
-    if helm:
-        _apply(kubernetes, helm, request, chart, wanted_values, state)
-    _finish(kubernetes, request, wanted, plan)
+    for step in plan.work:  # before Helm: a run that is interrupted there is finished from what it finds here
+        step()
+    if work.helm:
+        carry_out = _carry_out_guarded if work.guarded else _carry_out
+        carry_out(kubernetes, work.helm, request, work.stages if plan.helm else [], state)
+    _finish(kubernetes, request, work.wanted, plan)
     if plan.changed:
         state = read(kubernetes, request.name, request.namespace)
     if wait is not None:
         state = wait_ready(kubernetes, request.name, request.namespace, state, wait, kubeconfig)
     return Outcome(plan, state)
+
+
+@dataclass(frozen=True)
+class Work:
+    """What a plan leaves for Helm: nothing where ``helm`` is None. ``wanted`` are the objects in the end."""
+
+    helm: Helm | None
+    stages: list[Stage]
+    wanted: dict[Key, dict[str, Any]]
+    guarded: bool  # whether a way back is taken first
+
+
+def _unreturned(
+    kubernetes: Kubernetes, open_helm: Callable[[], Helm], request: Request, state: State, plan: Plan, check: bool
+) -> State:
+    """Go back all the way where an earlier task was ended while it did."""
+    mark = _way_back(state, request)
+    if mark is None or not mark.returning:
+        return state
+    plan.steps.append(f"go back to vCluster {mark.version}, which an earlier task did not finish")
+    if check:
+        return state
+    _return(kubernetes, open_helm(), request, state, mark)
+    return read(kubernetes, request.name, request.namespace)
+
+
+def _way_back(state: State, request: Request) -> rollback.Mark | None:
+    """The way back that an earlier task has taken, and not left."""
+    workload = state.workload(request.name)
+    mark = rollback.read_mark(workload) if state.release else None
+    if mark and state.release and state.release.revision == mark.revision and not is_paused(workload):
+        return replace(mark, copied=mark.copied and mark.returning)  # started by somebody: the copy is too old
+    return mark
+
+
+def _prepare(kubernetes: Kubernetes, open_helm: Callable[[], Helm], request: Request, state: State, plan: Plan) -> Work:
+    """Make the plan. Raises OptionError for what cannot work."""
+    version = wanted_version(request, state)
+    wanted_values = check_request(request, state, version)
+    stages = plan_stages(request, state, version, wanted_values)
+    _plan_namespace(kubernetes, request, state, plan)
+    _plan_objects(kubernetes, request, state, plan)
+    helm, wanted = None, state.manifest
+    mark, workload = _way_back(state, request), state.workload(request.name)
+    guarded = mark is not None or (request.rollback and _is_upgrade(state, stages))
+    if guarded:
+        plan.steps += rollback.steps_before(workload, _etcd(state), mark)
+    if _plan_release(request, state, stages, plan):
+        helm = open_helm()
+        wanted = _render(kubernetes, helm, request, stages, state, plan)
+    if guarded:
+        helm = helm or open_helm()
+        plan.steps += rollback.steps_after(request.name, version, mark, is_paused(workload))
+    _plan_metadata(request, state, plan)
+    return Work(helm, stages, wanted, guarded)
 
 
 def _finish(kubernetes: Kubernetes, request: Request, wanted: dict[Key, dict[str, Any]], plan: Plan) -> None:
@@ -234,40 +297,70 @@ def _finish(kubernetes: Kubernetes, request: Request, wanted: dict[Key, dict[str
 
 
 def _render(
-    kubernetes: Kubernetes,
-    helm: Helm,
-    request: Request,
-    chart: Chart,
-    wanted_values: dict[str, Any],
-    state: State,
-    plan: Plan,
+    kubernetes: Kubernetes, helm: Helm, request: Request, stages: list[Stage], state: State, plan: Plan
 ) -> dict[Key, dict[str, Any]]:
-    """The objects that the release shall have; adds what differs to the plan's diff."""
-    rendered = helm.render(request.name, request.namespace, chart, wanted_values, unfinished=state.pending is not None)
-    if not is_vcluster(rendered.chart_name):
-        raise OptionError("chart_ref", chart.reference, "vCluster's chart", reason=f"it is chart {rendered.chart_name}")
+    """The objects that the release shall have in the end; adds what differs to the plan's diff."""
+    for stage in stages:  # each, so that what the chart of one refuses is known before the first is made
+        chart = request.chart.of(stage.version)
+        unfinished = state.pending is not None
+        rendered = helm.render(request.name, request.namespace, chart, stage.values, unfinished=unfinished)
+        if not is_vcluster(rendered.chart_name):
+            raise OptionError(
+                "chart_ref", chart.reference, "vCluster's chart", reason=f"it is chart {rendered.chart_name}"
+            )
     wanted = planning.objects(rendered.manifest, request.namespace, kubernetes.namespaced)
     found = planning.as_found(state.manifest, state.live)
-    plan.diff += planning.release_diff(state.release, wanted_values, found, wanted, request.name, request.origins)
+    if state.release and len(stages) > 1:
+        way = [state.release.chart_version], [stage.version for stage in stages]
+        plan.diff += planning.diff(*way, f"vCluster versions of {request.name}, one after another")
+    last = stages[-1].values
+    plan.diff += planning.release_diff(state.release, last, found, wanted, request.name, request.origins)
     return wanted
 
 
+def _carry_out(kubernetes: Kubernetes, helm: Helm, request: Request, stages: list[Stage], state: State) -> None:
+    """Let Helm make one stage after another; each but the last has to run before the next."""
+    if _is_on_the_way(state) and _is_upgrade(state, stages):  # made by a task that was ended while it waited
+        state = wait_ready(kubernetes, request.name, request.namespace, state, request.patience, kubeconfig=False)
+    for number, stage in enumerate(stages, 1):
+        _apply(kubernetes, helm, request, stage, state, between=number < len(stages))
+        if number < len(stages):
+            state = read(kubernetes, request.name, request.namespace)
+            state = wait_ready(kubernetes, request.name, request.namespace, state, request.patience, kubeconfig=False)
+
+
+def _is_on_the_way(state: State) -> bool:
+    return bool(state.release and state.release.labels.get(planning.BETWEEN) == "true")
+
+
+def _is_upgrade(state: State, stages: list[Stage]) -> bool:
+    """Whether the first of the stages is another vCluster or Kubernetes than the one deployed."""
+    if state.release is None or not stages:
+        return False
+    parse = compatibility.parse_version
+    differs = parse(state.release.chart_version) != parse(stages[0].version)
+    return differs or _kubernetes_asked(state.release.values) != _kubernetes_asked(stages[0].values)
+
+
+def _kubernetes_asked(given: dict[str, Any]) -> Any:
+    """The Kubernetes version that values name, None where they leave it to the chart."""
+    return values.get(given, control_plane.kubernetes_version_at(compatibility.distribution_of(given)))
+
+
 def _apply(
-    kubernetes: Kubernetes,
-    helm: Helm,
-    request: Request,
-    chart: Chart,
-    wanted_values: dict[str, Any],
-    state: State,
+    kubernetes: Kubernetes, helm: Helm, request: Request, stage: Stage, state: State, between: bool = False
 ) -> None:
-    """Let Helm do its work, and then undo what it leaves of other people's changes."""
+    """Let Helm make a stage, and then undo what it leaves of other people's changes."""
     if state.pending:
         kubernetes.delete(path("v1", "secrets", request.namespace, state.pending.secret_name))
     labels = {planning.MANAGED: "true"} if state.release is None or state.ours else {}
     if request.membership:
         labels.update(request.membership.labels())
+    if between or _is_on_the_way(state):
+        labels[planning.BETWEEN] = "true" if between else "null"  # null is helm's word for removing one
     at_rest = planning.at_rest(state.release, state.live, state.manifest)
-    helm.apply(request.name, request.namespace, chart, wanted_values, state.release, labels, at_rest)
+    chart = request.chart.of(stage.version)
+    helm.apply(request.name, request.namespace, chart, stage.values, state.release, labels, at_rest)
     if state.release is None:
         return
     after = read(kubernetes, request.name, request.namespace)
@@ -279,9 +372,99 @@ def _apply(
             kubernetes.patch(path(where[0], plural, where[2] if namespaced else None, where[3]), patch)
 
 
+# --- upgrades with a way back -----------------------------------------------------------------------------
+
+
+def _etcd(state: State) -> dict[str, Any] | None:
+    """The deployed etcd of a virtual cluster, as it is in the cluster."""
+    found = [thing for key, thing in state.live.items() if planning.runs(key, thing, planning.ETCD)]
+    return next((thing for thing in found if thing["metadata"]["name"].endswith("-etcd")), None)
+
+
+def _carry_out_guarded(
+    kubernetes: Kubernetes,
+    helm: Helm,
+    request: Request,
+    stages: list[Stage],
+    state: State,
+) -> None:
+    """The stages of an upgrade, each looked into when it runs; back to what was before if one of them fails.
+
+    Raises NestedClustersError that says why it failed, when everything is as before again.
+    """
+    place = rollback.Place(kubernetes, request.name, request.namespace, request.patience)
+    mark = _way_back(state, request)
+    if mark is None or not mark.copied:
+        mark = _take(place, state, request.name, mark)
+        state = read(kubernetes, request.name, request.namespace)
+    try:
+        if not stages or (state.release and state.release.revision != mark.revision):
+            # An earlier task made what is deployed, and has not seen it run.
+            state = _started(kubernetes, request, place)
+        for number, stage in enumerate(stages, 1):
+            _apply(kubernetes, helm, request, stage, state, between=number < len(stages))
+            state = _started(kubernetes, request, place)
+    except NestedClustersError as error:
+        failed = f"virtual cluster {request.name} did not become healthy on its way from vCluster {mark.version}"
+        try:
+            _return(kubernetes, helm, request, read(kubernetes, request.name, request.namespace), mark)
+        except NestedClustersError as second:
+            raise NestedClustersError(
+                f"{failed}: {error}; and it could not be taken back: {second}; run the task again, which goes on "
+                "with that",
+                rolled_back=False,
+            ) from second
+        raise NestedClustersError(
+            f"{failed}: {error}; it is on {mark.version} again, with the data that it had before", rolled_back=True
+        ) from error
+    place.leave(mark)
+
+
+def _take(place: rollback.Place, state: State, name: str, mark: rollback.Mark | None) -> rollback.Mark:
+    """Take the way back, from a virtual cluster that is healthy; where that fails, everything is as before."""
+    workload = state.workload(name)
+    if not is_paused(workload):
+        place.check_healthy(HEALTHY_SECONDS)
+    mark = mark or rollback.Mark.of(state.release, workload)
+    try:
+        place.take(mark)
+    except NestedClustersError:
+        if not mark.paused:
+            place.start()
+        place.leave(mark)
+        raise
+    return replace(mark, copied=True)
+
+
+def _started(kubernetes: Kubernetes, request: Request, place: rollback.Place) -> State:
+    """Start what is at rest, wait until it is ready, and look into it."""
+    place.start()
+    state = read(kubernetes, request.name, request.namespace)
+    state = wait_ready(kubernetes, request.name, request.namespace, state, request.patience, kubeconfig=True)
+    place.check_healthy()
+    return state
+
+
+def _return(kubernetes: Kubernetes, helm: Helm, request: Request, state: State, mark: rollback.Mark) -> None:
+    """Take the way back: the data, and then the Helm revision of before."""
+    place = rollback.Place(kubernetes, request.name, request.namespace, request.patience)
+    if not mark.returned:
+        mark = replace(mark, returning=True)
+        place.write(mark)
+        if state.pending:
+            kubernetes.delete(path("v1", "secrets", request.namespace, state.pending.secret_name))
+        place.stop()
+        place.restore(mark)
+        helm.rollback(request.name, request.namespace, mark.revision, state.release)
+        mark = replace(mark, returned=True)  # not once more: Helm would forget the revision that it goes back to
+        place.write(mark)
+    _started(kubernetes, request, place)
+    place.leave(mark)
+
+
 def wanted_version(request: Request, state: State) -> str:
     """The vCluster version to run: the one asked for, else the one deployed, else the collection's default."""
-    if request.chart.local:
+    if request.chart.local and not request.chart.versioned:
         own = request.chart.own_version()
         asked = request.vcluster_version
         if asked and compatibility.parse_version(asked) != compatibility.parse_version(own):
@@ -292,6 +475,85 @@ def wanted_version(request: Request, state: State) -> str:
     if request.vcluster_version:
         return str(compatibility.parse_version(request.vcluster_version))
     return state.release.chart_version if state.release else compatibility.DEFAULT_VCLUSTER_VERSION
+
+
+def plan_stages(request: Request, state: State, version: str, wanted: dict[str, Any]) -> list[Stage]:
+    """What Helm has to make, one after another, so that no minor version is skipped; mostly one stage.
+
+    ``wanted`` are the values at the end. What runs in between has them as well, where its version takes them, else
+    what it has now. Raises OptionError where there is no way, or where one stage has no chart.
+    """
+    last = Stage(version, wanted)
+    if state.release is None or not _is_upgrade(state, [last]):
+        return [last]
+    parse = compatibility.parse_version
+    workload = state.workload(request.name)
+    running = _last_run(workload)[1]
+    steps = compatibility.upgrade_steps(
+        compatibility.upgrade_path(parse(state.release.chart_version), parse(version)) or [parse(version)],
+        compatibility.parse_kubernetes_version(running) if running else None,
+        wanted,
+    )
+    if len(steps) > 1 and is_paused(workload) and not (request.rollback or _way_back(state, request)):
+        way = ", ".join(str(step.vcluster) for step in steps)
+        raise OptionError(
+            "vcluster_version",
+            version,
+            f"{steps[0].vcluster}, or a virtual cluster that runs",
+            reason=f"it is paused, and has to run {way} one after another: resume it first, or use rollback",
+        )
+    stages, before = [], state.release.values
+    for step in steps[:-1]:
+        before = _values_between(before, wanted, step.vcluster)
+        pinned = f"v{step.kubernetes}" if step.kubernetes else None
+        given = control_plane.desired(before, ControlPlane(), pinned, {}, ours=False) if pinned else before
+        stages.append(Stage(str(step.vcluster), given, pinned))
+    compatibility.check_immutable(before, wanted, parse(version))
+    _check_charts(request, [stage.version for stage in stages], version)
+    return [*stages, last]
+
+
+def _values_between(before: dict[str, Any], wanted: dict[str, Any], version: compatibility.Version) -> dict[str, Any]:
+    """The values of a version on the way: those at the end, or those of before if it refuses these."""
+    try:
+        compatibility.check_values(wanted, version, values.get(wanted, values.IMAGE_REPOSITORY))
+        compatibility.check_immutable(before, wanted, version)
+    except OptionError as error:
+        try:
+            compatibility.check_values(before, version, values.get(before, values.IMAGE_REPOSITORY))
+        except OptionError:
+            raise OptionError(
+                "values",
+                error.data["value"],
+                str(error.data["allowed"]),
+                reason=f"vCluster {version} comes in between, and takes neither these values nor those deployed",
+            ) from error
+        return before
+    return wanted
+
+
+def _check_charts(request: Request, between: list[str], version: str) -> None:
+    """OptionError where the charts of an upgrade are local, and one of them is not there."""
+    if not request.chart.local:
+        return
+    if between and not request.chart.versioned and set(between) != {version}:
+        raise OptionError(
+            "chart_ref",
+            request.chart.reference,
+            "a path with {version} in it, such as /srv/charts/vcluster-{version}.tgz",
+            reason=f"the way to {version} goes through {', '.join(between)}, whose charts are needed too; or run the "
+            "task once for each version, with its chart",
+        )
+    for one in between:
+        try:
+            request.chart.of(one).own_version()
+        except OptionError as error:
+            raise OptionError(
+                "chart_ref",
+                request.chart.of(one).reference,
+                f"the chart of vCluster {one}; or, first, another release of its minor version as vcluster_version",
+                reason=f"the way to {version} goes through {one}: {error}",
+            ) from error
 
 
 def check_request(request: Request, state: State, version: str) -> dict[str, Any]:
@@ -331,16 +593,13 @@ def check_request(request: Request, state: State, version: str) -> dict[str, Any
             in_values = {**(values.get(result, values.GLOBAL_ANNOTATIONS) or {}), **in_values}
         planning.check_metadata(option, given, in_values)
     compatibility.check_values(result, target, values.get(result, values.IMAGE_REPOSITORY))
-    if deployed:
-        compatibility.check_change(compatibility.parse_version(deployed.chart_version), target)
-        compatibility.check_immutable(deployed.values, result, target)
-    vcluster_before, before = _last_run(state.workload(request.name))
-    _check_ran(vcluster_before, target)
-    asked = values.get(result, control_plane.kubernetes_version_at(compatibility.distribution_of(result)))
+    if deployed and compatibility.parse_version(deployed.chart_version) == target:
+        compatibility.check_immutable(deployed.values, result, target)  # else stage by stage: see plan_stages
+    if _way_back(state, request) is None:  # with a way back, it is started in between
+        _check_ran(_last_run(state.workload(request.name))[0], target)
+    asked = _kubernetes_asked(result)
     if asked:
-        wanted = compatibility.parse_kubernetes_version(str(asked))
-        if before:
-            compatibility.check_kubernetes_change(compatibility.parse_kubernetes_version(before), wanted)
+        compatibility.parse_kubernetes_version(str(asked))
     return result
 
 
@@ -411,21 +670,32 @@ def _create(kubernetes: Kubernetes, where: str, thing: dict[str, Any]) -> None:
             raise
 
 
-def _plan_release(request: Request, state: State, version: str, wanted: dict[str, Any], plan: Plan) -> bool:
+def _plan_release(request: Request, state: State, stages: list[Stage], plan: Plan) -> bool:
     """Add what Helm has to do to the plan; False if nothing."""
     release = state.release
+    last = stages[-1]
     if state.pending:
         plan.steps.append(f"clear the unfinished Helm revision {state.pending.revision} ({state.pending.status})")
     if release is None:
-        plan.steps.append(f"install release {request.name} with vCluster {version}")
+        plan.steps.append(f"install release {request.name} with vCluster {last.version}")
         plan.helm = True
         return True
     steps = []
-    if compatibility.parse_version(release.chart_version) != compatibility.parse_version(version):
-        steps.append(f"upgrade release {request.name} from vCluster {release.chart_version} to {version}")
-    elif release.status != "deployed":
+    before = release.chart_version
+    for stage in stages:
+        words = []
+        if compatibility.parse_version(before) != compatibility.parse_version(stage.version):
+            words.append(f"from vCluster {before} to {stage.version}")
+        if stage.kubernetes or (stage is last and len(stages) > 1 and not words):
+            named = stage.kubernetes or _kubernetes_asked(stage.values)
+            words.append(f"{'with' if words else 'to'} Kubernetes {named}")
+        if words:
+            wait = "" if stage is last else ", and wait until it is ready"
+            steps.append(f"upgrade release {request.name} {' '.join(words)}{wait}")
+        before = stage.version
+    if not steps and release.status != "deployed":
         steps.append(f"repeat release {request.name}, which is {release.status}")
-    if without_nulls(release.values) != without_nulls(wanted):
+    if without_nulls(release.values) != without_nulls(last.values):
         steps.append(f"change values of release {request.name}")
     steps += planning.drift(planning.as_found(state.manifest, state.live), state.manifest)
     plan.steps += steps

@@ -30,6 +30,7 @@ from ansible_collections.nested.clusters.plugins.module_utils.values import mask
 Key = tuple[str, str, str, str]
 
 MANAGED = "nested-clusters/managed"  # annotation of the workload, and label of the Helm release: we made it
+BETWEEN = "nested-clusters/between"  # label of a Helm release that is a step on the way of an upgrade
 RAN = "nested-clusters/ran"  # annotation of a paused workload that helm has changed: see last_run
 PROTECTED = "loft.sh/non-deletable"  # the platform's own annotation: `vcluster delete` respects it as well
 CREATED = "vcluster.loft.sh/created"  # annotation of a namespace that the CLI or this collection made
@@ -168,7 +169,7 @@ def at_rest(release: Release | None, live: Mapping[Key, dict[str, Any]], manifes
     where = workload_key(live, release.name)
     workload = live[where] if where else {}
     ran = last_run(workload) or (release.chart_version, phase.kubernetes_version(workload) or "")
-    etcd = [live[k] for k in keys if k in live and _runs(k, live[k], ETCD)]
+    etcd = [live[k] for k in keys if k in live and runs(k, live[k], ETCD)]
     names = [release.name] if any(map(phase.replicas, etcd)) else [release.name, f"{release.name}-etcd"]
     return AtRest(names, {RAN: " ".join((*ran, _annotation(workload, PAUSED_DATE)))})
 
@@ -184,17 +185,18 @@ def _annotation(thing: dict[str, Any], name: str) -> str:
 
 
 def _is_paused(manifest_objects: Iterable[Key], live: Mapping[Key, dict[str, Any]]) -> bool:
-    found = [live[k] for k in manifest_objects if k in live and _runs(k, live[k], CONTROL_PLANE)]
+    found = [live[k] for k in manifest_objects if k in live and runs(k, live[k], CONTROL_PLANE)]
     return any(phase.phase(workload) == "paused" for workload in found)
 
 
-def _runs(k: Key, thing: dict[str, Any], app: str) -> bool:
+def runs(k: Key, thing: dict[str, Any], app: str) -> bool:
+    """Whether an object is a workload of a virtual cluster: its CONTROL_PLANE or its ETCD."""
     return k[1] in WORKLOADS and (thing["metadata"].get("labels") or {}).get("app") == app
 
 
 def _ignored(k: Key, thing: dict[str, Any], paused: bool) -> frozenset[tuple[str, ...]]:
     # A paused control plane and its etcd have no replicas; that is their state and not somebody's edit.
-    pausable = _runs(k, thing, CONTROL_PLANE) or _runs(k, thing, ETCD)
+    pausable = runs(k, thing, CONTROL_PLANE) or runs(k, thing, ETCD)
     return frozenset({("spec", "replicas")}) if paused and pausable else frozenset()
 
 

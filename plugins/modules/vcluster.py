@@ -87,13 +87,42 @@ options:
     description:
       - Version of vCluster, which is the version of its chart, such as V(0.36.1).
       - Without it, a new virtual cluster gets V(0.36.1) and an existing one keeps its version.
-      - Upgrades go one minor version at a time. A downgrade is refused.
-      - With O(group), the group's locked version, and no other.
+      - An upgrade goes one minor version at a time. The module takes the steps in between itself, and waits until each
+        one runs, also with O(wait=false). RV(steps) names them, in check mode as well. When a task is ended on the way,
+        the next one goes on from there.
+      - Between two minor versions it is the newest release of each that this collection knows, and Kubernetes moves
+        with it, never past a minor version.
+      - A downgrade is refused. So is what would lose the data, such as another backing store.
+      - A paused virtual cluster can be upgraded by one minor version, and has to run before the next, or have
+        O(rollback).
+      - With O(group), the group's locked version, and no other, but see O(ahead_of_group).
     type: str
+  ahead_of_group:
+    description:
+      - With O(group), O(vcluster_version) may be another one than the locked version, such as for a preview in check
+        mode before the lock is moved.
+    type: bool
+    default: false
+  rollback:
+    description:
+      - Prepare a way back before an upgrade, and take it when the upgrade fails. The task fails then, with
+        C(rolled_back) in its result, and the virtual cluster is on its former version, with former values and data.
+      - The control plane is stopped for it, but not what runs in the virtual cluster. Meanwhile a pod copies the data
+        within its volume claim, where it needs as much room again. The copy stays there until the next upgrade.
+      - After each step, the virtual cluster has to be healthy, seen from inside. Its API answers that it is ready and
+        lists nodes and pods, and its CoreDNS runs. Before the first step as well, or nothing is changed.
+      - A paused virtual cluster is started for that, and paused again.
+      - The data of the embedded database and of a deployed etcd is copied. Of an external store nothing is. There, only
+        the release goes back, and the data stays as the new version left it.
+      - When a task is ended on the way, the next one for this virtual cluster goes on, also without this option.
+    type: bool
+    default: false
   kubernetes_version:
     description:
       - Version of Kubernetes inside the virtual cluster, such as V(v1.36.0).
       - Without it, a new virtual cluster gets the default of its vCluster version and an existing one keeps its own.
+      - An upgrade goes one minor version at a time, with steps in between as for O(vcluster_version). Going back a
+        minor version is refused.
     type: str
   distribution:
     description:
@@ -155,6 +184,8 @@ options:
   chart_ref:
     description:
       - The chart, as a name in O(chart_repo_url), a local directory, a local C(.tgz) file, or an C(oci://) reference.
+      - C({version}) in it stands for the version, so that it can mean local charts of several versions. An upgrade over
+        more than one minor version needs that, where charts are local.
     type: str
     default: vcluster
   chart_repo_url:
@@ -191,7 +222,7 @@ options:
     default: true
   wait_timeout:
     description:
-      - How long to wait, in seconds.
+      - How long to wait, in seconds. For each step of an upgrade anew.
     type: int
     default: 300
   export_kubeconfig:
@@ -290,6 +321,13 @@ EXAMPLES = r"""
     backing_store:
       type: deployed_etcd
       replicas: 3
+
+- name: Upgrade it over two minor versions, from charts on this machine, and take it back if it fails
+  nested.clusters.vcluster:
+    name: team-c
+    vcluster_version: 0.36.1
+    rollback: true
+    chart_ref: /srv/charts/vcluster-{version}.tgz
 
 - name: In a cluster group, wherever there is room
   nested.clusters.vcluster:
@@ -399,6 +437,8 @@ def argument_spec() -> dict[str, Any]:
         "force": {"type": "bool", "default": False},
         "state": {"type": "str", "choices": ["present", "absent"], "default": "present"},
         "vcluster_version": {"type": "str"},
+        "ahead_of_group": {"type": "bool", "default": False},
+        "rollback": {"type": "bool", "default": False},
         "kubernetes_version": {"type": "str"},
         "distribution": {"type": "str", "choices": list(DISTRIBUTIONS)},
         "replicas": {"type": "int"},
@@ -448,6 +488,8 @@ def request(params: dict[str, Any]) -> Request:
         annotations=params["annotations"],
         protected=params["protected"],
         control_plane=ControlPlane.of(params),
+        rollback=params["rollback"],
+        patience=params["wait_timeout"],
     )
 
 
@@ -460,6 +502,7 @@ def in_group(params: dict[str, Any]) -> grouped.Asked:
         host_cluster=params["host_cluster"],
         force=params["force"],
         oidc=wants_oidc(params),
+        ahead=params["ahead_of_group"],
     )
 
 

@@ -111,6 +111,7 @@ options:
     description:
       - The vCluster version that every virtual cluster of the group runs. The default is no lock.
       - While one of them runs another version, the group is waiting for an upgrade and takes no new ones.
+        The playbook C(nested.clusters.upgrade) moves the lock and all of them.
       - An empty string takes the lock away.
     type: str
   oversubscription:

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import functools
+import json
 import socket
 import threading
 import time
@@ -30,7 +31,7 @@ def where(host: Host, vcluster: Module) -> Iterator[Place]:
 
 @pytest.fixture(scope="module")
 def repository(host: Host, vcluster: Module, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """A chart repository with the same chart as vCluster 0.35.9, 0.36.0, 0.36.1 and 0.38.0."""
+    """A chart repository with the same chart as vCluster 0.34.0, 0.35.3, 0.35.9, 0.36.0, 0.36.1 and 0.38.0."""
     directory = tmp_path_factory.mktemp("charts")
     unpacked = directory / "source"
     unpacked.mkdir()
@@ -50,7 +51,7 @@ def repository(host: Host, vcluster: Module, tmp_path_factory: pytest.TempPathFa
         host.call(*pull, "--untardir", str(unpacked))
     served = directory / "served"
     served.mkdir()
-    for version in ("0.35.9", "0.36.0", "0.36.1", "0.38.0"):
+    for version in ("0.34.0", "0.35.3", "0.35.9", "0.36.0", "0.36.1", "0.38.0"):
         package = (
             "helm",
             "package",
@@ -212,6 +213,23 @@ def test_versions_of_a_repository(
     assert "vcluster_version: '0.37.5'" in message
     old = vcluster.against(chart_repo_url=repository, chart_ref="vcluster")
     assert "vcluster_version" in refused(host, old, where, name=where.name, vcluster_version="0.35.9")
+
+
+def test_versions_between_two(host: Host, vcluster: Module, new: Callable[..., Place], repository: str) -> None:
+    """An upgrade over two minor versions names the one between, also in check mode, and waits until that runs."""
+    module = vcluster.against(chart_ref="vcluster", chart_repo_url=repository, wait=False, wait_timeout=2)
+    where = new("between")
+    module(name=where.name, vcluster_version="0.34.0", values=IDLE)
+    run = module(check=True, name=where.name, vcluster_version="0.36.1")
+    assert run["steps"] == [
+        f"upgrade release {where.name} from vCluster 0.34.0 to 0.35.3, and wait until it is ready",
+        f"upgrade release {where.name} from vCluster 0.35.3 to 0.36.1",
+    ]
+    assert run["diff"][0]["after"] == "- 0.35.3\n- 0.36.1\n"
+    for _twice in range(2):  # it does not become ready, and so the last step is not taken
+        assert "is not ready after 2 s" in module.refused(name=where.name, vcluster_version="0.36.1")
+        (release,) = json.loads(host.call("helm", "list", "-n", where.namespace, "--output", "json").stdout)
+        assert release["chart"] == "vcluster-0.35.3"
 
 
 def test_repository_that_does_not_answer(host: Host, vcluster: Module) -> None:

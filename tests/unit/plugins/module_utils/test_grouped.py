@@ -785,6 +785,15 @@ def test_a_version_beside_the_lock(world: World) -> None:
     assert world.run(request={"vcluster_version": "v0.36.1"})[0].plan.changed
 
 
+def test_a_version_ahead_of_the_lock(world: World) -> None:
+    world.change(vcluster_version="0.35.0")
+    world.run()
+    asked = {"vcluster_version": "0.36.1"}
+    assert world.refused(request=asked).data["option"] == "vcluster_version"
+    outcome, _decision = world.checked(request=asked, ahead=True)
+    assert f"upgrade release {NAME} from vCluster 0.35.0 to 0.36.1" in outcome.plan.steps
+
+
 def test_its_own_version_of_kubernetes(world: World) -> None:
     world.change(kubernetes_version="v1.34.0")
     outcome, _decision = world.checked(request={"kubernetes_version": "v1.35.0"})

@@ -114,6 +114,8 @@ def test_secrets_that_are_no_releases_do_not_matter() -> None:
         ("vcluster-0.36.1.tgz", None, True, ["CWD/vcluster-0.36.1.tgz"]),
         ("./vcluster", None, True, ["CWD/vcluster"]),
         ("~/vcluster", None, True, ["HOME/vcluster"]),
+        ("/charts/vcluster-{version}.tgz", "0.36.1", True, ["/charts/vcluster-0.36.1.tgz"]),
+        ("oci://x/v{version}/vcluster", "0.36.1", False, ["oci://x/v0.36.1/vcluster", "--version", "0.36.1"]),
     ],
 )
 def test_chart_arguments(
@@ -127,7 +129,9 @@ def test_chart_arguments(
     (tmp_path / "vcluster").mkdir()  # a directory that is called like the chart is not the chart
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("HOME", "/home/somebody")
-    chart = Chart(reference, REPOSITORY, version)
+    chart = Chart(reference, REPOSITORY, None)
+    assert chart.versioned == ("{version}" in reference)
+    chart = chart.of(version) if version else chart
     expected = [text.replace("CWD", str(tmp_path)).replace("HOME", "/home/somebody") for text in arguments]
     assert (chart.local, chart.arguments()) == (local, expected)
 
@@ -212,6 +216,7 @@ CALLS: dict[str, Callable[[Helm], Any]] = {
     "render beside an unfinished one": lambda helm: helm.render("demo", "ns", IN_REPOSITORY, VALUES, True),
     "apply": lambda helm: helm.apply("demo", "ns", IN_REPOSITORY, VALUES, None, {"a": "b", "c": "d"}),
     "uninstall": lambda helm: helm.uninstall("demo", "ns"),
+    "rollback": lambda helm: helm.rollback("demo", "ns", 3, None),
 }
 
 
@@ -231,7 +236,7 @@ def test_secrets_are_in_private_files_and_nowhere_else(call: Callable[[Helm], An
     assert {(file, directory) for file, directory, _content in files.values()} == {(0o600, 0o700)}
     assert all(Path(name).parent.parent == work for name in files)
     assert Path(cwd).parent == work
-    if arguments[0] != "uninstall":
+    if arguments[0] not in ("uninstall", "rollback"):
         assert files[arguments[arguments.index("--values") + 1]][2] == VALUES
 
 
@@ -297,6 +302,10 @@ def test_helm_4_takes_back_fields_that_others_set(
     assert ("--server-side=true" in arguments) == takes_back
     assert "--labels=a=b,c=d" in arguments
     assert "--dry-run=server" not in arguments
+    back = arguments_of(fake, work, lambda helm: helm.rollback("demo", "ns", 3, deployed))
+    assert back[:5] == ["rollback", "demo", "3", "--namespace", "ns"]
+    # A new revision takes the way of the one that is deployed, and there is always one to go back from.
+    assert ("--force-conflicts" in back) == (takes_back and deployed is not None)
 
 
 AT_REST = AtRest(["demo"], {"note": "x"})

@@ -25,6 +25,7 @@ from ansible_collections.nested.clusters.plugins.module_utils import (
     phase,
     plan,
     postrender,
+    rollback,
     values,
     waiting,
 )
@@ -97,6 +98,7 @@ class FakeHelm:
         self.ready = True
         self.chart_name = "vcluster"
         self.seconds = itertools.count()
+        self.made: list[str] = []  # versions
 
     def open(self) -> FakeHelm:
         return self
@@ -124,6 +126,7 @@ class FakeHelm:
         if PLACE not in self.host.objects:
             raise HelmError(f'helm upgrade: create: failed to create: namespaces "{namespace}" not found')
         release = self._release(chart, given)
+        self.made.append(release.chart_version)
         if at_rest:
             manifest = postrender.at_rest(release.manifest, at_rest.names, at_rest.annotations)
             release = replace(release, manifest=manifest)
@@ -139,7 +142,12 @@ class FakeHelm:
             self.host.put(after, at)
         if self.ready and not at_rest:
             self.start()
+        elif not self.ready:
+            self.host.objects[WORKLOAD]["status"] = {}
         return release
+
+    def rollback(self, name: str, namespace: str, revision: int, deployed: Release | None) -> None:
+        self.runs.append(f"rollback {revision}")
 
     def start(self) -> None:
         """Let the control plane become ready."""
@@ -169,7 +177,11 @@ class FakeHelm:
         stored(
             self.host,
             release.revision,
-            extra={name: value for name, value in labels.items() if name not in ("name", "version", "status")},
+            extra={
+                name: value
+                for name, value in labels.items()
+                if name not in ("name", "version", "status") and value != "null"
+            },
             config=release.values,
             manifest=release.manifest,
             chart={"metadata": {"name": release.chart_name, "version": release.chart_version}},
@@ -502,7 +514,7 @@ def test_an_upgrade_under_way_is_waited_for(running: FakeKubernetes, helm: FakeH
     ("asked", "option", "word"),
     [
         ({"vcluster_version": "0.34.0"}, "vcluster_version", "downgrade"),
-        ({"vcluster_version": "0.37.0"}, "vcluster_version", "skip"),
+        ({"vcluster_version": "0.38.0"}, "vcluster_version", "no release of 0.37 is known"),
         ({"vcluster_version": "0.36"}, "vcluster_version", "semantic version"),
         ({"vcluster_version": "0.19.0"}, "vcluster_version", "0.20.0"),
         ({"kubernetes_version": "v1.34.0"}, "kubernetes_version", "go back"),
@@ -629,6 +641,13 @@ def test_a_paused_one_is_upgraded_only_as_far_as_a_running_one(paused: FakeKuber
     workload = paused.objects[WORKLOAD]
     workload["metadata"]["annotations"][plan.PAUSED_DATE] = "tomorrow"  # it was resumed, and paused again
     checked(paused, helm, vcluster_version="0.37.0")
+
+
+def test_a_paused_one_does_not_go_past_a_minor_version(paused: FakeKubernetes, helm: FakeHelm) -> None:
+    text = manifest("0.34.0", values.BUILT_IN)
+    stored(paused, chart={"metadata": {"name": "vcluster", "version": "0.34.0"}}, manifest=text)
+    error = refused(paused, helm, vcluster_version="0.36.1")
+    assert "0.35.3, 0.36.1 one after another" in str(error)
 
 
 def test_an_unfinished_change_of_a_paused_one_is_cleared(paused: FakeKubernetes, helm: FakeHelm) -> None:
@@ -1031,3 +1050,297 @@ def test_a_kind_that_the_host_cluster_does_not_serve_any_more(
     state = lifecycle.read(running, NAME, NAMESPACE)  # type: ignore[arg-type]
     found = plan.as_found(state.manifest, state.live)
     assert plan.drift(found, state.manifest) == [f"restore ClusterRole vc-{NAME}"]
+
+
+# --- upgrades over several versions -----------------------------------------------------------------------
+
+
+@pytest.fixture
+def old(running: FakeKubernetes, helm: FakeHelm) -> FakeKubernetes:
+    """One on 0.34.0, with the Kubernetes of then."""
+    helm.made.clear()
+    given = values.merge(values.BUILT_IN, values.at(("controlPlane", "distro", "k8s", "version"), "v1.35.0"))
+    text = manifest("0.34.0", given)
+    stored(
+        running,
+        1,
+        {plan.MANAGED: "true"},
+        config=values.BUILT_IN,
+        manifest=text,
+        chart={"metadata": {"name": "vcluster", "version": "0.34.0"}},
+    )
+    for thing in yaml.safe_load_all(text):
+        plural, namespaced = running.resource(thing["apiVersion"], thing["kind"])
+        at = path(thing["apiVersion"], plural, NAMESPACE if namespaced else None, thing["metadata"]["name"])
+        kept = {name: running.objects[at][name] for name in ("status",) if name in running.objects[at]}
+        own = {"annotations": running.objects[at]["metadata"].get("annotations", {})}
+        running.objects[at] = {**merge_patch(running.objects[at], thing), **kept}
+        running.objects[at]["metadata"].update(own)
+    return running
+
+
+WAY = ["0.35.3", "0.36.1"]
+
+
+def test_no_minor_version_is_skipped(old: FakeKubernetes, helm: FakeHelm) -> None:
+    outcome = checked(old, helm, vcluster_version="0.36.1")
+    assert outcome.plan.steps == [
+        f"upgrade release {NAME} from vCluster 0.34.0 to 0.35.3, and wait until it is ready",
+        f"upgrade release {NAME} from vCluster 0.35.3 to 0.36.1",
+    ]
+    shown = {entry["before_header"]: entry for entry in outcome.plan.diff}
+    way = shown[f"vCluster versions of {NAME}, one after another"]
+    assert (way["before"], way["after"]) == ("- 0.34.0\n", "- 0.35.3\n- 0.36.1\n")
+    assert helm.made == WAY
+    assert outcome.state.release is not None
+    assert plan.BETWEEN not in outcome.state.release.labels
+
+
+def test_kubernetes_goes_step_by_step(old: FakeKubernetes, helm: FakeHelm) -> None:
+    outcome = checked(old, helm, kubernetes_version="v1.37.0", vcluster_version="0.34.0")
+    assert outcome.plan.steps[0] == f"upgrade release {NAME} to Kubernetes v1.36.0, and wait until it is ready"
+    assert outcome.plan.steps[1:] == [
+        f"upgrade release {NAME} to Kubernetes v1.37.0",
+        f"change values of release {NAME}",
+    ]
+    assert phase.kubernetes_version(old.objects[WORKLOAD]) == "v1.37.0"
+
+
+def test_each_version_runs_before_the_next(old: FakeKubernetes, helm: FakeHelm, clock: Clock) -> None:
+    helm.ready = False
+    with pytest.raises(WaitError):
+        present(old, helm, wait=None, vcluster_version="0.36.1")
+    assert helm.made == ["0.35.3"]
+    with pytest.raises(WaitError):  # what an earlier task made has to run as well
+        present(old, helm, wait=None, vcluster_version="0.36.1")
+    assert helm.made == ["0.35.3"]
+    clock.after(clock.now - 1000 + 30, helm.start)
+    outcome = present(old, helm, wait=None, vcluster_version="0.36.1")
+    assert outcome.plan.steps == [f"upgrade release {NAME} from vCluster 0.35.3 to 0.36.1"]
+    assert helm.made == WAY
+
+
+def test_what_is_on_the_way_can_be_changed(old: FakeKubernetes, helm: FakeHelm) -> None:
+    helm.ready = False
+    with pytest.raises(WaitError):
+        present(old, helm, vcluster_version="0.36.1")
+    broken = values.at(("controlPlane", "statefulSet", "image", "tag"), "0.35.3-repaired")
+    assert present(old, helm, wait=None, vcluster_version="0.35.3", values=broken).plan.changed
+
+
+def test_values_that_a_version_between_does_not_know_come_with_the_last(old: FakeKubernetes, helm: FakeHelm) -> None:
+    asked = {"sync": {"toHost": {"gatewayApi": {"enabled": True}}}}  # since 0.35
+    given = values.merge(values.BUILT_IN, asked)
+    request = Request(NAME, NAMESPACE, CHART)
+    state = lifecycle.read(old, NAME, NAMESPACE)  # type: ignore[arg-type]
+    stages = lifecycle.plan_stages(request, replace_release(state, "0.33.0"), "0.36.1", given)
+    assert [(stage.version, stage.values == given) for stage in stages] == [
+        ("0.34.7", False),
+        ("0.35.3", True),
+        ("0.36.1", True),
+    ]
+
+
+def test_values_that_no_version_between_takes_are_refused(old: FakeKubernetes, helm: FakeHelm) -> None:
+    state = lifecycle.read(old, NAME, NAMESPACE)  # type: ignore[arg-type]
+    state = replace_release(state, "0.30.0", {"policies": {"networkPolicy": {"outgoingConnections": {}}}})
+    given = {"sync": {"toHost": {"gatewayApi": {"enabled": True}}}}
+    with pytest.raises(OptionError, match=r"vCluster 0\.31\.3 comes in between, and takes neither"):
+        lifecycle.plan_stages(Request(NAME, NAMESPACE, CHART), state, "0.36.1", given)
+
+
+def replace_release(state: lifecycle.State, version: str, given: dict[str, Any] | None = None) -> lifecycle.State:
+    assert state.release is not None
+    config = state.release.values if given is None else given
+    return replace(state, release=replace(state.release, chart_version=version, values=config))
+
+
+def packaged(directory: Path, *versions: str) -> None:
+    for version in versions:
+        chart = directory / f"vcluster-{version}"
+        chart.mkdir()
+        (chart / "Chart.yaml").write_text(f"name: vcluster\nversion: {version}\n")
+
+
+def test_a_local_chart_leads_over_one_minor_version_only(old: FakeKubernetes, helm: FakeHelm, tmp_path: Path) -> None:
+    packaged(tmp_path, "0.36.1")
+    error = refused(old, helm, chart=Chart(f"{tmp_path}/vcluster-0.36.1", "", None))
+    assert error.data["option"] == "chart_ref"
+    assert "goes through 0.35.3" in str(error)
+    assert "{version}" in str(error)
+
+
+def test_local_charts_of_several_versions(old: FakeKubernetes, helm: FakeHelm, tmp_path: Path) -> None:
+    chart = Chart(f"{tmp_path}/vcluster-{{version}}", "", None)
+    packaged(tmp_path, "0.36.1")
+    error = refused(old, helm, chart=chart, vcluster_version="0.36.1")
+    assert f"{tmp_path}/vcluster-0.35.3" in str(error)
+    packaged(tmp_path, "0.35.3")
+    checked(old, helm, chart=chart, vcluster_version="0.36.1")
+    assert helm.made == WAY
+
+
+# --- upgrades with a way back -----------------------------------------------------------------------------
+
+
+@pytest.fixture
+def place(monkeypatch: pytest.MonkeyPatch, helm: FakeHelm) -> list[str]:
+    """Calls of the way back, in order, with what helm makes between them; what is in ``unhealthy`` fails."""
+    calls: list[str] = []
+    helm.runs = calls
+
+    class Place:
+        def __init__(self, *_where: Any) -> None:
+            pass
+
+        def check_healthy(self, _seconds: float = 0) -> None:
+            calls.append("look")
+            if calls.count("look") in unhealthy:
+                raise WaitError("its CoreDNS does not run")
+
+        def __getattr__(self, name: str) -> Callable[..., None]:
+            def call(mark: rollback.Mark | None = None) -> None:
+                stage = "" if mark is None else f" {mark.copied:d}{mark.returning:d}{mark.returned:d}"
+                calls.append(f"{name}{stage}")
+                if name in failing:
+                    raise NestedClustersError("No space left on device")
+
+            return call
+
+    unhealthy: set[int] = set()
+    failing: set[str] = set()
+    Place.failing = failing  # type: ignore[attr-defined]
+    Place.unhealthy = unhealthy  # type: ignore[attr-defined]
+    monkeypatch.setattr(rollback, "Place", Place)
+    return calls
+
+
+def marked(host: FakeKubernetes, **mark: Any) -> None:
+    text = json.dumps({"revision": 1, "version": "0.34.0", "paused": False, **mark})
+    host.objects[WORKLOAD]["metadata"].setdefault("annotations", {})[rollback.WAY_BACK] = text
+
+
+def calls_of(place: list[str]) -> list[str]:
+    return [call for call in place if call != "render"]
+
+
+def test_a_way_back_is_taken_first(old: FakeKubernetes, helm: FakeHelm, place: list[str]) -> None:
+    outcome = present(old, helm, vcluster_version="0.36.1", rollback=True)
+    assert calls_of(place) == ["look", "take 000", "apply", "start", "look", "apply", "start", "look", "leave 100"]
+    assert outcome.plan.steps[0] == f"stop the control plane of {NAME}"
+    assert outcome.plan.steps[-1] == f"start {NAME}, and look whether it is healthy with vCluster 0.36.1"
+    again = present(old, helm, vcluster_version="0.36.1", rollback=True)
+    assert again.plan.steps == []
+
+
+def test_no_way_back_for_what_is_no_upgrade(old: FakeKubernetes, helm: FakeHelm, place: list[str]) -> None:
+    present(old, helm, vcluster_version="0.34.0", values={"sync": {}}, rollback=True)
+    assert calls_of(place) == ["apply"]
+
+
+def test_what_is_not_healthy_before_is_left_alone(old: FakeKubernetes, helm: FakeHelm, place: list[str]) -> None:
+    rollback.Place.unhealthy.add(1)  # type: ignore[attr-defined]
+    with pytest.raises(WaitError):
+        present(old, helm, vcluster_version="0.36.1", rollback=True)
+    assert calls_of(place) == ["look"]
+
+
+def test_a_copy_that_fails_leaves_it_as_it_was(old: FakeKubernetes, helm: FakeHelm, place: list[str]) -> None:
+    rollback.Place.failing.add("take")  # type: ignore[attr-defined]
+    with pytest.raises(NestedClustersError, match="No space left"):
+        present(old, helm, vcluster_version="0.36.1", rollback=True)
+    assert calls_of(place) == ["look", "take 000", "start", "leave 000"]
+
+
+def test_a_paused_one_is_not_started_for_a_copy_that_fails(
+    old: FakeKubernetes, helm: FakeHelm, place: list[str]
+) -> None:
+    old.objects[WORKLOAD]["spec"]["replicas"] = 0
+    old.objects[WORKLOAD]["metadata"].setdefault("annotations", {})[plan.PAUSED] = "true"
+    assert present(old, helm, check=True, vcluster_version="0.36.1", rollback=True).plan.steps[0].startswith("copy ")
+    rollback.Place.failing.add("take")  # type: ignore[attr-defined]
+    with pytest.raises(NestedClustersError, match="No space left"):
+        present(old, helm, vcluster_version="0.36.1", rollback=True)
+    assert calls_of(place) == ["take 000", "leave 000"]
+
+
+def test_the_way_back_is_gone(old: FakeKubernetes, helm: FakeHelm, place: list[str]) -> None:
+    rollback.Place.unhealthy.add(3)  # type: ignore[attr-defined]
+    with pytest.raises(NestedClustersError) as caught:
+        present(old, helm, vcluster_version="0.36.1", rollback=True)
+    assert caught.value.data["rolled_back"] is True
+    assert "its CoreDNS does not run; it is on 0.34.0 again" in str(caught.value)
+    failed = calls_of(place).index("look", 6)
+    back = ["write 110", "stop", "restore 110", "rollback 1", "write 111", "start", "look", "leave 111"]
+    assert calls_of(place)[failed + 1 :] == back
+
+
+def test_a_way_back_that_fails_says_so(old: FakeKubernetes, helm: FakeHelm, place: list[str]) -> None:
+    rollback.Place.unhealthy.update((2, 3))  # type: ignore[attr-defined]
+    with pytest.raises(NestedClustersError, match="could not be taken back") as caught:
+        present(old, helm, vcluster_version="0.36.1", rollback=True)
+    assert caught.value.data["rolled_back"] is False
+    assert not [call for call in place if call.startswith("leave")]
+
+
+@pytest.mark.parametrize(
+    ("mark", "resting", "expected"),
+    [
+        # Ended before the copy was whole; after it; after Helm.
+        ({}, True, ["take 000", "apply", "start", "look", "apply", "start", "look", "leave 100"]),
+        ({"copied": True}, True, ["apply", "start", "look", "apply", "start", "look", "leave 100"]),
+        ({"copied": True, "revision": 0}, False, ["start", "look", "apply", "start", "look", "apply", "start", "look"]),
+        # Somebody has started it since, and what it has written is not in the copy.
+        ({"copied": True}, False, ["look", "take 000", "apply", "start", "look", "apply", "start", "look"]),
+    ],
+)
+def test_what_was_begun_is_gone_on_with(
+    mark: dict[str, Any], resting: bool, expected: list[str], old: FakeKubernetes, helm: FakeHelm, place: list[str]
+) -> None:
+    marked(old, **mark)
+    if resting:
+        old.objects[WORKLOAD]["spec"]["replicas"] = 0
+        old.objects[WORKLOAD]["metadata"]["annotations"][plan.PAUSED] = "true"
+    present(old, helm, vcluster_version="0.36.1")
+    assert calls_of(place)[: len(expected)] == expected
+
+
+def test_what_was_not_looked_into_is(old: FakeKubernetes, helm: FakeHelm, place: list[str]) -> None:
+    marked(old, copied=True, revision=0, version="0.33.0")
+    steps = present(old, helm, check=True).plan.steps
+    assert steps == [f"start {NAME}, and look whether it is healthy with vCluster 0.34.0"]
+    assert present(old, helm).plan.steps == steps
+    assert calls_of(place) == ["start", "look", "leave 100"]
+
+
+def test_what_is_back_is_not_taken_back_again(old: FakeKubernetes, helm: FakeHelm, place: list[str]) -> None:
+    marked(old, copied=True, returning=True, returned=True)
+    present(old, helm, vcluster_version="0.34.0")
+    assert calls_of(place)[:3] == ["start", "look", "leave 111"]
+
+
+def test_a_return_that_was_begun_comes_first(old: FakeKubernetes, helm: FakeHelm, place: list[str]) -> None:
+    marked(old, copied=True, returning=True)
+    foreseen = present(old, helm, check=True, vcluster_version="0.35.3")
+    assert foreseen.plan.steps == ["go back to vCluster 0.34.0, which an earlier task did not finish"]
+    assert calls_of(place) == []
+
+    def leave(_self: Any, _mark: rollback.Mark) -> None:
+        old.objects[WORKLOAD]["metadata"]["annotations"].pop(rollback.WAY_BACK, None)
+
+    rollback.Place.leave = leave  # type: ignore[assignment, method-assign]
+    outcome = present(old, helm, vcluster_version="0.35.3")
+    assert outcome.plan.steps == [
+        *foreseen.plan.steps,
+        f"upgrade release {NAME} from vCluster 0.34.0 to 0.35.3",
+    ]
+    assert calls_of(place) == [
+        "write 110",
+        "stop",
+        "restore 110",
+        "rollback 1",
+        "write 111",
+        "start",
+        "look",
+        "apply",
+    ]

@@ -352,6 +352,16 @@ def test_options_that_do_not_exist(options: Object, word: str, run: Run, present
     assert present.seen == []
 
 
+def test_an_upgrade_that_can_be_taken_back(run: Run, present: Calls, in_group: Calls) -> None:
+    run(rollback=True, wait=False, wait_timeout=77)
+    (request,) = present.seen[0].asked
+    assert (request.rollback, request.patience, present.seen[0].wait) == (True, 77, None)
+    present.error = NestedClustersError("it is on 0.35.1 again", rolled_back=True)
+    assert run(rollback=True)["rolled_back"] is True
+    run(group="dev", ahead_of_group=True)
+    assert in_group.seen[0].asked[1].ahead is True
+
+
 @pytest.mark.usefixtures("real_connection")
 def test_no_connection(run: Run, present: Calls, tmp_path: Path) -> None:
     result = run(kubeconfig=str(tmp_path / "nowhere"))
