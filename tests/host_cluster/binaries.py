@@ -43,9 +43,14 @@ def chart_versions() -> list[str]:
     return [modules[name]["version"].removeprefix("v") for name in versions()["charts"]["modules"]]
 
 
+def older_chart_versions() -> list[str]:
+    """The vCluster versions that there is only a chart of, to be rendered."""
+    return [version.removeprefix("v") for version in versions()["charts"]["older"]]
+
+
 def chart_path(version: str | None = None) -> Path:
     """The packaged vCluster chart of a version."""
-    known = chart_versions()
+    known = [*chart_versions(), *older_chart_versions()]
     version = version or known[0]
     if version not in known:
         raise HostClusterError(f"there is no chart of version {version}, only of {', '.join(known)}", 2)
@@ -137,8 +142,11 @@ def build_module(name: str, module: Module) -> Path:
 
 def package_charts(helm: Path, work: Path) -> None:
     """Package the charts under the versions they belong to; in the module each has version 0.0.1."""
-    for name, version in zip(versions()["charts"]["modules"], chart_versions(), strict=True):
-        source = module_dir(versions()["modules"][name]) / versions()["charts"]["path"]
+    recipe = versions()["charts"]
+    modules = [versions()["modules"][name] for name in recipe["modules"]]
+    modules += [{**modules[0], "version": version} for version in recipe["older"]]
+    for module, version in zip(modules, [*chart_versions(), *older_chart_versions()], strict=True):
+        source = module_dir(module) / recipe["path"]
         options = [f"--version={version}", f"--app-version={version}", f"--destination={work}/charts"]
         run([helm, "package", source, *options])
 

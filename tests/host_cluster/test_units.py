@@ -128,6 +128,8 @@ def test_each_chart_has_its_image() -> None:
     assert binaries.chart_path() == binaries.chart_path(default) != binaries.chart_path(before)
     assert [int(part) for part in default.split(".")] > [int(part) for part in before.split(".")]
     assert {f"ghcr.io/loft-sh/vcluster-oss:{version}" for version in (default, before)} <= set(images.names())
+    older = binaries.older_chart_versions()
+    assert {binaries.chart_path(version).name for version in older} == {f"vcluster-{version}.tgz" for version in older}
     with pytest.raises(HostClusterError, match=r"no chart of version 0\.1\.0, only of"):
         binaries.chart_path("0.1.0")
 

@@ -249,14 +249,65 @@ def test_bad_option(
     assert host.get(f"/api/v1/namespaces/{where.namespace}") is None
 
 
-def test_the_data_source_of_a_database_is_shown_nowhere(vcluster: Module, new: Callable[..., Place]) -> None:
-    """An image with a licence is taken at its word; the password is in the values, and masked in the diff."""
-    where = new("database")
-    result = vcluster(
-        check=True,
-        name=where.name,
-        backing_store={"type": "external_database", "data_source": "mysql://user:hunter2@tcp(db:3306)/one"},
-        values={"controlPlane": {"statefulSet": {"image": {"repository": "example.com/loft-sh/vcluster-pro"}}}},
-    )
+# --- what cannot run everywhere: rendered by the chart of its version, and held to its schema -------------
+
+DATABASE = {"type": "external_database", "data_source": "mysql://user:hunter2@tcp(db:3306)/one"}
+LICENSED = {"controlPlane": {"statefulSet": {"image": {"repository": "example.com/loft-sh/vcluster-pro"}}}}
+
+
+def chart_of(host: Host, version: str) -> dict[str, Any]:
+    """The options that name a version's chart: beside that of this machine, or in the official repository."""
+    if host.chart is None:
+        return {"vcluster_version": version}
+    return {"chart_ref": str(Path(host.chart).parent / f"vcluster-{version}.tgz")}
+
+
+@pytest.mark.parametrize(
+    ("version", "options", "there", "missing"),
+    [
+        (
+            "0.30.0",
+            {"distribution": "k3s", "kubernetes_version": "1.33.1"},
+            ["rancher/k3s:v1.33.1-k3s1", "kind: StatefulSet"],
+            ["loft-sh/kubernetes"],
+        ),
+        ("0.20.0", {"distribution": "k0s"}, ["k0sproject/k0s:v1.30.2-k0s.0"], ["kube-apiserver:"]),
+        ("0.20.0", {"distribution": "k3s", "backing_store": DATABASE}, ["rancher/k3s:", "kind: Deployment"], []),
+        ("0.36.1", {"backing_store": DATABASE, "values": LICENSED}, ["kind: Deployment"], ["volumeClaimTemplates"]),
+        (
+            "0.20.0",
+            {"replicas": 3, "backing_store": {"type": "deployed_etcd", "replicas": 3}},
+            ["kind: Deployment", "replicas: 3", "--initial-cluster=NAME-etcd-0=https://", ",NAME-etcd-2=https://"],
+            [",NAME-etcd-3="],
+        ),
+        (
+            "0.30.0",
+            {"backing_store": {"type": "external_etcd", "endpoint": "etcd.example.com:2379", "tls_secret": "login"}},
+            ["kind: Deployment", "secretName: login", "mountPath: /etc/vcluster-backing-store"],
+            ["NAME-etcd"],
+        ),
+    ],
+)
+def test_rendered(
+    host: Host,
+    vcluster: Module,
+    new: Callable[..., Place],
+    version: str,
+    options: dict[str, Any],
+    there: list[str],
+    missing: list[str],
+) -> None:
+    """As the chart of the version renders it, after its schema has passed the values; a password is nowhere."""
+    where = new("rendered")
+    result = vcluster(check=True, name=where.name, **options, **chart_of(host, version))
+    text = diff_text(result, "after")
+    assert [word for word in there if word.replace("NAME", where.name) not in text] == []
+    assert [word for word in missing if word.replace("NAME", where.name) in text] == []
     assert "hunter2" not in json.dumps(result)
-    assert "external" in diff_text(result, "after")
+
+
+def test_what_an_old_version_does_not_have(host: Host, vcluster: Module, new: Callable[..., Place]) -> None:
+    where = new("old")
+    etcd = {"type": "external_etcd", "endpoint": "etcd:2379"}
+    message = vcluster.refused(name=where.name, backing_store=etcd, **chart_of(host, "0.20.0"))
+    assert "external_etcd with a vcluster_version of 0.25 or later" in message
