@@ -45,7 +45,7 @@ def endpoint(
     if declared:
         return declared if "://" in declared else f"https://{declared}"
     for route in _named(ingresses, workload_name, namespace):
-        for host in _hosts(route["spec"]):
+        for host in hosts(route["spec"]):
             if host and "*" not in host:
                 return f"https://{host}"
     for service in _named(services, workload_name, namespace):
@@ -53,6 +53,11 @@ def endpoint(
         if url:
             return url
     return None
+
+
+def in_cluster(name: str, namespace: str) -> str:
+    """The URL for clients in the host cluster; vCluster's certificate has this name by itself."""
+    return f"https://{name}.{namespace}"
 
 
 def kubeconfig(secret: Object, server: str | None, context: str) -> Object:
@@ -262,7 +267,7 @@ def _named(items: Iterable[Object], name: str, namespace: str) -> Iterator[Objec
             yield item
 
 
-def _hosts(spec: Object) -> Iterator[str]:
+def hosts(spec: Object) -> Iterator[str]:
     """Host names of an Ingress (rules, then TLS) or of a TLSRoute."""
     yield from (rule.get("host", "") for rule in spec.get("rules") or [])
     for entry in spec.get("tls") or []:

@@ -7,12 +7,13 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from functools import partial
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from ansible_collections.nested.clusters.plugins.module_utils import group as groups
-from ansible_collections.nested.clusters.plugins.module_utils import values
+from ansible_collections.nested.clusters.plugins.module_utils import exposure, values
 from ansible_collections.nested.clusters.plugins.module_utils._kubernetes import Kubernetes, parallel, path
-from ansible_collections.nested.clusters.plugins.module_utils.group import Group
+
+if TYPE_CHECKING:  # a task without a group does without what groups need
+    from ansible_collections.nested.clusters.plugins.module_utils.group import Group
 
 # What nobody can go without who makes virtual clusters: (verb, API group, plural).
 NEEDED = (
@@ -64,7 +65,7 @@ def problems(kubernetes: Kubernetes, group: Group) -> list[str]:
     missing = _not_permitted(kubernetes)
     if missing:
         return [f"it is read-only for this connection, which may not {', '.join(missing)}"]
-    return _endpoint_problems(kubernetes, group, nodes)
+    return endpoint_problems(kubernetes, group.endpoint, dict(group.values), nodes)
 
 
 def is_virtual(nodes: Iterable[Mapping[str, Any]]) -> bool:
@@ -97,15 +98,20 @@ def _not_permitted(kubernetes: Kubernetes) -> list[str]:
     return [f"{what[0]} {what[2]}" for what, allowed in zip(NEEDED, answers, strict=True) if not allowed]
 
 
-def _endpoint_problems(kubernetes: Kubernetes, group: Group, nodes: list[dict[str, Any]]) -> list[str]:
-    endpoint = group.endpoint
+def endpoint_problems(
+    kubernetes: Kubernetes,
+    endpoint: Mapping[str, Any],
+    given: dict[str, Any],
+    nodes: list[dict[str, Any]] | None = None,
+) -> list[str]:
+    """Why a host cluster cannot serve an endpoint to virtual clusters with the given values, one sentence each."""
     kind = endpoint["type"]
     if kind == "load_balancer":
-        return _load_balancer_problems(kubernetes, nodes)
+        return _load_balancer_problems(kubernetes, kubernetes.list(path("v1", "nodes")) if nodes is None else nodes)
     if kind == "ingress":
         return _ingress_problems(kubernetes, endpoint.get("ingress_class"))
     if kind == "gateway":
-        route_version = values.get(dict(group.values), _ROUTE_VERSION_AT) or ROUTE_VERSION
+        route_version = values.get(given, _ROUTE_VERSION_AT) or ROUTE_VERSION
         return _gateway_problems(kubernetes, endpoint, str(route_version))
     return []
 
@@ -147,7 +153,7 @@ def _gateway_problems(kubernetes: Kubernetes, endpoint: Mapping[str, Any], route
         return [
             f"it serves no TLSRoute of {route_version}, which vCluster's chart makes: install Gateway API 1.5 or later"
         ]
-    namespace, name = groups.gateway_namespace(endpoint), endpoint["gateway_name"]
+    namespace, name = exposure.gateway_namespace(endpoint), endpoint["gateway_name"]
     gateway = kubernetes.get(path(ROUTE_VERSION, "gateways", namespace, name))
     if gateway is None:
         return [f"it has no Gateway {name} in namespace {namespace}"]

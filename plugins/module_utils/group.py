@@ -16,7 +16,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from ansible_collections.nested.clusters.plugins.module_utils import compatibility, documents, values
+from ansible_collections.nested.clusters.plugins.module_utils import compatibility, documents, exposure, values
 from ansible_collections.nested.clusters.plugins.module_utils.capacity import Allocation, OwnerQuota
 from ansible_collections.nested.clusters.plugins.module_utils.control_plane import DISTRIBUTIONS, ControlPlane
 from ansible_collections.nested.clusters.plugins.module_utils.errors import NestedClustersError, OptionError
@@ -29,7 +29,6 @@ SCHEMA = 1
 RECORD_LABEL = "nested-clusters/record"  # label of the ConfigMap: which group it is the record of
 HOST_LABEL = "nested-clusters/host-cluster"  # label of the ConfigMap: which member it lies on
 
-ENDPOINTS = ("cluster_ip", "node_port", "load_balancer", "ingress", "gateway")
 STRATEGIES = ("spread", "pack")
 OVERSUBSCRIPTION = 120  # percent
 # The product's own rules, for groups that set none.
@@ -44,7 +43,6 @@ NO_SIZE = Size(None, None, None)
 _NAME = re.compile(r"[a-z0-9]([a-z0-9-]*[a-z0-9])?")
 _NAME_LENGTH = 40  # with the ConfigMap's prefix and as a label's value it fits in 63
 _HOST_NAME = re.compile(r"(?=.{1,253}$)[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?(\.[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?)*")
-_NEEDS_NAME = {"ingress", "gateway"}  # endpoint types that tell virtual clusters apart by host name
 
 
 @dataclass(frozen=True)
@@ -217,7 +215,7 @@ def _check_members(group: Group) -> None:
                 pattern,
                 "a host name with one '*' where the virtual cluster's name goes, such as *.vc.example.com",
             )
-        if pattern in patterns and group.endpoint["type"] in _NEEDS_NAME:
+        if pattern in patterns and group.endpoint["type"] in exposure.NAMED:
             raise OptionError(
                 "host_clusters.dns_pattern",
                 pattern,
@@ -234,20 +232,11 @@ def _check_strings(option: str, mapping: Mapping[str, Any]) -> None:
 
 
 def _check_endpoint(group: Group) -> None:
-    kind = group.endpoint.get("type")
-    if kind not in ENDPOINTS:
-        raise OptionError("endpoint.type", kind, ", ".join(ENDPOINTS))
-    belongs = {"ingress_class": "ingress", "gateway_name": "gateway", "gateway_namespace": "gateway"}
-    for option, of in belongs.items():
-        if group.endpoint.get(option) and kind != of:
-            raise OptionError(
-                f"endpoint.{option}", group.endpoint[option], f"endpoint.type {of}", reason=f"it is {kind}"
-            )
-    if kind == "gateway" and not group.endpoint.get("gateway_name"):
-        raise OptionError("endpoint.gateway_name", None, "the name of a Gateway with a TLS passthrough listener")
+    exposure.check_form(group.endpoint)
+    kind = group.endpoint["type"]
     _check_strings("endpoint.annotations", group.endpoint.get("annotations") or {})
     for member in group.members:
-        if kind in _NEEDS_NAME and not member.dns_pattern:
+        if kind in exposure.NAMED and not member.dns_pattern:
             raise OptionError(
                 "host_clusters.dns_pattern",
                 None,
@@ -463,11 +452,6 @@ def load(stored: Mapping[str, Any]) -> Group:
             f"ConfigMap {NAMESPACE}/{name} does not hold a group's record ({' '.join(str(error).split())}): restore "
             "it from another member of the group, or delete it and run vcluster_group again"
         ) from error
-
-
-def gateway_namespace(endpoint: Mapping[str, Any]) -> str:
-    """Where the Gateway of an endpoint is."""
-    return endpoint.get("gateway_namespace") or "default"
 
 
 # --- what a virtual cluster has of its group --------------------------------------------------------------

@@ -5,12 +5,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from decimal import Decimal
 from typing import Any
 
-from ansible_collections.nested.clusters.plugins.module_utils import compatibility, values
-from ansible_collections.nested.clusters.plugins.module_utils import group as groups
+from ansible_collections.nested.clusters.plugins.module_utils import compatibility, exposure, values
 from ansible_collections.nested.clusters.plugins.module_utils.control_plane import ControlPlane
 from ansible_collections.nested.clusters.plugins.module_utils.errors import OptionError
 from ansible_collections.nested.clusters.plugins.module_utils.group import Group, Member
@@ -37,7 +35,6 @@ CHART_CLAIM = "5Gi"  # the chart's own size of a claim
 # The chart's limits. Not parsed: that takes the Kubernetes library, which most tasks do without.
 COREDNS = Size(cpu=Decimal(1), memory=Decimal(170 * 2**20), storage=Decimal(0))
 
-_SANS = ("controlPlane", "proxy", "extraSANs")
 _API_ARGUMENTS = ("controlPlane", "distro", "k8s", "apiServer", "extraArgs")
 _STATEFUL_SET = ("controlPlane", "statefulSet")
 _ETCD_STATEFUL_SET = ("controlPlane", "backingStore", "etcd", "deploy", "statefulSet")
@@ -67,10 +64,9 @@ def layers(
     if compatibility.backing_store(merged) == "deployed-etcd":
         found.insert(1, ("built-in", values.at(_ETCD_STATEFUL_SET, ETCD)))
         merged = merge(found)
-    additions = {}
     host_name = member.host_name(name)
-    if host_name:
-        additions = _appended(merged, _SANS, [host_name])
+    exposure.check_host(group.endpoint, host_name, "host_clusters.dns_pattern")
+    additions = exposure.names(merged, host_name)
     if group.oidc:
         if compatibility.distribution_of(merged) != "k8s":
             raise OptionError(
@@ -124,29 +120,7 @@ def _of_group(group: Group, member: Member, name: str) -> dict[str, Any]:
         result = values.merge(result, values.at((*_STATEFUL_SET, "scheduling", "nodeSelector"), selector))
         # It is enforced on every pod also where nodes are not synced (source: pkg/controllers/resources/pods).
         result = values.merge(result, values.at(("sync", "fromHost", "nodes", "selector", "labels"), selector))
-    return values.merge(result, _of_endpoint(group.endpoint, member.host_name(name)))
-
-
-def _of_endpoint(endpoint: Mapping[str, Any], host_name: str | None) -> dict[str, Any]:
-    kind, annotations = endpoint["type"], dict(endpoint.get("annotations") or {})
-    if kind == "ingress":
-        ingress: dict[str, Any] = {"enabled": True, "host": host_name}
-        if annotations:
-            ingress["annotations"] = annotations
-        if endpoint.get("ingress_class"):
-            ingress["spec"] = {"ingressClassName": endpoint["ingress_class"]}
-        return {"controlPlane": {"ingress": ingress}}
-    if kind == "gateway":
-        # Without a namespace it would be the route's own.
-        parent = {"name": endpoint["gateway_name"], "namespace": groups.gateway_namespace(endpoint)}
-        route: dict[str, Any] = {"enabled": True, "host": host_name, "parentRefs": [parent]}
-        if annotations:
-            route["annotations"] = annotations
-        return {"controlPlane": {"tlsRoute": route}}
-    service: dict[str, Any] = {"annotations": annotations} if annotations else {}
-    if kind in ("load_balancer", "node_port"):
-        service["spec"] = {"type": "LoadBalancer" if kind == "load_balancer" else "NodePort"}
-    return {"controlPlane": {"service": service}} if service else {}
+    return values.merge(result, exposure.of_endpoint(group.endpoint, member.host_name(name)))
 
 
 def _appended(merged: dict[str, Any], where: tuple[str, ...], more: list[str]) -> dict[str, Any]:

@@ -18,7 +18,9 @@ from typing import Any
 from ansible_collections.nested.clusters.plugins.module_utils import (
     compatibility,
     control_plane,
+    exposure,
     phase,
+    reach,
     rollback,
     values,
     waiting,
@@ -72,6 +74,7 @@ class Request:
     annotations: dict[str, Any] = field(default_factory=dict)
     protected: bool | None = None
     control_plane: ControlPlane = field(default_factory=ControlPlane)
+    endpoint: Mapping[str, Any] | None = None  # of one without a group, with its host name
     membership: Membership | None = None  # of a virtual cluster in a group
     origins: Mapping[tuple[str, ...], str] | None = None  # where each of the values comes from
     rollback: bool = False  # whether an upgrade takes a way back first, and takes it when it fails
@@ -280,6 +283,8 @@ def _prepare(kubernetes: Kubernetes, open_helm: Callable[[], Helm], request: Req
     if guarded:
         plan.steps += rollback.steps_before(workload, _etcd(state), mark)
     if _plan_release(request, state, stages, plan):
+        before = state.release.values if state.release else {}
+        reach.check(kubernetes, request.name, request.namespace, wanted_values, before, request.endpoint)
         helm = open_helm()
         wanted = _render(kubernetes, helm, request, stages, state, plan)
     if guarded:
@@ -587,6 +592,7 @@ def check_request(request: Request, state: State, version: str) -> dict[str, Any
         request.values, options, request.kubernetes_version, deployed.values if deployed else None, state.ours
     )
     options.check(result, target, values.get(result, values.IMAGE_REPOSITORY))
+    result = _with_endpoint(request, result)
     for option, given in (("labels", request.labels), ("annotations", request.annotations)):
         in_values = values.get(result, ("controlPlane", "statefulSet", option)) or {}
         if option == "annotations":
@@ -601,6 +607,16 @@ def check_request(request: Request, state: State, version: str) -> dict[str, Any
     if asked:
         compatibility.parse_kubernetes_version(str(asked))
     return result
+
+
+def _with_endpoint(request: Request, given: dict[str, Any]) -> dict[str, Any]:
+    """Values with the endpoint that the task asks for."""
+    if request.endpoint is None:
+        return given
+    host = request.endpoint.get("host")
+    exposure.check_form(request.endpoint)
+    exposure.check_host(request.endpoint, host, "endpoint.host")
+    return exposure.onto(given, request.endpoint, host)
 
 
 def _last_run(workload: dict[str, Any] | None) -> tuple[str, str]:

@@ -172,6 +172,49 @@ options:
         description:
           - Address of the external database, such as V(postgres://user:password@db.example.com:5432/name).
         type: str
+  endpoint:
+    description:
+      - How the virtual cluster is reached from outside of its host cluster. With O(group), the group says it.
+      - Without it, an existing virtual cluster keeps what it has. Another type can be asked for at any time.
+        Kubeconfigs that were made before lead to the old endpoint then.
+    type: dict
+    suboptions:
+      type:
+        description:
+          - V(cluster_ip) is reached from inside the host cluster only, V(node_port) at its nodes, V(load_balancer) at
+            an address of its own, V(ingress) and V(gateway) at a host name behind an address that many share.
+          - The host cluster must be able to serve it.
+        type: str
+        choices: [cluster_ip, node_port, load_balancer, ingress, gateway]
+        required: true
+      host:
+        description:
+          - Host name of the virtual cluster, which goes into its certificate. V(ingress) and V(gateway) need one.
+        type: str
+      ingress_class:
+        description:
+          - Ingress class of a controller with SSL passthrough. The default is the host cluster's default class.
+        type: str
+      gateway_name:
+        description:
+          - Gateway with a listener of protocol TLS and mode Passthrough, which admits routes of all namespaces.
+        type: str
+      gateway_namespace:
+        description:
+          - Namespace of the Gateway. The default is C(default).
+        type: str
+      annotations:
+        description:
+          - Annotations for the Service, Ingress or TLSRoute.
+        type: dict
+  verify_endpoint:
+    description:
+      - With O(wait=true), wait until the endpoint answers to the machine that runs the module. Its name resolves, the
+        certificate there is the virtual cluster's own, and its API lists namespaces for the owner of the kubeconfig.
+      - When it does not within O(wait_timeout), the task fails and names the link that is broken.
+      - Of an endpoint that neither O(endpoint) nor O(group) has asked for, nothing is waited for. Nor of V(cluster_ip).
+    type: bool
+    default: true
   values:
     description:
       - Configuration of the virtual cluster, as in C(vcluster.yaml).
@@ -246,6 +289,11 @@ options:
           - The default is the endpoint of the virtual cluster where it has one outside of the host cluster, else
             what vCluster says, which is C(https://localhost:8443) for use with C(kubectl port-forward).
         type: str
+      in_cluster:
+        description:
+          - Lead to the virtual cluster by its name in the host cluster, for what runs there, such as a GitOps tool.
+        type: bool
+        default: false
       user:
         description:
           - Who the kubeconfig logs in as. V(admin) has a client certificate for everything in the virtual cluster.
@@ -329,6 +377,16 @@ EXAMPLES = r"""
     rollback: true
     chart_ref: /srv/charts/vcluster-{version}.tgz
 
+- name: Behind an ingress with SSL passthrough, at a name of its own
+  nested.clusters.vcluster:
+    name: team-f
+    endpoint:
+      type: ingress
+      host: team-f.vc.example.com
+      ingress_class: nginx
+    export_kubeconfig:
+      path: ~/.kube/team-f
+
 - name: In a cluster group, wherever there is room
   nested.clusters.vcluster:
     name: team-d
@@ -393,6 +451,20 @@ placement:
         reason: has room
         left: {cpu: "5600m", memory: 12Gi, storage: null}
         score: 0.5833
+endpoint:
+  description:
+    - Where the virtual cluster is reached, whether it answers, and what was seen of each link on the way, in order.
+  returned: when the endpoint was verified
+  type: dict
+  sample:
+    url: https://team-f.vc.example.com
+    answers: true
+    links:
+      - {name: route, ok: true, message: Ingress team-f}
+      - {name: dns, ok: true, message: team-f.vc.example.com is 203.0.113.7}
+      - {name: address, ok: true, message: 203.0.113.7 answers on port 443}
+      - {name: certificate, ok: true, message: "the virtual cluster's own, by TLSv1.3"}
+      - {name: api, ok: true, message: lists 4 namespaces}
 kubeconfig:
   description: The kubeconfig of the virtual cluster.
   returned: when O(export_kubeconfig.return_content=true) and the virtual cluster has started
@@ -406,7 +478,15 @@ from functools import partial
 from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
-from ansible_collections.nested.clusters.plugins.module_utils import endpoint, grouped, lifecycle, phase, removal
+from ansible_collections.nested.clusters.plugins.module_utils import (
+    endpoint,
+    exposure,
+    grouped,
+    lifecycle,
+    phase,
+    reach,
+    removal,
+)
 from ansible_collections.nested.clusters.plugins.module_utils._connection import auth_argument_spec
 from ansible_collections.nested.clusters.plugins.module_utils._helm import Chart, Helm
 from ansible_collections.nested.clusters.plugins.module_utils._kubernetes import Kubernetes
@@ -452,6 +532,18 @@ def argument_spec() -> dict[str, Any]:
                 "data_source": {"type": "str", "no_log": True},
             },
         },
+        "endpoint": {
+            "type": "dict",
+            "options": {
+                "type": {"type": "str", "choices": list(exposure.TYPES), "required": True},
+                "host": {"type": "str"},
+                "ingress_class": {"type": "str"},
+                "gateway_name": {"type": "str"},
+                "gateway_namespace": {"type": "str"},
+                "annotations": {"type": "dict"},
+            },
+        },
+        "verify_endpoint": {"type": "bool", "default": True},
         "values": {"type": "dict"},
         "chart_ref": {"type": "str", "default": "vcluster"},
         "chart_repo_url": {"type": "str", "default": "https://charts.loft.sh"},
@@ -467,6 +559,7 @@ def argument_spec() -> dict[str, Any]:
                 "path": {"type": "path"},
                 "context": {"type": "str"},
                 "server": {"type": "str"},
+                "in_cluster": {"type": "bool", "default": False},
                 "user": {"type": "str", "choices": ["admin", "oidc"]},
                 "return_content": {"type": "bool", "default": False},
             },
@@ -488,6 +581,7 @@ def request(params: dict[str, Any]) -> Request:
         annotations=params["annotations"],
         protected=params["protected"],
         control_plane=ControlPlane.of(params),
+        endpoint=params["endpoint"],
         rollback=params["rollback"],
         patience=params["wait_timeout"],
     )
@@ -512,9 +606,17 @@ def wants_oidc(params: dict[str, Any]) -> bool:
 
 
 def export(
-    params: dict[str, Any], namespace: str, outcome: Outcome, check: bool, oidc: Mapping[str, Any]
+    params: dict[str, Any],
+    namespace: str,
+    outcome: Outcome,
+    check: bool,
+    oidc: Mapping[str, Any],
+    url: str | None = None,
 ) -> dict[str, Any]:
-    """Write or return the kubeconfig; adds the step that writes it to the plan. ``oidc`` is that of its group."""
+    """Write or return the kubeconfig; adds the step that writes it to the plan.
+
+    ``oidc`` is that of its group, ``url`` where it was seen to answer.
+    """
     options, name = params["export_kubeconfig"], params["name"]
     if not options:
         return {}
@@ -529,7 +631,8 @@ def export(
             outcome.plan.steps.append(f"write kubeconfig {options['path']}")
         return {}
     release = outcome.state.release
-    server = options["server"] or endpoint.endpoint(
+    server = options["server"] or (endpoint.in_cluster(name, namespace) if options["in_cluster"] else None) or url
+    server = server or endpoint.endpoint(
         name,
         namespace,
         [thing for key, thing in outcome.state.live.items() if key[1] == "Service"],
@@ -569,6 +672,9 @@ def run(module: AnsibleModule, open_helm: Callable[[Kubernetes], Helm]) -> dict[
     asked = request(params)
     wait = params["wait_timeout"] if params["wait"] else None
     result: dict[str, Any] = {}
+    if params["endpoint"] and params["group"]:
+        allowed = "nothing, or a task without group"
+        raise OptionError("endpoint", params["endpoint"]["type"], allowed, reason="the group says it for all of it")
     if wants_oidc(params) and not params["group"]:
         raise OptionError("export_kubeconfig.user", "oidc", "admin, or oidc with option group")
     if params["group"] and params["state"] == "present":
@@ -581,7 +687,10 @@ def run(module: AnsibleModule, open_helm: Callable[[Kubernetes], Helm]) -> dict[
             wait=wait,
             kubeconfig=bool(params["export_kubeconfig"]),
         )
-        result.update(export(params, decision.namespace, outcome, check, seen.group.oidc))
+        kind = seen.group.endpoint["type"]
+        seen_at = verified(module, decision.kubernetes, decision.namespace, outcome, kind)
+        result.update(seen_at)
+        result.update(export(params, decision.namespace, outcome, check, seen.group.oidc, url_in(seen_at)))
         result["virtual_cluster"] = describe(outcome, asked.name)
         if result["virtual_cluster"]:
             result["virtual_cluster"].update(decision.describe(check))
@@ -598,7 +707,10 @@ def run(module: AnsibleModule, open_helm: Callable[[Kubernetes], Helm]) -> dict[
             wait=wait,
             kubeconfig=bool(params["export_kubeconfig"]),
         )
-        result.update(export(params, asked.namespace, outcome, check, {}))
+        kind = params["endpoint"]["type"] if params["endpoint"] else "cluster_ip"
+        seen_at = verified(module, kubernetes, asked.namespace, outcome, kind)
+        result.update(seen_at)
+        result.update(export(params, asked.namespace, outcome, check, {}, url_in(seen_at)))
         result["virtual_cluster"] = describe(outcome, asked.name)
     else:
         outcome = absent(module, open_helm, asked, wait)
@@ -607,6 +719,22 @@ def run(module: AnsibleModule, open_helm: Callable[[Kubernetes], Helm]) -> dict[
     if module._diff:
         result["diff"] = outcome.plan.diff
     return result
+
+
+def verified(
+    module: AnsibleModule, kubernetes: Kubernetes, namespace: str, outcome: Outcome, kind: str
+) -> dict[str, Any]:
+    """The result's ``endpoint``, once it answers; empty where nothing shall be, or can be, waited for."""
+    params = module.params
+    paused = lifecycle.is_paused(outcome.state.workload(params["name"]))
+    if module.check_mode or paused or kind == "cluster_ip" or not (params["wait"] and params["verify_endpoint"]):
+        return {}
+    return {"endpoint": reach.wait(kubernetes, params["name"], namespace, params["wait_timeout"]).as_dict()}
+
+
+def url_in(seen_at: Mapping[str, Any]) -> str | None:
+    """The URL that was verified."""
+    return seen_at["endpoint"]["url"] if seen_at else None
 
 
 def absent(

@@ -322,8 +322,8 @@ failed_host_clusters:
 from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
+from ansible_collections.nested.clusters.plugins.module_utils import exposure, group_change
 from ansible_collections.nested.clusters.plugins.module_utils import group as groups
-from ansible_collections.nested.clusters.plugins.module_utils import group_change
 from ansible_collections.nested.clusters.plugins.module_utils._connection import auth_argument_spec
 from ansible_collections.nested.clusters.plugins.module_utils.control_plane import DISTRIBUTIONS, STORES
 from ansible_collections.nested.clusters.plugins.module_utils.errors import NestedClustersError
@@ -352,7 +352,7 @@ def argument_spec() -> dict[str, Any]:
         "endpoint": {
             "type": "dict",
             "options": {
-                "type": {"type": "str", "choices": list(groups.ENDPOINTS), "default": "cluster_ip"},
+                "type": {"type": "str", "choices": list(exposure.TYPES), "default": "cluster_ip"},
                 "ingress_class": text,
                 "gateway_name": text,
                 "gateway_namespace": text,

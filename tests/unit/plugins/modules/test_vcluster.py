@@ -20,7 +20,14 @@ import pytest
 import yaml
 from ansible.module_utils.common.arg_spec import ArgumentSpecValidator
 from ansible_collections.nested.clusters.plugins.doc_fragments import host_clusters
-from ansible_collections.nested.clusters.plugins.module_utils import capacity, compatibility, hosts, placement
+from ansible_collections.nested.clusters.plugins.module_utils import (
+    capacity,
+    compatibility,
+    hosts,
+    placement,
+    proof,
+    reach,
+)
 from ansible_collections.nested.clusters.plugins.module_utils._connection import auth_argument_spec
 from ansible_collections.nested.clusters.plugins.module_utils._helm import Release
 from ansible_collections.nested.clusters.plugins.module_utils._kubernetes import Kubernetes, KubernetesError
@@ -122,7 +129,7 @@ def in_group(monkeypatch: pytest.MonkeyPatch) -> Calls:
     decision = Decision(Member("host-b"), SimpleNamespace(), NAMESPACE, "alice", nothing, None, placed)  # type: ignore[arg-type]
 
     def work(given: Any, open_helm: Any, *asked: Any, **options: Any) -> Any:
-        seen = SimpleNamespace(group=SimpleNamespace(oidc={}), uncounted=list)
+        seen = SimpleNamespace(group=SimpleNamespace(oidc={}, endpoint={"type": "cluster_ip"}), uncounted=list)
         return calls(given, open_helm, *asked, **options), decision, seen
 
     monkeypatch.setattr(vcluster.grouped, "present", work)
@@ -198,9 +205,13 @@ def test_examples_are_tasks_that_the_module_takes() -> None:
         assert validator.validate(task["nested.clusters.vcluster"]).error_messages == []
 
 
-def test_results_are_documented(run: Run, present: Calls, in_group: Calls) -> None:
+def test_results_are_documented(
+    run: Run, present: Calls, in_group: Calls, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    answers = reach.Reach("https://127.0.0.1:30000", (proof.Link("route", True, "Service"),))
+    monkeypatch.setattr(reach, "wait", lambda *_arguments: answers)
     result = {}
-    for options in ({}, {"group": "dev"}):
+    for options in ({"endpoint": {"type": "node_port"}}, {"group": "dev"}):
         result.update(run(export_kubeconfig={"return_content": True}, **options))
     documented = yaml.safe_load(vcluster.RETURN)
     assert documented.keys() == result.keys() - OF_ANSIBLE

@@ -1,0 +1,84 @@
+# Copyright (c) 2026, nested.clusters contributors
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Tests of exposure: endpoints as values, one after the other, and what cannot be a host name."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from ansible_collections.nested.clusters.plugins.module_utils import exposure, values
+from ansible_collections.nested.clusters.plugins.module_utils.errors import OptionError
+
+HOST = "team.vc.example.com"
+ENDPOINTS: list[dict[str, Any]] = [
+    {"type": "cluster_ip"},
+    {"type": "node_port"},
+    {"type": "load_balancer", "annotations": {"a": "b"}},
+    {"type": "ingress", "ingress_class": "nginx"},
+    {"type": "gateway", "gateway_name": "public", "gateway_namespace": "net"},
+]
+
+
+def get(data: dict[str, Any], path: str) -> Any:
+    return values.get(data, tuple(path.split(".")))
+
+
+@pytest.mark.parametrize("second", ENDPOINTS, ids=lambda one: str(one["type"]))
+@pytest.mark.parametrize("first", ENDPOINTS, ids=lambda one: str(one["type"]))
+def test_one_endpoint_replaces_another(first: dict[str, Any], second: dict[str, Any]) -> None:
+    """Whatever was there before, one is there in the end; and the same once more changes nothing."""
+    own = {"sync": {"toHost": {"ingresses": {"enabled": True}}}}
+    result = exposure.onto(exposure.onto(own, first, "old.example.com"), second, HOST)
+    assert get(result, "controlPlane.ingress.enabled") is (True if second["type"] == "ingress" else None)
+    assert get(result, "controlPlane.tlsRoute.enabled") is (True if second["type"] == "gateway" else None)
+    kinds = {"load_balancer": "LoadBalancer", "node_port": "NodePort"}
+    assert get(result, "controlPlane.service.spec.type") == kinds.get(second["type"])
+    assert get(result, "sync.toHost.ingresses.enabled") is True
+    assert HOST in get(result, "controlPlane.proxy.extraSANs")
+    assert exposure.onto(result, second, HOST) == result
+    if first["type"] in exposure.NAMED:
+        assert "old.example.com" not in str(result)
+
+
+def test_values() -> None:
+    ingress = exposure.onto({}, ENDPOINTS[3], HOST)["controlPlane"]["ingress"]
+    assert ingress == {"enabled": True, "host": HOST, "spec": {"ingressClassName": "nginx"}}
+    route = exposure.onto({}, ENDPOINTS[4], HOST)["controlPlane"]["tlsRoute"]
+    assert route == {"enabled": True, "host": HOST, "parentRefs": [{"name": "public", "namespace": "net"}]}
+
+
+@pytest.mark.parametrize(
+    ("endpoint", "message"),
+    [
+        ({"type": "none"}, "endpoint.type: 'none' is not usable; allowed: cluster_ip, node_port"),
+        ({"type": "ingress", "gateway_name": "x"}, "endpoint.gateway_name: 'x' .* allowed: endpoint.type gateway"),
+        ({"type": "gateway"}, "endpoint.gateway_name: None"),
+    ],
+)
+def test_endpoints_that_contradict_themselves(endpoint: dict[str, Any], message: str) -> None:
+    with pytest.raises(OptionError, match=message):
+        exposure.check_form(endpoint)
+
+
+@pytest.mark.parametrize(
+    ("host", "message"),
+    [
+        (None, "endpoint.host: None .* tells virtual clusters apart by name"),
+        ("a" * 64 + ".example.com", "at most 63 characters between two dots"),
+        (".".join(["a" * 60] * 5), "it has 304 characters; allowed: a host name of at most 253"),
+        ("*.example.com", "lower-case letters"),
+        ("Team.example.com", "lower-case letters"),
+        ("team_a.example.com", "lower-case letters"),
+        ("team..com", "lower-case letters"),
+    ],
+)
+def test_host_names_that_cannot_be(host: str | None, message: str) -> None:
+    with pytest.raises(OptionError, match=message):
+        exposure.check_host({"type": "ingress"}, host, "endpoint.host")
+
+
+def test_host_names_that_can_be() -> None:
+    exposure.check_host({"type": "load_balancer"}, None, "endpoint.host")
+    exposure.check_host({"type": "ingress"}, "a" * 63 + ".vc.example.com", "endpoint.host")
