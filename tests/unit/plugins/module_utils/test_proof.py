@@ -85,7 +85,7 @@ def problem(
     url: str | None, given: Object | None, routes: list[Object] | None = None, service: Object = SERVICE
 ) -> str:
     """The link that is broken and why, after those before it have held."""
-    links = proof.prove(url, routes or [], service, given)
+    links = proof.prove(url, routes or [], service or SERVICE, given)
     assert [link.name for link in links] == list(proof.LINKS[: len(links)])
     assert all(link.ok for link in links[:-1])
     found = proof.broken(links)
