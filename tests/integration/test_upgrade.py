@@ -47,6 +47,7 @@ WRITER: dict[str, Any] = {
                 "imagePullPolicy": "IfNotPresent",
                 "command": ["sh", "-c", "echo kept > /data/file; sleep 3600"],
                 "volumeMounts": [{"name": "data", "mountPath": "/data"}],
+                "resources": {"requests": {"cpu": "1m", "memory": "1Mi"}, "limits": {"cpu": "50m", "memory": "16Mi"}},
             }
         ],
     },
@@ -148,7 +149,7 @@ def write(three: Upgraded) -> None:
         file = three.directory / f"{where.name}.json"
         file.write_text(json.dumps({"apiVersion": "v1", "kind": "List", "items": items}))
         three.inside(where, "apply", "-f", str(file))
-    three.inside(three.canary, "wait", "--for=condition=Ready", "pod/writer", "--timeout=60s")
+    three.inside(three.canary, "wait", "--for=condition=Ready", "pod/writer", "--timeout=150s")
     state = Module(three.host, three.module.directory, "vcluster_state")
     state(name=three.resting.name, namespace=three.resting.namespace, state="paused")
 
