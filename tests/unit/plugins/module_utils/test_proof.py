@@ -82,7 +82,7 @@ def serve(directory: Path, status: int = 200) -> Iterator[str]:
 
 
 def problem(
-    url: str | None, given: Object | None, routes: list[Object] | None = None, service: Object = SERVICE
+    url: str | None, given: Object | None, routes: list[Object] | None = None, service: Object | None = None
 ) -> str:
     """The link that is broken and why, after those before it have held."""
     links = proof.prove(url, routes or [], service or SERVICE, given)
