@@ -74,6 +74,7 @@ UNKNOWN = "(API does not answer)"  # in place of the kinds of an API whose backe
 # Inside of the class below, `list` is its method.
 Objects = list[dict[str, Any]]
 Kinds = list[tuple[str, str]]
+ScopedKinds = list[tuple[tuple[str, str], bool]]
 
 
 class KubernetesError(NestedClustersError):
@@ -226,17 +227,21 @@ class Kubernetes:
 
     def namespaced_resources(self) -> Kinds:
         """(apiVersion, plural) of everything that can be listed and deleted in a namespace, each once."""
+        return [kind for kind, namespaced in self.all_resources() if namespaced]
+
+    def all_resources(self) -> ScopedKinds:
+        """((apiVersion, plural), whether it lives in a namespace) of everything that can be listed and deleted."""
         groups = (self.get("/apis") or {}).get("groups", [])
         # The preferred version comes first in each group; a kind may be served in another one alone.
         versions = ["v1", *(version["groupVersion"] for group in groups for version in group["versions"])]
         roots = [f"/apis/{version}" if "/" in version else f"/api/{version}" for version in versions]
         answers = parallel([partial(self._served, root) for root in roots])
-        found: dict[tuple[str, str], tuple[str, str]] = {}
+        found: dict[tuple[str, str], tuple[tuple[str, str], bool]] = {}
         for version, resources in zip(versions, answers, strict=True):
             group = version.rpartition("/")[0]
             for served in resources:
-                if served["namespaced"] and "/" not in served["name"] and {"list", "delete"} <= set(served["verbs"]):
-                    found.setdefault((group, served["name"]), (version, served["name"]))
+                if "/" not in served["name"] and {"list", "delete"} <= set(served["verbs"]):
+                    found.setdefault((group, served["name"]), ((version, served["name"]), served["namespaced"]))
         return list(found.values())
 
     def _served(self, root: str) -> Objects:

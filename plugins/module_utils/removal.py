@@ -12,8 +12,8 @@ from __future__ import annotations
 import hashlib
 import json
 import time
-from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from collections.abc import Callable, Collection, Iterable
+from dataclasses import dataclass, field, replace
 from decimal import Decimal
 from functools import partial
 from typing import Any
@@ -28,6 +28,7 @@ from ansible_collections.nested.clusters.plugins.module_utils._helm import (
 )
 from ansible_collections.nested.clusters.plugins.module_utils._kubernetes import (
     UNKNOWN,
+    Kinds,
     Kubernetes,
     KubernetesError,
     parallel,
@@ -52,6 +53,7 @@ from ansible_collections.nested.clusters.plugins.module_utils.size import Size
 SYNCED = "vcluster.loft.sh/managed-by"
 BELONGS = "vcluster.loft.sh/belongs-to"  # Services that stand for nodes
 REQUESTED = "vcluster.loft.sh/vcluster-name"  # snapshots, and the credentials of their store
+KEPT = "nested-clusters/kept"  # annotation of a volume claim: it stayed because a task asked for that
 NAMED = "vcluster-name"  # Secrets with the certificates and the kubeconfig
 FINALIZERS = "vcluster.loft.sh/"  # only a running vCluster takes these off again
 # Kinds that every namespace has, or that controllers derive from others and remove with them.
@@ -93,6 +95,14 @@ class Thing:
     def labels(self) -> dict[str, str]:
         return self.meta.get("labels") or {}
 
+    @property
+    def annotations(self) -> dict[str, str]:
+        return self.meta.get("annotations") or {}
+
+    @property
+    def namespace(self) -> str | None:
+        return self.meta.get("namespace")
+
     def path(self, namespace: str | None) -> str:
         return path(self.api_version, self.plural, namespace, self.name)
 
@@ -128,18 +138,21 @@ def absent(
     removal = Removal(kubernetes, name, namespace, keep_volumes, known=release is not None)
     mine, others = removal.look()
     _refuse(release, mine, name, namespace)
-    whole = not others and _made_for(place, name, namespace, bool(release or mine))
+    whole = not others and made_for(place, name, namespace, bool(release or mine))
     going = bool(place["metadata"].get("deletionTimestamp"))  # somebody deletes it already: only wait
     if going:
         plan = _plan(nothing().state, name, namespace, [], synced, whole=False)
     else:
         plan = _plan(state, name, namespace, mine, synced, whole)
         _plan_leaving(plan, {} if whole else leaving(place, name, keep_volumes), namespace, place)
+        _plan_marks(plan, removal.kept)
     if check:
         return Outcome(plan, state)
     volumes = removal.volumes(mine)
-    if release and not going:
-        open_helm().uninstall(name, namespace)
+    if not going:
+        mark_kept(kubernetes, to_mark(removal.kept))
+        if release:
+            open_helm().uninstall(name, namespace)
     _delete_cluster_scoped(kubernetes, synced)
     if plan.changed and not going:
         removal.sweep(whole)
@@ -176,37 +189,75 @@ def _plan_leaving(plan: Plan, patch: dict[str, Any], namespace: str, place: dict
     lifecycle.plan_patch(plan, place, patch, f"namespace {namespace}")
 
 
+def _plan_marks(plan: Plan, kept: list[Thing]) -> None:
+    plan.steps += mark_steps(to_mark(kept))
+    for claim in to_mark(kept):
+        plan.diff += planning.diff({}, {KEPT: "true"}, f"annotations of volume claim {claim.name}")
+
+
 def _delete_cluster_scoped(kubernetes: Kubernetes, synced: list[Thing]) -> None:
     parallel([partial(kubernetes.delete, thing.path(None)) for thing in synced])
 
 
-def contents(kubernetes: Kubernetes, namespace: str) -> list[Thing]:
-    """Everything in a namespace but what each one has: one LIST a kind, of metadata alone."""
-    kinds = [kind for kind in kubernetes.namespaced_resources() if kind[1] not in DERIVED]
+def contents(kubernetes: Kubernetes, namespace: str | None, kinds: Kinds | None = None) -> list[Thing]:
+    """Everything in a namespace, or in all, but what each one has: one LIST a kind, of metadata alone.
+
+    ``kinds`` are those to look at, where they are known from an earlier look.
+    """
 
     def ask(api_version: str, plural: str) -> list[Thing]:
         if plural == UNKNOWN:
             return [Thing(api_version, plural, {"name": "(unknown)"})]
-        url = path(api_version, plural, namespace)
         try:
-            return look(api_version, plural, url)
+            listed = kubernetes.list(path(api_version, plural, namespace), metadata_only=True)
         except KubernetesError as error:
             if error.status != 403:
                 raise
             # What may not be seen may be somebody's: the namespace stays.
             return [Thing(api_version, plural, {"name": "(no permission to list)"})]
+        found = [Thing(api_version, plural, one["metadata"]) for one in listed]
+        return [thing for thing in found if (plural, thing.name) not in OF_EVERY_NAMESPACE]
 
-    def look(api_version: str, plural: str, url: str) -> list[Thing]:
-        if plural == "secrets":  # the type of a Secret tells Helm's from others, and is no metadata
-            return [Thing(api_version, plural, one["metadata"], one.get("type", "")) for one in kubernetes.list(url)]
-        return [
-            Thing(api_version, plural, one["metadata"])
-            for one in kubernetes.list(url, metadata_only=True)
-            if (plural, one["metadata"]["name"]) not in OF_EVERY_NAMESPACE
-        ]
+    asked = [partial(ask, *kind) for kind in (namespaced_kinds(kubernetes) if kinds is None else kinds)]
+    records, *answers = parallel([partial(_records, kubernetes, namespace), *asked])
+    things = [thing for answer in answers for thing in answer]
+    return [replace(one, secret_type=RELEASE_SECRET_TYPE) if _place(one) in records else one for one in things]
 
-    answers = parallel([partial(ask, *kind) for kind in kinds])
-    return [thing for answer in answers for thing in answer]
+
+def namespaced_kinds(kubernetes: Kubernetes) -> Kinds:
+    """(apiVersion, plural) of what a virtual cluster can have in a namespace."""
+    return [kind for kind in kubernetes.namespaced_resources() if kind[1] not in DERIVED]
+
+
+def _records(kubernetes: Kubernetes, namespace: str | None) -> set[tuple[str, str | None, str]]:
+    """Where Helm keeps releases: a Secret's type tells them from others, and is no metadata."""
+    url, of_helm = path("v1", "secrets", namespace), f"type={RELEASE_SECRET_TYPE}"
+    try:
+        listed = kubernetes.list(url, fields=of_helm, metadata_only=True)
+    except KubernetesError as error:
+        if error.status != 403:
+            raise
+        return set()
+    return {_place(Thing("v1", "secrets", one["metadata"])) for one in listed}
+
+
+def _place(thing: Thing) -> tuple[str, str | None, str]:
+    return thing.plural, thing.namespace, thing.name
+
+
+def to_mark(claims: Iterable[Thing]) -> list[Thing]:
+    """Volume claims that stay because the task says so, and do not say it themselves yet."""
+    return [claim for claim in claims if KEPT not in claim.annotations]
+
+
+def mark_steps(claims: Iterable[Thing]) -> list[str]:
+    return [f"mark volume claim {name} as kept" for name in sorted(claim.name for claim in claims)]
+
+
+def mark_kept(kubernetes: Kubernetes, claims: Iterable[Thing]) -> None:
+    """Write on volume claims that they stay on purpose, so that nobody takes them for left over."""
+    marks = {"metadata": {"annotations": {KEPT: "true"}}}
+    parallel([partial(kubernetes.patch, claim.path(claim.namespace), marks) for claim in claims])
 
 
 def sort_out(things: Iterable[Thing], name: str, known: bool = False) -> tuple[list[Thing], list[Thing]]:
@@ -296,17 +347,40 @@ def _refuse(release: Release | None, mine: list[Thing], name: str, namespace: st
             "the name of a virtual cluster",
             reason=f"the Helm release of this name in namespace {namespace} is of chart {release.chart_name}",
         )
-    for thing in mine:  # not from the release: its record may be gone, and the protection is not
+    thing = protection(mine, name)
+    if thing:
+        raise NestedClustersError(
+            f"virtual cluster {name} in namespace {namespace} is protected and was not deleted ({thing} says so); "
+            "run the task with protected: false and state: present first",
+            protected=True,
+        )
+
+
+def protection(mine: Iterable[Thing], name: str) -> Thing | None:
+    """The control plane that says that it is protected. Not the release: its record may be gone, and this is not."""
+    for thing in mine:
         is_control_plane = thing.plural in ("statefulsets", "deployments") and thing.name == name
-        if is_control_plane and (thing.meta.get("annotations") or {}).get(planning.PROTECTED) == "true":
-            raise NestedClustersError(
-                f"virtual cluster {name} in namespace {namespace} is protected and was not deleted ({thing} says so); "
-                "run the task with protected: false and state: present first",
-                protected=True,
-            )
+        if is_control_plane and thing.annotations.get(planning.PROTECTED) == "true":
+            return thing
+    return None
 
 
-def _made_for(place: dict[str, Any], name: str, namespace: str, seen: bool) -> bool:
+def keep(mine: Iterable[Thing], keep_volumes: bool) -> tuple[list[Thing], list[Thing]]:
+    """(what goes, the volume claims that stay) of what a virtual cluster made."""
+    mine = list(mine)
+    kept = [thing for thing in mine if keep_volumes and thing.plural == "persistentvolumeclaims"]
+    return [thing for thing in mine if thing not in kept], kept
+
+
+def release_hold(kubernetes: Kubernetes, thing: Thing, namespace: str | None) -> None:
+    """Take off an object the finalizers that only a running virtual cluster would take off."""
+    held = thing.meta.get("finalizers") or []
+    free = [finalizer for finalizer in held if not finalizer.startswith(FINALIZERS)]
+    if free != held:
+        kubernetes.patch(thing.path(namespace), {"metadata": {"finalizers": free}})
+
+
+def made_for(place: dict[str, Any], name: str, namespace: str, seen: bool) -> bool:
     """Whether a namespace was made for this virtual cluster: by this collection, or by the CLI."""
     annotations = place["metadata"].get("annotations") or {}
     if annotations.get(planning.CREATED) != "true":
@@ -315,19 +389,24 @@ def _made_for(place: dict[str, Any], name: str, namespace: str, seen: bool) -> b
 
 
 def _plan(state: State, name: str, namespace: str, mine: list[Thing], synced: list[Thing], whole: bool) -> Plan:
-    plan = Plan()
-    helm = bool(state.release or state.pending)
-    if helm:
-        plan.steps.append(f"uninstall release {name}")
-    left = sorted({str(thing) for thing in [*mine, *synced] if not (helm and _goes_with_another(thing))})
-    plan.steps += [f"delete {text}" for text in left]
-    if whole:
-        plan.steps.append(f"delete namespace {namespace}")
+    helm, things = bool(state.release or state.pending), [*mine, *synced]
+    plan = Plan(steps(helm, name, namespace, things, whole))
     found = planning.as_found(state.manifest, state.live)
     plan.diff += planning.diff(planning.show(found, {}, "before"), "", f"manifests of {name}")
     rest = [f"namespaces/{namespace}"] if whole else []
-    plan.diff += planning.diff("\n".join(left + rest), "", f"other objects of {name}")
+    plan.diff += planning.diff("\n".join(_singly(helm, things) + rest), "", f"other objects of {name}")
     return plan
+
+
+def steps(helm: bool, name: str, namespace: str, things: Iterable[Thing], whole: bool) -> list[str]:
+    """A removal in words; ``helm`` says whether there is a release, ``whole`` whether the namespace goes as well."""
+    found = [f"uninstall release {name}"] if helm else []
+    found += [f"delete {text}" for text in _singly(helm, things)]
+    return found + ([f"delete namespace {namespace}"] if whole else [])
+
+
+def _singly(helm: bool, things: Iterable[Thing]) -> list[str]:
+    return sorted({str(thing) for thing in things if not (helm and _goes_with_another(thing))})
 
 
 def _goes_with_another(thing: Thing) -> bool:
@@ -339,6 +418,17 @@ def _goes_with_another(thing: Thing) -> bool:
     )
 
 
+def deleted_with(volumes: Iterable[dict[str, Any]], namespace: str, claims: Collection[str]) -> set[str]:
+    """Names of the PersistentVolumes that go with claims of a namespace, by their reclaim policy."""
+    found = set()
+    for volume in volumes:
+        claim = volume["spec"].get("claimRef") or {}
+        is_deleted = volume["spec"].get("persistentVolumeReclaimPolicy") == "Delete"
+        if is_deleted and claim.get("namespace") == namespace and claim.get("name") in claims:
+            found.add(volume["metadata"]["name"])
+    return found
+
+
 @dataclass
 class Removal:
     """The deletion of one virtual cluster. ``known``: that there is one is certain, by its release."""
@@ -348,13 +438,14 @@ class Removal:
     namespace: str
     keep_volumes: bool
     known: bool
+    kept: list[Thing] = field(default_factory=list)  # claims that stay, as of the last look
 
     def look(self) -> tuple[list[Thing], list[Thing]]:
         """(what is to go, what stays) of what is in the namespace now."""
         mine, others = sort_out(contents(self.kubernetes, self.namespace), self.name, self.known)
         self.known = self.known or bool(mine)
-        kept = [thing for thing in mine if self.keep_volumes and thing.plural == "persistentvolumeclaims"]
-        return [thing for thing in mine if thing not in kept], others + kept
+        mine, self.kept = keep(mine, self.keep_volumes)
+        return mine, others + self.kept
 
     def sweep(self, whole: bool) -> list[str]:
         """Ask for the deletion of what is there; returns it in words.
@@ -363,10 +454,7 @@ class Removal:
         """
         mine, others = self.look()
         for thing in mine:
-            held = thing.meta.get("finalizers") or []
-            free = [finalizer for finalizer in held if not finalizer.startswith(FINALIZERS)]
-            if free != held:
-                self.kubernetes.patch(thing.path(self.namespace), {"metadata": {"finalizers": free}})
+            release_hold(self.kubernetes, thing, self.namespace)
         if whole and not others:
             self.kubernetes.delete(path("v1", "namespaces", None, self.namespace))
             return [f"namespace {self.namespace}"]
@@ -384,13 +472,7 @@ class Removal:
             if error.status != 403:
                 raise
             return []  # who may not see them need not wait for them
-        return [
-            volume["metadata"]["name"]
-            for volume in there
-            if (volume["spec"].get("claimRef") or {}).get("namespace") == self.namespace
-            and volume["spec"]["claimRef"].get("name") in claims
-            and volume["spec"].get("persistentVolumeReclaimPolicy") == "Delete"
-        ]
+        return sorted(deleted_with(there, self.namespace, claims))
 
     def wait_gone(self, whole: bool, volumes: list[str], timeout: float) -> None:
         """Wait until nothing is left, deleting again what a dying syncer wrote meanwhile."""

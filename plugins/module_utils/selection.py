@@ -86,7 +86,7 @@ class Lists:
 def look(
     reader: fleet.Reader, names: Iterable[str], state: str, labels: Sequence[str] = (), pods: bool = True
 ) -> Lists:
-    """The virtual clusters of these names, or all, with what matters for a state of pause.STATES.
+    """The virtual clusters of these names, or all, with what matters for a state, one of pause.STATES or absent.
 
     ``labels`` are further label selectors for control planes; without ``pods`` only a pause looks at pods.
     """
@@ -145,7 +145,7 @@ def find(selector: Selector, state: str, host: HostCluster) -> tuple[list[Found]
     result = []
     for item in candidates:
         key = fleet.key_of(item)
-        group, owner = _membership(places.get(key[0]), key[1])
+        group, owner = membership_of(places.get(key[0]), key[1])
         # The group's label goes with the namespace: one that is not in the group is not meant.
         if (selector.group and group != selector.group) or (selector.owner and owner != selector.owner):
             continue
@@ -196,7 +196,8 @@ def _made_for(namespaces: Iterable[Object]) -> dict[str, list[str]]:
     return found
 
 
-def _membership(namespace: Object | None, name: str) -> tuple[str | None, str | None]:
+def membership_of(namespace: Object | None, name: str) -> tuple[str | None, str | None]:
+    """(group, owner) that a namespace records for a virtual cluster; None where it records none."""
     metadata = (namespace or {}).get("metadata") or {}
     annotations = metadata.get("annotations") or {}
     group = (metadata.get("labels") or {}).get(GROUP_LABEL)

@@ -17,7 +17,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timezone
 from functools import partial
-from typing import Any
+from typing import Any, Protocol
 
 from ansible_collections.nested.clusters.plugins.module_utils import fleet, hosts, pause, phase, selection, waiting
 from ansible_collections.nested.clusters.plugins.module_utils._connection import WORKERS
@@ -52,6 +52,7 @@ class Order:
     at_once: int = 200
     max_failures: int | None = None
     accept_data_loss: bool = False
+    keep_volumes: bool = False  # of those that shall be absent
 
 
 @dataclass
@@ -119,11 +120,19 @@ class Job:
         }
 
 
+class Reported(Protocol):
+    """What a result needs of a job, whatever was done."""
+
+    def describe(self, order: Order) -> dict[str, Any]: ...
+
+    def diff(self, order: Order) -> dict[str, str]: ...
+
+
 @dataclass
 class Outcome:
     """What became of all of them. ``unread`` are host clusters that could not be read, and why."""
 
-    jobs: list[Job]
+    jobs: Sequence[Reported]
     unread: dict[str, str]
     warnings: list[str]
 

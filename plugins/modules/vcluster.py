@@ -254,7 +254,8 @@ options:
     type: bool
   keep_volumes:
     description:
-      - With O(state=absent), keep the volume claims of the virtual cluster, and so the namespace they live in.
+      - With O(state=absent), keep the volume claims of the virtual cluster, and so the namespace they live in. They are
+        annotated as kept.
     type: bool
     default: false
   wait:

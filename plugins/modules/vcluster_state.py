@@ -8,12 +8,13 @@ from __future__ import annotations
 
 DOCUMENTATION = r"""
 module: vcluster_state
-short_description: Pause, resume and restart virtual clusters
+short_description: Pause, resume, restart and delete virtual clusters
 version_added: 0.1.0
 author:
   - The nested.clusters contributors (@nested-clusters)
 description:
-  - Pauses, resumes or restarts one virtual cluster or a whole selection in one task, on one host cluster or several.
+  - Pauses, resumes, restarts or deletes one virtual cluster or a whole selection in one task, on one host cluster or
+    several.
   - A paused virtual cluster uses no CPU and no memory. Its objects, volumes, Services, load balancer and quota stay.
   - What this module pauses, the C(vcluster) CLI resumes, and the other way round. One that has a deployed etcd beside
     a StatefulSet is better resumed by this module, because the CLI leaves that etcd without replicas.
@@ -27,14 +28,17 @@ options:
       - V(running) resumes it, etcd first.
       - V(restarted) replaces the pods of the control plane one by one, the last first. With several replicas its API
         goes on answering. It changes something every time. A deployed etcd is left alone.
-      - A state that somebody else has left half-way is mended by V(paused) and V(running).
+      - V(absent) deletes it with everything it made, as O(ignore:state=absent) of M(nested.clusters.vcluster) does,
+        but without C(helm), and also what a task that was killed has left of one. A protected one is an error that
+        names all of them, before anything is changed.
+      - A state that somebody else has left half-way is mended by V(paused), V(running) and V(absent).
     type: str
-    choices: [paused, running, restarted]
+    choices: [paused, running, restarted, absent]
     required: true
   name:
     description:
       - Name of a virtual cluster. All of this name are meant, in whatever namespace and on whatever host cluster.
-      - A name that does not exist is an error, before anything is changed.
+      - A name that does not exist is an error, before anything is changed; with O(state=absent) it is what is wanted.
     type: str
   names:
     description:
@@ -74,6 +78,13 @@ options:
       - Without it, one of these is refused.
     type: bool
     default: false
+  keep_volumes:
+    description:
+      - With O(state=absent), keep the volume claims of the virtual clusters, and so the namespaces they live in.
+      - The claims are annotated as kept, so that M(nested.clusters.vcluster_orphans) leaves them alone.
+      - What is left of a virtual cluster whose volumes were kept is deleted only where the task names it.
+    type: bool
+    default: false
   at_once:
     description:
       - How many virtual clusters may be under way at the same time, on all host clusters together.
@@ -87,7 +98,7 @@ options:
   wait:
     description:
       - Wait until every virtual cluster has reached the state. A paused one has no pod left then; the own API of a
-        running one answers that it is ready.
+        running one answers that it is ready; of an absent one nothing is left.
       - Waiting ends early, with the reason, for one that cannot become ready.
       - Even without it, the task waits between two steps whose order matters.
     type: bool
@@ -110,10 +121,14 @@ attributes:
     support: full
     details:
       - Shows the phase before and after, the steps, and the synced pods that a pause deletes.
+      - With O(state=absent), shows every object that goes, and the volume claims that are kept.
 notes:
   - Needs to list and patch StatefulSets and Deployments, and to list and delete pods (also C(deletecollection)).
     Namespaces are listed for O(group) and O(owner), and to report them. The Secret C(vc-config-NAME) is read where
     only the values say whether the store survives, or how many replicas there were.
+  - For O(state=absent), every kind is listed, with one request a kind for the whole selection, and namespaces are
+    read. What may not be listed counts as somebody else's, so that the namespace stays. Without permission to list
+    cluster roles, persistent volumes and objects in other namespaces, those stay.
   - With permission to get C(pods/proxy), the virtual cluster's own API is asked whether it is ready. Without it,
     or where the host cluster's API server does not reach pods, the kubelet's answer to the same question counts,
     and a warning says so. The built-in roles C(admin) and C(edit) have this permission.
@@ -149,6 +164,12 @@ EXAMPLES = r"""
       - paused
     state: running
     wait: false
+
+- name: Delete all that one owner has in a group, after a look with --check --diff
+  nested.clusters.vcluster_state:
+    group: dev
+    owner: alice
+    state: absent
 
 - name: Restart those of an owner one after the other, and stop at the first that does not come back
   nested.clusters.vcluster_state:
@@ -196,7 +217,9 @@ virtual_clusters:
       returned: always
       sample: running
     after:
-      description: The phase after the task; in check mode, the one that it would have.
+      description:
+        - The phase after the task; in check mode, the one that it would have.
+        - V(absent) for one that is deleted, or V(deleting) where that is not waited for.
       type: str
       returned: always
       sample: paused
@@ -244,7 +267,7 @@ failures:
 from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
-from ansible_collections.nested.clusters.plugins.module_utils import hosts, switch
+from ansible_collections.nested.clusters.plugins.module_utils import clearing, hosts, switch
 from ansible_collections.nested.clusters.plugins.module_utils._connection import auth_argument_spec
 from ansible_collections.nested.clusters.plugins.module_utils.errors import NestedClustersError, OptionError
 from ansible_collections.nested.clusters.plugins.module_utils.pause import STATES
@@ -260,7 +283,7 @@ def argument_spec() -> dict[str, Any]:
     return {
         **auth_argument_spec(),
         "host_clusters": hosts.host_clusters_spec(),
-        "state": {"type": "str", "choices": list(STATES), "required": True},
+        "state": {"type": "str", "choices": [*STATES, "absent"], "required": True},
         "name": {"type": "str"},
         "names": {"type": "list", "elements": "str", "default": []},
         "namespace": {"type": "str"},
@@ -269,6 +292,7 @@ def argument_spec() -> dict[str, Any]:
         "label_selectors": {"type": "list", "elements": "str", "default": []},
         "phases": {"type": "list", "elements": "str", "choices": list(PHASES), "default": []},
         "accept_data_loss": {"type": "bool", "default": False},
+        "keep_volumes": {"type": "bool", "default": False},
         "at_once": {"type": "int", "default": 200},
         "max_failures": {"type": "int"},
         "wait": {"type": "bool", "default": True},
@@ -306,6 +330,7 @@ def order(params: dict[str, Any], check: bool) -> Order:
         params["at_once"],
         params["max_failures"],
         params["accept_data_loss"],
+        params["keep_volumes"],
     )
 
 
@@ -346,7 +371,8 @@ def main() -> None:
     module = AnsibleModule(argument_spec=argument_spec(), supports_check_mode=True)
     try:
         asked = order(module.params, module.check_mode)
-        outcome = switch.run(hosts.open_hosts(module), selector(module.params), asked)
+        work = clearing.run if asked.state == "absent" else switch.run
+        outcome = work(hosts.open_hosts(module), selector(module.params), asked)
     except NestedClustersError as error:
         module.fail_json(msg=str(error), **error.data)
     for warning in outcome.warnings:

@@ -71,12 +71,23 @@ class FakeKubernetes:
         found = [
             copy.deepcopy(thing)
             for at, thing in list(self.objects.items())
-            if at.rsplit("/", 1)[0] == where and self._selected(thing, labels)
+            if self._is_in(at, where) and self._selected(thing, labels) and self._has(thing, fields)
         ]
         if metadata_only:
             return [{"metadata": thing["metadata"]} for thing in found]
         # Items of a list do not say what they are.
         return [{name: value for name, value in thing.items() if name not in ("apiVersion", "kind")} for thing in found]
+
+    @staticmethod
+    def _is_in(at: str, where: str) -> bool:
+        """Whether an object is in a collection: that of a namespace, or of all."""
+        root, plural = where.rsplit("/", 1)
+        return at.rsplit("/", 1)[0] == where or (at.startswith(f"{root}/namespaces/") and at.split("/")[-2] == plural)
+
+    @staticmethod
+    def _has(thing: dict[str, Any], fields: str) -> bool:
+        """Of field selectors, a Secret's type alone counts; which Events there are is the test's business."""
+        return not fields.startswith("type=helm") or thing.get("type") == fields.removeprefix("type=")
 
     @staticmethod
     def _selected(thing: dict[str, Any], selector: str) -> bool:
@@ -104,9 +115,12 @@ class FakeKubernetes:
         self._collect(where)
         return copy.deepcopy(self.objects.get(where, {}))
 
-    def delete(self, where: str) -> bool:
+    def delete(self, where: str, only: dict[str, str] | None = None) -> bool:
         with self._lock:
             if where not in self.objects:
+                return False
+            meta = self.objects[where]["metadata"]
+            if any(meta.get(name) != value for name, value in (only or {}).items()):
                 return False
             self.written.append(f"delete {where}")
             self._mark(where)

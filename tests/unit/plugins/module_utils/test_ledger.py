@@ -62,10 +62,10 @@ class Host(FakeKubernetes):
         self._request("list", where)
         found = []
         for at in self._collections(where):
-            found += super().list(at, labels, metadata_only=metadata_only)
+            found += super().list(at, labels, fields, metadata_only)
         if fields == "spec.type=LoadBalancer":
             return [thing for thing in found if (thing.get("spec") or {}).get("type") == "LoadBalancer"]
-        assert not fields
+        assert not fields or fields.startswith("type=helm")
         return found
 
     def _collections(self, where: str) -> tuple[str, ...]:

@@ -224,7 +224,7 @@ def test_for_whom_a_namespace_was_made(
     annotations: dict[str, str] | None, namespace: str, seen: bool, expected: bool
 ) -> None:
     place = {"metadata": {"annotations": annotations}}
-    assert removal._made_for(place, NAME, namespace, seen) is expected
+    assert removal.made_for(place, NAME, namespace, seen) is expected
 
 
 # --- absent -----------------------------------------------------------------------------------------------

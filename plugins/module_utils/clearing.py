@@ -1,0 +1,473 @@
+# Copyright (c) 2026, nested.clusters contributors
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Delete many virtual clusters at once: what a removal is stays as it is, what it needs to know is read for all.
+
+One look is a LIST a kind, however many are under way. Helm is not started: its objects carry its labels and
+annotations, wherever they are, and vCluster's chart has no hooks. What finds a virtual cluster again, its values and
+its release, goes last, so that a task that was killed is finished by the next one.
+"""
+
+from __future__ import annotations
+
+import time
+from collections import deque
+from collections.abc import Iterable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from functools import partial
+from typing import Any
+
+from ansible_collections.nested.clusters.plugins.module_utils import (
+    capacity,
+    fleet,
+    holdings,
+    hosts,
+    lifecycle,
+    removal,
+    selection,
+    waiting,
+)
+from ansible_collections.nested.clusters.plugins.module_utils._connection import WORKERS
+from ansible_collections.nested.clusters.plugins.module_utils._helm import RELEASE_SECRET_TYPE
+from ansible_collections.nested.clusters.plugins.module_utils._kubernetes import (
+    Kinds,
+    Kubernetes,
+    KubernetesError,
+    parallel,
+    path,
+)
+from ansible_collections.nested.clusters.plugins.module_utils.errors import NestedClustersError
+from ansible_collections.nested.clusters.plugins.module_utils.holdings import Holdings, Key
+from ansible_collections.nested.clusters.plugins.module_utils.hosts import HostCluster
+from ansible_collections.nested.clusters.plugins.module_utils.phase import Object
+from ansible_collections.nested.clusters.plugins.module_utils.plan import CREATED, Plan
+from ansible_collections.nested.clusters.plugins.module_utils.removal import Thing
+from ansible_collections.nested.clusters.plugins.module_utils.selection import Selector
+from ansible_collections.nested.clusters.plugins.module_utils.switch import NOT_BEGUN, Budget, Order, Outcome
+
+REMAINS = "it has no control plane: what an earlier task left of it is removed"
+VOLUMES = path("v1", "persistentvolumes")
+
+
+@dataclass(frozen=True)
+class Target:
+    """A virtual cluster to delete, or what is left of one."""
+
+    host: HostCluster
+    namespace: str
+    name: str
+    phase: str
+    group: str | None
+    owner: str | None
+    known: bool  # that there is or was one of this name is certain
+    note: str = ""
+
+    @property
+    def key(self) -> Key:
+        return self.namespace, self.name
+
+
+@dataclass(frozen=True)
+class Share:
+    """What of a namespace a removal takes, as it was seen, and what it leaves."""
+
+    place: Object | None
+    mine: tuple[Thing, ...] = ()
+    others: tuple[Thing, ...] = ()
+    kept: tuple[Thing, ...] = ()  # volume claims that stay because the task says so
+    whole: bool = False  # whether the namespace goes as a whole
+
+    @property
+    def going(self) -> bool:
+        """Whether the namespace is being deleted already."""
+        return bool(self.place and self.place["metadata"].get("deletionTimestamp"))
+
+    @property
+    def uid(self) -> dict[str, str]:
+        return {"uid": self.place["metadata"]["uid"]} if self.place else {}
+
+
+def share(held: Holdings, target: Target, keep_volumes: bool) -> Share:
+    """What of the namespace of a virtual cluster goes with it."""
+    place = held.namespaces.get(target.namespace)
+    if place is None:
+        return Share(None)
+    found, others = removal.sort_out(held.of(target.namespace), target.name, target.known)
+    mine, kept = removal.keep(found, keep_volumes)
+    made_for_it = removal.made_for(place, target.name, target.namespace, target.known or bool(found))
+    return Share(place, tuple(mine), tuple(others), tuple(kept), made_for_it and not others and not kept)
+
+
+@dataclass
+class Job:
+    """One removal on its way. ``error`` says why it failed, ``begun`` whether it was its turn at all."""
+
+    target: Target
+    share: Share  # as it was planned
+    outside: list[Thing]
+    volumes: set[str]  # names of PersistentVolumes that go with their claims
+    leaving: list[str]  # what becomes of a namespace that stays, in words
+    error: str = ""
+    begun: bool = True
+    sent: bool = False
+    asked: bool = False  # for the deletion of the namespace
+    started: float = 0.0
+    last: str = "nothing was seen yet"
+    sent_outside: set[str] = field(default_factory=set)
+
+    @property
+    def steps(self) -> list[str]:
+        """What there is to do, in words."""
+        name, namespace = self.target.name, self.target.namespace
+        if self.share.place is None or self.share.going:
+            return removal.steps(False, name, namespace, self.outside, whole=False)
+        has_release = any(thing.secret_type == RELEASE_SECRET_TYPE for thing in self.share.mine)
+        marks = removal.mark_steps(removal.to_mark(self.share.kept))
+        things = [*self.share.mine, *self.outside]
+        return [*removal.steps(has_release, name, namespace, things, self.share.whole), *marks, *self.leaving]
+
+    def describe(self, order: Order) -> dict[str, Any]:
+        """The virtual cluster's part of the result."""
+        target = self.target
+        steps = self.steps if (order.check and self.begun) or self.sent else []
+        gone = "absent" if order.check or order.wait else "deleting"
+        return {
+            "name": target.name,
+            "namespace": target.namespace,
+            "host_cluster": None if target.host.name == hosts.ONLY else target.host.name,
+            "group": target.group,
+            "owner": target.owner,
+            "before": target.phase,
+            "after": ("deleting" if self.sent else target.phase) if self.error or not self.begun else gone,
+            "changed": bool(steps),
+            "steps": steps,
+            "note": target.note,
+            "failed": bool(self.error),
+            "msg": self.error if self.begun else NOT_BEGUN,
+        }
+
+    def diff(self, order: Order) -> dict[str, str]:
+        """What goes, for ``--diff``: every object, and the namespace where that goes as well."""
+        told = self.describe(order)
+        on = f", host cluster {told['host_cluster']}" if told["host_cluster"] else ""
+        name = f"virtual cluster {self.target.name} (namespace {self.target.namespace}{on})"
+        things = [] if self.share.going else list(self.share.mine)
+        whole = [f"namespaces/{self.target.namespace}"] if self.share.whole and not self.share.going else []
+        before = [f"phase: {told['before']}", *sorted({str(thing) for thing in [*things, *self.outside]}), *whole]
+        kept = [f"kept: {text}" for text in sorted(str(thing) for thing in self.share.kept)]
+        return {
+            "before_header": name,
+            "after_header": name,
+            "before": "\n".join([*before, *kept]) + "\n",
+            "after": "\n".join([f"phase: {told['after']}", *kept]) + "\n",
+        }
+
+
+def run(given: Sequence[HostCluster], selector: Selector, order: Order) -> Outcome:
+    """Delete the virtual clusters that are selected on the given host clusters.
+
+    A name that none of them has is absent already. Raises NestedClustersError, before anything is changed, with the
+    names of all that are protected.
+    """
+    with fleet.garbage_collection_paused():
+        answers = hosts.ask(given, partial(_plan, selector, order))
+    answers.some()
+    unread = {name: str(error) for name, error in answers.failed.items()}
+    jobs = sorted(
+        (job for found, _kinds in answers.given.values() for job in found),
+        key=lambda job: (job.target.host.name, *job.target.key),
+    )
+    refuse_protected(jobs)
+    budget = Budget(order.at_once, order.max_failures, failed=len(unread))
+    if budget.spent:
+        for job in jobs:
+            job.begun = False
+    if order.check or budget.spent:
+        return Outcome(jobs, unread, [])
+    runners = {
+        host.name: Runner(host.kubernetes, selector.namespace, order, budget, answers.given[host.name][1])
+        for host in given
+        if host.name in answers.given
+    }
+
+    def work(host: HostCluster) -> None:
+        runners[host.name].run([job for job in jobs if job.target.host is host])
+
+    hosts.ask([host for host in given if host.name in runners], work).all()
+    return Outcome(jobs, unread, [])
+
+
+def refuse_protected(jobs: Iterable[Job]) -> None:
+    """Raise NestedClustersError with all virtual clusters that are protected."""
+    found = [job.target for job in jobs if removal.protection(job.share.mine, job.target.name)]
+    if not found:
+        return
+    places = [
+        f"{target.name} (namespace {target.namespace}"
+        + (")" if target.host.name == hosts.ONLY else f", host cluster {target.host.name})")
+        for target in found
+    ]
+    raise NestedClustersError(
+        f"nothing was deleted, because of the virtual clusters that are selected {len(found)} "
+        f"{'is' if len(found) == 1 else 'are'} protected: {', '.join(places)}; run the vcluster task of each with "
+        "protected: false first, or select others",
+        protected=[{"name": one.name, "namespace": one.namespace, "host_cluster": one.host.name} for one in found],
+    )
+
+
+# --- what is meant ----------------------------------------------------------------------------------------
+
+
+def _plan(selector: Selector, order: Order, host: HostCluster) -> tuple[list[Job], Kinds]:
+    kubernetes = host.kubernetes
+    kinds = removal.namespaced_kinds(kubernetes)
+    (found, _there), held, elsewhere, volumes = parallel(
+        [
+            partial(selection.find, selector, "absent", host),
+            partial(holdings.read, kubernetes, selector.namespace, kinds),
+            partial(holdings.outside, kubernetes),
+            partial(_volumes, kubernetes),
+        ]
+    )
+    targets = [Target(host, one.seen.namespace, one.seen.name, one.phase, one.group, one.owner, True) for one in found]
+    jobs = [_job(target, held, elsewhere, volumes, order) for target in targets]
+    remains = _remains(selector, order.keep_volumes, host, held)
+    left = [_job(target, held, elsewhere, volumes, order) for target in remains]
+    return jobs + [job for job in left if job.steps or job.share.going], kinds
+
+
+def _job(target: Target, held: Holdings, elsewhere: list[Thing], volumes: list[Object], order: Order) -> Job:
+    mine = share(held, target, order.keep_volumes)
+    claims = {thing.name for thing in mine.mine if thing.plural == "persistentvolumeclaims"}
+    left = Plan()
+    if mine.place and not (mine.whole or mine.going):
+        patch = removal.leaving(mine.place, target.name, order.keep_volumes)
+        lifecycle.plan_patch(left, mine.place, patch, f"namespace {target.namespace}")
+    return Job(
+        target,
+        mine,
+        holdings.outside_of(elsewhere, *target.key),
+        removal.deleted_with(volumes, target.namespace, claims),
+        left.steps,
+    )
+
+
+def _volumes(kubernetes: Kubernetes) -> list[Object]:
+    try:
+        return kubernetes.list(VOLUMES)
+    except KubernetesError as error:
+        if error.status != 403:
+            raise
+        return []  # who may not see them need not wait for them
+
+
+def control_planes(held: Holdings) -> set[Key]:
+    """Every virtual cluster that has a workload."""
+    return {
+        (namespace, thing.labels["release"])
+        for namespace, things in held.inside.items()
+        for thing in things
+        if thing.plural in ("statefulsets", "deployments")
+        and thing.labels.get("app") == "vcluster"
+        and "release" in thing.labels
+    }
+
+
+def _remains(selector: Selector, keep_volumes: bool, host: HostCluster, held: Holdings) -> list[Target]:
+    """What a task that was killed left: a reservation without a control plane, or values without one."""
+    if selector.label_selectors:  # which are those of a control plane
+        return []
+    there, known = control_planes(held), _with_values(held)
+    result = []
+    for namespace, name in sorted((recorded(held) | known) - there):
+        place = held.namespaces.get(namespace)
+        if place is None:
+            continue
+        group, owner = selection.membership_of(place, name)
+        phase = "deleting" if place["metadata"].get("deletionTimestamp") else "pending"
+        narrowed = (selector.group not in (None, group), selector.owner not in (None, owner))
+        if any(narrowed) or (selector.names and name not in selector.names):
+            continue
+        if selector.phases and phase not in selector.phases:
+            continue
+        if _is_kept(held, place, name) and (keep_volumes or name not in selector.names):
+            continue  # there are only volumes, which stay unless it is named
+        result.append(Target(host, namespace, name, phase, group, owner, (namespace, name) in known, REMAINS))
+    return result
+
+
+def _with_values(held: Holdings) -> set[Key]:
+    """Virtual clusters whose values are there."""
+    return {
+        (namespace, thing.labels["release"])
+        for namespace, things in held.inside.items()
+        for thing in things
+        if _is_values(thing)
+    }
+
+
+def recorded(held: Holdings) -> set[Key]:
+    """Virtual clusters by what is written on namespaces that were made for them, or that have a share of a group."""
+    found = set()
+    for namespace, place in held.namespaces.items():
+        annotations = place["metadata"].get("annotations") or {}
+        made = annotations.get(CREATED) == "true"
+        # The CLI's do not say for whom they were made.
+        by_cli = namespace.removeprefix("vcluster-") if made and namespace.startswith("vcluster-") else None
+        name = annotations.get(capacity.NAME_ANNOTATION, by_cli)
+        if name and (made or capacity.GROUP_LABEL in (place["metadata"].get("labels") or {})):
+            found.add((namespace, name))
+    return found
+
+
+def _is_kept(held: Holdings, place: Object, name: str) -> bool:
+    mine, _others = removal.sort_out(held.of(place["metadata"]["name"]), name)
+    return bool(mine) and all(removal.KEPT in thing.annotations for thing in mine)
+
+
+def _is_values(thing: Thing) -> bool:
+    """Whether it is the Secret that a virtual cluster has its values from."""
+    labels = thing.labels
+    of_chart = labels.get("app") == "vcluster" and "release" in labels
+    return of_chart and thing.plural == "secrets" and thing.name == f"vc-config-{labels['release']}"
+
+
+# --- doing ------------------------------------------------------------------------------------------------
+
+
+class Runner:
+    """The work on one host cluster."""
+
+    def __init__(
+        self, kubernetes: Kubernetes, namespace: str | None, order: Order, budget: Budget, kinds: Kinds
+    ) -> None:
+        self.kubernetes = kubernetes
+        self.namespace = namespace
+        self.order = order
+        self.budget = budget
+        self.kinds = kinds
+
+    def run(self, jobs: Iterable[Job]) -> None:
+        """Bring every job to its end; what fails is in its ``error``."""
+        queue, active, took = deque(jobs), list[Job](), 0.0
+        with ThreadPoolExecutor(WORKERS) as pool:
+            while queue or active:
+                active += self._begin(queue)
+                if not active:
+                    return
+                began = time.monotonic()
+                seen = self._look(active)
+                ended = list(pool.map(partial(self._advance, *seen), active)) if seen else [False] * len(active)
+                took = time.monotonic() - began
+                active = [job for job, end in zip(active, ended, strict=True) if not self._has_ended(job, end)]
+                if active:
+                    # Looking at all that is there takes its time, for the host cluster as well.
+                    time.sleep(max(waiting.POLL_SECONDS, took))
+
+    def _begin(self, queue: deque[Job]) -> list[Job]:
+        begun = []
+        while queue and self.budget.take():
+            job = queue.popleft()
+            job.started = time.monotonic()
+            begun.append(job)
+        if self.budget.spent:
+            for job in queue:
+                job.begun = False
+            queue.clear()
+        return begun
+
+    def _has_ended(self, job: Job, reached: bool) -> bool:
+        late = time.monotonic() - job.started > self.order.timeout
+        if late and not (reached or job.error):
+            job.error = f"not gone after {self.order.timeout:g} s (wait_timeout): {job.last}; run the task again"
+        if reached or job.error:
+            self.budget.give(bool(job.error))
+        return reached or bool(job.error)
+
+    def _look(self, active: Sequence[Job]) -> tuple[Holdings, set[str]] | None:
+        """What is there now; None where the host cluster did not say."""
+        spaces = {job.target.namespace for job in active}
+        only = spaces.pop() if len(spaces) == 1 else self.namespace
+        # Where all namespaces are going, what is in them is not looked at.
+        kinds = [] if all(job.asked for job in active) else self.kinds
+        try:
+            held, volumes = parallel(
+                [
+                    partial(holdings.read, self.kubernetes, only, kinds),
+                    partial(_volumes, self.kubernetes) if any(job.volumes for job in active) else list,
+                ]
+            )
+        except KubernetesError as error:
+            for job in active:
+                job.last = str(error)
+                if not error.passing:  # an API server that restarts is no reason to give up
+                    job.error = str(error)
+            return None
+        return held, {volume["metadata"]["name"] for volume in volumes}
+
+    def _advance(self, held: Holdings, volumes: set[str], job: Job) -> bool:
+        """Ask for the deletion of what is there; True once nothing is."""
+        try:
+            return self._sweep(job, share(held, job.target, self.order.keep_volumes), job.volumes & volumes)
+        except KubernetesError as error:
+            if error.status in (404, 409) or error.passing:  # changed by somebody else since it was seen: look again
+                job.last = str(error)
+            else:
+                job.error = str(error)
+        return False
+
+    def _sweep(self, job: Job, now: Share, volumes: set[str]) -> bool:
+        if removal.protection(now.mine, job.target.name):
+            job.error = "it was protected by somebody else meanwhile"
+            return False
+        self._send_outside(job)
+        place, namespace = now.place, job.target.namespace
+        if place is None or now.going:
+            job.last = f"namespace {namespace}: {lifecycle.namespace_conditions(place)}" if place else _named(volumes)
+            return not (self.order.wait and job.last)
+        if job.asked:  # yet it is there: another one of this name, or one that was not looked into
+            job.asked = False
+            return now.uid != job.share.uid
+        for thing in now.mine:
+            removal.release_hold(self.kubernetes, thing, namespace)
+        job.sent = True
+        if now.whole:
+            job.asked = self.kubernetes.delete(path("v1", "namespaces", None, namespace), now.uid)
+            job.last = f"namespace {namespace}: its deletion was asked for"
+            return not self.order.wait
+        return self._sweep_singly(job, now, volumes)
+
+    def _send_outside(self, job: Job) -> None:
+        """What is outside of the namespace goes first: it is found by what is inside."""
+        for thing in job.outside:
+            where = thing.path(thing.namespace)
+            if where not in job.sent_outside:
+                job.sent = True
+                self.kubernetes.delete(where, {"uid": thing.meta["uid"]})
+                job.sent_outside.add(where)
+
+    def _sweep_singly(self, job: Job, now: Share, volumes: set[str]) -> bool:
+        removal.mark_kept(self.kubernetes, removal.to_mark(now.kept))
+        for thing in sorted(now.mine, key=_order):
+            self.kubernetes.delete(thing.path(job.target.namespace))
+        job.last = "; ".join([*map(str, now.mine), *filter(None, [_named(volumes)])])
+        if job.last and self.order.wait:
+            return False
+        patch = removal.leaving(now.place, job.target.name, self.order.keep_volumes) if now.place else {}
+        if patch:  # last: until here it has its share of the host cluster
+            self.kubernetes.patch(path("v1", "namespaces", None, job.target.namespace), {"metadata": patch})
+        return True
+
+
+def _named(volumes: Iterable[str]) -> str:
+    return "; ".join(f"persistentvolumes/{name}" for name in sorted(volumes))
+
+
+def _order(thing: Thing) -> int:
+    """The control plane first, which writes the others; what the virtual cluster is found by goes last."""
+    if thing.plural in ("statefulsets", "deployments"):
+        return 0
+    if thing.secret_type == RELEASE_SECRET_TYPE:
+        return 2
+    return 3 if _is_values(thing) else 1

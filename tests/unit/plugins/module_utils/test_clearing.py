@@ -1,0 +1,370 @@
+# Copyright (c) 2026, nested.clusters contributors
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Tests of vcluster_state with state absent, on host clusters in memory that delete as Kubernetes does."""
+
+from __future__ import annotations
+
+import contextlib
+import copy
+import json
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import pytest
+from ansible_collections.nested.clusters.plugins.module_utils import clearing, hosts, removal
+from ansible_collections.nested.clusters.plugins.module_utils import plan as planning
+from ansible_collections.nested.clusters.plugins.module_utils._kubernetes import KubernetesError, Unreachable
+from ansible_collections.nested.clusters.plugins.module_utils.hosts import HostCluster
+from ansible_collections.nested.clusters.plugins.modules import vcluster_state
+from fakes import Clock
+from populated import Host, member
+
+Result = dict[str, Any]
+Task = Callable[..., Result]
+
+
+@pytest.fixture
+def clock(monkeypatch: pytest.MonkeyPatch) -> Iterator[Clock]:
+    fake = Clock()
+    monkeypatch.setattr(clearing, "time", fake)
+    yield fake
+    assert fake.now < 3000, "something waits for ever"
+
+
+@pytest.fixture
+def all_hosts(clock: Clock) -> list[Host]:
+    return [Host()]
+
+
+@pytest.fixture
+def host(all_hosts: list[Host]) -> Host:
+    return all_hosts[0]
+
+
+@pytest.fixture
+def task(all_hosts: list[Host], run_module: Task, monkeypatch: pytest.MonkeyPatch) -> Task:
+    """Run the module on all hosts, the first called default and others h1, h2 ..."""
+
+    def open_hosts(_module: object) -> list[HostCluster]:
+        names = [hosts.ONLY, *(f"h{number}" for number in range(1, len(all_hosts)))]
+        return [HostCluster(name, one) for name, one in zip(names, all_hosts, strict=True)]  # type: ignore[arg-type]
+
+    monkeypatch.setattr(hosts, "open_hosts", open_hosts)
+    return lambda **options: run_module(vcluster_state, **{"state": "absent", **options})
+
+
+def of(result: Result, name: str) -> Result:
+    return next(cluster for cluster in result["virtual_clusters"] if cluster["name"] == name)
+
+
+def checked(task: Task, *of_hosts: Host, **options: Any) -> Result:
+    """Check mode, which changes nothing; the real run, which does just that; and again, which does nothing."""
+    before = [copy.deepcopy(one.objects) for one in of_hosts]
+    foreseen = task(check_mode=True, diff=True, **options)
+    assert [one.objects for one in of_hosts] == before
+    result = task(diff=True, **options)
+    assert foreseen == result
+    again = task(diff=True, **options)
+    assert (again["changed"], again["diff"]) == (False, [])
+    assert not result.get("failed"), result["msg"]
+    return result
+
+
+def test_everything_of_a_selection_goes(task: Task, host: Host) -> None:
+    for name in "abc":
+        host.cluster(name, labels={"env": "ci" if name != "c" else "prod"})
+    others = {at: thing for at, thing in host.objects.items() if "vcluster-c" in at or at.endswith("-x-c")}
+    result = checked(task, host, label_selectors=["env=ci"])
+    assert [one["name"] for one in result["virtual_clusters"]] == ["a", "b"]
+    assert of(result, "a") == {
+        "name": "a",
+        "namespace": "vcluster-a",
+        "host_cluster": None,
+        "group": None,
+        "owner": None,
+        "before": "running",
+        "after": "absent",
+        "changed": True,
+        "steps": [
+            "uninstall release a",
+            "delete persistentvolumeclaims/data-a-0",
+            "delete pods/web-x-default-x-a",
+            "delete priorityclasses/high-x-a",
+            "delete secrets/vc-a",
+            "delete namespace vcluster-a",
+        ],
+        "note": "",
+        "failed": False,
+        "msg": "",
+    }
+    assert "clusterroles/vc-a-v-vcluster-a" in result["diff"][0]["before"]
+    assert {at: thing for at, thing in host.objects.items() if at != "/api/v1/namespaces/default"} == others
+
+
+def test_all_that_are_protected_are_named(task: Task, host: Host, all_hosts: list[Host]) -> None:
+    all_hosts.append(Host())
+    for one in all_hosts:
+        one.cluster("safe", annotations={planning.PROTECTED: "true"})
+        one.cluster("other")
+    before = [copy.deepcopy(one.objects) for one in all_hosts]
+    for check_mode in (True, False):
+        result = task(names=["safe", "other"], check_mode=check_mode)
+        assert result["failed"]
+        assert "2 are protected: safe (namespace vcluster-safe), safe (namespace vcluster-safe, host cluster h1)" in (
+            result["msg"]
+        )
+        assert [one["host_cluster"] for one in result["protected"]] == ["default", "h1"]
+    assert [one.objects for one in all_hosts] == before
+
+
+def test_one_that_is_protected_meanwhile_stays(task: Task, host: Host) -> None:
+    """Of many, the later ones are begun some time after the look that the plan was made from."""
+    host.cluster("a")
+    host.cluster("b")
+
+    def fault(request: str) -> None:
+        if request == "DELETE /api/v1/namespaces/vcluster-a":
+            place = "/apis/apps/v1/namespaces/vcluster-b/statefulsets/b"
+            host.objects[place]["metadata"]["annotations"][planning.PROTECTED] = "true"
+
+    host.fault = fault
+    result = task(names=["a", "b"], at_once=1)
+    assert of(result, "b")["msg"] == "it was protected by somebody else meanwhile"
+    assert (of(result, "a")["after"], of(result, "b")["changed"]) == ("absent", False)
+    assert "/api/v1/namespaces/vcluster-b/persistentvolumeclaims/data-b-0" in host.objects
+
+
+def test_one_that_fails_keeps_no_other(task: Task, host: Host) -> None:
+    for name in "abc":
+        host.cluster(name)
+    host.fault = lambda request: (
+        KubernetesError("no permission", 403, "Forbidden") if request.endswith("DELETE /api/v1/namespaces/vcluster-b")
+        else None
+    )
+    result = task(names=["a", "b", "c"])
+    assert result["msg"] == "1 of 3 virtual clusters are not absent: b: no permission"
+    assert host.speaking_of("vcluster-a") == host.speaking_of("vcluster-c") == []
+    assert of(result, "b")["after"] == "deleting"
+
+
+def test_no_more_are_begun(task: Task, host: Host) -> None:
+    for name in "abc":
+        host.cluster(name)
+    host.fault = lambda request: KubernetesError("no", 403, "Forbidden") if "DELETE" in request else None
+    result = task(names=["a", "b", "c"], at_once=1, max_failures=1)
+    assert [one["failed"] for one in result["virtual_clusters"]] == [True, False, False]
+    assert "(2 more were not begun)" in result["msg"]
+
+
+def test_a_namespace_of_somebody_stays(task: Task, host: Host) -> None:
+    space = host.cluster("a", made=False)
+    host.cluster("b")
+    host.have("ConfigMap", "precious", namespace="vcluster-b")
+    result = checked(task, host, names=["a", "b"])
+    assert not [step for one in result["virtual_clusters"] for step in one["steps"] if "delete namespace" in step]
+    assert host.names(space) == set()
+    assert host.names("vcluster-b") == {"configmaps/precious"}
+
+
+def test_what_finds_it_again_goes_last(task: Task, host: Host) -> None:
+    host.cluster("a", made=False)
+    host.written = []
+    task(name="a")
+    deleted = [line.rsplit("/", 2)[1:] for line in host.written if line.startswith("delete ")]
+    inside = [one for one in deleted if one[0] not in ("clusterroles", "priorityclasses")]
+    assert deleted[:2] == [["clusterroles", "vc-a-v-vcluster-a"], ["priorityclasses", "high-x-a"]]
+    assert inside[0] == ["statefulsets", "a"]
+    assert inside[-2:] == [["secrets", "sh.helm.release.v1.a.v1"], ["secrets", "vc-config-a"]]
+
+
+@pytest.mark.parametrize("number", range(1, 16))
+def test_killed_at_any_request(number: int, task: Task, host: Host) -> None:
+    """The next task finds what is left, also in a namespace of somebody's, and removes it."""
+    host.cluster("a", made=False)
+    host.cluster("b")
+    seen = []
+
+    class Killed(BaseException):
+        pass
+
+    def fault(request: str) -> None:
+        if request.startswith("DELETE"):
+            seen.append(request)
+            if len(seen) == number:
+                raise Killed
+
+    host.fault = fault
+    with contextlib.suppress(Killed):
+        task(names=["a", "b"], at_once=1)
+    host.fault = lambda request: None
+    task(names=["a", "b"])
+    assert [at for at in host.objects if "/vcluster-a/" in at or "vcluster-b" in at or at.endswith("-x-a")] == []
+
+
+def test_volumes_are_kept(task: Task, host: Host) -> None:
+    space = host.cluster("a")
+    result = checked(task, host, phases=["running"], keep_volumes=True)
+    assert of(result, "a")["steps"][-1] == "mark volume claim data-a-0 as kept"
+    assert host.names(space) == {"persistentvolumeclaims/data-a-0"}
+    claim = host.objects[f"/api/v1/namespaces/{space}/persistentvolumeclaims/data-a-0"]
+    assert claim["metadata"]["annotations"] == {removal.KEPT: "true"}
+    for selection in ({"phases": ["pending"]}, {"name": "a", "keep_volumes": True}):
+        assert task(**selection)["virtual_clusters"] == []
+    assert of(checked(task, host, name="a"), "a")["note"] == clearing.REMAINS
+    assert host.speaking_of("vcluster-a") == []
+
+
+def test_a_group(task: Task, host: Host) -> None:
+    """Also what a task that was killed has only reserved. A namespace of somebody's leaves the group."""
+    host.cluster("a", space=member("a"))
+    host.cluster("b", space=member("b", owner="bob"), made=False)
+    host.cluster("c", space=member("c", group="other"))
+    reserved = member("r")
+    reserved["annotations"][planning.CREATED] = "true"
+    host.have("Namespace", "vcluster-r", **reserved)
+    result = checked(task, host, group="dev")
+    assert [(one["name"], one["before"], one["owner"]) for one in result["virtual_clusters"]] == [
+        ("a", "running", "alice"),
+        ("b", "running", "bob"),
+        ("r", "pending", "alice"),
+    ]
+    assert of(result, "b")["steps"][-2:] == [
+        "set labels of namespace vcluster-b: nested-clusters/group",
+        "set annotations of namespace vcluster-b: nested-clusters/owner, nested-clusters/size, "
+        "nested-clusters/virtual-cluster",
+    ]
+    assert host.objects["/api/v1/namespaces/vcluster-b"]["metadata"]["labels"] == {}
+    assert host.speaking_of("vcluster-a") == host.speaking_of("vcluster-r") == []
+    assert host.speaking_of("vcluster-c")
+
+
+def test_kept_volumes_keep_their_share(task: Task, host: Host) -> None:
+    host.cluster("a", space=member("a"))
+    task(group="dev", keep_volumes=True)
+    place = host.objects["/api/v1/namespaces/vcluster-a"]["metadata"]
+    assert json.loads(place["annotations"]["nested-clusters/size"]) == {"cpu": "0", "memory": "0", "storage": "2Gi"}
+    assert task(group="dev")["virtual_clusters"] == []
+
+
+def test_requests_do_not_grow(task: Task, host: Host) -> None:
+    """One LIST a kind for all; beside them, a deletion or a few for each."""
+    counts = []
+    for number in range(6):
+        host.cluster(f"v{number}", labels={"env": "ci"})
+        host.lists.clear()
+        task(check_mode=True, label_selectors=["env=ci"])
+        counts.append(len(host.lists))
+    assert len(set(counts)) == 1
+    host.lists.clear()
+    host.written.clear()
+    task(label_selectors=["env=ci"])
+    assert len(host.lists) < 3 * counts[0]
+    assert len(host.written) == 3 * 6  # its cluster role, what it synced outside, its namespace
+
+
+def test_a_namespace_that_does_not_go(task: Task, host: Host) -> None:
+    host.cluster("a")
+    host.cluster("b")
+    place = "/api/v1/namespaces/vcluster-a"
+    host.sticky = {place}
+    host.objects[place]["status"] = {"conditions": [{"status": "True", "message": "Some content has finalizers"}]}
+    result = task(names=["a", "b"], wait_timeout=20)
+    assert of(result, "b")["after"] == "absent"
+    assert of(result, "a")["msg"] == (
+        "not gone after 20 s (wait_timeout): namespace vcluster-a: Some content has finalizers; run the task again"
+    )
+    assert of(task(names=["a"], wait=False), "a")["failed"] is False
+
+
+def test_finalizers_that_nobody_takes_off(task: Task, host: Host) -> None:
+    for name, made in (("a", True), ("b", False)):
+        host.cluster(name, made=made)
+        hold = {"finalizers": ["vcluster.loft.sh/snapshot-controller"], "labels": {removal.REQUESTED: name}}
+        host.have("ConfigMap", "request", namespace=f"vcluster-{name}", **hold)
+    checked(task, host, names=["a", "b"])
+
+
+def test_not_waiting(task: Task, host: Host, clock: Clock) -> None:
+    for name, made in (("a", True), ("b", False)):
+        host.cluster(name, made=made)
+    result = task(names=["a", "b"], wait=False)
+    assert {one["after"] for one in result["virtual_clusters"]} == {"deleting"}
+    assert clock.now == 1000
+
+
+def test_volumes_are_waited_for(task: Task, host: Host, clock: Clock) -> None:
+    host.cluster("a")
+    spec = {"claimRef": {"namespace": "vcluster-a", "name": "data-a-0"}, "persistentVolumeReclaimPolicy": "Delete"}
+    host.have("PersistentVolume", "ours", spec=spec)
+    clock.after(20, lambda: host.objects.pop("/api/v1/persistentvolumes/ours"))
+    task(name="a")
+    assert 1020 <= clock.now < 1025
+
+
+def test_what_may_not_be_listed_may_be_somebodys(task: Task, host: Host) -> None:
+    host.cluster("a")
+    host.forbidden = {"leases"}
+    result = task(name="a")
+    assert "delete namespace vcluster-a" not in of(result, "a")["steps"]
+    assert host.names("vcluster-a") == set()
+
+
+def test_a_host_cluster_that_does_not_answer(task: Task, host: Host, all_hosts: list[Host]) -> None:
+    all_hosts.append(Host())
+    host.cluster("a")
+    all_hosts[1].fault = lambda request: Unreachable("no route", 0)
+    result = task(name="a")
+    assert result["msg"] == "1 of 1 virtual clusters are not absent: host cluster h1: no route"
+    assert host.speaking_of("vcluster-a") == []
+
+
+def test_an_api_server_that_restarts(task: Task, host: Host, clock: Clock) -> None:
+    host.cluster("a")
+    began = []
+
+    def fault(request: str) -> KubernetesError | None:
+        if "DELETE" in request:
+            began.append(clock.now)
+        return KubernetesError("starting", 503) if began and clock.now - began[0] < 10 else None
+
+    host.fault = fault
+    assert of(task(name="a"), "a")["after"] == "absent"
+    assert clock.now >= 1010
+
+
+def test_what_is_being_deleted_is_waited_for(task: Task, host: Host, clock: Clock) -> None:
+    host.cluster("a")
+    place = "/api/v1/namespaces/vcluster-a"
+    host.objects[place]["metadata"]["deletionTimestamp"] = "2026-01-01T00:00:00Z"
+
+    def gone() -> None:
+        host.objects = {at: thing for at, thing in host.objects.items() if "/vcluster-a" not in at}
+
+    clock.after(10, gone)
+    result = task(name="a")
+    assert of(result, "a")["before"] == "deleting"
+    assert of(result, "a")["steps"] == ["delete clusterroles/vc-a-v-vcluster-a", "delete priorityclasses/high-x-a"]
+    assert clock.now >= 1010
+
+
+def test_another_one_of_the_same_name_is_not_deleted(task: Task, host: Host, clock: Clock) -> None:
+    """Made again as soon as the namespace was gone."""
+    host.cluster("a")
+    host.sticky = {"/api/v1/namespaces/vcluster-a"}
+
+    def again() -> None:
+        host.sticky = set()
+        host.objects = {at: thing for at, thing in host.objects.items() if "vcluster-a" not in at}
+        host.cluster("a")
+        host.objects["/api/v1/namespaces/vcluster-a"]["metadata"]["uid"] = "another"
+
+    clock.after(5, again)
+    assert of(task(name="a"), "a")["after"] == "absent"
+    assert "deletionTimestamp" not in host.objects["/api/v1/namespaces/vcluster-a"]["metadata"]
+
+
+def test_a_name_that_does_not_exist(task: Task, host: Host) -> None:
+    host.cluster("a")
+    result = task(names=["z"])
+    assert (result["changed"], result["virtual_clusters"]) == (False, [])

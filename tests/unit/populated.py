@@ -1,0 +1,102 @@
+# Copyright (c) 2026, nested.clusters contributors
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""A host cluster in memory with virtual clusters on it, as helm and vCluster label what they make."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from typing import Any
+
+from ansible_collections.nested.clusters.plugins.module_utils import holdings, removal
+from ansible_collections.nested.clusters.plugins.module_utils import plan as planning
+from ansible_collections.nested.clusters.plugins.module_utils._kubernetes import KubernetesError
+from fakes import FakeKubernetes
+from simulation import refuse, selected
+
+Result = dict[str, Any]
+Objects = list[Result]
+Names = list[str]  # inside of the class below, `list` is its method
+
+
+class Host(FakeKubernetes):
+    """A host cluster that counts requests, and knows what label selectors of lists there are."""
+
+    host = "https://host"
+    KINDS = (*FakeKubernetes.KINDS, ("apps/v1", "Deployment", "deployments", True))
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.lists: list[str] = []
+        self.fault: Callable[[str], KubernetesError | None] = lambda request: None
+        self.have("Namespace", "default")
+
+    def all_resources(self) -> list[tuple[tuple[str, str], bool]]:
+        return [((version, plural), namespaced) for version, _kind, plural, namespaced in self.KINDS]
+
+    @staticmethod
+    def _selected(thing: dict[str, Any], selector: str) -> bool:
+        return selected(thing, selector)
+
+    def list(self, where: str, labels: str = "", fields: str = "", metadata_only: bool = False) -> Objects:
+        self._ask(f"LIST {where}")
+        self.lists.append(where)
+        return super().list(where, labels, fields, metadata_only)
+
+    def get(self, where: str) -> Result | None:
+        self._ask(f"GET {where}")
+        return super().get(where)
+
+    def delete(self, where: str, only: dict[str, str] | None = None) -> bool:
+        self._ask(f"DELETE {where}")
+        return super().delete(where, only)
+
+    def _ask(self, request: str) -> None:
+        if error := self.fault(request):
+            refuse(error)
+
+    def cluster(self, name: str, made: bool = True, space: dict[str, Any] | None = None, **options: Any) -> str:
+        """Have a virtual cluster; ``made`` says whether its namespace was made for it. Gives the namespace."""
+        namespace = f"vcluster-{name}"
+        ours = {planning.CREATED: "true", "nested-clusters/virtual-cluster": name} if made else {}
+        there = space or {}
+        self.have(
+            "Namespace", namespace, labels=there.get("labels", {}), annotations={**ours, **there.get("annotations", {})}
+        )
+        of_helm = {holdings.RELEASE_NAME: name, holdings.RELEASE_NAMESPACE: namespace}
+        chart = {"app": "vcluster", "release": name, "app.kubernetes.io/managed-by": "Helm"}
+        inside: Result = {"namespace": namespace}
+        workload = self.have(
+            "StatefulSet",
+            name,
+            labels={**chart, **options.get("labels", {})},
+            annotations={**of_helm, **options.get("annotations", {})},
+            spec={"replicas": 1, "template": {"spec": {"containers": []}}},
+            status={"readyReplicas": 1, "updatedReplicas": 1, "replicas": 1},
+            **inside,
+        )
+        owner = [{"uid": workload["metadata"]["uid"], "controller": True}]
+        self.have("Service", name, labels=chart, annotations=of_helm, **inside)
+        self.have("Secret", f"vc-config-{name}", labels=chart, annotations=of_helm, **inside)
+        self.have("Secret", f"vc-{name}", labels={"app": "vcluster", "vcluster-name": name}, **inside)
+        record = {"owner": "helm", "name": name, "version": "1", "status": "deployed"}
+        self.have("Secret", f"sh.helm.release.v1.{name}.v1", labels=record, type="helm.sh/release.v1", **inside)
+        self.have("PersistentVolumeClaim", f"data-{name}-0", labels={"app": "vcluster", "release": name}, **inside)
+        self.have("Pod", f"{name}-0", labels={"app": "vcluster", "release": name}, ownerReferences=owner, **inside)
+        self.have("Pod", f"web-x-default-x-{name}", labels={removal.SYNCED: name}, **inside)
+        self.have("ClusterRole", f"vc-{name}-v-{namespace}", labels=chart, annotations=of_helm)
+        marker = f"{namespace}-x-{name}"
+        self.have("PriorityClass", f"high-x-{name}", labels={removal.SYNCED: marker})
+        return namespace
+
+    def speaking_of(self, name: str) -> Names:
+        return sorted(at for at in self.objects if name in at)
+
+
+def member(name: str, group: str = "dev", owner: str = "alice", cpu: str = "4") -> Result:
+    """Labels and annotations of the namespace of a virtual cluster in a group; without cpu, only volumes are left."""
+    size = json.dumps({"cpu": cpu, "memory": "4Gi" if cpu != "0" else "0", "storage": "2Gi"})
+    told = {"owner": owner, "size": size, "virtual-cluster": name}
+    annotations = {f"nested-clusters/{key}": text for key, text in told.items()}
+    return {"labels": {"nested-clusters/group": group}, "annotations": annotations}
