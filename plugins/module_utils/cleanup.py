@@ -1,0 +1,205 @@
+# Copyright (c) 2026, nested.clusters contributors
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Remove what is left over on host clusters, never on the word of one look alone.
+
+Before anything is sent, everything is read and judged again. What is left over in both looks goes, under the
+condition that it is still the same object in the same version; what changed meanwhile is judged once more.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from datetime import datetime, timezone
+from functools import partial
+from typing import Any
+
+from ansible_collections.nested.clusters.plugins.module_utils import fleet, hosts, lifecycle, orphans, removal, waiting
+from ansible_collections.nested.clusters.plugins.module_utils._kubernetes import (
+    Kinds,
+    Kubernetes,
+    KubernetesError,
+    parallel,
+)
+from ansible_collections.nested.clusters.plugins.module_utils.group import Group
+from ansible_collections.nested.clusters.plugins.module_utils.hosts import HostCluster
+from ansible_collections.nested.clusters.plugins.module_utils.orphans import (
+    DELETE,
+    FREE,
+    PATCH,
+    Criteria,
+    Leftover,
+    View,
+)
+
+Identity = tuple[str, str, str]
+
+
+@dataclass
+class Site:
+    """One host cluster: what was found there, and what became of it, by the identity of a leftover."""
+
+    host: HostCluster
+    kinds: Kinds
+    view: View
+    found: list[Leftover] = field(default_factory=list)
+    sent: set[Identity] = field(default_factory=set)
+    errors: dict[Identity, str] = field(default_factory=dict)
+
+    @property
+    def name(self) -> str | None:
+        return None if self.host.name == hosts.ONLY else self.host.name
+
+    @property
+    def due(self) -> list[Leftover]:
+        """What is to be removed."""
+        return [one for one in self.found if one.action]
+
+    def describe(self, check: bool, remove: bool) -> list[dict[str, Any]]:
+        """Everything that was found, with what became of it."""
+        return [
+            {
+                **one.describe(self.name),
+                "changed": remove and (bool(one.action) if check else one.identity in self.sent),
+                "failed": one.identity in self.errors,
+                "msg": self.errors.get(one.identity, ""),
+            }
+            for one in self.found
+        ]
+
+
+def find(given: Iterable[HostCluster], criteria: Criteria) -> tuple[list[Site], dict[str, str]]:
+    """(what is left over on each host cluster, why others could not be read)."""
+    with fleet.garbage_collection_paused():
+        answers = hosts.ask(given, _read)
+    sites = list(answers.some().values())
+    known = orphans.newest_groups(site.view for site in sites)
+    for site in sites:
+        judged = orphans.judge(site.view, known, criteria, datetime.now(timezone.utc))
+        site.found = sorted(judged, key=lambda one: (one.namespace or "", one.kind, str(one.thing)))
+    return sites, {name: str(error) for name, error in answers.failed.items()}
+
+
+def _read(host: HostCluster) -> Site:
+    kinds = removal.namespaced_kinds(host.kubernetes)
+    return Site(host, kinds, orphans.read(host.kubernetes, kinds))
+
+
+def remove(sites: Sequence[Site], criteria: Criteria, timeout: float) -> None:
+    """Remove what was found, and wait for it to be gone; what is not is in the ``errors`` of its host cluster."""
+    known = orphans.newest_groups(site.view for site in sites)
+
+    def work(host: HostCluster) -> None:
+        site = next(site for site in sites if site.host is host)
+        _remove(site, known, criteria, timeout)
+
+    hosts.ask([site.host for site in sites if site.due], work).all()
+
+
+def _remove(site: Site, known: Mapping[str, Group], criteria: Criteria, timeout: float) -> None:
+    criteria = replace(criteria, first=False)
+    deadline = time.monotonic() + timeout
+    due = {one.identity: one for one in site.due}
+    while due:
+        try:
+            view = orphans.read(site.host.kubernetes, site.kinds)
+        except KubernetesError as error:
+            if not error.passing:
+                site.errors.update(dict.fromkeys(due, str(error)))
+                return
+            left: dict[Identity, str] = dict.fromkeys(due, str(error))
+        else:
+            left = _turn(site, view, orphans.judge(view, known, criteria, datetime.now(timezone.utc)), due)
+        due = {identity: one for identity, one in due.items() if identity in left and identity not in site.errors}
+        if due and time.monotonic() > deadline:
+            site.errors.update({identity: left[identity] for identity in due})
+            return
+        if due:
+            time.sleep(waiting.POLL_SECONDS)
+
+
+def _turn(site: Site, view: View, judged: Iterable[Leftover], due: Mapping[Identity, Leftover]) -> dict[Identity, str]:
+    """Send what is due and still left over; what is there after all, with the reason why it is."""
+    again = {one.identity: one for one in judged if one.identity in due}
+    here = _uids(view)
+    left, ready = {}, []
+    for identity, one in due.items():
+        meta = here.get(identity[1])
+        if meta is None or (identity not in again and one.action in (PATCH, FREE)):
+            continue  # done
+        if meta.get("deletionTimestamp") and not (identity in again and orphans.is_held_by_us(one)):
+            left[identity] = _why_held(view, meta, one)
+        elif identity not in again:
+            site.errors[identity] = "it is not left over any more: somebody uses it, or a task is at work"
+        elif _is_last(one, due, here):
+            left[identity] = "what is in it goes first"
+        else:
+            ready.append(again[identity])
+            left[identity] = "it was asked to go"
+    left.update(_send_all(site, ready))
+    return left
+
+
+def _send_all(site: Site, ready: list[Leftover]) -> dict[Identity, str]:
+    """Send what is due at once; what was refused only for now."""
+    errors = parallel([partial(_send, site.host.kubernetes, one) for one in ready])
+    refused = {}
+    for one, error in zip(ready, errors, strict=True):
+        if error is None:
+            site.sent.add(one.identity)
+        elif error.status in (404, 409) or error.passing:
+            refused[one.identity] = str(error)
+        else:
+            site.errors[one.identity] = str(error)
+    return refused
+
+
+def _is_last(one: Leftover, due: Mapping[Identity, Leftover], here: dict[str, Any]) -> bool:
+    """Whether a namespace still waits for what goes before it."""
+    if one.kind != "namespaces" or one.action != DELETE:
+        return False
+    return any(
+        other is not one and other.namespace == one.namespace and other.thing.meta.get("uid") in here
+        for other in due.values()
+    )
+
+
+def _why_held(view: View, meta: dict[str, Any], one: Leftover) -> str:
+    if one.thing.plural == "namespaces":
+        return f"it is being deleted: {lifecycle.namespace_conditions(view.held.namespaces[one.thing.name])}"
+    held = ", ".join(meta.get("finalizers") or [])
+    return f"its deletion was asked for, and is held by finalizer {held}" if held else "it is being deleted"
+
+
+def _uids(view: View) -> dict[str, dict[str, Any]]:
+    """The metadata of all that is there, by UID."""
+    things = [thing.meta for things in view.held.inside.values() for thing in things]
+    things += [place["metadata"] for place in view.held.namespaces.values()]
+    things += [volume["metadata"] for volume in view.volumes]
+    things += [thing.meta for thing in view.outside]
+    return {str(meta.get("uid")): meta for meta in things}
+
+
+def _send(kubernetes: Kubernetes, one: Leftover) -> KubernetesError | None:
+    """One request, or a few for a namespace that is held; the error where it was refused."""
+    thing, where = one.thing, one.thing.path(one.thing.namespace)
+    try:
+        if one.action == PATCH:
+            versioned = {"resourceVersion": thing.meta["resourceVersion"], **one.patch}
+            kubernetes.patch(where, {"metadata": versioned})
+            return None
+        for held in (thing, *one.holders):
+            removal.release_hold(kubernetes, held, held.namespace)
+        if one.action == DELETE and not thing.meta.get("deletionTimestamp"):
+            # Taking a finalizer off has made another version of it; the UID still says that it is the same.
+            freed = any(text.startswith(removal.FINALIZERS) for text in thing.meta.get("finalizers") or [])
+            same = {"uid": thing.meta["uid"]}
+            if not freed:
+                same["resourceVersion"] = thing.meta["resourceVersion"]
+            if not kubernetes.delete(where, same):
+                return KubernetesError(f"{thing} was changed at the same moment", 409, "Conflict")
+    except KubernetesError as error:
+        return error
+    return None

@@ -1,0 +1,535 @@
+# Copyright (c) 2026, nested.clusters contributors
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What virtual clusters that are gone have left on a host cluster, each with the reason why it counts as left over.
+
+A virtual cluster is there while it has a control plane, or a Helm release that is deployed. What belongs to one that
+is not there is sorted out as its deletion would have done, so both know the same of labels, owners and names.
+Judging is pure: it sees what was read, and the time.
+"""
+
+from __future__ import annotations
+
+import re
+from collections import defaultdict
+from collections.abc import Collection, Iterable, Iterator, Mapping
+from dataclasses import dataclass, field, replace
+from datetime import datetime
+from functools import partial
+from typing import Any
+
+from ansible_collections.nested.clusters.plugins.module_utils import (
+    capacity,
+    clearing,
+    holdings,
+    ledger,
+    lifecycle,
+    phase,
+    removal,
+)
+from ansible_collections.nested.clusters.plugins.module_utils import group as groups
+from ansible_collections.nested.clusters.plugins.module_utils._helm import (
+    RELEASE_SECRET_TYPE,
+    HelmError,
+    decode_release,
+    is_vcluster,
+)
+from ansible_collections.nested.clusters.plugins.module_utils._kubernetes import (
+    Kinds,
+    Kubernetes,
+    KubernetesError,
+    parallel,
+    path,
+)
+from ansible_collections.nested.clusters.plugins.module_utils.errors import NestedClustersError
+from ansible_collections.nested.clusters.plugins.module_utils.group import Group
+from ansible_collections.nested.clusters.plugins.module_utils.holdings import Holdings, Key
+from ansible_collections.nested.clusters.plugins.module_utils.phase import Object
+from ansible_collections.nested.clusters.plugins.module_utils.plan import CREATED
+from ansible_collections.nested.clusters.plugins.module_utils.removal import Thing
+
+REQUIRED = {"statefulsets", "deployments", "secrets", "pods", "persistentvolumeclaims"}
+KINDS = (
+    "volume_claims",
+    "volumes",
+    "releases",
+    "objects",
+    "cluster_objects",
+    "namespaces",
+    "shares",
+    "leases",
+    "group_records",
+)
+# What may become of a leftover.
+ORPHAN, KEPT, IN_USE, HELD = "orphan", "kept", "in_use", "held"
+DELETE, FREE, PATCH, NOTHING = "delete", "free", "patch", ""
+
+_CLAIM = re.compile(r"data-(?P<name>.+?)(-etcd)?-\d+")
+_IDENTITY = path("v1", "namespaces", None, "kube-system")
+
+
+@dataclass(frozen=True)
+class Criteria:
+    """What to look for. ``older_than`` is in seconds: what is younger may be a task at work."""
+
+    names: frozenset[str] = frozenset()
+    namespaces: frozenset[str] = frozenset()
+    kinds: frozenset[str] = frozenset(KINDS)
+    older_than: float = 600
+    kept_volumes: bool = False  # whether also what was kept on purpose is meant
+    first: bool = True  # later looks see what was asked to go by the task itself
+
+    def is_young(self, metas: Iterable[Mapping[str, Any]], now: datetime) -> bool:
+        """Whether something was made, or asked to go, so short a time ago that a task may be at work."""
+        keys = ("creationTimestamp", "deletionTimestamp") if self.first else ("creationTimestamp",)
+        times = [meta[key] for meta in metas for key in keys if meta.get(key)]
+        return any((now - phase.timestamp(text)).total_seconds() < self.older_than for text in times)
+
+    def fit(self, one: Leftover) -> bool:
+        """Whether a leftover is asked for."""
+        return (
+            one.kind in self.kinds
+            and (not self.names or one.virtual_cluster in self.names)
+            and (not self.namespaces or one.namespace in self.namespaces)
+        )
+
+
+@dataclass(frozen=True)
+class Leftover:
+    """One object that is left over, or was kept. ``action`` is what its removal does to it, "" for nothing."""
+
+    kind: str
+    thing: Thing
+    virtual_cluster: str | None
+    reason: str
+    state: str = ORPHAN
+    action: str = DELETE
+    patch: Mapping[str, Any] = field(default_factory=dict)  # of its metadata
+    holders: tuple[Thing, ...] = ()  # objects whose finalizers hold a namespace
+
+    @property
+    def namespace(self) -> str | None:
+        return self.thing.name if self.thing.plural == "namespaces" else self.thing.namespace
+
+    @property
+    def identity(self) -> tuple[str, str, str]:
+        """The same in every look as long as it is the same object with the same fate."""
+        return self.thing.plural, str(self.thing.meta.get("uid")), self.action
+
+    def describe(self, host_cluster: str | None) -> dict[str, Any]:
+        """Its part of the result."""
+        return {
+            "host_cluster": host_cluster,
+            "kind": self.kind,
+            "resource": self.thing.plural,
+            "api_version": self.thing.api_version,
+            "namespace": self.thing.namespace,
+            "name": self.thing.name,
+            "virtual_cluster": self.virtual_cluster,
+            "state": self.state,
+            "reason": self.reason,
+        }
+
+
+@dataclass(frozen=True)
+class View:
+    """What one host cluster says. ``mounted`` are (namespace, claim) to the names of the pods that mount it."""
+
+    held: Holdings
+    outside: tuple[Thing, ...]
+    volumes: tuple[Object, ...]
+    lease: Object | None
+    records: tuple[Object, ...]  # ConfigMaps of groups
+    mounted: Mapping[Key, tuple[str, ...]]
+    releases: frozenset[Key]  # those of vCluster's chart, among the ones without a control plane
+    identity: str  # UID of namespace kube-system
+
+
+# --- reading ----------------------------------------------------------------------------------------------
+
+
+def read(kubernetes: Kubernetes, kinds: Kinds) -> View:
+    """Everything that judging needs: one LIST a kind, and few more where something is suspect."""
+    held, elsewhere, chart, volumes, lease, records = parallel(
+        [
+            partial(holdings.read, kubernetes, None, kinds),
+            partial(holdings.outside, kubernetes),
+            partial(_of_chart, kubernetes),
+            partial(_optional, kubernetes, clearing.VOLUMES),
+            partial(kubernetes.get, f"{ledger.LEASES}/{ledger.LEASE}"),
+            partial(kubernetes.list, path("v1", "configmaps", groups.NAMESPACE), labels=groups.RECORD_LABEL),
+        ]
+    )
+    unseen = {thing.plural for thing in held.unseen} & REQUIRED
+    if unseen:  # or everything would seem to be left over
+        raise KubernetesError(f"no permission to list {', '.join(sorted(unseen))}: what is in use is not known", 403)
+    there = alive(held)
+    releases = frozenset(_of_vcluster(kubernetes, held, there))
+    suspects = (_suspects(held, releases) | clearing.recorded(held)) - there
+    spaces = sorted({namespace for namespace, _name in suspects if _has_claims(held, namespace)})
+    pods = kubernetes.list(path("v1", "pods", spaces[0] if len(spaces) == 1 else None)) if spaces else []
+    seen = {(thing.plural, thing.namespace, thing.name): thing for thing in [*elsewhere, *chart]}
+    return View(
+        held,
+        tuple(seen.values()),
+        tuple(volumes),
+        lease,
+        tuple(records),
+        _mounted(pods),
+        releases,
+        held.namespaces.get("kube-system", {}).get("metadata", {}).get("uid", ""),
+    )
+
+
+def _has_claims(held: Holdings, namespace: str) -> bool:
+    return any(thing.plural == "persistentvolumeclaims" for thing in held.of(namespace))
+
+
+def _optional(kubernetes: Kubernetes, where: str, labels: str = "") -> list[Object]:
+    try:
+        return kubernetes.list(where, labels=labels)
+    except KubernetesError as error:
+        if error.status != 403:
+            raise
+        return []
+
+
+def _of_chart(kubernetes: Kubernetes) -> list[Thing]:
+    """Cluster-scoped objects of vCluster's chart, also where something else than helm applied it."""
+    return [
+        Thing(*kind, one["metadata"])
+        for kind in removal.CHART_CLUSTER_KINDS
+        for one in _optional(kubernetes, path(*kind), "app=vcluster,release")
+    ]
+
+
+def _mounted(pods: Iterable[Object]) -> dict[Key, tuple[str, ...]]:
+    found: dict[Key, tuple[str, ...]] = defaultdict(tuple)
+    for pod in pods:
+        meta = pod["metadata"]
+        if (pod.get("status") or {}).get("phase") in ("Succeeded", "Failed"):
+            continue
+        for volume in pod["spec"].get("volumes") or []:
+            claim = (volume.get("persistentVolumeClaim") or {}).get("claimName")
+            if claim:
+                found[meta["namespace"], claim] += (meta["name"],)
+    return found
+
+
+def _of_vcluster(kubernetes: Kubernetes, held: Holdings, there: Collection[Key]) -> Iterator[Key]:
+    """Releases that are not deployed and have no control plane, if they are of vCluster's chart."""
+    for key, newest in _newest(held).items():
+        if key in there:
+            continue
+        secret = kubernetes.get(path("v1", "secrets", key[0], newest.name))
+        try:
+            if secret and is_vcluster(decode_release(secret).chart_name):
+                yield key
+        except HelmError:
+            continue  # nobody knows whose it is
+
+
+def _newest(held: Holdings) -> dict[Key, Thing]:
+    """The newest revision of each release."""
+    newest: dict[Key, Thing] = {}
+    for namespace, things in held.inside.items():
+        for thing in things:
+            name = thing.labels.get("name")
+            if thing.secret_type == RELEASE_SECRET_TYPE and name:
+                now = newest.get((namespace, name))
+                if now is None or _revision(thing) > _revision(now):
+                    newest[namespace, name] = thing
+    return newest
+
+
+def _revision(thing: Thing) -> int:
+    version = thing.labels.get("version", "")
+    return int(version) if version.isdigit() else 0
+
+
+# --- judging ----------------------------------------------------------------------------------------------
+
+
+def alive(held: Holdings) -> set[Key]:
+    """Virtual clusters that are there: with a control plane, or with a release that is deployed."""
+    deployed = {key for key, newest in _newest(held).items() if newest.labels.get("status") == "deployed"}
+    return clearing.control_planes(held) | deployed
+
+
+def judge(view: View, known: Mapping[str, Group], criteria: Criteria, now: datetime) -> list[Leftover]:
+    """What is left over on one host cluster. ``known`` are the newest records of groups, of all host clusters."""
+    there = alive(view.held)
+    recorded = clearing.recorded(view.held)
+    found: list[Leftover] = []
+    gone = sorted((_suspects(view.held, view.releases) | recorded) - there)
+    by_space: dict[str, list[str]] = defaultdict(list)
+    for namespace, name in gone:
+        by_space[namespace].append(name)
+    for namespace, names in by_space.items():
+        place = view.held.namespaces.get(namespace)
+        if place is None or place["metadata"].get("deletionTimestamp"):
+            continue
+        rest = _without(view.held.of(namespace), [name for space, name in there if space == namespace])
+        for name in names:
+            found += _left_in(view, place, rest, name, (namespace, name) in recorded, criteria, now)
+    found += _stuck(view, criteria, now)
+    found += _left_outside(view, there, criteria, now)
+    found += _left_volumes(view, there, gone, criteria, now)
+    found += _left_lease(view, criteria, now)
+    found += _left_records(view, known, criteria, now)
+    return [one for one in found if criteria.fit(one)]
+
+
+def _named_by(thing: Thing) -> set[str]:
+    """Virtual clusters that labels of an object name."""
+    labels = thing.labels
+    if removal.SYNCED in labels:  # its other labels are those that a tenant wrote
+        return {labels[removal.SYNCED]}
+    found = {labels.get(removal.BELONGS), labels.get(removal.REQUESTED)}
+    if str(labels.get("app", "")).startswith("vcluster"):
+        found |= {labels.get("release"), labels.get(removal.NAMED)}
+    return {name for name in found if name}
+
+
+def _suspects(held: Holdings, releases: Collection[Key]) -> set[Key]:
+    """Every virtual cluster that something in a namespace speaks of."""
+    found = set(releases)
+    for namespace, things in held.inside.items():
+        labels = (held.namespaces.get(namespace, {}).get("metadata") or {}).get("labels") or {}
+        if removal.SYNCED in labels:  # a virtual cluster of another namespace made it, for what it syncs
+            continue
+        found |= {(namespace, name) for thing in things for name in _named_by(thing)}
+    return found
+
+
+def _without(things: list[Thing], names: Iterable[str]) -> list[Thing]:
+    """What is left when all that these virtual clusters have is taken out."""
+    for name in names:
+        _mine, things = removal.sort_out(things, name, known=True)
+    return things
+
+
+def _left_in(
+    view: View, place: Object, rest: list[Thing], name: str, recorded: bool, criteria: Criteria, now: datetime
+) -> list[Leftover]:
+    """What a virtual cluster that is gone left in its namespace."""
+    namespace = place["metadata"]["name"]
+    mine, _others = removal.sort_out(rest, name, recorded)
+    if criteria.is_young([place["metadata"], *(thing.meta for thing in mine)], now):
+        return []  # a task may be at work
+    why = _why_gone(view, namespace, name)
+    kept_share = _has_kept_share(place)
+    found = [_left_thing(view, thing, mine, name, why, kept_share, criteria) for thing in mine]
+    staying = [one for one in found if not (one.action and criteria.fit(one))]
+    everything = view.held.of(namespace)
+    foreign = [thing for thing in everything if thing not in mine]
+    meant = removal.made_for(place, name, namespace, recorded or bool(mine))
+    if meant and not foreign and not staying:
+        reason = f"made for virtual cluster {name}, {why}, and nothing else is in it"
+        found.append(Leftover("namespaces", _as_thing("namespaces", place), name, reason))
+    else:
+        found += _left_share(place, name, why, bool(staying), kept_share)
+    return found
+
+
+def _why_gone(view: View, namespace: str, name: str) -> str:
+    newest = _newest(view.held).get((namespace, name))
+    if newest is not None:
+        return f"which has no control plane, and whose Helm release is {newest.labels.get('status', 'unknown')}"
+    return "which has no control plane and no Helm release"
+
+
+def _left_thing(
+    view: View, thing: Thing, mine: Collection[Thing], name: str, why: str, kept_share: bool, criteria: Criteria
+) -> Leftover:
+    if thing.plural != "persistentvolumeclaims":
+        kind = "releases" if thing.secret_type == RELEASE_SECRET_TYPE else "objects"
+        return Leftover(kind, thing, name, f"of virtual cluster {name}, {why}")
+    going = {one.name for one in mine if one.plural == "pods"}
+    users = [pod for pod in view.mounted.get((thing.namespace or "", thing.name), ()) if pod not in going]
+    if users:
+        reason = f"of virtual cluster {name}, {why}, but mounted by pod {', '.join(sorted(users)[:3])}"
+        return Leftover("volume_claims", thing, name, reason, IN_USE, NOTHING)
+    if removal.KEPT in thing.annotations or kept_share:
+        action = DELETE if criteria.kept_volumes else NOTHING
+        reason = f"kept on purpose when virtual cluster {name} was deleted"
+        return Leftover("volume_claims", thing, name, reason, KEPT, action)
+    return Leftover("volume_claims", thing, name, f"of virtual cluster {name}, {why}; it holds its data")
+
+
+def _left_share(place: Object, name: str, why: str, kept: bool, kept_share: bool) -> list[Leftover]:
+    """What a namespace that stays has of its group."""
+    patch = removal.leaving(place, name, kept)
+    if not patch or (kept and kept_share):
+        return []
+    group = place["metadata"]["labels"][capacity.GROUP_LABEL]
+    reason = f"it has a share of group {group} for virtual cluster {name}, {why}"
+    return [Leftover("shares", _as_thing("namespaces", place), name, reason, ORPHAN, PATCH, patch)]
+
+
+def _has_kept_share(place: Object) -> bool:
+    try:
+        share = capacity.allocation(place, "")
+    except NestedClustersError:
+        return False
+    return share is not None and share.kept
+
+
+def _stuck(view: View, criteria: Criteria, now: datetime) -> Iterator[Leftover]:
+    """Namespaces of virtual clusters that do not go, with what holds them."""
+    for namespace, place in view.held.namespaces.items():
+        meta = place["metadata"]
+        things = view.held.of(namespace)
+        name = _name_of(place, things)
+        if name is None or not meta.get("deletionTimestamp"):
+            continue
+        if criteria.is_young([meta], now):
+            continue
+        holders = tuple(thing for thing in things if thing.meta.get("finalizers"))
+        ours = [thing for thing in holders if _has_own_finalizers(thing)]
+        named = "; ".join(
+            f"{thing} by finalizer {', '.join(thing.meta['finalizers'])}" for thing in sorted(holders, key=str)[:10]
+        )
+        words = f"it is being deleted since {meta['deletionTimestamp']}, and held: "
+        reason = words + (named or lifecycle.namespace_conditions(place))
+        if not ours and named:
+            reason += "; who set these finalizers has to take them off"
+        action = FREE if ours else NOTHING
+        state = ORPHAN if ours else HELD
+        yield Leftover("namespaces", _as_thing("namespaces", place), name, reason, state, action, holders=tuple(ours))
+
+
+def _has_own_finalizers(thing: Thing) -> bool:
+    return any(text.startswith(removal.FINALIZERS) for text in thing.meta.get("finalizers") or [])
+
+
+def is_held_by_us(one: Leftover) -> bool:
+    """Whether a finalizer that only a virtual cluster takes off holds it, or what is in it."""
+    return any(_has_own_finalizers(thing) for thing in (one.thing, *one.holders))
+
+
+def _name_of(place: Object, things: Iterable[Thing]) -> str | None:
+    """Which virtual cluster a namespace was for, None where it was for none."""
+    meta = place["metadata"]
+    annotations = meta.get("annotations") or {}
+    if capacity.NAME_ANNOTATION in annotations:
+        return annotations[capacity.NAME_ANNOTATION]
+    names = sorted({name for thing in things for name in _named_by(thing)})
+    if names:
+        return names[0]
+    return meta["name"].removeprefix("vcluster-") if annotations.get(CREATED) == "true" else None
+
+
+def _left_outside(view: View, there: Collection[Key], criteria: Criteria, now: datetime) -> Iterator[Leftover]:
+    markers = {removal.safe_concat(namespace, "x", name) for namespace, name in there}
+    for thing in view.outside:
+        if criteria.is_young([thing.meta], now):
+            continue
+        if thing.namespace is None and removal.SYNCED in thing.labels:
+            marker = thing.labels[removal.SYNCED]
+            if marker not in markers:
+                reason = f"synced by virtual cluster {marker} (namespace-x-name), which is not on this host cluster"
+                yield Leftover("cluster_objects", thing, marker.rpartition("-x-")[2] or None, reason)
+            continue
+        labels, annotations = thing.labels, thing.annotations
+        name = annotations.get(holdings.RELEASE_NAME)
+        namespace = annotations.get(holdings.RELEASE_NAMESPACE)
+        if labels.get("app") != "vcluster" or not name or not namespace or (namespace, name) in there:
+            continue
+        reason = f"of virtual cluster {name} in namespace {namespace}, which is gone"
+        yield Leftover("cluster_objects", thing, name, reason)
+
+
+def _left_volumes(
+    view: View, there: Collection[Key], gone: Collection[Key], criteria: Criteria, now: datetime
+) -> Iterator[Leftover]:
+    """PersistentVolumes whose claim is gone, if it was certainly one of a virtual cluster that is gone as well."""
+    for volume in view.volumes:
+        status, claim = volume.get("status") or {}, volume["spec"].get("claimRef") or {}
+        if status.get("phase") not in ("Released", "Failed") or not claim:
+            continue
+        since = status.get("lastPhaseTransitionTime") or volume["metadata"]["creationTimestamp"]
+        if criteria.is_young([{"creationTimestamp": since}], now):
+            continue
+        name = _claimed_by(claim, gone)
+        if name is None or (claim["namespace"], name) in there:
+            continue
+        policy = volume["spec"].get("persistentVolumeReclaimPolicy")
+        reason = (
+            f"{status['phase']}, with reclaim policy {policy}: its claim {claim['namespace']}/{claim['name']} was of "
+            f"virtual cluster {name}, which is gone"
+        )
+        yield Leftover("volumes", _as_thing("persistentvolumes", volume), name, reason)
+
+
+def _claimed_by(claim: Mapping[str, str], gone: Collection[Key]) -> str | None:
+    """The virtual cluster that a claim was of: by its name, where the namespace says the same."""
+    namespace, text = claim.get("namespace", ""), claim.get("name", "")
+    match = _CLAIM.fullmatch(text)
+    names = {match["name"]} if match else set()
+    if text.count("-x-") >= 2:  # NAME-x-NAMESPACE-x-VIRTUAL_CLUSTER
+        names.add(text.rpartition("-x-")[2])
+    certain = {name for name in names if namespace == f"vcluster-{name}" or (namespace, name) in gone}
+    return min(certain) if certain else None
+
+
+def _left_lease(view: View, criteria: Criteria, now: datetime) -> Iterator[Leftover]:
+    if view.lease is None:
+        return
+    spec = view.lease.get("spec") or {}
+    seen = spec.get("renewTime") or view.lease["metadata"]["creationTimestamp"]
+    patient = replace(criteria, older_than=max(criteria.older_than, ledger.LEASE_SECONDS))
+    if patient.is_young([{"creationTimestamp": seen}], now):
+        return
+    who = spec.get("holderIdentity", "nobody")
+    reason = f"held by {who}, which was last seen alive at {seen}; the next task in a group takes it away by itself"
+    lease = Thing("coordination.k8s.io/v1", "leases", view.lease["metadata"])
+    yield Leftover("leases", lease, None, reason)
+
+
+def _left_records(view: View, known: Mapping[str, Group], criteria: Criteria, now: datetime) -> Iterator[Leftover]:
+    """Records of groups that do not count this host cluster as a member."""
+    for record in view.records:
+        meta = record["metadata"]
+        name = (meta.get("labels") or {}).get(groups.RECORD_LABEL, "")
+        if criteria.is_young([meta], now):
+            continue
+        thing = Thing("v1", "configmaps", meta)
+        try:
+            groups.load(record)
+        except NestedClustersError as error:
+            yield Leftover("group_records", thing, None, str(error), HELD, NOTHING)
+            continue
+        newest = known.get(name)
+        if newest is None or any(member.id == view.identity for member in newest.members):
+            continue
+        members = ", ".join(member.name for member in newest.members)
+        reason = f"group {name} has no member that is this host cluster; its members are {members or 'none'}"
+        living = sorted(
+            place
+            for place, item in view.held.namespaces.items()
+            if (item["metadata"].get("labels") or {}).get(capacity.GROUP_LABEL) == name
+        )
+        if living:
+            reason += f", but namespaces {', '.join(living[:5])} have a share of it here"
+            yield Leftover("group_records", thing, None, reason, IN_USE, NOTHING)
+        else:
+            yield Leftover("group_records", thing, None, reason)
+
+
+def newest_groups(views: Iterable[View]) -> dict[str, Group]:
+    """The newest record of each group that any host cluster has."""
+    found: dict[str, Group] = {}
+    for view in views:
+        for record in view.records:
+            try:
+                group = groups.load(record)
+            except NestedClustersError:
+                continue
+            if group.name not in found or group.generation > found[group.name].generation:
+                found[group.name] = group
+    return found
+
+
+def _as_thing(plural: str, item: Object) -> Thing:
+    return Thing("v1", plural, item["metadata"])

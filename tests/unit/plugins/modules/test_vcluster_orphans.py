@@ -1,0 +1,473 @@
+# Copyright (c) 2026, nested.clusters contributors
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Tests of the module vcluster_orphans, on host clusters in memory that delete as Kubernetes does."""
+
+from __future__ import annotations
+
+import copy
+import json
+from collections.abc import Callable, Iterator
+from datetime import datetime, timedelta, timezone
+from typing import Any
+
+import pytest
+import yaml
+from ansible.module_utils.common.arg_spec import ArgumentSpecValidator
+from ansible_collections.nested.clusters.plugins.doc_fragments.host_clusters import ModuleDocFragment
+from ansible_collections.nested.clusters.plugins.module_utils import cleanup, hosts, orphans, removal
+from ansible_collections.nested.clusters.plugins.module_utils import group as groups
+from ansible_collections.nested.clusters.plugins.module_utils import plan as planning
+from ansible_collections.nested.clusters.plugins.module_utils._connection import auth_argument_spec
+from ansible_collections.nested.clusters.plugins.module_utils._kubernetes import KubernetesError, Unreachable
+from ansible_collections.nested.clusters.plugins.module_utils.group import Group, Member
+from ansible_collections.nested.clusters.plugins.module_utils.hosts import HostCluster
+from ansible_collections.nested.clusters.plugins.modules import vcluster_orphans
+from fakes import Clock, release_secret
+from populated import Host as Populated
+from populated import member
+
+Result = dict[str, Any]
+Task = Callable[..., Result]
+CHART = {"app": "vcluster", "release": "a"}
+SPACE = "vcluster-a"
+MADE = {planning.CREATED: "true", "nested-clusters/virtual-cluster": "a"}
+
+
+class Host(Populated):
+    """A host cluster whose objects have versions, which their writing changes."""
+
+    def put(self, thing: dict[str, Any], at: str = "") -> dict[str, Any]:
+        thing["metadata"].setdefault("resourceVersion", "1")
+        return super().put(thing, at)
+
+    def left(self, kind: str, name: str, **others: Any) -> None:
+        """Have something of virtual cluster a, which is gone."""
+        if f"/api/v1/namespaces/{SPACE}" not in self.objects:
+            self.have("Namespace", SPACE)
+        self.have(kind, name, **{"namespace": SPACE, "labels": CHART, **others})
+
+
+@pytest.fixture
+def clock(monkeypatch: pytest.MonkeyPatch) -> Iterator[Clock]:
+    fake = Clock()
+    monkeypatch.setattr(cleanup, "time", fake)
+    yield fake
+    assert fake.now < 3000, "something waits for ever"
+
+
+@pytest.fixture
+def all_hosts(clock: Clock) -> list[Host]:
+    return [Host()]
+
+
+@pytest.fixture
+def host(all_hosts: list[Host]) -> Host:
+    return all_hosts[0]
+
+
+@pytest.fixture
+def task(all_hosts: list[Host], run_module: Task, monkeypatch: pytest.MonkeyPatch) -> Task:
+    """Run the module on all hosts, the first called default and others h1, h2 ..."""
+
+    def open_hosts(_module: object) -> list[HostCluster]:
+        names = [hosts.ONLY, *(f"h{number}" for number in range(1, len(all_hosts)))]
+        return [HostCluster(name, one) for name, one in zip(names, all_hosts, strict=True)]  # type: ignore[arg-type]
+
+    monkeypatch.setattr(hosts, "open_hosts", open_hosts)
+    return lambda **options: run_module(vcluster_orphans, **options)
+
+
+def told(result: Result) -> dict[str, str]:
+    """RESOURCE/NAME to the state of what was found."""
+    return {f"{one['resource']}/{one['name']}": one["state"] for one in result["orphans"]}
+
+
+def reason(result: Result, name: str) -> str:
+    return str(next(one["reason"] for one in result["orphans"] if one["name"] == name))
+
+
+def checked(task: Task, *of_hosts: Host, **options: Any) -> Result:
+    """Report and check mode, which change nothing; the removal of just that; and again, which does nothing."""
+    before = [copy.deepcopy(one.objects) for one in of_hosts]
+    report = task(**options)
+    foreseen = task(check_mode=True, diff=True, state="absent", **options)
+    assert [one.objects for one in of_hosts] == before
+    assert told(report) == told(foreseen)
+    assert not report["changed"]
+    result = task(diff=True, state="absent", **options)
+    assert not result.get("failed"), result.get("msg")
+    assert foreseen == result
+    again = task(diff=True, state="absent", **options)
+    assert (again["changed"], again["diff"]) == (False, [])
+    return result
+
+
+def recently() -> str:
+    return (datetime.now(timezone.utc) - timedelta(seconds=30)).strftime("%Y-%m-%dT%H:%M:%SZ")
+
+
+# --- what is in use ---------------------------------------------------------------------------------------
+
+
+def test_nothing_of_one_that_is_there(task: Task, host: Host) -> None:
+    host.cluster("b")
+    host.cluster("grouped", space=member("grouped"))
+    assert checked(task, host, older_than=0)["orphans"] == []
+
+
+def test_one_that_is_only_deployed(task: Task, host: Host) -> None:
+    """Somebody deleted the control plane; the next vcluster task makes it anew, with its volume."""
+    space = host.cluster("b")
+    del host.objects[f"/apis/apps/v1/namespaces/{space}/statefulsets/b"]
+    assert task()["orphans"] == []
+
+
+def test_what_is_young(task: Task, host: Host) -> None:
+    """A task may be making it, or deleting it, at this moment."""
+    for key in ("creationTimestamp", "deletionTimestamp"):
+        host.left("PersistentVolumeClaim", "data-a-0")
+        host.left("Secret", "vc-config-a", **{key: recently()})
+        assert task()["orphans"] == []
+        assert len(task(older_than=10)["orphans"]) == 2
+
+
+def test_what_tenants_write(task: Task, host: Host) -> None:
+    """A synced object has labels that a user of the virtual cluster wrote: they say nothing."""
+    space = host.cluster("b")
+    labels = {removal.SYNCED: "b", "app": "vcluster", "release": "a", removal.REQUESTED: "a"}
+    host.have("Secret", "evil-x-default-x-b", namespace=space, labels=labels)
+    assert task()["orphans"] == []
+
+
+def test_lookalikes(task: Task, host: Host) -> None:
+    """Names alone say nothing."""
+    host.have("Namespace", "db")
+    spec = {"claimRef": {"namespace": "db", "name": "data-postgres-0"}, "persistentVolumeReclaimPolicy": "Retain"}
+    host.have("PersistentVolume", "theirs", spec=spec, status={"phase": "Released"})
+    for kind, name in (("PersistentVolumeClaim", "data-db-0"), ("Secret", "vc-db"), ("Secret", "vc-config-db")):
+        host.have(kind, name, namespace="db", labels={"app": "postgres", "release": "db"})
+    postgres = release_secret(1, "db", chart={"metadata": {"name": "postgresql"}}, info={"status": "failed"})
+    postgres["metadata"].update(namespace="db", labels={**postgres["metadata"]["labels"], "status": "failed"})
+    host.put({"apiVersion": "v1", "kind": "Secret", **postgres})
+    host.have("ClusterRole", "theirs", labels={"app": "web"}, annotations={"meta.helm.sh/release-name": "x"})
+    assert task(older_than=0)["orphans"] == []
+
+
+def test_a_claim_that_a_pod_mounts(task: Task, host: Host) -> None:
+    host.left("PersistentVolumeClaim", "data-a-0")
+    volumes = [{"persistentVolumeClaim": {"claimName": "data-a-0"}}]
+    host.have("Pod", "rescue", namespace=SPACE, spec={"volumes": volumes}, status={"phase": "Running"})
+    result = checked(task, host)
+    assert told(result) == {"persistentvolumeclaims/data-a-0": "in_use"}
+    assert "mounted by pod rescue" in reason(result, "data-a-0")
+    host.objects[f"/api/v1/namespaces/{SPACE}/pods/rescue"]["status"]["phase"] = "Succeeded"
+    assert told(task()) == {"persistentvolumeclaims/data-a-0": "orphan"}
+
+
+@pytest.mark.parametrize("plural", ["statefulsets", "secrets", "pods", "persistentvolumeclaims"])
+def test_what_cannot_be_judged(plural: str, task: Task, host: Host) -> None:
+    """Without permission to see what is in use, everything would seem to be left over."""
+    host.cluster("b")
+    host.left("PersistentVolumeClaim", "data-a-0")
+    host.forbidden = {plural}
+    before = copy.deepcopy(host.objects)
+    assert "no permission" in task(state="absent")["msg"]
+    assert host.objects == before
+
+
+# --- what is left over ------------------------------------------------------------------------------------
+
+
+def test_after_helm_uninstall(task: Task, host: Host) -> None:
+    """Claims of every ordinal, and what vCluster wrote. The namespace was made for it, and goes as well."""
+    host.have("Namespace", SPACE, annotations=MADE)
+    for name in ("data-a-0", "data-a-2"):
+        host.left("PersistentVolumeClaim", name)
+    host.left("PersistentVolumeClaim", "data-a-etcd-1", labels={"app": "vcluster-etcd", "release": "a"})
+    host.left("Secret", "vc-a", labels={"app": "vcluster", "vcluster-name": "a"})
+    host.left("Secret", "a-certs", labels={})
+    host.left("ConfigMap", "a-snapshot", labels={removal.REQUESTED: "a"}, finalizers=["vcluster.loft.sh/snapshot"])
+    host.left("Service", "web-x-default-x-a", labels={removal.SYNCED: "a"})
+    host.cluster("b")
+    others = {at: thing for at, thing in host.objects.items() if "-b" in at}
+    result = checked(task, host)
+    assert set(told(result).values()) == {"orphan"}
+    assert len(result["orphans"]) == 8
+    assert "no control plane and no Helm release; it holds its data" in reason(result, "data-a-2")
+    assert "nothing else is in it" in reason(result, SPACE)
+    assert {at: thing for at, thing in host.objects.items() if at != "/api/v1/namespaces/default"} == others
+
+
+@pytest.mark.parametrize("status", ["failed", "uninstalling", "pending-install"])
+def test_releases_that_were_not_finished(status: str, task: Task, host: Host) -> None:
+    """Also where nothing else speaks of a virtual cluster, as helm makes its record first."""
+    host.have("Namespace", SPACE)
+    secret = release_secret(2, "a", info={"status": status})
+    secret["metadata"].update(namespace=SPACE, labels={"owner": "helm", "name": "a", "version": "2", "status": status})
+    host.put({"apiVersion": "v1", "kind": "Secret", **secret})
+    result = checked(task, host)
+    (one,) = result["orphans"]
+    assert (one["kind"], one["virtual_cluster"]) == ("releases", "a")
+    assert f"whose Helm release is {status}" in one["reason"]
+
+
+def test_somebody_elses_objects(task: Task, host: Host) -> None:
+    """They keep the namespace, and stay."""
+    host.have("Namespace", SPACE, annotations=MADE)
+    host.left("Secret", "vc-a", labels={"app": "vcluster", "vcluster-name": "a"})
+    host.have("ConfigMap", "precious", namespace=SPACE)
+    assert told(checked(task, host)) == {"secrets/vc-a": "orphan"}
+    assert host.names(SPACE) == {"configmaps/precious"}
+
+
+def test_an_empty_namespace(task: Task, host: Host) -> None:
+    host.have("Namespace", SPACE, annotations=MADE)
+    host.have("Namespace", "vcluster-cli", annotations={planning.CREATED: "true"})
+    host.have("Namespace", "vcluster-mine")
+    assert told(checked(task, host)) == {f"namespaces/{SPACE}": "orphan", "namespaces/vcluster-cli": "orphan"}
+    assert "/api/v1/namespaces/vcluster-mine" in host.objects
+
+
+def test_volumes_that_were_kept(task: Task, host: Host) -> None:
+    host.have("Namespace", SPACE, annotations=MADE)
+    host.left("PersistentVolumeClaim", "data-a-0", annotations={removal.KEPT: "true"})
+    assert told(checked(task, host)) == {"persistentvolumeclaims/data-a-0": "kept"}
+    assert host.names(SPACE)
+    result = checked(task, host, kept_volumes=True)
+    assert told(result) == {"persistentvolumeclaims/data-a-0": "kept", f"namespaces/{SPACE}": "orphan"}
+    assert f"/api/v1/namespaces/{SPACE}" not in host.objects
+
+
+def test_shares_of_groups(task: Task, host: Host) -> None:
+    """What a killed task reserved, what keeps storage on purpose, and what claims more than the volumes it has."""
+    host.have("Namespace", "vcluster-r", **member("r"))
+    host.have("Namespace", "vcluster-k", **member("k", cpu="0"))
+    host.have("PersistentVolumeClaim", "data-k-0", namespace="vcluster-k", labels={"app": "vcluster", "release": "k"})
+    host.have("Namespace", SPACE, **member("a"))
+    host.left("PersistentVolumeClaim", "data-a-0", annotations={removal.KEPT: "true"})
+    result = checked(task, host)
+    assert told(result) == {
+        "namespaces/vcluster-r": "orphan",
+        "namespaces/vcluster-a": "orphan",
+        "persistentvolumeclaims/data-k-0": "kept",
+        "persistentvolumeclaims/data-a-0": "kept",
+    }
+    assert "a share of group dev for virtual cluster r" in reason(result, "vcluster-r")
+    assert host.objects["/api/v1/namespaces/vcluster-r"]["metadata"]["labels"] == {}
+    size = host.objects["/api/v1/namespaces/vcluster-a"]["metadata"]["annotations"]["nested-clusters/size"]
+    assert json.loads(size)["cpu"] == "0"
+
+
+def test_a_kind_that_is_not_meant_keeps_the_namespace(task: Task, host: Host) -> None:
+    """Deleting the namespace would delete the claims in it."""
+    host.have("Namespace", SPACE, annotations=MADE)
+    host.left("PersistentVolumeClaim", "data-a-0")
+    assert checked(task, host, kinds=["namespaces", "objects"])["orphans"] == []
+    assert host.names(SPACE) == {"persistentvolumeclaims/data-a-0"}
+
+
+def test_outside_of_namespaces(task: Task, host: Host) -> None:
+    host.cluster("b")
+    of_a = {"meta.helm.sh/release-name": "a", "meta.helm.sh/release-namespace": SPACE}
+    host.have("ClusterRole", "vc-a", labels=CHART, annotations=of_a)
+    host.have("PriorityClass", "high-x-a", labels={removal.SYNCED: f"{SPACE}-x-a"})
+    assert told(checked(task, host)) == {"clusterroles/vc-a": "orphan", "priorityclasses/high-x-a": "orphan"}
+    assert "/apis/rbac.authorization.k8s.io/v1/clusterroles/vc-b-v-vcluster-b" in host.objects
+
+
+def test_volumes(task: Task, host: Host) -> None:
+    def volume(name: str, namespace: str, claim: str, phase: str = "Released") -> None:
+        spec = {"claimRef": {"namespace": namespace, "name": claim}, "persistentVolumeReclaimPolicy": "Retain"}
+        host.have("PersistentVolume", name, spec=spec, status={"phase": phase})
+
+    host.cluster("b")
+    volume("store", SPACE, "data-a-0")
+    volume("etcd", SPACE, "data-a-etcd-2", "Failed")
+    volume("users", SPACE, "notes-x-default-x-a")
+    volume("bound", SPACE, "data-a-1", "Bound")
+    volume("of-b", "vcluster-b", "notes-x-default-x-b")
+    result = checked(task, host)
+    assert set(told(result)) == {f"persistentvolumes/{name}" for name in ("store", "etcd", "users")}
+    assert "with reclaim policy Retain" in reason(result, "store")
+    assert {at.rsplit("/", 1)[1] for at in host.objects if "persistentvolumes/" in at} == {"bound", "of-b"}
+
+
+def test_a_namespace_that_is_held(task: Task, host: Host) -> None:
+    """By vCluster's own finalizer, which nobody else takes off, and by somebody else's."""
+    gone = {"deletionTimestamp": "2026-01-01T00:00:00Z", "annotations": MADE}
+    host.have("Namespace", SPACE, **gone)
+    hold = {"deletionTimestamp": "2026-01-01T00:00:00Z", "labels": CHART}
+    host.left("ConfigMap", "request", finalizers=["vcluster.loft.sh/snapshot-controller"], **hold)
+    host.have("Namespace", "other", deletionTimestamp="2026-01-01T00:00:00Z")
+    host.have("ConfigMap", "x", namespace="other", finalizers=["example.com/x"])
+    result = checked(task, host)
+    assert told(result) == {f"namespaces/{SPACE}": "orphan"}
+    assert "configmaps/request by finalizer vcluster.loft.sh/snapshot-controller" in reason(result, SPACE)
+    assert f"/api/v1/namespaces/{SPACE}" not in host.objects
+    host.have("Namespace", SPACE, **gone)
+    host.left("ConfigMap", "backup", finalizers=["example.com/hold"], **hold)
+    result = checked(task, host)
+    assert told(result) == {f"namespaces/{SPACE}": "held"}
+    assert "who set these finalizers has to take them off" in reason(result, SPACE)
+
+
+def test_a_lease(task: Task, host: Host) -> None:
+    host.have("Namespace", groups.NAMESPACE)
+    spec = {"holderIdentity": "laptop-42", "renewTime": "2026-01-01T00:00:00.000000Z"}
+    host.have("Lease", "allocation", namespace=groups.NAMESPACE)
+    where = f"/apis/coordination.k8s.io/v1/namespaces/{groups.NAMESPACE}/leases/allocation"
+    host.objects[where]["spec"] = spec
+    result = checked(task, host)
+    assert "held by laptop-42, which was last seen alive at 2026-01-01" in reason(result, "allocation")
+    host.have("Lease", "allocation", namespace=groups.NAMESPACE)
+    now = datetime.now(timezone.utc).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
+    host.objects[where]["spec"] = {**spec, "renewTime": now}
+    assert task(older_than=0)["orphans"] == []
+
+
+def record(host: Host, group: Group, name: str) -> None:
+    made = groups.config_map(group, name)
+    host.put({"apiVersion": "v1", "kind": "ConfigMap", **made})
+
+
+def test_records_of_groups(task: Task, host: Host, all_hosts: list[Host]) -> None:
+    """One of a host cluster that left the group while it did not answer."""
+    all_hosts.append(Host())
+    for number, one in enumerate(all_hosts):
+        one.have("Namespace", "kube-system", uid=f"id-{number}")
+        one.have("Namespace", groups.NAMESPACE)
+    both = (Member("host-a", "id-0"), Member("host-b", "id-1"))
+    record(host, Group("dev", both[:1], generation=2), "host-a")
+    record(all_hosts[1], Group("dev", both, generation=1), "host-b")
+    result = task()
+    (one,) = result["orphans"]
+    assert (one["host_cluster"], one["kind"]) == ("h1", "group_records")
+    assert "no member that is this host cluster; its members are host-a" in one["reason"]
+    all_hosts[1].have("Namespace", "vcluster-b", **member("b"))
+    all_hosts[1].cluster("b", space=member("b"))
+    assert told(task()) == {f"configmaps/{one['name']}": "in_use"}
+    for at in [at for at in all_hosts[1].objects if "vcluster-b" in at or at.endswith("-x-b")]:
+        all_hosts[1].objects.pop(at, None)
+    checked(task, *all_hosts)
+    assert [at for at in all_hosts[1].objects if "configmaps" in at] == []
+    host.objects[f"/api/v1/namespaces/{groups.NAMESPACE}/configmaps/vcluster-group-dev"]["data"] = {"group.yaml": "["}
+    assert told(checked(task, *all_hosts)) == {"configmaps/vcluster-group-dev": "held"}
+
+
+# --- removing ---------------------------------------------------------------------------------------------
+
+
+def test_it_is_looked_at_again(task: Task, host: Host) -> None:
+    """Made anew between the look and the deletion: nothing of it goes."""
+    host.have("Namespace", SPACE, annotations=MADE)
+    host.left("PersistentVolumeClaim", "data-a-0")
+    looks = []
+    claim = host.objects[f"/api/v1/namespaces/{SPACE}/persistentvolumeclaims/data-a-0"]
+
+    def fault(request: str) -> None:
+        if request == "LIST /apis/apps/v1/statefulsets":
+            looks.append(request)
+            if len(looks) == 3:  # each look asks twice: for all, and for those of helm
+                host.have("StatefulSet", "a", namespace=SPACE, labels=CHART)
+
+    host.fault = fault
+    result = task(state="absent")
+    assert "it is not left over any more" in result["msg"]
+    assert (result["changed"], "deletionTimestamp" in claim["metadata"]) == (False, False)
+
+
+def test_what_changes_at_the_same_moment(task: Task, host: Host) -> None:
+    """Another version is another look."""
+    host.left("PersistentVolumeClaim", "data-a-0")
+    asked = []
+
+    def fault(request: str) -> None:
+        if "DELETE" in request:
+            asked.append(request)
+            if len(asked) == 1:
+                where = f"/api/v1/namespaces/{SPACE}/persistentvolumeclaims/data-a-0"
+                host.objects[where]["metadata"]["resourceVersion"] = "2"
+
+    host.fault = fault
+    assert task(state="absent")["changed"]
+    assert len(asked) == 2
+    assert host.names(SPACE) == set()
+
+
+def test_what_does_not_go(task: Task, host: Host) -> None:
+    host.left("PersistentVolumeClaim", "data-a-0", finalizers=["kubernetes.io/pvc-protection"])
+    result = task(state="absent", wait_timeout=5)
+    assert "held by finalizer kubernetes.io/pvc-protection" in result["msg"]
+    host.fault = lambda request: KubernetesError("no", 403, "Forbidden") if "DELETE" in request else None
+    host.left("Secret", "vc-config-a")
+    assert "2 of 2 leftovers are not gone" in task(state="absent", wait_timeout=5, older_than=0)["msg"]
+
+
+def test_names_and_namespaces(task: Task, host: Host) -> None:
+    for name in ("a", "c"):
+        space = f"vcluster-{name}"
+        host.have("Namespace", space)
+        labels = {"app": "vcluster", "release": name}
+        host.have("PersistentVolumeClaim", f"data-{name}-0", namespace=space, labels=labels)
+    assert told(task(names=["a"])) == {"persistentvolumeclaims/data-a-0": "orphan"}
+    assert told(task(namespaces=["vcluster-c"])) == {"persistentvolumeclaims/data-c-0": "orphan"}
+    assert len(told(task())) == 2
+
+
+def test_requests_do_not_grow(task: Task, host: Host) -> None:
+    counts = []
+    for number in range(5):
+        name = f"v{number}"
+        labels = {"app": "vcluster", "release": name}
+        host.have("Namespace", name)
+        host.have("PersistentVolumeClaim", f"data-{name}-0", namespace=name, labels=labels)
+        host.lists.clear()
+        assert len(task()["orphans"]) == number + 1
+        counts.append(len(host.lists))
+    assert len(set(counts)) == 1
+
+
+def test_a_host_cluster_that_does_not_answer(task: Task, host: Host, all_hosts: list[Host]) -> None:
+    all_hosts.append(Host())
+    all_hosts[1].left("PersistentVolumeClaim", "data-a-0")
+    host.fault = lambda request: Unreachable("no route", 0)
+    result = task()
+    assert result["failed_host_clusters"] == ["default"]
+    assert "no route" in result["warnings"][0]
+    assert len(result["orphans"]) == 1
+
+
+@pytest.mark.parametrize(("option", "value"), [("older_than", -1), ("wait_timeout", 0)])
+def test_bad_options(option: str, value: int, task: Task) -> None:
+    assert f"{option}: {value} is not usable" in task(**{option: value})["msg"]
+
+
+# --- documentation ----------------------------------------------------------------------------------------
+
+DOCUMENTATION = yaml.safe_load(vcluster_orphans.DOCUMENTATION)
+
+
+def test_options_are_documented_as_they_are() -> None:
+    spec = vcluster_orphans.argument_spec()
+    fragment = yaml.safe_load(ModuleDocFragment.DOCUMENTATION)["options"]
+    own = {name: option for name, option in spec.items() if name not in auth_argument_spec()}
+    assert own.keys() == DOCUMENTATION["options"].keys() | fragment.keys()
+    for name, option in DOCUMENTATION["options"].items():
+        for what in ("type", "choices", "default", "required", "elements"):
+            assert option.get(what) == own[name].get(what), (name, what)
+    kinds = " ".join(DOCUMENTATION["options"]["kinds"]["description"])
+    assert all(f"V({kind})" in kinds for kind in orphans.KINDS)
+
+
+def test_examples_are_tasks_that_the_module_takes() -> None:
+    validator = ArgumentSpecValidator(vcluster_orphans.argument_spec())
+    for one in yaml.safe_load(vcluster_orphans.EXAMPLES):
+        assert validator.validate(one["nested.clusters.vcluster_orphans"] or {}).error_messages == []
+
+
+def test_results_are_documented(task: Task, host: Host) -> None:
+    host.left("PersistentVolumeClaim", "data-a-0")
+    result = task()
+    contents = yaml.safe_load(vcluster_orphans.RETURN)["orphans"]["contains"]
+    assert contents.keys() == result["orphans"][0].keys()
