@@ -5,7 +5,7 @@ export PYTHON
 STAGES := $(PYTHON) tests/tools/stages.py
 
 .DEFAULT_GOAL := help
-.PHONY: help demo demo-remove test lint sanity unit page integration bench build clean host-cluster-up host-cluster-down
+.PHONY: help demo demo-remove test lint sanity unit page integration faults soak bench build clean host-cluster-up host-cluster-down
 
 help: ## this list
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 20
@@ -33,6 +33,12 @@ page: ## the report's page in a browser
 
 integration: ## integration tests, on KUBECONFIG's cluster or one started for them
 	@$(STAGES) tools host-cluster integration
+
+faults: ## break things while tasks run, more than a hundred times: 20 minutes
+	@$(STAGES) tools faults
+
+soak: ## random tasks of four processes in one group, watched: 30 minutes
+	@$(STAGES) tools soak
 
 bench: ## measure, on KUBECONFIG's cluster
 	@tests/tools/run.sh python tests/benchmarks/run.py

@@ -24,7 +24,6 @@ GROUP = "it-race"
 WRITERS = 40
 ROOM = {"host-a": 13, "host-b": 12}
 SPACES = "/api/v1/namespaces"
-OF_GROUP = f"labelSelector=nested-clusters%2Fgroup%3D{GROUP}"
 # They ask for little, and never run: how many there are is all that counts.
 VALUES = {
     "controlPlane": {
@@ -42,15 +41,20 @@ class Watcher:
     """Adds up what is allocated on one host cluster after each event, as the API server tells them."""
 
     host: Host
+    group: str
     most: int = 0
     sizes: dict[str, int] = field(default_factory=dict)
     version: str = ""
     ended: threading.Event = field(default_factory=threading.Event)
     thread: threading.Thread | None = None
 
+    @property
+    def of_group(self) -> str:
+        return f"labelSelector=nested-clusters%2Fgroup%3D{self.group}"
+
     def start(self) -> None:
         """Count what there is, and then every event from there on."""
-        there = self.host.get(f"{SPACES}?{OF_GROUP}")
+        there = self.host.get(f"{SPACES}?{self.of_group}")
         for item in there["items"]:
             self.count("ADDED", item)
         self.version = there["metadata"]["resourceVersion"]
@@ -62,7 +66,7 @@ class Watcher:
         while not self.ended.is_set():
             answer = self.host.pool.request(
                 "GET",
-                f"{self.host.configuration.host}{SPACES}?watch=1&{OF_GROUP}&timeoutSeconds=2"
+                f"{self.host.configuration.host}{SPACES}?watch=1&{self.of_group}&timeoutSeconds=2"
                 f"&resourceVersion={self.version}",
                 headers=self.host.headers,
             )
@@ -90,14 +94,14 @@ class Watcher:
 
 
 @contextmanager
-def watching(members: dict[str, Host]) -> Iterator[dict[str, Watcher]]:
+def watching_group(members: dict[str, Host], group: str) -> Iterator[dict[str, Watcher]]:
     """A watcher on each host cluster; what they saw can be read afterwards."""
-    watchers = {name: Watcher(member) for name, member in members.items()}
+    watchers = {name: Watcher(member, group) for name, member in members.items()}
     for watcher in watchers.values():
         watcher.start()
     yield watchers
     for name, watcher in watchers.items():
-        watcher.stop(set(spaces_of(members[name], GROUP)))
+        watcher.stop(set(spaces_of(members[name], group)))
 
 
 @pytest.fixture
@@ -145,7 +149,7 @@ def check_full(members: dict[str, Host], placed: list[str], refused: list[str]) 
 
 def test_never_oversold(members: dict[str, Host], writer: Module) -> None:
     """40 at once and room for 25: 25 are placed, 15 refused, and at no moment is more allocated than there is."""
-    with watching(members) as watchers:
+    with watching_group(members, GROUP) as watchers:
         placed, refused = finish(writer, start(writer))
     assert {name: watcher.most for name, watcher in watchers.items()} == ROOM
     check_full(members, placed, refused)
@@ -154,7 +158,7 @@ def test_never_oversold(members: dict[str, Host], writer: Module) -> None:
 def test_never_oversold_by_those_that_are_killed(members: dict[str, Host], writer: Module) -> None:
     """Killed anywhere, they leave nothing that blocks; run again, exactly the room is taken."""
     chance = random.Random(7)
-    with watching(members) as watchers:
+    with watching_group(members, GROUP) as watchers:
         running = start(writer)
         deadlines = sorted(
             ((time.monotonic() + chance.uniform(0.5, 40), process) for process in running), key=lambda due: due[0]

@@ -15,6 +15,8 @@ from typing import Any
 import pytest
 from conftest import IDLE, Host, Module, Place, Proxy, eventually, place, root, serve_proxy
 
+pytestmark = pytest.mark.fault("killed at a chosen request, or left unfinished by helm")
+
 MORE: dict[str, Any] = {**IDLE, "sync": {"toHost": {"ingresses": {"enabled": True}}}}
 
 

@@ -11,6 +11,8 @@ from typing import Any
 import pytest
 from conftest import Host, Module, Place, Proxy
 
+pytestmark = pytest.mark.fault("what cannot become ready, and an API server that restarts")
+
 WAIT = 360  # seconds that each of these tasks may wait; they end well before
 EARLY = 180
 

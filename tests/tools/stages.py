@@ -22,6 +22,8 @@ REPOSITORY = Path(__file__).resolve().parents[2]
 RUN = "tests/tools/run.sh"
 HOST_CLUSTER = "tests/host_cluster/host-cluster"
 UNIT, INTEGRATION, BENCHMARKS = "tests/unit", "tests/integration", "tests/benchmarks"
+FAULTS = ("test_faults", "test_vcluster_interruption", "test_vcluster_waiting")
+SOAK = os.environ.get("NESTED_CLUSTERS_SOAK_SECONDS") or "1800"
 # The second one is for groups. Both are there before the tests make the machine busy.
 CLUSTERS = {"KUBECONFIG": "nested-ci", "NESTED_CLUSTERS_SECOND_KUBECONFIG": "nested-ci-b"}
 SECONDS_TO_STOP = 20
@@ -33,6 +35,7 @@ class Stage:
     """One command, run from the top of the checkout.
 
     cluster: it needs a host cluster. ours: it is for a host cluster of our own, so KUBECONFIG spares it.
+    extra: it is run by its name only, and is no part of the suite.
     """
 
     name: str
@@ -40,6 +43,7 @@ class Stage:
     command: tuple[str, ...]
     cluster: bool = False
     ours: bool = False
+    extra: bool = False
 
 
 STAGES = (
@@ -76,10 +80,27 @@ STAGES = (
         (RUN, "pytest", INTEGRATION, "--numprocesses=4", "--dist=loadgroup", "--durations=15"),
         cluster=True,
     ),
+    Stage(
+        "faults",
+        "more than a hundred faults, on host clusters of our own: 20 min",
+        (
+            *("env", "NESTED_CLUSTERS_FAULTS=full", RUN, "pytest", *(f"{INTEGRATION}/{name}.py" for name in FAULTS)),
+            *("--numprocesses=4", "--dist=loadgroup"),
+        ),
+        cluster=True,
+        extra=True,
+    ),
+    Stage(
+        "soak",
+        "random tasks of four processes in one group: 30 min",
+        ("env", f"NESTED_CLUSTERS_SOAK_SECONDS={SOAK}", RUN, "pytest", "-s", f"{INTEGRATION}/test_soak.py"),
+        cluster=True,
+        extra=True,
+    ),
     Stage("galaxy-importer", "the built artifact, as Automation Hub checks it", ("tests/tools/importer.sh",)),
 )
 GROUPS = {
-    "test": [stage.name for stage in STAGES],
+    "test": [stage.name for stage in STAGES if not stage.extra],
     "lint": ["tools", "yamllint", "ruff", "mypy", "mypy-unit", "mypy-integration", "ansible-lint", "sanity"],
 }
 
@@ -185,7 +206,7 @@ def announce(stages: list[Stage]) -> None:
     if any(stage.cluster for stage in stages) and not os.environ.get("KUBECONFIG"):
         print(f"Host clusters {' and '.join(CLUSTERS.values())} are started and taken down again (root on Linux).")
         print("With KUBECONFIG set, that cluster is used instead.")
-    if len(stages) == len(STAGES):
+    if {stage.name for stage in stages} >= set(GROUPS["test"]):
         print("On 2 cores: about 20 minutes, and 25 more the first time, for what is then kept in the cache.")
     sys.stdout.flush()
 
