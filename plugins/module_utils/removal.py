@@ -23,6 +23,7 @@ from ansible_collections.nested.clusters.plugins.module_utils import plan as pla
 from ansible_collections.nested.clusters.plugins.module_utils._helm import (
     RELEASE_SECRET_TYPE,
     Helm,
+    HelmError,
     Release,
     is_vcluster,
 )
@@ -152,7 +153,7 @@ def absent(
     if not going:
         mark_kept(kubernetes, to_mark(removal.kept))
         if release:
-            open_helm().uninstall(name, namespace)
+            _uninstall(kubernetes, open_helm(), name, namespace)
     _delete_cluster_scoped(kubernetes, synced)
     if plan.changed and not going:
         removal.sweep(whole)
@@ -187,6 +188,15 @@ def leaving(place: dict[str, Any], name: str, keep_volumes: bool) -> dict[str, A
 def _plan_leaving(plan: Plan, patch: dict[str, Any], namespace: str, place: dict[str, Any]) -> None:
     plan.namespace_metadata = patch
     lifecycle.plan_patch(plan, place, patch, f"namespace {namespace}")
+
+
+def _uninstall(kubernetes: Kubernetes, helm: Helm, name: str, namespace: str) -> None:
+    """Let helm remove its release. Somebody else who does so at the same moment is no failure."""
+    try:
+        helm.uninstall(name, namespace)
+    except HelmError:
+        if kubernetes.list(path("v1", "secrets", namespace), labels=f"owner=helm,name={name}", metadata_only=True):
+            raise
 
 
 def _plan_marks(plan: Plan, kept: list[Thing]) -> None:

@@ -12,6 +12,7 @@ from typing import Any
 
 import pytest
 from ansible_collections.nested.clusters.plugins.module_utils import capacity, lifecycle, plan, removal
+from ansible_collections.nested.clusters.plugins.module_utils._helm import HelmError
 from ansible_collections.nested.clusters.plugins.module_utils._kubernetes import KubernetesError, path
 from ansible_collections.nested.clusters.plugins.module_utils.errors import (
     NestedClustersError,
@@ -323,6 +324,26 @@ def test_what_was_interrupted_is_finished(
     assert not [at for at in host.objects if "vcluster-high" in at]
     place = path("v1", "namespaces", None, NAMESPACE)
     assert (place in host.objects) == (namespace == {} and place not in gone)
+
+
+def test_two_deletions_at_once(host: FakeKubernetes, helm: Uninstaller) -> None:
+    """helm fails where somebody else purges the release at the same moment; any other failure of it is one."""
+    virtual_cluster(host)
+    uninstall = helm.uninstall
+
+    def beaten(name: str, namespace: str) -> None:
+        uninstall(name, namespace)
+        raise HelmError("helm uninstall: Failed to purge the release: release: not found")
+
+    def broken(name: str, namespace: str) -> None:
+        raise HelmError("helm uninstall: it is broken")
+
+    helm.uninstall = broken  # type: ignore[method-assign]
+    with pytest.raises(HelmError, match="it is broken"):
+        absent(host, helm)
+    helm.uninstall = beaten  # type: ignore[method-assign]
+    absent(host, helm)
+    assert host.names() == set()
 
 
 def test_an_unfinished_installation_is_removed(host: FakeKubernetes, helm: Uninstaller) -> None:
