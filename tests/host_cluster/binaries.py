@@ -159,6 +159,22 @@ def collect_stages(work: Path) -> None:
     write(work / "kwok-stages.yaml", "\n---\n".join(texts))
 
 
+def source_path(name: str) -> Path:
+    """Where the copy of a chart or of manifests lies."""
+    if name not in versions()["sources"]:
+        raise HostClusterError(f"no source is called {name!r}: there are {', '.join(sorted(versions()['sources']))}", 2)
+    return bundle_root() / "sources" / name
+
+
+def copy_sources(work: Path) -> None:
+    """Copy charts and manifests out of their modules, whose cache the Go client may clean."""
+    for name, source in versions()["sources"].items():
+        module = versions()["modules"].get(source["module"], source)
+        shutil.copytree(module_dir(module) / source["path"], work / "sources" / name, copy_function=shutil.copyfile)
+        for directory in (work / "sources" / name, *(work / "sources" / name).rglob("*/")):
+            directory.chmod(0o755)  # they are read-only in the module cache, and could not be removed again
+
+
 def build_all() -> Path:
     """Build everything and give the directory of this set of versions."""
     root = bundle_root()
@@ -177,5 +193,6 @@ def build_all() -> Path:
                 (work / "bin" / output).symlink_to(built / output)
         package_charts(work / "bin" / "helm", work)
         collect_stages(work)
+        copy_sources(work)
         work.rename(root)
     return root

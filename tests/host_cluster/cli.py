@@ -38,6 +38,8 @@ def parser() -> argparse.ArgumentParser:
     command("bin-dir", "Print the directory of kubectl, helm, helm3 and vcluster.")
     chart = command("chart", "Print the path of the packaged vCluster chart.")
     chart.add_argument("--version", help="vCluster version (default: the newest of those built)")
+    source = command("source", "Print the path of a chart or of manifests that the roles install.")
+    source.add_argument("source", help="its name in versions.toml")
     return top
 
 
@@ -73,6 +75,8 @@ def execute(args: argparse.Namespace) -> None:
         print(cluster.prepare())
     elif args.command == "bin-dir":
         print(binaries.bin_dir())
+    elif args.command == "source":
+        print(binaries.source_path(args.source))
     else:
         print(binaries.chart_path(args.version))
 

@@ -134,6 +134,18 @@ def test_each_chart_has_its_image() -> None:
         binaries.chart_path("0.1.0")
 
 
+def test_sources_are_pinned_and_an_unknown_one_is_one_sentence() -> None:
+    for source in versions()["sources"].values():
+        assert versions()["modules"].get(source["module"], source)["version"].startswith("v")
+    with pytest.raises(HostClusterError, match=r"no source is called 'x': there are .*metallb"):
+        binaries.source_path("x")
+
+
+def test_images_of_metallb_have_its_version() -> None:
+    version = versions()["modules"]["metallb"]["version"]
+    assert {f"quay.io/metallb/{part}:{version}" for part in ("controller", "speaker")} <= set(images.names())
+
+
 @pytest.mark.parametrize("said", ["go version go1.27.1 linux/amd64", "go version go1.2 linux/amd64"])
 def test_another_go_is_refused(said: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("shutil.which", lambda _name: "/usr/bin/go")
