@@ -5,7 +5,7 @@ export PYTHON
 STAGES := $(PYTHON) tests/tools/stages.py
 
 .DEFAULT_GOAL := help
-.PHONY: help demo demo-remove test lint sanity unit page integration faults soak bench build clean host-cluster-up host-cluster-down
+.PHONY: help demo demo-remove test lint sanity unit page integration molecule faults soak bench build clean host-cluster-up host-cluster-down
 
 help: ## this list
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 20
@@ -33,6 +33,9 @@ page: ## the report's page in a browser
 
 integration: ## integration tests, on KUBECONFIG's cluster or one started for them
 	@$(STAGES) tools host-cluster integration
+
+molecule: ## the roles, on a host cluster of their own (root on Linux)
+	@$(STAGES) tools host-cluster molecule
 
 faults: ## break things while tasks run, more than a hundred times: 20 minutes
 	@$(STAGES) tools faults

@@ -81,6 +81,12 @@ STAGES = (
         cluster=True,
     ),
     Stage(
+        "molecule",
+        "the roles, on a host cluster of their own: 5 min",
+        ("tests/tools/molecule.sh", "test", "--all"),
+        ours=True,
+    ),
+    Stage(
         "faults",
         "more than a hundred faults, on host clusters of our own: 20 min",
         (

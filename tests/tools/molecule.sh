@@ -1,0 +1,12 @@
+#!/usr/bin/env bash
+# SPDX-License-Identifier: GPL-3.0-or-later
+# Run molecule's scenarios for the roles, on a host cluster of their own: tests/tools/molecule.sh test --all
+set -euo pipefail
+. "$(dirname "${BASH_SOURCE[0]}")/env.sh"
+cd "$(dirname "${BASH_SOURCE[0]}")/../.."
+PATH="$(tests/host_cluster/host-cluster bin-dir):$PATH"
+METALLB_CHART="$(tests/host_cluster/host-cluster source metallb)"
+export HOST_CLUSTER_NAME="${HOST_CLUSTER_NAME:-nested-molecule}"
+export K8S_AUTH_KUBECONFIG="${NESTED_CLUSTERS_STATE:-/var/lib/nested-clusters}/$HOST_CLUSTER_NAME/kubeconfig"
+export PATH METALLB_CHART
+exec molecule "$@"
