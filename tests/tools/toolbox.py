@@ -1,8 +1,9 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Build the tools of `make test` once and print the directory that holds them.
 
-The directory is a virtualenv with everything in tests/requirements.txt, plus kubernetes.core under
-ansible_collections/. Its name is a hash of what it is made from, so a changed pin makes a new one.
+The directory is a virtualenv with everything in tests/requirements.txt, plus kubernetes.core and, for the roles,
+community.general under ansible_collections/. Its name is a hash of what it is made from, so a changed pin makes a new
+one.
 """
 
 from __future__ import annotations
@@ -22,7 +23,7 @@ from pathlib import Path
 TESTS = Path(__file__).resolve().parents[1]
 REQUIREMENTS = TESTS / "requirements.txt"
 COLLECTIONS = TESTS / "requirements-collections.txt"
-KUBERNETES_CORE = "ansible_collections/kubernetes/core/"
+COLLECTION_PATHS = ("ansible_collections/kubernetes/core/", "ansible_collections/community/general/")
 OLDEST_PYTHON = (3, 11)
 
 
@@ -47,16 +48,16 @@ def pip(directory: Path, *arguments: str) -> None:
     subprocess.run(command, check=True, stdin=subprocess.DEVNULL, stdout=sys.stderr)
 
 
-def add_kubernetes_core(directory: Path) -> None:
-    """Take one collection out of the ansible package, which holds a hundred."""
+def add_collections(directory: Path) -> None:
+    """Take two collections out of the ansible package, which holds a hundred."""
     with tempfile.TemporaryDirectory(dir=directory) as download:
         pip(directory, "download", "--no-deps", "--dest", download, "--requirement", str(COLLECTIONS))
         (wheel,) = Path(download).glob("*.whl")
         with zipfile.ZipFile(wheel) as archive:
-            members = [name for name in archive.namelist() if name.startswith(KUBERNETES_CORE)]
+            members = [name for name in archive.namelist() if name.startswith(COLLECTION_PATHS)]
             archive.extractall(directory, members)
     if not members:
-        raise SystemExit(f"no kubernetes.core in what {COLLECTIONS} names")
+        raise SystemExit(f"no collections in what {COLLECTIONS} names")
 
 
 def build(directory: Path) -> None:
@@ -74,7 +75,7 @@ def build(directory: Path) -> None:
         shutil.rmtree(directory, ignore_errors=True)
         venv.create(directory, with_pip=True)
         pip(directory, "install", "--requirement", str(REQUIREMENTS))
-        add_kubernetes_core(directory)
+        add_collections(directory)
         marker.touch()
 
 
