@@ -75,7 +75,7 @@ STAGES = (
     ),
     Stage(
         "integration",
-        "on two real host clusters: 12 min",
+        "on two real host clusters: 22 min",
         # Tests mostly wait. What must not run beside each other has the mark xdist_group.
         (RUN, "pytest", INTEGRATION, "--numprocesses=4", "--dist=loadgroup", "--durations=15"),
         cluster=True,
@@ -213,7 +213,7 @@ def announce(stages: list[Stage]) -> None:
         print(f"Host clusters {' and '.join(CLUSTERS.values())} are started and taken down again (root on Linux).")
         print("With KUBECONFIG set, that cluster is used instead.")
     if {stage.name for stage in stages} >= set(GROUPS["test"]):
-        print("On 2 cores: about 20 minutes, and 25 more the first time, for what is then kept in the cache.")
+        print("On 2 cores: about 32 minutes, and 30 more the first time, for what is then kept in the cache.")
     sys.stdout.flush()
 
 
