@@ -102,6 +102,31 @@ def path(api_version: str, plural: str, namespace: str | None = None, name: str 
     return f"{root}{middle}/{plural}" + (f"/{quote(name, safe='')}" if name else "")
 
 
+def owner_context(secret: Mapping[str, Any]) -> ssl.SSLContext:
+    """TLS as the owner of a virtual cluster's kubeconfig has it, who trusts the virtual cluster's CA alone.
+
+    ``secret`` is ``vc-NAME``, with certificate-authority, client-certificate and client-key.
+    """
+    certificates = {name: base64.b64decode(text) for name, text in secret["data"].items()}
+    context = ssl.create_default_context(cadata=certificates["certificate-authority"].decode())
+    with tempfile.TemporaryDirectory(prefix="into-") as directory:  # mode 0700
+        file = os.path.join(directory, "client.pem")
+        with open(os.open(file, os.O_WRONLY | os.O_CREAT, 0o600), "wb") as pem:
+            pem.write(certificates["client-certificate"] + b"\n" + certificates["client-key"])
+        context.load_cert_chain(file)
+    return context
+
+
+def list_allowed(kubernetes: Kubernetes, where: str, **options: Any) -> Objects:
+    """As ``Kubernetes.list``, and nothing of what this user may not list."""
+    try:
+        return kubernetes.list(where, **options)
+    except KubernetesError as error:
+        if error.status != 403:
+            raise
+        return []
+
+
 def parallel(calls: Iterable[Callable[[], Any]], at_once: int = WORKERS) -> list[Any]:
     """Answers of independent questions, asked at once, in the order given; the first error is raised.
 
@@ -260,13 +285,7 @@ class Kubernetes:
         ``pod`` is a path, ``secret`` holds certificate-authority, client-certificate and client-key. Gives a
         function from a path in the virtual cluster to (HTTP status, answer). Raises KubernetesError.
         """
-        certificates = {name: base64.b64decode(text) for name, text in secret["data"].items()}
-        context = ssl.create_default_context(cadata=certificates["certificate-authority"].decode())
-        with tempfile.TemporaryDirectory(prefix="into-") as directory:  # mode 0700
-            file = os.path.join(directory, "client.pem")
-            with open(os.open(file, os.O_WRONLY | os.O_CREAT, 0o600), "wb") as pem:
-                pem.write(certificates["client-certificate"] + b"\n" + certificates["client-key"])
-            context.load_cert_chain(file)
+        context = owner_context(secret)
         forward = self._forward(pod, port)
         inside = http.client.HTTPSConnection("localhost", port)
 
@@ -291,9 +310,7 @@ class Kubernetes:
             import websocket
             from kubernetes.stream.ws_client import PortForward
         except ImportError as error:
-            raise NestedClustersError(
-                f"to look into a virtual cluster, kubernetes is needed: {error}"
-            ) from error
+            raise NestedClustersError(f"to look into a virtual cluster, kubernetes is needed: {error}") from error
         via = self.connection
         options: dict[str, Any] = {"cert_reqs": ssl.CERT_REQUIRED if via.verify_ssl else ssl.CERT_NONE}
         known = {"ca_certs": via.ssl_ca_cert, "certfile": via.cert_file, "keyfile": via.key_file}

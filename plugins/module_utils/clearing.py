@@ -34,6 +34,7 @@ from ansible_collections.nested.clusters.plugins.module_utils._kubernetes import
     Kinds,
     Kubernetes,
     KubernetesError,
+    list_allowed,
     parallel,
     path,
 )
@@ -44,7 +45,7 @@ from ansible_collections.nested.clusters.plugins.module_utils.phase import Objec
 from ansible_collections.nested.clusters.plugins.module_utils.plan import CREATED, Plan
 from ansible_collections.nested.clusters.plugins.module_utils.removal import Thing
 from ansible_collections.nested.clusters.plugins.module_utils.selection import Selector
-from ansible_collections.nested.clusters.plugins.module_utils.switch import NOT_BEGUN, Budget, Order, Outcome
+from ansible_collections.nested.clusters.plugins.module_utils.switch import NOT_BEGUN, Budget, Order, Outcome, Turn
 
 REMAINS = "it has no control plane: what an earlier task left of it is removed"
 VOLUMES = path("v1", "persistentvolumes")
@@ -100,21 +101,20 @@ def share(held: Holdings, target: Target, keep_volumes: bool) -> Share:
 
 
 @dataclass
-class Job:
-    """One removal on its way. ``error`` says why it failed, ``begun`` whether it was its turn at all."""
+class Job(Turn):
+    """One removal on its way."""
 
     target: Target
     share: Share  # as it was planned
     outside: list[Thing]
     volumes: set[str]  # names of PersistentVolumes that go with their claims
     leaving: list[str]  # what becomes of a namespace that stays, in words
-    error: str = ""
-    begun: bool = True
     sent: bool = False
     asked: bool = False  # for the deletion of the namespace
-    started: float = 0.0
-    last: str = "nothing was seen yet"
     sent_outside: set[str] = field(default_factory=set)
+
+    def late(self, order: Order) -> str:
+        return f"not gone after {order.timeout:g} s (wait_timeout): {self.last}; run the task again"
 
     @property
     def steps(self) -> list[str]:
@@ -254,12 +254,7 @@ def _job(target: Target, held: Holdings, elsewhere: list[Thing], volumes: list[O
 
 
 def _volumes(kubernetes: Kubernetes) -> list[Object]:
-    try:
-        return kubernetes.list(VOLUMES)
-    except KubernetesError as error:
-        if error.status != 403:
-            raise
-        return []  # who may not see them need not wait for them
+    return list_allowed(kubernetes, VOLUMES)  # who may not see them need not wait for them
 
 
 def control_planes(held: Holdings) -> set[Key]:
@@ -353,37 +348,18 @@ class Runner:
         queue, active, took = deque(jobs), list[Job](), 0.0
         with ThreadPoolExecutor(WORKERS) as pool:
             while queue or active:
-                active += self._begin(queue)
+                active += self.budget.begin(queue)
                 if not active:
                     return
                 began = time.monotonic()
                 seen = self._look(active)
                 ended = list(pool.map(partial(self._advance, *seen), active)) if seen else [False] * len(active)
                 took = time.monotonic() - began
-                active = [job for job, end in zip(active, ended, strict=True) if not self._has_ended(job, end)]
+                ends = zip(active, ended, strict=True)
+                active = [job for job, end in ends if not self.budget.has_ended(job, end, self.order)]
                 if active:
                     # Looking at all that is there takes its time, for the host cluster as well.
                     time.sleep(max(waiting.POLL_SECONDS, took))
-
-    def _begin(self, queue: deque[Job]) -> list[Job]:
-        begun = []
-        while queue and self.budget.take():
-            job = queue.popleft()
-            job.started = time.monotonic()
-            begun.append(job)
-        if self.budget.spent:
-            for job in queue:
-                job.begun = False
-            queue.clear()
-        return begun
-
-    def _has_ended(self, job: Job, reached: bool) -> bool:
-        late = time.monotonic() - job.started > self.order.timeout
-        if late and not (reached or job.error):
-            job.error = f"not gone after {self.order.timeout:g} s (wait_timeout): {job.last}; run the task again"
-        if reached or job.error:
-            self.budget.give(bool(job.error))
-        return reached or bool(job.error)
 
     def _look(self, active: Sequence[Job]) -> tuple[Holdings, set[str]] | None:
         """What is there now; None where the host cluster did not say."""

@@ -471,7 +471,7 @@ def _is_on(value: Any) -> bool:
 
 _STORES = "controlPlane.backingStore"
 # In the order in which vCluster decides (source: config/config.go, BackingStoreType).
-_STORE_SWITCHES = {
+STORE_SWITCHES = {
     "embedded-etcd": f"{_STORES}.etcd.embedded.enabled",
     "external-etcd": f"{_STORES}.etcd.external.enabled",
     "deployed-etcd": f"{_STORES}.etcd.deploy.enabled",
@@ -483,7 +483,7 @@ _DISTRIBUTIONS = ("k3s", "k0s", "k8s")
 
 def backing_store(values: dict[str, Any]) -> str:
     """embedded-sqlite (the default), deployed-etcd, embedded-etcd, external-etcd or external-database."""
-    for store, switch in _STORE_SWITCHES.items():
+    for store, switch in STORE_SWITCHES.items():
         if _is_on(_get(values, switch)):
             return store
     return "embedded-sqlite"
@@ -736,7 +736,7 @@ def _version_problems(values: Mapping[str, Any], version: Version) -> Iterator[_
 
 def _exclusive_problems(values: Mapping[str, Any]) -> Iterator[_Problem]:
     """Source: chart/templates/_backingstore.tpl and, up to 0.32, _distro.tpl: at most one is enabled."""
-    stores = list(_STORE_SWITCHES.values())
+    stores = list(STORE_SWITCHES.values())
     distributions = [f"controlPlane.distro.{name}.enabled" for name in _DISTRIBUTIONS]
     for switches, what in ((stores, "backing store"), (distributions, "distribution")):
         on = [path for path in switches if _is_on(_get(values, path))]

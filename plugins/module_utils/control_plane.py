@@ -41,12 +41,7 @@ _ETCD_REPLICAS = (*_STORE, "etcd", "deploy", "statefulSet", "highAvailability", 
 _ENDPOINT = (*_STORE, "etcd", "external", "endpoint")
 _DATA_SOURCE = (*_STORE, "database", "external", "dataSource")
 _PERSISTENCE = (_CONTROL_PLANE, "statefulSet", "persistence")
-_SWITCHES = {
-    "embedded_sqlite": (*_STORE, "database", "embedded", "enabled"),
-    "deployed_etcd": (*_STORE, "etcd", "deploy", "enabled"),
-    "external_etcd": (*_STORE, "etcd", "external", "enabled"),
-    "external_database": (*_STORE, "database", "external", "enabled"),
-}
+_SWITCHES = {kind: tuple(compatibility.STORE_SWITCHES[kind.replace("_", "-")].split(".")) for kind in STORES}
 _TLS = {"external_etcd": (*_STORE, "etcd", "external", "tls"), "external_database": (*_STORE, "database", "external")}
 _TLS_VOLUME = "backing-store-tls"
 _TLS_DIRECTORY = "/etc/vcluster-backing-store"

@@ -115,10 +115,10 @@ def desired(params: Mapping[str, Any], members: Iterable[Member], deployed: Grou
         members=tuple(sorted(members, key=lambda member: member.name)),  # as in the record, in whatever order given
         description=_given(params, "description", before.description),
         tags=_given(params, "tags", before.tags),
-        endpoint=_endpoint(params.get("endpoint"), before.endpoint),
+        endpoint=_said(params.get("endpoint"), before.endpoint),
         distribution=distribution,
         replicas=_given(params, "replicas", before.replicas),
-        backing_store=_endpoint(params.get("backing_store"), before.backing_store),
+        backing_store=_said(params.get("backing_store"), before.backing_store),
         kubernetes_version=_given(params, "kubernetes_version", before.kubernetes_version) or None,
         vcluster_version=_given(params, "vcluster_version", before.vcluster_version) or None,
         oversubscription=_given(params, "oversubscription", before.oversubscription),
@@ -143,7 +143,7 @@ def _without_none(options: Mapping[str, Any]) -> dict[str, Any]:
     return {name: value for name, value in options.items() if value not in (None, "", [])}
 
 
-def _endpoint(asked: Mapping[str, Any] | None, before: Mapping[str, Any]) -> Mapping[str, Any]:
+def _said(asked: Mapping[str, Any] | None, before: Mapping[str, Any]) -> Mapping[str, Any]:
     return before if asked is None else _without_none(asked)
 
 

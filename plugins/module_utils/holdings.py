@@ -10,12 +10,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import partial
 
-from ansible_collections.nested.clusters.plugins.module_utils import removal
+from ansible_collections.nested.clusters.plugins.module_utils import phase, removal
 from ansible_collections.nested.clusters.plugins.module_utils._kubernetes import (
     UNKNOWN,
     Kinds,
     Kubernetes,
-    KubernetesError,
+    list_allowed,
     parallel,
     path,
 )
@@ -67,28 +67,23 @@ def outside(kubernetes: Kubernetes) -> list[Thing]:
     """What releases and virtual clusters can have outside of their namespace; nothing of what may not be listed."""
     kinds = [kind for kind, _namespaced in kubernetes.all_resources() if kind[1] not in removal.DERIVED | {UNKNOWN}]
     questions = [partial(_labelled, kubernetes, kind, OF_HELM) for kind in kinds]
-    questions += [partial(_labelled, kubernetes, kind, removal.SYNCED) for kind in removal.SYNCED_CLUSTER_KINDS]
+    questions += [partial(_labelled, kubernetes, kind, phase.SYNCED_LABEL) for kind in removal.SYNCED_CLUSTER_KINDS]
     found = {(thing.plural, thing.namespace, thing.name): thing for one in parallel(questions) for thing in one}
     return [thing for thing in found.values() if thing.annotations.get(RELEASE_NAMESPACE) != (thing.namespace or "")]
 
 
 def _labelled(kubernetes: Kubernetes, kind: tuple[str, str], labels: str) -> list[Thing]:
-    try:
-        listed = kubernetes.list(path(*kind), labels=labels, metadata_only=True)
-    except KubernetesError as error:
-        if error.status != 403:
-            raise
-        return []
+    listed = list_allowed(kubernetes, path(*kind), labels=labels, metadata_only=True)
     return [Thing(*kind, one["metadata"]) for one in listed]
 
 
 def outside_of(things: list[Thing], namespace: str, name: str) -> list[Thing]:
     """Those of ``things`` that virtual cluster NAME of a namespace has outside of it."""
-    marker = removal.safe_concat(namespace, "x", name)
+    marker = phase.safe_concat(namespace, "x", name)
     return [thing for thing in things if is_outside_of(thing, namespace, name, marker)]
 
 
 def is_outside_of(thing: Thing, namespace: str, name: str, marker: str) -> bool:
     """Whether a release NAME of a namespace has an object elsewhere, or a virtual cluster synced it there."""
     told = thing.annotations.get(RELEASE_NAME), thing.annotations.get(RELEASE_NAMESPACE)
-    return told == (name, namespace) or (thing.namespace is None and thing.labels.get(removal.SYNCED) == marker)
+    return told == (name, namespace) or (thing.namespace is None and thing.labels.get(phase.SYNCED_LABEL) == marker)

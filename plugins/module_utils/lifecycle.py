@@ -54,7 +54,7 @@ from ansible_collections.nested.clusters.plugins.module_utils.errors import (
 from ansible_collections.nested.clusters.plugins.module_utils.membership import Membership
 from ansible_collections.nested.clusters.plugins.module_utils.plan import Key, Plan
 
-NOT_SYNCED = "!vcluster.loft.sh/managed-by"  # what a virtual cluster syncs to the host carries this label
+NOT_SYNCED = f"!{phase.SYNCED_LABEL}"  # what a virtual cluster syncs to the host carries this label
 NOT_SUPERSEDED = "status!=superseded"  # Helm keeps ten revisions; only the newest can matter
 HEALTHY_SECONDS = 60  # how long one that shall be upgraded may take to be healthy: it may have started just now
 SETTLE_SECONDS = 30  # without --wait helm is done in seconds; one that is pending longer was killed

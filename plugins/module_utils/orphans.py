@@ -38,6 +38,7 @@ from ansible_collections.nested.clusters.plugins.module_utils._kubernetes import
     Kinds,
     Kubernetes,
     KubernetesError,
+    list_allowed,
     parallel,
     path,
 )
@@ -155,7 +156,7 @@ def read(kubernetes: Kubernetes, kinds: Kinds) -> View:
             partial(holdings.read, kubernetes, None, kinds),
             partial(holdings.outside, kubernetes),
             partial(_of_chart, kubernetes),
-            partial(_optional, kubernetes, clearing.VOLUMES),
+            partial(list_allowed, kubernetes, clearing.VOLUMES),
             partial(kubernetes.get, f"{ledger.LEASES}/{ledger.LEASE}"),
             partial(kubernetes.list, path("v1", "configmaps", groups.NAMESPACE), labels=groups.RECORD_LABEL),
         ]
@@ -185,21 +186,12 @@ def _has_claims(held: Holdings, namespace: str) -> bool:
     return any(thing.plural == "persistentvolumeclaims" for thing in held.of(namespace))
 
 
-def _optional(kubernetes: Kubernetes, where: str, labels: str = "") -> list[Object]:
-    try:
-        return kubernetes.list(where, labels=labels)
-    except KubernetesError as error:
-        if error.status != 403:
-            raise
-        return []
-
-
 def _of_chart(kubernetes: Kubernetes) -> list[Thing]:
     """Cluster-scoped objects of vCluster's chart, also where something else than helm applied it."""
     return [
         Thing(*kind, one["metadata"])
         for kind in removal.CHART_CLUSTER_KINDS
-        for one in _optional(kubernetes, path(*kind), "app=vcluster,release")
+        for one in list_allowed(kubernetes, path(*kind), labels="app=vcluster,release")
     ]
 
 
@@ -283,8 +275,8 @@ def judge(view: View, known: Mapping[str, Group], criteria: Criteria, now: datet
 def _named_by(thing: Thing) -> set[str]:
     """Virtual clusters that labels of an object name."""
     labels = thing.labels
-    if removal.SYNCED in labels:  # its other labels are those that a tenant wrote
-        return {labels[removal.SYNCED]}
+    if phase.SYNCED_LABEL in labels:  # its other labels are those that a tenant wrote
+        return {labels[phase.SYNCED_LABEL]}
     found = {labels.get(removal.BELONGS), labels.get(removal.REQUESTED)}
     if str(labels.get("app", "")).startswith("vcluster"):
         found |= {labels.get("release"), labels.get(removal.NAMED)}
@@ -296,7 +288,7 @@ def _suspects(held: Holdings, releases: Collection[Key]) -> set[Key]:
     found = set(releases)
     for namespace, things in held.inside.items():
         labels = (held.namespaces.get(namespace, {}).get("metadata") or {}).get("labels") or {}
-        if removal.SYNCED in labels:  # a virtual cluster of another namespace made it, for what it syncs
+        if phase.SYNCED_LABEL in labels:  # a virtual cluster of another namespace made it, for what it syncs
             continue
         found |= {(namespace, name) for thing in things for name in _named_by(thing)}
     return found
@@ -421,12 +413,12 @@ def _name_of(place: Object, things: Iterable[Thing]) -> str | None:
 
 
 def _left_outside(view: View, there: Collection[Key], criteria: Criteria, now: datetime) -> Iterator[Leftover]:
-    markers = {removal.safe_concat(namespace, "x", name) for namespace, name in there}
+    markers = {phase.safe_concat(namespace, "x", name) for namespace, name in there}
     for thing in view.outside:
         if criteria.is_young([thing.meta], now):
             continue
-        if thing.namespace is None and removal.SYNCED in thing.labels:
-            marker = thing.labels[removal.SYNCED]
+        if thing.namespace is None and phase.SYNCED_LABEL in thing.labels:
+            marker = thing.labels[phase.SYNCED_LABEL]
             if marker not in markers:
                 reason = f"synced by virtual cluster {marker} (namespace-x-name), which is not on this host cluster"
                 yield Leftover("cluster_objects", thing, marker.rpartition("-x-")[2] or None, reason)

@@ -13,7 +13,6 @@ order of a resume: etcd, then the control plane.
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -168,11 +167,7 @@ def synced_by(seen: Seen, pods: Iterable[Object], namespaces: Collection[str] = 
 
 def marker(name: str, namespace: str) -> str:
     """The value of SYNCED_LABEL on a namespace that a virtual cluster made on its host cluster."""
-    text = f"{namespace}-x-{name}"
-    if len(text) <= 63:
-        return text
-    digest = hashlib.sha256(text.encode()).hexdigest()[:10]
-    return f"{text[:52]}-{digest}".replace(".-", "-")
+    return phase.safe_concat(namespace, "x", name)
 
 
 # --- steps ------------------------------------------------------------------------------------------------

@@ -10,6 +10,7 @@ cluster: the control plane's (label ``app=vcluster``) and, where etcd is deploye
 
 from __future__ import annotations
 
+import hashlib
 import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
@@ -248,6 +249,14 @@ def chart_version(workload: Object) -> str | None:
     """The version in the label ``chart`` (``vcluster-0.36.1``), or None."""
     match = _CHART_LABEL.search((workload["metadata"].get("labels") or {}).get("chart", ""))
     return match[1].replace("_", "+") if match else None
+
+
+def safe_concat(*parts: str) -> str:
+    """vCluster's name for something on the host: joined, and shortened with a digest beyond 63 characters."""
+    whole = "-".join(parts)
+    if len(whole) <= 63:
+        return whole
+    return f"{whole[:52]}-{hashlib.sha256(whole.encode()).hexdigest()[:10]}".replace(".-", "-")
 
 
 def image_tag(image: str) -> str | None:

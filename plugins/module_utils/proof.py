@@ -14,14 +14,14 @@ import contextlib
 import http.client
 import ipaddress
 import json
-import os
 import socket
 import ssl
-import tempfile
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 from urllib.parse import urlsplit
+
+from ansible_collections.nested.clusters.plugins.module_utils._kubernetes import owner_context
 
 Object = dict[str, Any]
 
@@ -55,20 +55,19 @@ def prove(url: str | None, routes: Iterable[Object], service: Object | None, sec
     target = urlsplit(url or "")
     host, port = target.hostname or "", target.port or 443
     seen: list[Link] = []
-    with contextlib.ExitStack() as stack:
-        questions: list[tuple[str, Callable[[], str]]] = [
-            ("route", lambda: _route(url, routes, service)),
-            ("dns", lambda: _dns(host, port)),
-            ("address", lambda: _address(host, port)),
-            ("certificate", lambda: _certificate(host, port, stack.enter_context(_contexts(secret))[0])),
-            ("api", lambda: _api(host, port, stack.enter_context(_contexts(secret))[1])),
-        ]
-        for name, ask in questions:
-            try:
-                seen.append(Link(name, True, ask()))
-            except Broken as error:
-                seen.append(Link(name, False, str(error)))
-                break
+    questions: list[tuple[str, Callable[[], str]]] = [
+        ("route", lambda: _route(url, routes, service)),
+        ("dns", lambda: _dns(host, port)),
+        ("address", lambda: _address(host, port)),
+        ("certificate", lambda: _certificate(host, port, _anyone_context(_started(secret)))),
+        ("api", lambda: _api(host, port, owner_context(_started(secret)))),
+    ]
+    for name, ask in questions:
+        try:
+            seen.append(Link(name, True, ask()))
+        except Broken as error:
+            seen.append(Link(name, False, str(error)))
+            break
     return seen
 
 
@@ -181,17 +180,14 @@ def _api(host: str, port: int, context: ssl.SSLContext) -> str:
         connection.close()
 
 
-@contextlib.contextmanager
-def _contexts(secret: Object | None) -> Iterator[tuple[ssl.SSLContext, ssl.SSLContext]]:
-    """(TLS as anyone has it, TLS as the owner of the kubeconfig has it), both with the virtual cluster's CA alone."""
-    data = {name: base64.b64decode(text) for name, text in ((secret or {}).get("data") or {}).items()}
-    if not {"certificate-authority", "client-certificate", "client-key"} <= data.keys():
+def _started(secret: Object | None) -> Object:
+    """The Secret with the certificates, of a virtual cluster that has written it."""
+    needed = {"certificate-authority", "client-certificate", "client-key"}
+    if secret is None or not needed <= (secret.get("data") or {}).keys():
         raise Broken("its kubeconfig Secret is not there yet: it has not started")
-    anyone = ssl.create_default_context(cadata=data["certificate-authority"].decode())
-    owner = ssl.create_default_context(cadata=data["certificate-authority"].decode())
-    with tempfile.TemporaryDirectory(prefix="proof-") as directory:  # mode 0700
-        file = os.path.join(directory, "client.pem")
-        with open(os.open(file, os.O_WRONLY | os.O_CREAT, 0o600), "wb") as pem:
-            pem.write(data["client-certificate"] + b"\n" + data["client-key"])
-        owner.load_cert_chain(file)
-    yield anyone, owner
+    return secret
+
+
+def _anyone_context(secret: Object) -> ssl.SSLContext:
+    """TLS as anyone has it who trusts the virtual cluster's CA alone: nothing is shown to who is not it."""
+    return ssl.create_default_context(cadata=base64.b64decode(secret["data"]["certificate-authority"]).decode())

@@ -14,7 +14,7 @@ from typing import Any
 from ansible_collections.nested.clusters.plugins.module_utils import endpoint, fitness, phase, proof, values, waiting
 from ansible_collections.nested.clusters.plugins.module_utils._kubernetes import (
     Kubernetes,
-    KubernetesError,
+    list_allowed,
     parallel,
     path,
 )
@@ -140,10 +140,5 @@ def _hosts(given: Object) -> set[str]:
 
 
 def _optional(kubernetes: Kubernetes, kind: tuple[Any, ...], namespace: str | None, labels: str) -> list[Object]:
-    """What there is of a kind, nothing where it is not served or may not be read."""
-    try:
-        return list(kubernetes.list(path(kind[0], kind[1], namespace), labels=labels))
-    except KubernetesError as error:
-        if error.status in (403, 404):
-            return []
-        raise
+    """What there is of a kind; nothing where it is not served, or may not be listed."""
+    return list_allowed(kubernetes, path(kind[0], kind[1], namespace), labels=labels)

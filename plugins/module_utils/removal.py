@@ -9,7 +9,6 @@ synced. Everything in the namespace is looked at, of whatever kind, and sorted b
 
 from __future__ import annotations
 
-import hashlib
 import json
 import time
 from collections.abc import Callable, Collection, Iterable
@@ -18,7 +17,7 @@ from decimal import Decimal
 from functools import partial
 from typing import Any
 
-from ansible_collections.nested.clusters.plugins.module_utils import lifecycle, waiting
+from ansible_collections.nested.clusters.plugins.module_utils import lifecycle, phase, waiting
 from ansible_collections.nested.clusters.plugins.module_utils import plan as planning
 from ansible_collections.nested.clusters.plugins.module_utils._helm import (
     RELEASE_SECRET_TYPE,
@@ -32,6 +31,7 @@ from ansible_collections.nested.clusters.plugins.module_utils._kubernetes import
     Kinds,
     Kubernetes,
     KubernetesError,
+    list_allowed,
     parallel,
     path,
 )
@@ -51,7 +51,6 @@ from ansible_collections.nested.clusters.plugins.module_utils.membership import 
 from ansible_collections.nested.clusters.plugins.module_utils.plan import Plan
 from ansible_collections.nested.clusters.plugins.module_utils.size import Size
 
-SYNCED = "vcluster.loft.sh/managed-by"
 BELONGS = "vcluster.loft.sh/belongs-to"  # Services that stand for nodes
 REQUESTED = "vcluster.loft.sh/vcluster-name"  # snapshots, and the credentials of their store
 KEPT = "nested-clusters/kept"  # annotation of a volume claim: it stayed because a task asked for that
@@ -242,12 +241,7 @@ def namespaced_kinds(kubernetes: Kubernetes) -> Kinds:
 def _records(kubernetes: Kubernetes, namespace: str | None) -> set[tuple[str, str | None, str]]:
     """Where Helm keeps releases: a Secret's type tells them from others, and is no metadata."""
     url, of_helm = path("v1", "secrets", namespace), f"type={RELEASE_SECRET_TYPE}"
-    try:
-        listed = kubernetes.list(url, fields=of_helm, metadata_only=True)
-    except KubernetesError as error:
-        if error.status != 403:
-            raise
-        return set()
+    listed = list_allowed(kubernetes, url, fields=of_helm, metadata_only=True)
     return {_place(Thing("v1", "secrets", one["metadata"])) for one in listed}
 
 
@@ -296,7 +290,7 @@ def belongs(thing: Thing, name: str) -> bool:
     if thing.secret_type == RELEASE_SECRET_TYPE:
         return labels.get("name") == name
     return (
-        name in (labels.get(SYNCED), labels.get(BELONGS), labels.get(REQUESTED))
+        name in (labels.get(phase.SYNCED_LABEL), labels.get(BELONGS), labels.get(REQUESTED))
         or (str(labels.get("app", "")).startswith("vcluster") and name in (labels.get("release"), labels.get(NAMED)))
         or (
             annotations.get("meta.helm.sh/release-name") == name
@@ -312,7 +306,7 @@ def unlabelled(name: str) -> set[tuple[str, str]]:
         ("secrets", f"vc-k3s-{name}"),
         ("secrets", f"{name}-certs"),
         ("configmaps", f"configmap-{name}"),
-        ("leases", safe_concat("vcluster", name, "controller")),  # with high availability
+        ("leases", phase.safe_concat("vcluster", name, "controller")),  # with high availability
     }
 
 
@@ -321,32 +315,21 @@ def cluster_scoped(kubernetes: Kubernetes, namespace: str, name: str) -> list[Th
 
     Helm removes its part, but has nothing to go by once somebody deleted the namespace with the release in it.
     """
-    of_chart, synced = f"app=vcluster,release={name}", f"{SYNCED}={safe_concat(namespace, 'x', name)}"
+    of_chart, synced = f"app=vcluster,release={name}", f"{phase.SYNCED_LABEL}={phase.safe_concat(namespace, 'x', name)}"
 
     def ask(kind: tuple[str, str], labels: str) -> list[Thing]:
-        try:
-            found = kubernetes.list(path(*kind), labels=labels, metadata_only=True)
-        except KubernetesError as error:
-            if error.status != 403:
-                raise
-            return []
+        found = list_allowed(kubernetes, path(*kind), labels=labels, metadata_only=True)
         return [Thing(*kind, one["metadata"]) for one in found]
 
     def ours(thing: Thing) -> bool:  # a release of this name in another namespace has the same labels
         annotations = thing.meta.get("annotations") or {}
-        return bool(annotations.get("meta.helm.sh/release-namespace") == namespace) or SYNCED in thing.labels
+        return (
+            bool(annotations.get("meta.helm.sh/release-namespace") == namespace) or phase.SYNCED_LABEL in thing.labels
+        )
 
     questions = [partial(ask, kind, of_chart) for kind in CHART_CLUSTER_KINDS]
     questions += [partial(ask, kind, synced) for kind in SYNCED_CLUSTER_KINDS]
     return [thing for answer in parallel(questions) for thing in answer if ours(thing)]
-
-
-def safe_concat(*parts: str) -> str:
-    """vCluster's name for something on the host: joined, and shortened with a digest beyond 63 characters."""
-    whole = "-".join(parts)
-    if len(whole) <= 63:
-        return whole
-    return f"{whole[:52]}-{hashlib.sha256(whole.encode()).hexdigest()[:10]}".replace(".-", "-")
 
 
 def _refuse(release: Release | None, mine: list[Thing], name: str, namespace: str) -> None:
@@ -476,12 +459,7 @@ class Removal:
         claims = {thing.name for thing in mine if thing.plural == "persistentvolumeclaims"}
         if not claims:
             return []
-        try:
-            there = self.kubernetes.list(path("v1", "persistentvolumes"))
-        except KubernetesError as error:
-            if error.status != 403:
-                raise
-            return []  # who may not see them need not wait for them
+        there = list_allowed(self.kubernetes, path("v1", "persistentvolumes"))  # who may not, need not wait for them
         return sorted(deleted_with(there, self.namespace, claims))
 
     def wait_gone(self, whole: bool, volumes: list[str], timeout: float) -> None:

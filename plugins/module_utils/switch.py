@@ -17,7 +17,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timezone
 from functools import partial
-from typing import Any, Protocol
+from typing import Any, Protocol, TypeVar
 
 from ansible_collections.nested.clusters.plugins.module_utils import fleet, hosts, pause, phase, selection, waiting
 from ansible_collections.nested.clusters.plugins.module_utils._connection import WORKERS
@@ -55,21 +55,37 @@ class Order:
     keep_volumes: bool = False  # of those that shall be absent
 
 
+@dataclass(kw_only=True)
+class Turn:
+    """A job among many. ``error`` says why it failed, ``begun`` whether it was its turn at all."""
+
+    error: str = ""
+    begun: bool = True
+    started: float = 0.0
+    last: str = "nothing was seen yet"
+
+    def late(self, order: Order) -> str:
+        """The error of a job that has had its time."""
+        raise NotImplementedError
+
+
+AnyJob = TypeVar("AnyJob", bound=Turn)
+
+
 @dataclass
-class Job:
-    """One virtual cluster on its way. ``error`` says why it failed, ``begun`` whether it was its turn at all."""
+class Job(Turn):
+    """One virtual cluster on its way."""
 
     found: Found
     seen: Seen
     plan: list[Step]
     old: frozenset[str]  # UIDs of the pods that a restart replaces
-    error: str = ""
-    begun: bool = True
-    started: float = 0.0
     asked: float = 0.0  # since when its API is asked
-    last: str = "nothing was seen yet"
     done: list[str] = field(default_factory=list)  # texts of the steps that were sent
     patched: set[str] = field(default_factory=set)
+
+    def late(self, order: Order) -> str:
+        return f"not {order.state} after {order.timeout:g} s (wait_timeout): {self.last}"
 
     def describe(self, order: Order) -> dict[str, Any]:
         """The virtual cluster's part of the result."""
@@ -150,16 +166,36 @@ class Budget:
         """Whether so many have failed that no further one is begun."""
         return self._failures_left <= 0
 
-    def take(self) -> bool:
-        """Begin one more, if that is allowed now."""
+    def begin(self, queue: deque[AnyJob]) -> list[AnyJob]:
+        """Those of the queue whose turn it is now; all others are left out once too many have failed."""
+        begun = []
+        while queue and self._take():
+            job = queue.popleft()
+            job.started = time.monotonic()
+            begun.append(job)
+        if self.spent:
+            for job in queue:
+                job.begun = False
+            queue.clear()
+        return begun
+
+    def has_ended(self, job: Turn, reached: bool, order: Order) -> bool:
+        """Whether a job has reached its state, failed, or has had its time."""
+        if time.monotonic() - job.started > order.timeout and not (reached or job.error):
+            job.error = job.late(order)
+        ended = reached or bool(job.error)
+        if ended:
+            self._give(bool(job.error))
+        return ended
+
+    def _take(self) -> bool:
         with self._lock:
             if self._free < 1 or self.spent:
                 return False
             self._free -= 1
             return True
 
-    def give(self, failed: bool) -> None:
-        """One that was begun has ended."""
+    def _give(self, failed: bool) -> None:
         with self._lock:
             self._free += 1
             self._failures_left -= failed
@@ -218,7 +254,7 @@ def _job(found: Found, order: Order) -> Job:
     old = frozenset(pod["metadata"]["uid"] for pod in seen.own) if order.state == "restarted" else frozenset[str]()
     error = pause.refusal(seen, order.state, order.accept_data_loss)
     plan = [] if error else pause.steps(seen, order.state, _now(), old)
-    return Job(found, seen, plan, old, error)
+    return Job(found, seen, plan, old, error=error)
 
 
 def _now() -> str:
@@ -245,35 +281,16 @@ class Runner:
         queue, active, current, took = deque(jobs), list[Job](), True, 0.0
         with ThreadPoolExecutor(WORKERS) as pool:
             while queue or active:
-                active += self._begin(queue)
+                active += self.budget.begin(queue)
                 ended = list(pool.map(self._advance, active)) if current else [False] * len(active)
-                active = [job for job, end in zip(active, ended, strict=True) if not self._has_ended(job, end)]
+                ends = zip(active, ended, strict=True)
+                active = [job for job, end in ends if not self.budget.has_ended(job, end, self.order)]
                 if queue or active:
                     # Looking at a thousand takes its time, for the host cluster as well.
                     time.sleep(max(waiting.POLL_SECONDS, took))
                 began = time.monotonic()
                 current = not active or self._look(active)
                 took = time.monotonic() - began
-
-    def _begin(self, queue: deque[Job]) -> list[Job]:
-        begun = []
-        while queue and self.budget.take():
-            job = queue.popleft()
-            job.started = time.monotonic()
-            begun.append(job)
-        if self.budget.spent:
-            for job in queue:
-                job.begun = False
-            queue.clear()
-        return begun
-
-    def _has_ended(self, job: Job, reached: bool) -> bool:
-        late = time.monotonic() - job.started > self.order.timeout
-        if late and not (reached or job.error):
-            job.error = f"not {self.order.state} after {self.order.timeout:g} s (wait_timeout): {job.last}"
-        if reached or job.error:
-            self.budget.give(bool(job.error))
-        return reached or bool(job.error)
 
     def _look(self, active: Sequence[Job]) -> bool:
         """See how the jobs are now; False where the host cluster did not say."""

@@ -9,7 +9,7 @@ import json
 from collections.abc import Callable
 from typing import Any
 
-from ansible_collections.nested.clusters.plugins.module_utils import holdings, removal
+from ansible_collections.nested.clusters.plugins.module_utils import holdings, phase
 from ansible_collections.nested.clusters.plugins.module_utils import plan as planning
 from ansible_collections.nested.clusters.plugins.module_utils._kubernetes import KubernetesError
 from fakes import FakeKubernetes
@@ -84,10 +84,10 @@ class Host(FakeKubernetes):
         self.have("Secret", f"sh.helm.release.v1.{name}.v1", labels=record, type="helm.sh/release.v1", **inside)
         self.have("PersistentVolumeClaim", f"data-{name}-0", labels={"app": "vcluster", "release": name}, **inside)
         self.have("Pod", f"{name}-0", labels={"app": "vcluster", "release": name}, ownerReferences=owner, **inside)
-        self.have("Pod", f"web-x-default-x-{name}", labels={removal.SYNCED: name}, **inside)
+        self.have("Pod", f"web-x-default-x-{name}", labels={phase.SYNCED_LABEL: name}, **inside)
         self.have("ClusterRole", f"vc-{name}-v-{namespace}", labels=chart, annotations=of_helm)
         marker = f"{namespace}-x-{name}"
-        self.have("PriorityClass", f"high-x-{name}", labels={removal.SYNCED: marker})
+        self.have("PriorityClass", f"high-x-{name}", labels={phase.SYNCED_LABEL: marker})
         return namespace
 
     def speaking_of(self, name: str) -> Names:

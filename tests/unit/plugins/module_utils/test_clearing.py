@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
-from ansible_collections.nested.clusters.plugins.module_utils import clearing, hosts, removal
+from ansible_collections.nested.clusters.plugins.module_utils import clearing, hosts, removal, switch
 from ansible_collections.nested.clusters.plugins.module_utils import plan as planning
 from ansible_collections.nested.clusters.plugins.module_utils._kubernetes import KubernetesError, Unreachable
 from ansible_collections.nested.clusters.plugins.module_utils.hosts import HostCluster
@@ -27,7 +27,8 @@ Task = Callable[..., Result]
 @pytest.fixture
 def clock(monkeypatch: pytest.MonkeyPatch) -> Iterator[Clock]:
     fake = Clock()
-    monkeypatch.setattr(clearing, "time", fake)
+    for module in (clearing, switch):
+        monkeypatch.setattr(module, "time", fake)
     yield fake
     assert fake.now < 3000, "something waits for ever"
 

@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
-from ansible_collections.nested.clusters.plugins.module_utils import capacity, lifecycle, plan, removal
+from ansible_collections.nested.clusters.plugins.module_utils import capacity, lifecycle, phase, plan, removal
 from ansible_collections.nested.clusters.plugins.module_utils._helm import HelmError
 from ansible_collections.nested.clusters.plugins.module_utils._kubernetes import KubernetesError, path
 from ansible_collections.nested.clusters.plugins.module_utils.errors import (
@@ -96,12 +96,12 @@ def virtual_cluster(host: FakeKubernetes, namespace: dict[str, str] | None = Non
     host.have(
         "Pod",
         "web-x-default-x-demo",
-        labels={removal.SYNCED: NAME},
+        labels={phase.SYNCED_LABEL: NAME},
         finalizers=["vcluster.loft.sh/hold"],
         ownerReferences=[{"uid": service["metadata"]["uid"], "kind": "Service", "name": NAME}],
     )
-    host.have("PriorityClass", "vcluster-high-x-demo", labels={removal.SYNCED: f"{NAMESPACE}-x-{NAME}"})
-    host.have("PriorityClass", "somebody-elses", labels={removal.SYNCED: f"other-x-{NAME}"})
+    host.have("PriorityClass", "vcluster-high-x-demo", labels={phase.SYNCED_LABEL: f"{NAMESPACE}-x-{NAME}"})
+    host.have("PriorityClass", "somebody-elses", labels={phase.SYNCED_LABEL: f"other-x-{NAME}"})
 
 
 def absent(host: FakeKubernetes, helm: Uninstaller, **options: Any) -> Outcome:
@@ -202,7 +202,7 @@ def test_owners_decide_for_what_they_own() -> None:
     ],
 )
 def test_names_are_shortened_as_vcluster_does(parts: tuple[str, ...], expected: str) -> None:
-    assert removal.safe_concat(*parts) == expected
+    assert phase.safe_concat(*parts) == expected
 
 
 @pytest.mark.parametrize(
@@ -371,7 +371,7 @@ def test_a_protected_one_stays(recorded: bool, host: FakeKubernetes, helm: Unins
 def test_a_tenant_protects_nothing(host: FakeKubernetes, helm: Uninstaller) -> None:
     """What is synced carries annotations that users of the virtual cluster write."""
     virtual_cluster(host)
-    host.have("Pod", "evil-x-default-x-demo", labels={removal.SYNCED: NAME}, annotations={plan.PROTECTED: "true"})
+    host.have("Pod", "evil-x-default-x-demo", labels={phase.SYNCED_LABEL: NAME}, annotations={plan.PROTECTED: "true"})
     assert checked(host, helm).plan.changed
 
 
@@ -455,7 +455,7 @@ def test_what_a_dying_syncer_writes_goes_as_well(host: FakeKubernetes, helm: Uni
 
     def last_words() -> None:
         del host.objects[pod]
-        host.have("Service", "late-x-default-x-demo", labels={removal.SYNCED: NAME})
+        host.have("Service", "late-x-default-x-demo", labels={phase.SYNCED_LABEL: NAME})
 
     clock.after(5, last_words)
     absent(host, helm)

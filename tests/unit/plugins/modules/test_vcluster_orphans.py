@@ -15,7 +15,7 @@ import pytest
 import yaml
 from ansible.module_utils.common.arg_spec import ArgumentSpecValidator
 from ansible_collections.nested.clusters.plugins.doc_fragments.host_clusters import ModuleDocFragment
-from ansible_collections.nested.clusters.plugins.module_utils import cleanup, hosts, orphans, removal
+from ansible_collections.nested.clusters.plugins.module_utils import cleanup, hosts, orphans, phase, removal
 from ansible_collections.nested.clusters.plugins.module_utils import group as groups
 from ansible_collections.nested.clusters.plugins.module_utils import plan as planning
 from ansible_collections.nested.clusters.plugins.module_utils._connection import auth_argument_spec
@@ -135,7 +135,7 @@ def test_what_is_young(task: Task, host: Host) -> None:
 def test_what_tenants_write(task: Task, host: Host) -> None:
     """A synced object has labels that a user of the virtual cluster wrote: they say nothing."""
     space = host.cluster("b")
-    labels = {removal.SYNCED: "b", "app": "vcluster", "release": "a", removal.REQUESTED: "a"}
+    labels = {phase.SYNCED_LABEL: "b", "app": "vcluster", "release": "a", removal.REQUESTED: "a"}
     host.have("Secret", "evil-x-default-x-b", namespace=space, labels=labels)
     assert task()["orphans"] == []
 
@@ -188,7 +188,7 @@ def test_after_helm_uninstall(task: Task, host: Host) -> None:
     host.left("Secret", "vc-a", labels={"app": "vcluster", "vcluster-name": "a"})
     host.left("Secret", "a-certs", labels={})
     host.left("ConfigMap", "a-snapshot", labels={removal.REQUESTED: "a"}, finalizers=["vcluster.loft.sh/snapshot"])
-    host.left("Service", "web-x-default-x-a", labels={removal.SYNCED: "a"})
+    host.left("Service", "web-x-default-x-a", labels={phase.SYNCED_LABEL: "a"})
     host.cluster("b")
     others = {at: thing for at, thing in host.objects.items() if "-b" in at}
     result = checked(task, host)
@@ -271,7 +271,7 @@ def test_outside_of_namespaces(task: Task, host: Host) -> None:
     host.cluster("b")
     of_a = {"meta.helm.sh/release-name": "a", "meta.helm.sh/release-namespace": SPACE}
     host.have("ClusterRole", "vc-a", labels=CHART, annotations=of_a)
-    host.have("PriorityClass", "high-x-a", labels={removal.SYNCED: f"{SPACE}-x-a"})
+    host.have("PriorityClass", "high-x-a", labels={phase.SYNCED_LABEL: f"{SPACE}-x-a"})
     assert told(checked(task, host)) == {"clusterroles/vc-a": "orphan", "priorityclasses/high-x-a": "orphan"}
     assert "/apis/rbac.authorization.k8s.io/v1/clusterroles/vc-b-v-vcluster-b" in host.objects
 
