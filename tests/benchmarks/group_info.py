@@ -38,7 +38,7 @@ def objects_of(host: Host) -> list[str]:
     """What a virtual cluster of the group has on its host cluster, as JSON."""
     member = group.Member("any")
     place = membership.Membership(GROUP, "alice", SIZE, group.applied(group.Group(GROUP, (member,)), member), {})
-    objects = fleet.render(host, layers.CONTROL_PLANE["statefulSet"]["resources"])
+    objects = fleet.render(host, layers.CONTROL_PLANE["controlPlane"]["statefulSet"]["resources"])
     namespace = json.loads(objects[0])
     namespace["metadata"] |= {"labels": place.labels(), "annotations": place.annotations(fleet.NAME)}
     own = place.objects(fleet.NAME, fleet.NAMESPACE)  # the quota and the limits go first, as pods are held to them
