@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Build the tools of `make test` once and print the directory that holds them.
 
-The directory is a virtualenv with everything in tests/requirements.txt, plus kubernetes.core and, for the roles,
-community.general under ansible_collections/. Its name is a hash of what it is made from, so a changed pin makes a new
-one.
+The directory is a virtualenv with everything in tests/requirements.txt, plus kubernetes.core and, for the roles, the
+collections of their modules under ansible_collections/. Its name is a hash of what it is made from, so a changed pin
+makes a new one.
 """
 
 from __future__ import annotations
@@ -23,7 +23,10 @@ from pathlib import Path
 TESTS = Path(__file__).resolve().parents[1]
 REQUIREMENTS = TESTS / "requirements.txt"
 COLLECTIONS = TESTS / "requirements-collections.txt"
-COLLECTION_PATHS = ("ansible_collections/kubernetes/core/", "ansible_collections/community/general/")
+COLLECTION_PATHS = tuple(
+    f"ansible_collections/{collection}/"
+    for collection in ("kubernetes/core", "community/general", "amazon/aws", "azure/azcollection", "google/cloud")
+)
 OLDEST_PYTHON = (3, 11)
 
 
@@ -49,7 +52,7 @@ def pip(directory: Path, *arguments: str) -> None:
 
 
 def add_collections(directory: Path) -> None:
-    """Take two collections out of the ansible package, which holds a hundred."""
+    """Take the collections out of the ansible package, which holds a hundred."""
     with tempfile.TemporaryDirectory(dir=directory) as download:
         pip(directory, "download", "--no-deps", "--dest", download, "--requirement", str(COLLECTIONS))
         (wheel,) = Path(download).glob("*.whl")
