@@ -38,18 +38,18 @@ Times = tuple[float, float]  # wall clock: asked, answered
 class Readiness:
     """Asks the virtual cluster's own /readyz, through its Service, until it says ok."""
 
-    def __init__(self, api: Api) -> None:
+    def __init__(self, api: Api, name: str) -> None:
         self.api = api
+        self._path = f"/api/v1/namespaces/{PREFIX}{name}/services/https:{name}:443/proxy/readyz"
         self.at = 0.0
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._ask, daemon=True)
         self._thread.start()
 
     def _ask(self) -> None:
-        path = f"/api/v1/namespaces/{NAMESPACE}/services/https:{NAME}:443/proxy/readyz"
         while not self._stop.is_set():
             try:
-                if self.api.request("GET", path).data == b"ok":
+                if self.api.request("GET", self._path).data == b"ok":
                     self.at = time.time()
                     return
             except urllib3.exceptions.HTTPError:
@@ -78,20 +78,20 @@ def with_ours(host: Host) -> Times:
     return made.start, made.end
 
 
-def with_helm(host: Host) -> Times:
+def with_helm(host: Host, name: str = NAME) -> Times:
     """helm as its manual says."""
     with tempfile.TemporaryDirectory() as directory:
         values = Path(directory, "values.json")
         values.write_text(json.dumps(VALUES), encoding="utf-8")
-        options = ["--namespace", NAMESPACE, "--create-namespace", "--values", str(values), "--wait"]
+        options = ["--namespace", PREFIX + name, "--create-namespace", "--values", str(values), "--wait"]
         start = time.time()
-        host.run("helm", "upgrade", "--install", NAME, host.chart, *options)
+        host.run("helm", "upgrade", "--install", name, host.chart, *options)
         return start, time.time()
 
 
 def sample(host: Host, make: Callable[[Host], Times]) -> float:
     """Seconds until both the maker is done and the API answers; nothing is left of it."""
-    readiness = Readiness(host.api)
+    readiness = Readiness(host.api, NAME)
     start, end = make(host)
     seconds = max(end, readiness.wait()) - start
     host.api.clean()

@@ -14,6 +14,7 @@ import create
 import group_create
 import group_info
 import info
+import resume
 import state
 import unchanged
 from host import NAME, REPOSITORY, SECOND_NAME, Interrupted, host
@@ -24,11 +25,12 @@ TARGET = REPOSITORY / "build/bench.json"
 
 def announce() -> None:
     """Say what is about to happen."""
-    print("Measures tasks of nested.clusters against their peers, for about 30 minutes on 2 cores:")
+    print("Measures tasks of nested.clusters against their peers, for about 35 minutes on 2 cores:")
     print("  unchanged  a task with nothing to do, against kubernetes.core.helm and kubernetes.core.k8s")
     print("  create     until the virtual cluster's API answers, against helm --wait")
     print("  group_create  100 (fake) virtual clusters in a group by one play, against helm 100 times")
     print("  state      200 (fake) virtual clusters paused and resumed, against API calls and `vcluster pause`")
+    print("  resume     until the virtual cluster's API answers, against `vcluster resume`")
     print("  info       1 and 1,000 (fake) virtual clusters, against a raw LIST and `vcluster list`")
     print("  group_info 1,000 (fake) virtual clusters of a group of two host clusters, against a raw LIST of each")
     if own := os.environ.get("KUBECONFIG"):
@@ -46,7 +48,7 @@ def announce() -> None:
 def measure(results: list[Result]) -> None:
     """Everything, in order; results are added as soon as they are there."""
     with host() as found:
-        for part in (unchanged, create, group_create, state, info, group_info):
+        for part in (unchanged, create, group_create, state, resume, info, group_info):
             measured = part.measure(found)
             print(table(measured), flush=True)
             results += measured
