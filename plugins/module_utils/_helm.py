@@ -28,7 +28,11 @@ from types import TracebackType
 from typing import Any
 
 from ansible_collections.nested.clusters.plugins.module_utils import documents, postrender
-from ansible_collections.nested.clusters.plugins.module_utils._kubernetes import Kubernetes
+from ansible_collections.nested.clusters.plugins.module_utils._kubernetes import (
+    TERMINATED,
+    WHEN_TERMINATED,
+    Kubernetes,
+)
 from ansible_collections.nested.clusters.plugins.module_utils.errors import NestedClustersError, OptionError
 
 OLDEST = (3, 14)  # the first that takes --dry-run=server and release labels together
@@ -407,4 +411,6 @@ def explain(text: str, verb: str, chart: Chart | None) -> NestedClustersError:
         message += "; ask for a role with this verb and resource"
     if "another operation" in message or message.endswith("already exists"):
         message += "; another task or person is changing this virtual cluster: run again when that is done"
+    if TERMINATED in message:
+        message += f"; {WHEN_TERMINATED}"
     return HelmError(f"helm {verb}: {message.strip()}", helm_output=text[-4000:])

@@ -69,6 +69,8 @@ PLURALS: dict[tuple[str, str], str] = {
 CLUSTER_SCOPED = {"Namespace", "ClusterRole", "ClusterRoleBinding"}
 
 
+TERMINATED = "because it is being terminated"  # the API server's words for a namespace that is being deleted
+WHEN_TERMINATED = "somebody is deleting it: run again, which waits until it is gone"
 UNKNOWN = "(API does not answer)"  # in place of the kinds of an API whose backend is down
 
 # Inside of the class below, `list` is its method.
@@ -442,5 +444,6 @@ def _refusal(method: str, where: str, status: int, data: bytes, host: str) -> Ku
         # The API server's own sentence names the user, the verb, the resource and the namespace.
         message = f"no permission on host cluster {host}: {message}; ask for a role with this verb and resource"
     else:
-        message = f"{method} {where} on host cluster {host}: {status} {message}"
+        advice = f"; {WHEN_TERMINATED}" if TERMINATED in message else ""
+        message = f"{method} {where} on host cluster {host}: {status} {message}{advice}"
     return KubernetesError(message, status, reason)

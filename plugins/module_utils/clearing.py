@@ -42,7 +42,7 @@ from ansible_collections.nested.clusters.plugins.module_utils.errors import Nest
 from ansible_collections.nested.clusters.plugins.module_utils.holdings import Holdings, Key
 from ansible_collections.nested.clusters.plugins.module_utils.hosts import HostCluster
 from ansible_collections.nested.clusters.plugins.module_utils.phase import Object
-from ansible_collections.nested.clusters.plugins.module_utils.plan import CREATED, Plan
+from ansible_collections.nested.clusters.plugins.module_utils.plan import CREATED, KEPT, Plan
 from ansible_collections.nested.clusters.plugins.module_utils.removal import Thing
 from ansible_collections.nested.clusters.plugins.module_utils.selection import Selector
 from ansible_collections.nested.clusters.plugins.module_utils.switch import NOT_BEGUN, Budget, Order, Outcome, Turn
@@ -318,7 +318,7 @@ def recorded(held: Holdings) -> set[Key]:
 
 def _is_kept(held: Holdings, place: Object, name: str) -> bool:
     mine, _others = removal.sort_out(held.of(place["metadata"]["name"]), name)
-    return bool(mine) and all(removal.KEPT in thing.annotations for thing in mine)
+    return bool(mine) and all(KEPT in thing.annotations for thing in mine)
 
 
 def _is_values(thing: Thing) -> bool:

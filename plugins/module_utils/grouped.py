@@ -584,7 +584,7 @@ def _reserve(
 ) -> None:
     """Take what the plan needs, under the locks of all host clusters, or raise what keeps it from being taken."""
     if plan.create_namespace:
-        lifecycle.wait_until_free(planned.kubernetes, planned.namespace)
+        lifecycle.wait_until_free(planned.kubernetes, planned.namespace, request.patience)
     with ledger.locked(lock_order(picture(given, asked.group))) as lock:
         seen = picture(given, asked.group)
         decision = decide(seen, request, asked)

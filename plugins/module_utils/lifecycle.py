@@ -41,6 +41,7 @@ from ansible_collections.nested.clusters.plugins.module_utils._helm import (
 from ansible_collections.nested.clusters.plugins.module_utils._kubernetes import (
     Kubernetes,
     KubernetesError,
+    list_allowed,
     parallel,
     path,
 )
@@ -57,6 +58,7 @@ from ansible_collections.nested.clusters.plugins.module_utils.plan import Key, P
 NOT_SYNCED = f"!{phase.SYNCED_LABEL}"  # what a virtual cluster syncs to the host carries this label
 NOT_SUPERSEDED = "status!=superseded"  # Helm keeps ten revisions; only the newest can matter
 HEALTHY_SECONDS = 60  # how long one that shall be upgraded may take to be healthy: it may have started just now
+GONE_SECONDS = 120  # how long a namespace that is being deleted may take to be gone, where no task says so
 SETTLE_SECONDS = 30  # without --wait helm is done in seconds; one that is pending longer was killed
 
 
@@ -100,6 +102,7 @@ class State:
     secrets: list[dict[str, Any]]
     manifest: dict[Key, dict[str, Any]]
     live: dict[Key, dict[str, Any]]
+    leaving: bool = False  # whether its namespace is being deleted, and all that may still be in it counts as gone
 
     @property
     def ours(self) -> bool:
@@ -210,7 +213,7 @@ def present(
     all is known and nothing is changed yet; what it raises ends the task. Raises OptionError before anything is
     changed, HelmError, KubernetesError and WaitError after.
     """
-    state = read(kubernetes, request.name, request.namespace)
+    state = _unless_leaving(kubernetes, request, read(kubernetes, request.name, request.namespace))
     if state.pending and not check:
         state = _settle(kubernetes, request, state)
     plan = Plan()
@@ -235,6 +238,20 @@ def present(
     if wait is not None:
         state = wait_ready(kubernetes, request.name, request.namespace, state, wait, kubeconfig)
     return Outcome(plan, state)
+
+
+def _unless_leaving(kubernetes: Kubernetes, request: Request, state: State) -> State:
+    """What is there; nothing where its namespace is being deleted, which takes along what is still in it.
+
+    The namespace is looked at only if something is missing or going, so that an unchanged task does not pay for it.
+    """
+    found = [state.live.get(key) for key in state.manifest]
+    if not state.pending and all(thing and not thing["metadata"].get("deletionTimestamp") for thing in found):
+        return state
+    namespace = kubernetes.get(path("v1", "namespaces", None, request.namespace))
+    if namespace and namespace["metadata"].get("deletionTimestamp"):
+        return State(None, None, [], [], {}, {}, leaving=True)
+    return state
 
 
 @dataclass(frozen=True)
@@ -291,10 +308,15 @@ def _prepare(kubernetes: Kubernetes, open_helm: Callable[[], Helm], request: Req
         helm = helm or open_helm()
         plan.steps += rollback.steps_after(request.name, version, mark, is_paused(workload))
     _plan_metadata(request, state, plan)
+    if plan.changed and not plan.create_namespace:
+        _plan_reused(kubernetes, request, plan)
     return Work(helm, stages, wanted, guarded)
 
 
 def _finish(kubernetes: Kubernetes, request: Request, wanted: dict[Key, dict[str, Any]], plan: Plan) -> None:
+    for claim in plan.reused:  # before the workload is marked as ours: until then the next run looks for more to do
+        where = path("v1", "persistentvolumeclaims", request.namespace, claim)
+        kubernetes.patch(where, {"metadata": {"annotations": {planning.KEPT: None}}})
     if plan.metadata:
         _patch_workload(kubernetes, request, wanted, plan)
     if plan.namespace_metadata:  # last: it says what is done
@@ -307,7 +329,7 @@ def _render(
     """The objects that the release shall have in the end; adds what differs to the plan's diff."""
     for stage in stages:  # each, so that what the chart of one refuses is known before the first is made
         chart = request.chart.of(stage.version)
-        unfinished = state.pending is not None
+        unfinished = state.pending is not None or state.leaving
         rendered = helm.render(request.name, request.namespace, chart, stage.values, unfinished=unfinished)
         if not is_vcluster(rendered.chart_name):
             raise OptionError(
@@ -730,6 +752,21 @@ def _plan_metadata(request: Request, state: State, plan: Plan) -> None:
     plan_patch(plan, workload, plan.metadata, f"virtual cluster {request.name}")
 
 
+def _plan_reused(kubernetes: Kubernetes, request: Request, plan: Plan) -> None:
+    """Take the mark off volume claims that were kept when a virtual cluster of this name was deleted.
+
+    That is done after Helm: with a release nobody takes them for left over.
+    """
+    listed = list_allowed(kubernetes, path("v1", "persistentvolumeclaims", request.namespace), metadata_only=True)
+    for meta in sorted((claim["metadata"] for claim in listed), key=lambda meta: str(meta["name"])):
+        labels, name = meta.get("labels") or {}, meta["name"]
+        its_own = request.name in (labels.get("release"), labels.get(phase.SYNCED_LABEL))
+        if its_own and planning.KEPT in (meta.get("annotations") or {}):
+            plan.reused.append(name)
+            plan.steps.append(f"mark volume claim {name} as used again")
+            plan.diff += planning.diff({planning.KEPT: "true"}, {}, f"annotations of volume claim {name}")
+
+
 def plan_patch(plan: Plan, thing: dict[str, Any] | None, patch: dict[str, Any], what: str) -> None:
     """Add a change of labels and annotations to the plan."""
     meta = (thing or {}).get("metadata") or {}
@@ -752,7 +789,7 @@ def namespace_of(request: Request) -> dict[str, Any]:
 
 
 def _create_namespace(kubernetes: Kubernetes, request: Request) -> None:
-    wait_until_free(kubernetes, request.namespace)
+    wait_until_free(kubernetes, request.namespace, request.patience)
     try:
         kubernetes.create(path("v1", "namespaces"), namespace_of(request))
     except KubernetesError as error:
@@ -760,20 +797,17 @@ def _create_namespace(kubernetes: Kubernetes, request: Request) -> None:
             raise
 
 
-def wait_until_free(kubernetes: Kubernetes, namespace: str) -> None:
-    """Wait until a namespace that is being deleted is gone. Raises WaitError when it stays."""
+def wait_until_free(kubernetes: Kubernetes, namespace: str, timeout: float = GONE_SECONDS) -> None:
+    """Wait until a namespace that is being deleted is gone. Raises WaitError after ``timeout`` seconds."""
     where = path("v1", "namespaces", None, namespace)
-    deadline = time.monotonic() + READY_SECONDS
+    deadline = time.monotonic() + timeout
     while (there := kubernetes.get(where)) and there["metadata"].get("deletionTimestamp"):
         if time.monotonic() > deadline:
             raise WaitError(
-                f"namespace {namespace} is being deleted and still there after {READY_SECONDS} s: "
-                f"{namespace_conditions(there)}"
+                f"namespace {namespace} is being deleted and still there after {timeout:g} s: "
+                f"{namespace_conditions(there)}; run the task again when nothing holds it any more"
             )
         time.sleep(waiting.POLL_SECONDS)
-
-
-READY_SECONDS = 120  # how long a namespace may take to be gone
 
 
 def namespace_conditions(namespace: dict[str, Any]) -> str:

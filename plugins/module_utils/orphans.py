@@ -28,6 +28,7 @@ from ansible_collections.nested.clusters.plugins.module_utils import (
     removal,
 )
 from ansible_collections.nested.clusters.plugins.module_utils import group as groups
+from ansible_collections.nested.clusters.plugins.module_utils import plan as planning
 from ansible_collections.nested.clusters.plugins.module_utils._helm import (
     RELEASE_SECRET_TYPE,
     HelmError,
@@ -342,7 +343,7 @@ def _left_thing(
     if users:
         reason = f"of virtual cluster {name}, {why}, but mounted by pod {', '.join(sorted(users)[:3])}"
         return Leftover("volume_claims", thing, name, reason, IN_USE, NOTHING)
-    if removal.KEPT in thing.annotations or kept_share:
+    if planning.KEPT in thing.annotations or kept_share:
         action = DELETE if criteria.kept_volumes else NOTHING
         reason = f"kept on purpose when virtual cluster {name} was deleted"
         return Leftover("volume_claims", thing, name, reason, KEPT, action)

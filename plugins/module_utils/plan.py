@@ -33,6 +33,7 @@ MANAGED = "nested-clusters/managed"  # annotation of the workload, and label of 
 BETWEEN = "nested-clusters/between"  # label of a Helm release that is a step on the way of an upgrade
 RAN = "nested-clusters/ran"  # annotation of a paused workload that helm has changed: see last_run
 PROTECTED = "loft.sh/non-deletable"  # the platform's own annotation: `vcluster delete` respects it as well
+KEPT = "nested-clusters/kept"  # annotation of a volume claim: it stayed because a task asked for that
 CREATED = "vcluster.loft.sh/created"  # annotation of a namespace that the CLI or this collection made
 CONTROL_PLANE, ETCD = "vcluster", "vcluster-etcd"  # label app of the workloads
 
@@ -65,6 +66,7 @@ class Plan:
     create_namespace: bool = False
     helm: bool = False
     work: list[Callable[[], Any]] = field(default_factory=list)  # what is done before Helm
+    reused: list[str] = field(default_factory=list)  # volume claims that were kept, and are in use again
     metadata: dict[str, Any] = field(default_factory=dict)  # merge patch for the workload's metadata
     namespace_metadata: dict[str, Any] = field(default_factory=dict)  # and for that of the namespace
 

@@ -53,7 +53,6 @@ from ansible_collections.nested.clusters.plugins.module_utils.size import Size
 
 BELONGS = "vcluster.loft.sh/belongs-to"  # Services that stand for nodes
 REQUESTED = "vcluster.loft.sh/vcluster-name"  # snapshots, and the credentials of their store
-KEPT = "nested-clusters/kept"  # annotation of a volume claim: it stayed because a task asked for that
 NAMED = "vcluster-name"  # Secrets with the certificates and the kubeconfig
 FINALIZERS = "vcluster.loft.sh/"  # only a running vCluster takes these off again
 # Kinds that every namespace has, or that controllers derive from others and remove with them.
@@ -201,7 +200,7 @@ def _uninstall(kubernetes: Kubernetes, helm: Helm, name: str, namespace: str) ->
 def _plan_marks(plan: Plan, kept: list[Thing]) -> None:
     plan.steps += mark_steps(to_mark(kept))
     for claim in to_mark(kept):
-        plan.diff += planning.diff({}, {KEPT: "true"}, f"annotations of volume claim {claim.name}")
+        plan.diff += planning.diff({}, {planning.KEPT: "true"}, f"annotations of volume claim {claim.name}")
 
 
 def _delete_cluster_scoped(kubernetes: Kubernetes, synced: list[Thing]) -> None:
@@ -251,7 +250,7 @@ def _place(thing: Thing) -> tuple[str, str | None, str]:
 
 def to_mark(claims: Iterable[Thing]) -> list[Thing]:
     """Volume claims that stay because the task says so, and do not say it themselves yet."""
-    return [claim for claim in claims if KEPT not in claim.annotations]
+    return [claim for claim in claims if planning.KEPT not in claim.annotations]
 
 
 def mark_steps(claims: Iterable[Thing]) -> list[str]:
@@ -260,7 +259,7 @@ def mark_steps(claims: Iterable[Thing]) -> list[str]:
 
 def mark_kept(kubernetes: Kubernetes, claims: Iterable[Thing]) -> None:
     """Write on volume claims that they stay on purpose, so that nobody takes them for left over."""
-    marks = {"metadata": {"annotations": {KEPT: "true"}}}
+    marks = {"metadata": {"annotations": {planning.KEPT: "true"}}}
     parallel([partial(kubernetes.patch, claim.path(claim.namespace), marks) for claim in claims])
 
 

@@ -255,7 +255,7 @@ options:
   keep_volumes:
     description:
       - With O(state=absent), keep the volume claims of the virtual cluster, and so the namespace they live in. They are
-        annotated as kept.
+        annotated as kept, until the virtual cluster is made again over them.
     type: bool
     default: false
   wait:
@@ -267,6 +267,7 @@ options:
   wait_timeout:
     description:
       - How long to wait, in seconds. For each step of an upgrade anew.
+      - A namespace that is still being deleted is waited for as long as this, also with O(wait=false).
     type: int
     default: 300
   export_kubeconfig:

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 import yaml
-from conftest import Host, Key, Module, Place, eventually, same, settled
+from conftest import Host, Key, Module, Place, diff_text, eventually, same, settled
 
 CLAIM: dict[str, Any] = {
     "apiVersion": "v1",
@@ -175,8 +175,15 @@ def test_keep_volumes(host: Host, vcluster: Module, new: Callable[..., Place]) -
     kept = {plural for plural, _name in host.contents(where.namespace)}
     assert kept <= {"persistentvolumeclaims", "configmaps", "serviceaccounts"}
     assert not vcluster(**asked)["changed"]
-    vcluster(name=where.name, wait=False)
+    mark = "nested-clusters/kept"
+    assert host.get(claim)["metadata"]["annotations"][mark] == "true"
+    check, run = (vcluster(check=check, name=where.name, wait=False) for check in (True, False))
+    same(check, run)
+    assert f"mark volume claim data-{where.name}-0 as used again" in run["steps"]
+    assert (mark in diff_text(run), mark in diff_text(run, "after")) == (True, False)
     assert host.get(claim)["spec"]["volumeName"] == volume
+    assert mark not in host.get(claim)["metadata"]["annotations"]
+    assert not vcluster(name=where.name, wait=False)["changed"]
     run = vcluster(name=where.name, state="absent")
     assert run["steps"][-1] == f"delete namespace {where.namespace}"
     assert host.get(f"/api/v1/persistentvolumes/{volume}") is None

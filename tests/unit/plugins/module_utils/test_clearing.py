@@ -209,7 +209,7 @@ def test_volumes_are_kept(task: Task, host: Host) -> None:
     assert of(result, "a")["steps"][-1] == "mark volume claim data-a-0 as kept"
     assert host.names(space) == {"persistentvolumeclaims/data-a-0"}
     claim = host.objects[f"/api/v1/namespaces/{space}/persistentvolumeclaims/data-a-0"]
-    assert claim["metadata"]["annotations"] == {removal.KEPT: "true"}
+    assert claim["metadata"]["annotations"] == {planning.KEPT: "true"}
     for selection in ({"phases": ["pending"]}, {"name": "a", "keep_volumes": True}):
         assert task(**selection)["virtual_clusters"] == []
     assert of(checked(task, host, name="a"), "a")["note"] == clearing.REMAINS

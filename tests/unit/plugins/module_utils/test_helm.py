@@ -515,6 +515,12 @@ def test_a_refusal_that_an_option_caused(text: str, chart: Chart, option: str, w
             LOCAL,
             ['User "bob"', "ask for a role"],
         ),
+        (
+            'Error: failed to create: secrets "x" is forbidden: unable to create new content in namespace demo because '
+            "it is being terminated",
+            LOCAL,
+            ["namespace demo", "being terminated; somebody is deleting it: run again, which waits until it is gone"],
+        ),
         ("segmentation fault", LOCAL, ["segmentation fault"]),
         ("", LOCAL, ["helm upgrade"]),
     ],

@@ -260,6 +260,12 @@ def test_a_refusal_that_is_no_lack_of_permission(server: ApiServer, api: k.Kuber
     assert f"POST {SECRETS}" in str(error)
 
 
+def test_a_namespace_that_is_being_deleted(server: ApiServer, api: k.Kubernetes) -> None:
+    text = 'secrets "a" is forbidden: unable to create new content in namespace demo because it is being terminated'
+    error = refused(server, lambda: api.create(SECRETS, {}), status(403, "Forbidden", text))
+    assert str(error).endswith("run again, which waits until it is gone")
+
+
 def test_credentials_that_are_not_known(server: ApiServer, api: k.Kubernetes) -> None:
     error = refused(server, lambda: api.get(SECRETS), status(401, "Unauthorized", "Unauthorized"))
     assert error.status == 401

@@ -299,9 +299,99 @@ def test_a_namespace_that_is_being_deleted_is_waited_for(host: FakeKubernetes, h
 def test_a_namespace_that_stays_says_why(host: FakeKubernetes, helm: FakeHelm, clock: Clock) -> None:
     conditions = [{"status": "True", "message": "Some resources are remaining: pods"}]
     host.have("Namespace", NAMESPACE, deletionTimestamp="2026-01-01T00:00:00Z", status={"conditions": conditions})
-    with pytest.raises(WaitError, match="Some resources are remaining: pods"):
-        present(host, helm)
+    with pytest.raises(WaitError, match="still there after 45 s: Some resources are remaining: pods"):
+        present(host, helm, patience=45)
+    assert 1045 <= clock.now < 1047
     assert "apply" not in helm.runs
+
+
+def leave(host: FakeKubernetes, clock: Clock, *gone: str) -> None:
+    """Have the namespace of one that runs go for 30 seconds, with something in it that goes last."""
+    host.objects[PLACE]["metadata"]["deletionTimestamp"] = "2026-01-01T00:00:00Z"
+    for where in gone:
+        del host.objects[where]
+
+    def end() -> None:
+        for at in [at for at in host.objects if at.startswith(PLACE) or f"/namespaces/{NAMESPACE}/" in at]:
+            del host.objects[at]
+
+    clock.after(30, end)
+
+
+@pytest.mark.parametrize("sign", ["an object is gone", "an object is going", "helm did not finish"])
+def test_one_whose_namespace_goes_is_made_again(
+    running: FakeKubernetes, helm: FakeHelm, clock: Clock, sign: str
+) -> None:
+    """Its release may be in there for some seconds more, and nothing can be made before it is gone."""
+    leave(running, clock, *([WORKLOAD] if sign == "an object is gone" else []))
+    if sign == "an object is going":
+        running.objects[WORKLOAD]["metadata"]["deletionTimestamp"] = "2026-01-01T00:00:00Z"
+    if sign == "helm did not finish":
+        stored(running, 2, info={"status": "pending-upgrade"})
+    foreseen = present(running, helm, check=True)
+    assert clock.now == 1000
+    outcome = present(running, helm)
+    assert 1030 <= clock.now < 1032
+    assert outcome.plan == foreseen.plan
+    assert outcome.plan.steps[:2] == [
+        f"create namespace {NAMESPACE}",
+        f"install release {NAME} with vCluster {DEFAULT}",
+    ]
+    assert outcome.state.release is not None
+    assert outcome.state.release.revision == 1
+    assert "deletionTimestamp" not in running.objects[PLACE]["metadata"]
+
+
+def test_an_object_that_somebody_deleted_is_no_end_of_the_namespace(running: FakeKubernetes, helm: FakeHelm) -> None:
+    del running.objects[WORKLOAD]
+    assert f"create namespace {NAMESPACE}" not in present(running, helm).plan.steps
+    assert WORKLOAD in running.objects
+
+
+# --- volumes that were kept -------------------------------------------------------------------------------
+
+
+def claim(host: FakeKubernetes, name: str, **labels: str) -> str:
+    """A volume claim that was kept; returns where it is."""
+    host.have("PersistentVolumeClaim", name, labels=labels, annotations={plan.KEPT: "true", "note": "x"})
+    return path("v1", "persistentvolumeclaims", NAMESPACE, name)
+
+
+def is_marked(host: FakeKubernetes, where: str) -> bool:
+    annotations = host.objects[where]["metadata"]["annotations"]
+    assert annotations["note"] == "x"
+    return plan.KEPT in annotations
+
+
+def test_kept_volumes_are_used_again(host: FakeKubernetes, helm: FakeHelm) -> None:
+    host.have("Namespace", NAMESPACE)
+    own = claim(host, f"data-{NAME}-0", app="vcluster", release=NAME)
+    synced = claim(host, "web-x", **{phase.SYNCED_LABEL: NAME})
+    others = claim(host, "data-other-0", app="vcluster", release="other")
+    outcome = checked(host, helm)
+    names = (f"data-{NAME}-0", "web-x")
+    assert outcome.plan.steps[-2:] == [f"mark volume claim {name} as used again" for name in names]
+    assert outcome.plan.diff[-1]["before_header"] == "annotations of volume claim web-x"
+    assert plan.KEPT in outcome.plan.diff[-1]["before"]
+    assert plan.KEPT not in outcome.plan.diff[-1]["after"]
+    assert [is_marked(host, where) for where in (own, synced, others)] == [False, False, True]
+
+
+def test_a_mark_that_a_killed_task_left_goes_with_the_next(running: FakeKubernetes, helm: FakeHelm) -> None:
+    own = claim(running, f"data-{NAME}-0", app="vcluster", release=NAME)
+    assert checked(running, helm).plan.steps == []  # nothing is asked where nothing is to be done
+    assert is_marked(running, own)
+    del running.objects[WORKLOAD]["metadata"]["annotations"][plan.MANAGED]  # it was killed after Helm
+    assert checked(running, helm).plan.steps[-1] == f"mark volume claim data-{NAME}-0 as used again"
+    assert not is_marked(running, own)
+
+
+def test_claims_that_may_not_be_listed_are_left(host: FakeKubernetes, helm: FakeHelm) -> None:
+    host.have("Namespace", NAMESPACE)
+    own = claim(host, f"data-{NAME}-0", app="vcluster", release=NAME)
+    host.forbidden.add("persistentvolumeclaims")
+    checked(host, helm)
+    assert is_marked(host, own)
 
 
 def test_everything_that_can_be_said(host: FakeKubernetes, helm: FakeHelm) -> None:

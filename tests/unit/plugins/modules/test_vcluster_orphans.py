@@ -231,7 +231,7 @@ def test_an_empty_namespace(task: Task, host: Host) -> None:
 
 def test_volumes_that_were_kept(task: Task, host: Host) -> None:
     host.have("Namespace", SPACE, annotations=MADE)
-    host.left("PersistentVolumeClaim", "data-a-0", annotations={removal.KEPT: "true"})
+    host.left("PersistentVolumeClaim", "data-a-0", annotations={planning.KEPT: "true"})
     assert told(checked(task, host)) == {"persistentvolumeclaims/data-a-0": "kept"}
     assert host.names(SPACE)
     result = checked(task, host, kept_volumes=True)
@@ -245,7 +245,7 @@ def test_shares_of_groups(task: Task, host: Host) -> None:
     host.have("Namespace", "vcluster-k", **member("k", cpu="0"))
     host.have("PersistentVolumeClaim", "data-k-0", namespace="vcluster-k", labels={"app": "vcluster", "release": "k"})
     host.have("Namespace", SPACE, **member("a"))
-    host.left("PersistentVolumeClaim", "data-a-0", annotations={removal.KEPT: "true"})
+    host.left("PersistentVolumeClaim", "data-a-0", annotations={planning.KEPT: "true"})
     result = checked(task, host)
     assert told(result) == {
         "namespaces/vcluster-r": "orphan",
