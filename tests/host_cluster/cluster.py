@@ -22,6 +22,7 @@ import cgroups
 import components
 import config
 import images
+import inotify
 import pki
 from common import HERE, HostClusterError, locked, run, stage, write
 from packages import ensure_packages, search_path
@@ -199,6 +200,8 @@ def prepare() -> Path:
 def up(name: str) -> config.Cluster:
     """Bring a host cluster up, or find it up."""
     check_machine()
+    if first_process(config.state_root() / name) is None:
+        inotify.check()
     ensure_packages()
     binaries.build_all()
     cluster = begin(name)

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import errno
 import io
 import json
 import os
@@ -19,6 +20,7 @@ import cluster
 import components
 import config
 import images
+import inotify
 import node
 import packages
 import pki
@@ -59,6 +61,54 @@ def test_record_survives_and_half_a_record_is_none(tmp_path: Path) -> None:
     assert config.load(tmp_path) == recorded
     (tmp_path / "config.json").write_text('{"name":', encoding="utf-8")
     assert config.load(tmp_path) is None
+
+
+def descriptors() -> int:
+    return len(os.listdir("/proc/self/fd"))
+
+
+def test_inotify_instances_are_counted_and_given_back(monkeypatch: pytest.MonkeyPatch) -> None:
+    before = descriptors()
+    assert 1 <= inotify.left(2) <= 2
+    made: list[int] = []
+    real = inotify.init
+
+    def only_five() -> int:
+        if len(made) == 5:
+            raise OSError(errno.EMFILE, "Too many open files")
+        made.append(real())
+        return made[-1]
+
+    monkeypatch.setattr(inotify, "init", only_five)
+    assert inotify.left(9) == 5
+    assert descriptors() == before
+
+
+def test_too_few_inotify_instances_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(inotify, "left", lambda wanted: wanted - 1)
+    with pytest.raises(HostClusterError, match="only 29 inotify instances") as caught:
+        inotify.check()
+    assert "sysctl -w fs.inotify.max_user_instances=" in str(caught.value)
+    monkeypatch.setattr(inotify, "left", lambda wanted: wanted)
+    inotify.check()
+
+
+def test_a_new_cluster_needs_inotify_and_one_that_runs_does_not(monkeypatch: pytest.MonkeyPatch) -> None:
+    class Reached(Exception):
+        pass
+
+    def reached(*_arguments: object) -> None:
+        raise Reached
+
+    monkeypatch.setattr(cluster, "check_machine", lambda: None)
+    monkeypatch.setattr(cluster, "ensure_packages", reached)
+    monkeypatch.setattr(inotify, "left", lambda wanted: 0)
+    monkeypatch.setattr(cluster, "first_process", lambda state: None)
+    with pytest.raises(HostClusterError, match="only 0 inotify"):
+        cluster.up("nested")
+    monkeypatch.setattr(cluster, "first_process", lambda state: 17)
+    with pytest.raises(Reached):
+        cluster.up("nested")
 
 
 def test_plan_starts_the_api_server_after_etcd_and_kwok_only_when_asked() -> None:
