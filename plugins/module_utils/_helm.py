@@ -30,6 +30,7 @@ from typing import Any
 from ansible_collections.nested.clusters.plugins.module_utils import documents, postrender
 from ansible_collections.nested.clusters.plugins.module_utils._kubernetes import (
     TERMINATED,
+    WHEN_GONE,
     WHEN_TERMINATED,
     Kubernetes,
 )
@@ -411,6 +412,8 @@ def explain(text: str, verb: str, chart: Chart | None) -> NestedClustersError:
         message += "; ask for a role with this verb and resource"
     if "another operation" in message or message.endswith("already exists"):
         message += "; another task or person is changing this virtual cluster: run again when that is done"
+    if re.search(r'(^|: )[a-z.]+ "[^"]+" not found$', message) and "webhook" not in message:
+        message += f"; {WHEN_GONE}"
     if TERMINATED in message:
         message += f"; {WHEN_TERMINATED}"
     return HelmError(f"helm {verb}: {message.strip()}", helm_output=text[-4000:])

@@ -71,6 +71,7 @@ CLUSTER_SCOPED = {"Namespace", "ClusterRole", "ClusterRoleBinding"}
 
 TERMINATED = "because it is being terminated"  # the API server's words for a namespace that is being deleted
 WHEN_TERMINATED = "somebody is deleting it: run again, which waits until it is gone"
+WHEN_GONE = "somebody deleted it meanwhile: run again"
 UNKNOWN = "(API does not answer)"  # in place of the kinds of an API whose backend is down
 
 # Inside of the class below, `list` is its method.
@@ -445,5 +446,7 @@ def _refusal(method: str, where: str, status: int, data: bytes, host: str) -> Ku
         message = f"no permission on host cluster {host}: {message}; ask for a role with this verb and resource"
     else:
         advice = f"; {WHEN_TERMINATED}" if TERMINATED in message else ""
+        if (status, reason) == (404, "NotFound") and method in ("POST", "PATCH"):
+            advice = f"; {WHEN_GONE}"  # what is to be changed, or the namespace of what is to be made, was there
         message = f"{method} {where} on host cluster {host}: {status} {message}{advice}"
     return KubernetesError(message, status, reason)

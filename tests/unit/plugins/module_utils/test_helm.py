@@ -506,7 +506,16 @@ def test_a_refusal_that_an_option_caused(text: str, chart: Chart, option: str, w
     [
         (PENDING, WANTED, ["another operation", "run again"]),
         (OCI_UNREACHABLE, OCI, ["ghcr.io", REFUSED]),
-        ('Error: UPGRADE FAILED: namespaces "x" not found', WANTED, ['namespaces "x" not found']),
+        (
+            'Error: UPGRADE FAILED: namespaces "x" not found',
+            WANTED,
+            ['namespaces "x" not found; somebody deleted it meanwhile: run again'],
+        ),
+        (
+            'Error: UPGRADE FAILED: could not patch: statefulsets.apps "x" not found',
+            WANTED,
+            ['"x" not found; somebody deleted it meanwhile: run again'],
+        ),
         ('Error: UPGRADE FAILED: secrets "x" is forbidden', LOCAL, ['secrets "x" is forbidden']),
         ("Error: uninstall: Release not loaded: demo: release: not found", None, ["Release not loaded"]),
         ("Error: UPGRADE FAILED: a webhook said: Error: no such team", LOCAL, ["UPGRADE FAILED", "no such team"]),
@@ -531,6 +540,11 @@ def test_a_refusal_that_is_helms_own(text: str, chart: Chart | None, words: list
     assert isinstance(error, NestedClustersError)
     assert str(error).startswith("helm upgrade: ")
     assert [word for word in words if word not in str(error)] == []
+
+
+def test_a_webhook_without_its_service_was_not_deleted_meanwhile() -> None:
+    error = _helm.explain('Error: UPGRADE FAILED: failed calling webhook "a": service "x" not found', "upgrade", LOCAL)
+    assert str(error).endswith('service "x" not found')
 
 
 def test_the_logs_of_helm_4_are_no_message() -> None:

@@ -266,6 +266,14 @@ def test_a_namespace_that_is_being_deleted(server: ApiServer, api: k.Kubernetes)
     assert str(error).endswith("run again, which waits until it is gone")
 
 
+def test_what_somebody_deleted_meanwhile(server: ApiServer, api: k.Kubernetes) -> None:
+    gone = status(404, "NotFound", 'statefulsets.apps "a" not found')
+    error = refused(server, lambda: api.patch(f"{SECRETS}/a", {}), gone)
+    assert str(error).endswith('"a" not found; somebody deleted it meanwhile: run again')
+    error = refused(server, lambda: api.create(SECRETS, {}), (404, b"404 page not found"))  # no such API
+    assert "meanwhile" not in str(error)
+
+
 def test_credentials_that_are_not_known(server: ApiServer, api: k.Kubernetes) -> None:
     error = refused(server, lambda: api.get(SECRETS), status(401, "Unauthorized", "Unauthorized"))
     assert error.status == 401
