@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import base64
 import contextlib
 import json
 import os
@@ -14,10 +15,22 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from datetime import datetime, timedelta, timezone
 from pathlib import Path
+from typing import Any
 from urllib.parse import urlsplit
 
 from conftest import Host
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.serialization import (
+    Encoding,
+    NoEncryption,
+    PrivateFormat,
+    load_pem_private_key,
+)
+from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 from second_host import command
 
 FULL = os.environ.get("NESTED_CLUSTERS_FAULTS") == "full"
@@ -108,6 +121,16 @@ def line_to(host: Host, directory: Path) -> Iterator[tuple[Line, str]]:
         line.server.close()
 
 
+def carrying(mark: str) -> dict[int, str]:
+    """Command lines of the processes, by number, that have a text in their environment."""
+    found = {}
+    for process in Path("/proc").glob("[0-9]*"):
+        with contextlib.suppress(OSError):  # it has ended, or is somebody else's
+            if mark.encode() in (process / "environ").read_bytes():
+                found[int(process.name)] = (process / "cmdline").read_text().replace("\0", " ")
+    return found
+
+
 @dataclass(frozen=True)
 class Machine:
     """A host cluster of the tests' own, whose components may be killed."""
@@ -142,6 +165,30 @@ class Machine:
             yield
         finally:
             self.signal(component, signal.SIGCONT)
+
+
+    def short_lived(self, directory: Path, seconds: float) -> str:
+        """A kubeconfig of an administrator whose certificate expires after this time, to the next full second."""
+        signer = x509.load_pem_x509_certificate((self.state / "pki/ca.crt").read_bytes())
+        key, now = ec.generate_private_key(ec.SECP256R1()), datetime.now(timezone.utc)
+        names = {NameOID.ORGANIZATION_NAME: "system:masters", NameOID.COMMON_NAME: "short-lived"}
+        subject = x509.Name([x509.NameAttribute(kind, text) for kind, text in names.items()])
+        builder = x509.CertificateBuilder(signer.subject, subject, key.public_key(), x509.random_serial_number())
+        builder = builder.not_valid_before(now - timedelta(minutes=1))
+        builder = builder.not_valid_after((now + timedelta(seconds=seconds + 1)).replace(microsecond=0))
+        usage = x509.ExtendedKeyUsage([ExtendedKeyUsageOID.CLIENT_AUTH])
+        authority: Any = load_pem_private_key((self.state / "pki/ca.key").read_bytes(), None)
+        certificate = builder.add_extension(usage, critical=False).sign(authority, hashes.SHA256())
+        secret = key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
+        config = json.loads(Path(self.kubeconfig).read_text())
+        config["users"][0]["user"] = {
+            "client-certificate-data": base64.b64encode(certificate.public_bytes(Encoding.PEM)).decode(),
+            "client-key-data": base64.b64encode(secret).decode(),
+        }
+        kubeconfig = directory / f"short-lived-{certificate.serial_number}"
+        kubeconfig.touch(0o600)
+        kubeconfig.write_text(json.dumps(config))
+        return str(kubeconfig)
 
 
 @contextmanager

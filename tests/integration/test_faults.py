@@ -14,15 +14,16 @@ import re
 import signal
 import subprocess
 import time
+import uuid
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import pytest
 from conftest import IDLE, Host, Module, Place, eventually, open_host, place, root, wait_gone
-from fault_tools import FULL, SEED, Machine, chance, later, line_to, meanwhile, own_machine
+from fault_tools import FULL, SEED, Machine, carrying, chance, later, line_to, meanwhile, own_machine
 
 MORE: dict[str, Any] = {**IDLE, "sync": {"toHost": {"ingresses": {"enabled": True}}}}
 NODES: dict[str, Any] = {**IDLE, "sync": {"fromHost": {"nodes": {"enabled": True}}}}
@@ -176,6 +177,64 @@ def test_cut_off(host: Host, vcluster: Module, record_property: Record, turn: in
             lived.suffer(f"API server cut off during {operation}", operation, cut)
 
 
+@contextmanager
+def playbook(lived: Life, operation: str, directory: Path) -> Iterator[tuple[subprocess.Popen[bytes], str]]:
+    """ansible-playbook with an operation, and what all that it starts carries in its environment."""
+    module, options = lived.task(operation)
+    task = {f"nested.clusters.{module.name}": {**module.defaults, **options}}
+    interpreter = {"ansible_python_interpreter": "{{ ansible_playbook_python }}"}
+    play = {"hosts": "localhost", "connection": "local", "gather_facts": False, "vars": interpreter, "tasks": [task]}
+    file, mark = directory / f"{operation}.json", f"RUN={uuid.uuid4().hex}"
+    file.write_text(json.dumps([play]))
+    process = subprocess.Popen(
+        [lived.host.program("ansible-playbook"), str(file)],
+        env={
+            **os.environ,
+            "KUBECONFIG": lived.host.kubeconfig,
+            "ANSIBLE_HOME": str(directory),
+            **dict([mark.split("=")]),
+        },
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+        start_new_session=True,
+    )
+    try:
+        yield process, mark
+    finally:
+        for orphan in carrying(mark):
+            with suppress(ProcessLookupError):
+                os.kill(orphan, signal.SIGKILL)
+        process.wait()
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("turn", range(6 if FULL else 1))
+def test_playbook_killed(host: Host, vcluster: Module, record_property: Record, turn: int, tmp_path: Path) -> None:
+    """kill -9 of ansible-playbook alone: its module goes on, and writes at the same time as the second run."""
+    with life(host, vcluster, record_property, "play") as lived:
+        for operation in ("create", "pause", "change", DELETIONS[turn % 2]) if FULL else ("create", "delete"):
+            after = moment(lived, operation, "play", turn)
+
+            def kill(operation: str = operation, after: float = after) -> None:
+                with playbook(lived, operation, tmp_path) as (process, mark):
+                    eventually("its module", lambda: "AnsiballZ_" in str(carrying(mark)), 60)
+                    time.sleep(after)
+                    process.kill()
+                    process.wait()
+                    orphans = carrying(mark)
+                    module, options = lived.task(operation)
+                    result = module.raw(**options)
+                    assert "Traceback" not in json.dumps(result), result
+                    # Two writers: the second may be told that there is another, and only where there is.
+                    met = orphans and re.search("run again|somebody else", str(result.get("msg")))
+                    assert met or not result.get("failed"), result
+                    eventually(lambda: f"the end of {carrying(mark)}", lambda: not carrying(mark), pause=1)
+
+            print(f"{operation}: ansible-playbook killed after {after:.2f} s, seed {SEED}")
+            lived.suffer(f"kill -9 of ansible-playbook in {operation}", operation, kill)
+
+
 # --- what somebody else does ------------------------------------------------------------------------------
 
 
@@ -286,6 +345,35 @@ def test_a_finalizer_that_hangs(host: Host, vcluster: Module, record_property: R
         lived.again(operation)
 
 
+def test_a_namespace_that_goes(host: Host, vcluster: Module, record_property: Record) -> None:
+    """Made again while somebody deletes it: the task says what holds the namespace, or waits until it is gone.
+
+    The release is what goes last, so that the virtual cluster looks like one that is there.
+    """
+    what = "a namespace that is being deleted"
+    with survived(record_property, what), life(host, vcluster, record_property, "going") as lived:
+        lived.again("create")
+        where, (module, options) = lived.where, lived.task("create")
+        release = where.path("secrets", f"sh.helm.release.v1.{where.name}.v1")
+        host.patch(release, {"metadata": {"finalizers": ["example.com/hang"]}})
+        free = {"metadata": {"finalizers": None}}
+        try:
+            host.delete(f"/api/v1/namespaces/{where.namespace}")
+            eventually("the end of the workload", lambda: host.get(where.workload) is None)
+            check = module(check=True, **options)
+            assert "example.com/hang" in module.refused(**options, wait_timeout=3)
+            timer = later(4, lambda: host.patch(release, free))
+            run = module(**options)
+            timer.join()
+            assert run["steps"] == check["steps"]
+            assert run["steps"][0] == f"create namespace {where.namespace}"
+            lived.claim = ""  # whoever deletes a namespace deletes its data
+            lived.check("create")
+        finally:
+            if (host.get(release) or {}).get("metadata", {}).get("finalizers"):
+                host.patch(release, free)
+
+
 def test_revoked_credentials(host: Host, vcluster: Module, record_property: Record) -> None:
     """Revoked while the task waits: it ends at once and says so; with valid ones the next run finishes."""
     what = "credentials revoked during create"
@@ -384,6 +472,28 @@ if FULL:
                     eventually("API server", lambda: answers(host), 90, 0.5)
 
                 lived.suffer(f"API server killed during {operation}", operation, kill)
+
+    @pytest.mark.xdist_group("own")
+    @pytest.mark.parametrize("turn", range(2))
+    def test_expired_credentials(
+        machine: Machine, vcluster: Module, record_property: Record, turn: int, tmp_path: Path
+    ) -> None:
+        """A client certificate expires somewhere in each operation: the task says so, with what helm says as well."""
+        host = open_host(machine.kubeconfig)
+        task = Module(host, vcluster.directory, "vcluster", vcluster.defaults)
+        with life(host, task, record_property, "expired") as lived:
+            for operation in ("create", "pause", "change", DELETIONS[turn % 2]):
+
+                def expire(operation: str = operation) -> None:
+                    after = moment(lived, operation, "expired", turn)
+                    kubeconfig = machine.short_lived(tmp_path, after)
+                    result = task.finish(lived.start(operation, kubeconfig=kubeconfig))
+                    print(operation, after, result.get("msg"))
+                    assert "Traceback" not in json.dumps(result), result
+                    if result.get("failed"):
+                        assert "does not know the credentials" in result["msg"]
+
+                lived.suffer(f"credentials expired during {operation}", operation, expire)
 
     def answers(host: Host) -> bool:
         """Whether the API server is there, and has its roles."""
