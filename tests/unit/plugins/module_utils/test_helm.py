@@ -530,6 +530,12 @@ def test_a_refusal_that_an_option_caused(text: str, chart: Chart, option: str, w
             LOCAL,
             ["namespace demo", "being terminated; somebody is deleting it: run again, which waits until it is gone"],
         ),
+        (
+            "Error: kubernetes cluster unreachable: the server has asked for the client to provide credentials",
+            LOCAL,
+            ["does not know the credentials of the connection options"],
+        ),
+        ("Error: UPGRADE FAILED: could not patch: Unauthorized", LOCAL, ["does not know the credentials"]),
         ("segmentation fault", LOCAL, ["segmentation fault"]),
         ("", LOCAL, ["helm upgrade"]),
     ],
