@@ -237,18 +237,20 @@ def decide(seen: Picture, request: Request, asked: Asked) -> Decision:
     _check_identity(seen, request, asked, current)
     if asked.oidc and not group.oidc:
         raise OptionError("export_kubeconfig.user", "oidc", "admin", reason=f"group {group.name} has no oidc settings")
-    owner = asked.owner if asked.owner is not None else current.owner if current else ""
+    stays = current is not None and not (current.kept or current.deleting)  # else it is made anew
+    before = current.owner if current and not current.deleting else ""
+    owner = asked.owner if asked.owner is not None else before
     size = asked.size.filled(_size_before(group, current))
     for resource in ("cpu", "memory"):
         if getattr(size, resource) == 0:  # what has neither counts as no virtual cluster
             raise OptionError(f"size.{resource}", "0", "more than 0", reason="a control plane needs some")
-    if current and not current.kept and (size, owner) == (current.size, current.owner):
+    if current and stays and (size, owner) == (current.size, current.owner):
         view = seen.views[current.host_cluster]
         member = group.member(current.host_cluster) or Member(current.host_cluster)
         return Decision(member, view.host.kubernetes, current.namespace, owner, size, current, None)
-    if current is None or current.kept:
+    if not stays:
         _check_open(seen, asked, owner)
-    if current and current.kept and not asked.force:
+    if current and current.kept and not (asked.force or current.deleting):
         _check_kept(current, size)
     held = current.size if current and current.owner == owner else None
     capacity.check_owner_quota(
@@ -269,7 +271,7 @@ def decide(seen: Picture, request: Request, asked: Asked) -> Decision:
     view = seen.views[place.host]
     if current is None:
         _check_free(view, request)
-    elif not asked.force:
+    elif not (asked.force or current.deleting):
         check_in_use(view.host.kubernetes, request.name, current, size)
     chosen = next(member for member in group.members if member.name == place.host)
     return Decision(chosen, view.host.kubernetes, namespace, owner, size, current, place)
@@ -277,7 +279,7 @@ def decide(seen: Picture, request: Request, asked: Asked) -> Decision:
 
 def _size_before(group: Group, current: Allocation | None) -> Size:
     """What a virtual cluster has where its task does not say: its own size, or the group's default."""
-    if current is None:
+    if current is None or current.deleting:
         return group.default
     if current.kept:  # its volumes are what is left of it
         return replace(group.default, storage=group.default.maximum(current.size).storage)
@@ -298,7 +300,7 @@ def _check_kept(current: Allocation, size: Size) -> None:
 
 def _bounds(group: Group, size: Size, current: Allocation | None) -> tuple[Size, Size]:
     """(minimum, maximum) for what changes: what a virtual cluster has already may be outside of newer bounds."""
-    if current is None or current.kept:
+    if current is None or current.kept or current.deleting:
         return group.minimum, group.maximum
     same = {name for name, amount in size.items() if amount == getattr(current.size, name)}
     minimum, maximum = (
@@ -543,6 +545,7 @@ def complete(request: Request, group: Group, decision: Decision, ahead: bool = F
         values=merged,
         control_plane=options,
         origins=origins,
+        leaving=decision.current is not None and decision.current.deleting,
         membership=Membership(
             group=group.name,
             owner=decision.owner,
@@ -556,6 +559,8 @@ def complete(request: Request, group: Group, decision: Decision, ahead: bool = F
 
 def _request_before(decision: Decision, name: str) -> dict[str, Any]:
     """What earlier tasks asked for, and whether it was made; of one without a group, all its values."""
+    if decision.current and decision.current.deleting:  # what is there goes, and it is made anew
+        return {"values": {}, "kubernetes_version": None, "made": False}
     kubernetes, namespace = decision.kubernetes, decision.namespace
     stored = kubernetes.get(path("v1", "secrets", namespace, membership.object_name(name)))
     if stored:

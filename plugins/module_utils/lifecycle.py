@@ -80,6 +80,7 @@ class Request:
     membership: Membership | None = None  # of a virtual cluster in a group
     origins: Mapping[tuple[str, ...], str] | None = None  # where each of the values comes from
     rollback: bool = False  # whether an upgrade takes a way back first, and takes it when it fails
+    leaving: bool = False  # whether its namespace was being deleted a moment ago, so that it has to be looked at
     patience: float = 300  # seconds for what is waited for in any case: what runs between two steps
 
 
@@ -246,7 +247,8 @@ def _unless_leaving(kubernetes: Kubernetes, request: Request, state: State) -> S
     The namespace is looked at only if something is missing or going, so that an unchanged task does not pay for it.
     """
     found = [state.live.get(key) for key in state.manifest]
-    if not state.pending and all(thing and not thing["metadata"].get("deletionTimestamp") for thing in found):
+    whole = all(thing and not thing["metadata"].get("deletionTimestamp") for thing in found)
+    if whole and not (state.pending or request.leaving):
         return state
     namespace = kubernetes.get(path("v1", "namespaces", None, request.namespace))
     if namespace and namespace["metadata"].get("deletionTimestamp"):
@@ -663,6 +665,11 @@ def _plan_namespace(kubernetes: Kubernetes, request: Request, state: State, plan
         return  # Helm's record of it is in there
     namespace = kubernetes.get(path("v1", "namespaces", None, request.namespace))
     if namespace is None or namespace["metadata"].get("deletionTimestamp"):
+        if state.release:  # it was not a moment ago; see _unless_leaving
+            raise NestedClustersError(
+                f"virtual cluster {request.name}: namespace {request.namespace} was deleted while this task looked at "
+                "it: run again, which makes it anew"
+            )
         # One that is being deleted will be gone when it is this plan's turn; see _create_namespace.
         plan.create_namespace = True
         plan.steps.append(f"create namespace {request.namespace}")

@@ -842,6 +842,58 @@ def test_a_namespace_that_is_being_deleted(world: World, clock: Clock) -> None:
     assert clock.now >= 1020
 
 
+def going(world: World, clock: Clock) -> None:
+    """Have the namespace of a virtual cluster that runs go, for 20 seconds."""
+    host = world.hosts["a"]
+    host.objects[PLACE]["metadata"]["deletionTimestamp"] = "2026-01-01T00:00:00Z"
+
+    def gone() -> None:
+        host.objects = {at: thing for at, thing in host.objects.items() if NAMESPACE not in at}
+
+    clock.after(20, gone)
+
+
+def test_one_whose_namespace_goes_takes_its_room_again_under_the_lock(world: World, clock: Clock) -> None:
+    """Between the end of its namespace and the new one somebody else could take it."""
+    world.run(host_cluster="a", owner="alice", size=size(8), request={"values": {"own": 1}})
+    going(world, clock)
+    world.forget()
+    foreseen, _decision = world.run(check=True, owner="bob")
+    outcome, decision = world.run(owner="bob")
+    assert foreseen.plan.steps == outcome.plan.steps
+    assert clock.now >= 1020
+    assert outcome.plan.steps[0] == f"create namespace {NAMESPACE}"
+    assert world.locked() == ["a", "b"]
+    assert decision.member.name == "a"
+    share = world.allocation("a")
+    assert share is not None
+    assert (share.deleting, share.owner, share.size) == (False, "bob", size(4, "4Gi", "2Gi"))
+    assert world.request("a")["values"] == {}, "what the old one had is gone"
+
+
+def test_a_namespace_that_is_deleted_while_it_is_looked_at(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    world.run(host_cluster="a")
+    host, look = world.hosts["a"], grouped.picture
+
+    def meanwhile(*given: Any) -> Picture:
+        seen = look(*given)
+        host.objects[PLACE]["metadata"]["deletionTimestamp"] = "2026-01-01T00:00:00Z"
+        return seen
+
+    monkeypatch.setattr(grouped, "picture", meanwhile)
+    with pytest.raises(NestedClustersError, match="run again, which makes it anew"):
+        world.run()
+
+
+def test_one_whose_namespace_goes_finds_its_room_taken(world: World, clock: Clock) -> None:
+    world.run(host_cluster="a", owner="alice")
+    going(world, clock)
+    clock.after(20, lambda: world.reserve("a", "faster", cpu=18))
+    _outcome, decision = world.run()
+    assert decision.member.name == "b"
+    assert world.allocation("a") is None
+
+
 # --- doing: changes ---------------------------------------------------------------------------------------
 
 
