@@ -166,7 +166,6 @@ class Machine:
         finally:
             self.signal(component, signal.SIGCONT)
 
-
     def short_lived(self, directory: Path, seconds: float) -> str:
         """A kubeconfig of an administrator whose certificate expires after this time, to the next full second."""
         signer = x509.load_pem_x509_certificate((self.state / "pki/ca.crt").read_bytes())
