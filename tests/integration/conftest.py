@@ -57,12 +57,13 @@ os.environ.setdefault("NESTED_CLUSTERS_SEED", str(random.SystemRandom().randrang
 
 def pytest_configure(config: pytest.Config) -> None:
     config.addinivalue_line("markers", "long: takes a minute, so it is begun with, and no worker ends alone with it")
-    config.addinivalue_line("markers", "fault(what): a test that is a fault, counted in the table of them")
+    config.addinivalue_line("markers", "fault(what, times=1): a test of faults, counted in the table of them")
 
 
 def pytest_runtest_setup(item: pytest.Item) -> None:
     if mark := item.get_closest_marker("fault"):
-        item.user_properties.append(("marked", mark.args[0]))
+        what, *times = mark.args
+        item.user_properties.extend([("marked", what)] * (times[0] if times else 1))
 
 
 def pytest_terminal_summary(terminalreporter: Any) -> None:

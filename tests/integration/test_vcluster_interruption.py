@@ -9,13 +9,14 @@ import json
 import os
 import signal
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
 from conftest import IDLE, Host, Module, Place, Proxy, eventually, place, root, serve_proxy
 
-pytestmark = pytest.mark.fault("killed at a chosen request, or left unfinished by helm")
+FAULT = "killed at a chosen request, or left unfinished by helm"
+pytestmark = pytest.mark.fault(FAULT)
 
 MORE: dict[str, Any] = {**IDLE, "sync": {"toHost": {"ingresses": {"enabled": True}}}}
 
@@ -69,6 +70,7 @@ DELETE_MOMENTS = {
     "end of helm": request_has("DELETE", "/secrets/sh.helm.release"),
     "namespace": lambda request: request.startswith("DELETE /api/v1/namespaces/") and request.count("/") == 4,
 }
+UNFINISHED = ("pending-install", "pending-upgrade", "pending-rollback", "failed")
 
 
 def check_whole(host: Host, vcluster: Module, where: Place, values: dict[str, Any]) -> None:
@@ -90,46 +92,85 @@ def check_gone(host: Host, vcluster: Module, where: Place) -> None:
     assert not [role for role in roles if where.name in role["metadata"]["name"]]
 
 
-def create_is_killed(host: Host, vcluster: Module, moment: str) -> None:
-    with place(host, "kill") as where, serve_proxy(host) as proxy:
-        asked: dict[str, Any] = {"name": where.name, "values": IDLE}
-        kill_at(vcluster, proxy, asked, CREATE_MOMENTS[moment])
-        result = vcluster(**asked, wait=False)
-        assert result["virtual_cluster"]["managed"]
-        check_whole(host, vcluster, where, IDLE)
+@pytest.fixture
+def where(host: Host) -> Iterator[Place]:
+    """Where one virtual cluster lives through all the moments of a test."""
+    with place(host, "kill") as found:
+        yield found
 
 
-def change_is_killed(host: Host, vcluster: Module, moment: str) -> None:
-    with place(host, "kill") as where, serve_proxy(host) as proxy:
-        vcluster(name=where.name, values=IDLE, wait=False)
-        asked: dict[str, Any] = {"name": where.name, "values": MORE, "wait": False}
-        kill_at(vcluster, proxy, asked, CHANGE_MOMENTS[moment])
+@pytest.fixture
+def proxy(host: Host) -> Iterator[Proxy]:
+    """The way to the host cluster on which requests are seen, and end."""
+    with serve_proxy(host) as found:
+        yield found
+
+
+@pytest.mark.fault(FAULT, len(CREATE_MOMENTS))
+def test_creation_is_killed(host: Host, vcluster: Module, where: Place, proxy: Proxy) -> None:
+    """Killed again and again, each time a little later, it goes on from what it finds."""
+    asked: dict[str, Any] = {"name": where.name, "values": IDLE}
+    for moment in CREATE_MOMENTS.values():
+        kill_at(vcluster, proxy, asked, moment)
+    result = vcluster(**asked, wait=False)
+    assert result["virtual_cluster"]["managed"]
+    check_whole(host, vcluster, where, IDLE)
+
+
+@pytest.mark.parametrize("moment", ["first object", "end of helm"])
+def test_creation_is_killed_once(host: Host, vcluster: Module, where: Place, proxy: Proxy, moment: str) -> None:
+    """What one killed task leaves is enough for the next one to end as if nothing had been."""
+    asked: dict[str, Any] = {"name": where.name, "values": IDLE}
+    kill_at(vcluster, proxy, asked, CREATE_MOMENTS[moment])
+    result = vcluster(**asked, wait=False)
+    assert result["virtual_cluster"]["managed"]
+    check_whole(host, vcluster, where, IDLE)
+
+
+@pytest.mark.fault(FAULT, len(CHANGE_MOMENTS))
+def test_change_is_killed(host: Host, vcluster: Module, where: Place, proxy: Proxy) -> None:
+    """Each change is finished by the next task, and the next change is killed later."""
+    vcluster(name=where.name, values=IDLE, wait=False)
+    wanted = IDLE
+    for moment in CHANGE_MOMENTS.values():
+        wanted = IDLE if wanted is MORE else MORE
+        asked: dict[str, Any] = {"name": where.name, "values": wanted, "wait": False}
+        kill_at(vcluster, proxy, asked, moment)
         vcluster(**asked)
-        check_whole(host, vcluster, where, MORE)
+        assert vcluster(**asked)["steps"] == []
+    check_whole(host, vcluster, where, wanted)
 
 
-def delete_is_killed(host: Host, vcluster: Module, moment: str) -> None:
-    with place(host, "kill") as where, serve_proxy(host) as proxy:
-        vcluster(name=where.name, values=IDLE, wait=False)
-        asked: dict[str, Any] = {"name": where.name, "state": "absent"}
-        kill_at(vcluster, proxy, asked, DELETE_MOMENTS[moment])
+@pytest.mark.fault(FAULT, len(DELETE_MOMENTS))
+def test_deletion_is_killed(host: Host, vcluster: Module, where: Place, proxy: Proxy) -> None:
+    """Killed again and again, each time a little later, it deletes the rest."""
+    vcluster(name=where.name, values=IDLE, wait=False)
+    asked: dict[str, Any] = {"name": where.name, "state": "absent"}
+    for moment in DELETE_MOMENTS.values():
+        kill_at(vcluster, proxy, asked, moment)
+    vcluster(**asked)
+    check_gone(host, vcluster, where)
+
+
+@pytest.mark.fault(FAULT, len(DELETE_MOMENTS))
+def test_deletion_is_killed_and_revoked(host: Host, vcluster: Module, where: Place, proxy: Proxy) -> None:
+    """However far a killed deletion came, the virtual cluster can be had again."""
+    asked: dict[str, Any] = {"name": where.name, "values": IDLE, "wait": False}
+    vcluster(**asked)
+    for moment in DELETE_MOMENTS.values():
+        kill_at(vcluster, proxy, {"name": where.name, "state": "absent"}, moment)
         vcluster(**asked)
-        check_gone(host, vcluster, where)
+        assert vcluster(**asked)["steps"] == []
+    check_whole(host, vcluster, where, IDLE)
 
 
-def delete_is_killed_and_revoked(host: Host, vcluster: Module, moment: str) -> None:
-    with place(host, "kill") as where, serve_proxy(host) as proxy:
-        vcluster(name=where.name, values=IDLE, wait=False)
-        kill_at(vcluster, proxy, {"name": where.name, "state": "absent"}, DELETE_MOMENTS[moment])
-        vcluster(name=where.name, values=IDLE, wait=False)
-        check_whole(host, vcluster, where, IDLE)
-
-
-def is_unfinished(host: Host, vcluster: Module, status: str) -> None:
-    with place(host, "unfinished") as where:
-        asked: dict[str, Any] = {"name": where.name, "values": IDLE, "wait": False}
-        vcluster(**asked)
-        if status != "pending-install":
+@pytest.mark.fault(FAULT, len(UNFINISHED))
+def test_helm_left_it_unfinished(host: Host, vcluster: Module, where: Place) -> None:
+    """Whatever helm was doing, check mode names it, and the task ends as if nothing had been."""
+    asked: dict[str, Any] = {"name": where.name, "values": IDLE, "wait": False}
+    vcluster(**asked)
+    for status in UNFINISHED:
+        if status == "pending-upgrade":
             asked = {**asked, "values": MORE}
             vcluster(**asked)
         set_status(host, where, status)
@@ -137,28 +178,8 @@ def is_unfinished(host: Host, vcluster: Module, status: str) -> None:
         assert status in " ".join(check["steps"])
         run = vcluster(**asked)
         assert run["steps"] == check["steps"]
-        check_whole(host, vcluster, where, asked["values"])
-
-
-SCENARIOS: dict[Callable[[Host, Module, str], None], list[str]] = {
-    create_is_killed: list(CREATE_MOMENTS),
-    change_is_killed: list(CHANGE_MOMENTS),
-    delete_is_killed: list(DELETE_MOMENTS),
-    delete_is_killed_and_revoked: list(DELETE_MOMENTS),
-    is_unfinished: ["pending-install", "pending-upgrade", "pending-rollback", "failed"],
-}
-
-
-@pytest.mark.parametrize(
-    ("scenario", "moment"),
-    [(scenario, moment) for scenario, moments in SCENARIOS.items() for moment in moments],
-    ids=lambda value: getattr(value, "__name__", value),
-)
-def test_again(
-    host: Host, vcluster: Module, scenario: Callable[[Host, Module, str], None], moment: str
-) -> None:
-    """Killed before this request, or left unfinished by helm: the next task ends as if nothing had been."""
-    scenario(host, vcluster, moment)
+        assert vcluster(**asked)["steps"] == []
+    check_whole(host, vcluster, where, MORE)
 
 
 def set_status(host: Host, where: Place, status: str) -> None:
