@@ -8,6 +8,7 @@ import json
 import sys
 
 import binaries
+import client
 import cluster
 import config
 from common import HostClusterError
@@ -34,6 +35,9 @@ def parser() -> argparse.ArgumentParser:
     status.add_argument("--json", action="store_true", help="print JSON")
     fake = named(command("fake-nodes", "Make the number of fake (kwok) nodes this many."))
     fake.add_argument("--count", type=int, required=True, help="number of fake nodes")
+    outside = named(command("client", "Run a command with a network of its own, outside of the host cluster."))
+    outside.add_argument("--dns", help="address of the DNS server that it asks (default: none)")
+    outside.add_argument("argv", nargs="+", metavar="COMMAND", help="the command, after --")
     command("build", "Build the binaries and images only.")
     command("bin-dir", "Print the directory of kubectl, helm, helm3 and vcluster.")
     chart = command("chart", "Print the path of the packaged vCluster chart.")
@@ -71,6 +75,8 @@ def execute(args: argparse.Namespace) -> None:
         show_status([cluster.status(name) for name in chosen], args.json)
     elif args.command == "fake-nodes":
         cluster.fake_nodes(args.name, args.count)
+    elif args.command == "client":
+        client.become(args.name, args.dns, args.argv)
     elif args.command == "build":
         print(cluster.prepare())
     elif args.command == "bin-dir":

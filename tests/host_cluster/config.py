@@ -44,6 +44,21 @@ class Cluster:
         return f"10.201.{self.index}.2"
 
     @property
+    def client_device(self) -> str:
+        """Machine's end of the link to a client outside."""
+        return f"nc{self.index}-client-out"
+
+    @property
+    def client_gateway(self) -> str:
+        """Address of the machine on the link to a client outside."""
+        return f"10.203.{self.index}.1"
+
+    @property
+    def client_ip(self) -> str:
+        """Address of a client outside."""
+        return f"10.203.{self.index}.2"
+
+    @property
     def load_balancer_range(self) -> str:
         """Half of the link's network, left free for load balancer addresses."""
         return f"10.201.{self.index}.128/25"

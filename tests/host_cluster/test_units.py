@@ -16,6 +16,7 @@ import pytest
 
 import binaries
 import cgroups
+import client
 import cluster
 import components
 import config
@@ -32,13 +33,23 @@ TWO = config.Cluster("a-rather-long-name-x", 15, Path("/var/lib/nested-clusters/
 
 
 def test_addresses_of_two_clusters_do_not_meet() -> None:
-    for name in ("node_ip", "gateway", "device", "pod_cidr", "service_cidr", "load_balancer_range", "cgroup"):
+    for name in (
+        "node_ip",
+        "gateway",
+        "device",
+        "pod_cidr",
+        "service_cidr",
+        "load_balancer_range",
+        "cgroup",
+        "client_ip",
+    ):
         assert getattr(ONE, name) != getattr(TWO, name)
 
 
 def test_device_name_fits_the_kernel() -> None:
     assert ONE.device == "nc0-nested"
     assert len(TWO.device) <= 15
+    assert len(TWO.client_device) <= 15
 
 
 @pytest.mark.parametrize("name", ["Nested", "1a", "a_b", "a-", "", "x" * 21, "../x"])
@@ -282,6 +293,12 @@ def test_lock_leaves_no_file(tmp_path: Path) -> None:
 def test_a_failing_program_is_quoted() -> None:
     with pytest.raises(HostClusterError, match="sh -c echo no >&2; false failed: no"):
         run(["sh", "-c", "echo no >&2; false"])
+
+
+def test_no_client_without_a_cluster(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("NESTED_CLUSTERS_STATE", str(tmp_path))
+    with pytest.raises(HostClusterError, match="nested does not run: bring it up first"):
+        client.become("nested", None, ["true"])
 
 
 def test_layers_are_reproducible() -> None:
