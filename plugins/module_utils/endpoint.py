@@ -26,6 +26,7 @@ except ImportError:  # reported by _kubernetes.py before anything is asked
 Object = dict[str, Any]
 
 PRIVATE = 0o600
+ROUTES = ("Ingress", "TLSRoute")  # kinds that lead a host name to a virtual cluster
 _SECTIONS = ("clusters", "users", "contexts")
 
 

@@ -76,6 +76,31 @@ def of_endpoint(endpoint: Mapping[str, Any], host: str | None) -> dict[str, Any]
     return values.at(_SERVICE, service) if service else {}
 
 
+def way(given: dict[str, Any]) -> tuple[str, str | None]:
+    """(type, host name) of the endpoint that values make; only those of NAMED have a host name."""
+    for kind, part in (("ingress", "ingress"), ("gateway", "tlsRoute")):
+        found = values.get(given, (_CONTROL_PLANE, part)) or {}
+        if found.get("enabled") is True:
+            return kind, found.get("host")
+    service = values.get(given, (*_SERVICE, "spec", "type"))
+    return {"LoadBalancer": "load_balancer", "NodePort": "node_port"}.get(str(service), "cluster_ip"), None
+
+
+def moved(name: str, before: dict[str, Any], after: dict[str, Any], old: str | None) -> str | None:
+    """What clients have to change when values change the endpoint; None for nothing. ``old`` is its URL, if it has one.
+
+    Whoever comes by a port of the host cluster, as to ``cluster_ip``, does so after as before.
+    """
+    (kind, _host), (new, host) = way(before), way(after)
+    if way(before) == way(after) or kind == "cluster_ip":
+        return None
+    said = f"the endpoint of virtual cluster {name} changes from {kind}{f' ({old})' if old else ''} to {new}"
+    if host and old == f"https://{host}":
+        return f"{said}: kubeconfigs stay as they are, and {host} has to lead to the {new}'s address"
+    at = f" ({f'https://{host}' if host else 'a new address'})" if new != "cluster_ip" else ""
+    return f"{said}{at}: what clients have leads to the old one; give them a new kubeconfig (export_kubeconfig)"
+
+
 def gateway_namespace(endpoint: Mapping[str, Any]) -> str:
     """Where the Gateway of an endpoint is."""
     return endpoint.get("gateway_namespace") or "default"

@@ -18,6 +18,7 @@ from typing import Any
 from ansible_collections.nested.clusters.plugins.module_utils import (
     compatibility,
     control_plane,
+    endpoint,
     exposure,
     phase,
     reach,
@@ -304,6 +305,7 @@ def _prepare(kubernetes: Kubernetes, open_helm: Callable[[], Helm], request: Req
     if _plan_release(request, state, stages, plan):
         before = state.release.values if state.release else {}
         reach.check(kubernetes, request.name, request.namespace, wanted_values, before, request.endpoint)
+        plan.notes += _moved(request, state, wanted_values)
         helm = open_helm()
         wanted = _render(kubernetes, helm, request, stages, state, plan)
     if guarded:
@@ -313,6 +315,18 @@ def _prepare(kubernetes: Kubernetes, open_helm: Callable[[], Helm], request: Req
     if plan.changed and not plan.create_namespace:
         _plan_reused(kubernetes, request, plan)
     return Work(helm, stages, wanted, guarded)
+
+
+def _moved(request: Request, state: State, wanted: dict[str, Any]) -> list[str]:
+    """What clients have to change because of another endpoint."""
+    if state.release is None:
+        return []
+    before = state.release.values
+    services = [thing for key, thing in state.live.items() if key[1] == "Service"]
+    routes = [thing for key, thing in state.live.items() if key[1] in endpoint.ROUTES]
+    old = endpoint.endpoint(request.name, request.namespace, services, routes, before)
+    said = exposure.moved(request.name, before, wanted, old)
+    return [said] if said else []
 
 
 def _finish(kubernetes: Kubernetes, request: Request, wanted: dict[Key, dict[str, Any]], plan: Plan) -> None:

@@ -69,6 +69,7 @@ class Plan:
     reused: list[str] = field(default_factory=list)  # volume claims that were kept, and are in use again
     metadata: dict[str, Any] = field(default_factory=dict)  # merge patch for the workload's metadata
     namespace_metadata: dict[str, Any] = field(default_factory=dict)  # and for that of the namespace
+    notes: list[str] = field(default_factory=list)  # what people have to do because of it
 
     @property
     def changed(self) -> bool:

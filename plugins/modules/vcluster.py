@@ -176,7 +176,7 @@ options:
     description:
       - How the virtual cluster is reached from outside of its host cluster. With O(group), the group says it.
       - Without it, an existing virtual cluster keeps what it has. Another type can be asked for at any time.
-        Kubeconfigs that were made before lead to the old endpoint then.
+        Kubeconfigs that were made before lead to the old endpoint then; a warning says what clients have to change.
     type: dict
     suboptions:
       type:
@@ -502,8 +502,6 @@ from ansible_collections.nested.clusters.plugins.module_utils.hosts import host_
 from ansible_collections.nested.clusters.plugins.module_utils.lifecycle import Outcome, Request
 from ansible_collections.nested.clusters.plugins.module_utils.size import RESOURCES, Size
 
-ROUTES = ("Ingress", "TLSRoute")  # kinds that lead a host name to a virtual cluster
-
 
 def argument_spec() -> dict[str, Any]:
     """The options of the module."""
@@ -638,7 +636,7 @@ def export(
         name,
         namespace,
         [thing for key, thing in outcome.state.live.items() if key[1] == "Service"],
-        [thing for key, thing in outcome.state.live.items() if key[1] in ROUTES],
+        [thing for key, thing in outcome.state.live.items() if key[1] in endpoint.ROUTES],
         release.values if release else None,
     )
     content = endpoint.kubeconfig(secret, server, options["context"] or f"vcluster_{name}_{namespace}")
@@ -655,7 +653,7 @@ def describe(outcome: Outcome, name: str) -> dict[str, Any]:
     if workload is None:
         return {}
     services = [thing for key, thing in outcome.state.live.items() if key[1] == "Service"]
-    routes = [thing for key, thing in outcome.state.live.items() if key[1] in ROUTES]
+    routes = [thing for key, thing in outcome.state.live.items() if key[1] in endpoint.ROUTES]
     release = outcome.state.release
     return phase.describe(
         workload,
@@ -717,6 +715,8 @@ def run(module: AnsibleModule, open_helm: Callable[[Kubernetes], Helm]) -> dict[
     else:
         outcome = absent(module, open_helm, asked, wait)
         result["virtual_cluster"] = describe(outcome, asked.name) if check else {}
+    for note in outcome.plan.notes:
+        module.warn(note)
     result.update(changed=outcome.plan.changed, steps=outcome.plan.steps)
     if module._diff:
         result["diff"] = outcome.plan.diff

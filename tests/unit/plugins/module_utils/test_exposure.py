@@ -82,3 +82,39 @@ def test_host_names_that_cannot_be(host: str | None, message: str) -> None:
 def test_host_names_that_can_be() -> None:
     exposure.check_host({"type": "load_balancer"}, None, "endpoint.host")
     exposure.check_host({"type": "ingress"}, "a" * 63 + ".vc.example.com", "endpoint.host")
+
+
+@pytest.mark.parametrize("endpoint", ENDPOINTS, ids=lambda one: str(one["type"]))
+def test_which_way(endpoint: dict[str, Any]) -> None:
+    """Values say which endpoint they make, also to whom did not make them."""
+    host = HOST if endpoint["type"] in exposure.NAMED else None
+    assert exposure.way(exposure.onto({}, endpoint, HOST)) == (endpoint["type"], host)
+
+
+def moved(first: int, second: int, old: str | None, host: str = HOST) -> str | None:
+    before = exposure.onto({}, ENDPOINTS[first], HOST)
+    return exposure.moved("team", before, exposure.onto(before, ENDPOINTS[second], host), old)
+
+
+def test_what_clients_have_to_change() -> None:
+    given = "what clients have leads to the old one; give them a new kubeconfig (export_kubeconfig)"
+    of_team = "the endpoint of virtual cluster team changes from "
+    assert moved(2, 4, "https://192.0.2.1") == (
+        f"{of_team}load_balancer (https://192.0.2.1) to gateway (https://{HOST}): {given}"
+    )
+    assert moved(1, 2, None) == f"{of_team}node_port to load_balancer (a new address): {given}"
+    assert moved(3, 0, f"https://{HOST}") == f"{of_team}ingress (https://{HOST}) to cluster_ip: {given}"
+    assert moved(3, 3, f"https://{HOST}", "new.example.com") == (
+        f"{of_team}ingress (https://{HOST}) to ingress (https://new.example.com): {given}"
+    )
+
+
+def test_clients_keep_a_name_that_leads_elsewhere() -> None:
+    said = moved(3, 4, f"https://{HOST}")
+    assert said is not None
+    assert said.endswith(f": kubeconfigs stay as they are, and {HOST} has to lead to the gateway's address")
+
+
+def test_nothing_for_clients_to_change() -> None:
+    assert moved(3, 3, f"https://{HOST}") is None
+    assert moved(0, 4, None) is None  # it had no clients outside

@@ -299,6 +299,13 @@ def test_a_change(run: Run, present: Calls) -> None:
     assert result.keys() - OF_ANSIBLE == {"steps", "virtual_cluster"}
 
 
+def test_what_people_have_to_do(run: Run, present: Calls, in_group: Calls) -> None:
+    present.answer.plan.notes.append("clients have to go elsewhere")
+    in_group.answer.plan.notes.append("so have these")
+    assert "clients have to go elsewhere" in str(run(check_mode=True)["warnings"])
+    assert "so have these" in str(run(group="dev")["warnings"])
+
+
 def test_no_change(run: Run, present: Calls) -> None:
     present.answer = outcome()
     result = run(diff=True)
