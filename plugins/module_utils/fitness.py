@@ -57,15 +57,18 @@ ROUTE_VERSION = f"{GATEWAY_API}/v1"
 _ROUTE_VERSION_AT = ("controlPlane", "tlsRoute", "apiVersion")
 
 
-def problems(kubernetes: Kubernetes, group: Group) -> list[str]:
-    """Why a host cluster cannot be a member of a group, one sentence each; none where it can."""
+def problems(kubernetes: Kubernetes, group: Group, host: str | None = None) -> list[str]:
+    """Why a host cluster cannot be a member of a group, one sentence each; none where it can.
+
+    ``host`` is a host name that a virtual cluster may have there, None where they have none.
+    """
     nodes = kubernetes.list(path("v1", "nodes"))
     if is_virtual(nodes):
         return ["it is a virtual cluster itself: name the cluster that it runs on"]
     missing = _not_permitted(kubernetes)
     if missing:
         return [f"it is read-only for this connection, which may not {', '.join(missing)}"]
-    return endpoint_problems(kubernetes, group.endpoint, dict(group.values), nodes)
+    return endpoint_problems(kubernetes, {**group.endpoint, "host": host}, dict(group.values), nodes)
 
 
 def is_virtual(nodes: Iterable[Mapping[str, Any]]) -> bool:
@@ -169,7 +172,17 @@ def _gateway_problems(kubernetes: Kubernetes, endpoint: Mapping[str, Any], route
             f"Gateway {namespace}/{name} admits routes of its own namespace only, and virtual clusters have others: "
             "set allowedRoutes.namespaces.from of its TLS listener to All, or to a Selector"
         ]
+    host, taken = endpoint.get("host"), [listener.get("hostname") for listener in passing]
+    if host and not any(_takes(pattern, host) for pattern in taken):
+        return [
+            f"Gateway {namespace}/{name} takes no name such as {host}; it takes {', '.join(sorted(map(str, taken)))}"
+        ]
     return []
+
+
+def _takes(pattern: str | None, host: str) -> bool:
+    """Whether a listener's host name, which may begin with ``*.``, is one of this name; without any, it takes all."""
+    return not pattern or host == pattern or (pattern.startswith("*.") and host.endswith(pattern[1:]))
 
 
 def _admits(listener: Mapping[str, Any]) -> str:

@@ -238,7 +238,8 @@ def _check_fitness(
         for host, options in entries
         if options["state"] == "present" and host.name in seen and (seen[host.name].record is None or not same)
     ]
-    found = hosts.ask(asked, lambda host: fitness.problems(host.kubernetes, after)).all()
+    named = {member.name: member.host_name("team-a") for member in after.members}
+    found = hosts.ask(asked, lambda host: fitness.problems(host.kubernetes, after, named.get(host.name))).all()
     unfit = {name: reasons for name, reasons in found.items() if reasons}
     if unfit:
         reasons = "; ".join(f"{name}: {', '.join(why)}" for name, why in sorted(unfit.items()))

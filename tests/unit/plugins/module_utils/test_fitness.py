@@ -49,9 +49,9 @@ def host() -> Discovery:
     return result
 
 
-def problems(host: Host, **endpoint: Any) -> list[str]:
+def problems(host: Host, name: str | None = None, **endpoint: Any) -> list[str]:
     group = Group("dev", (), endpoint={"type": "cluster_ip", **endpoint})
-    return fitness.problems(host, group)  # type: ignore[arg-type]
+    return fitness.problems(host, group, name)  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize("kind", ["cluster_ip", "node_port"])
@@ -197,6 +197,28 @@ def test_a_gateway_for_its_own_namespace(allowed: Any, host: Discovery) -> None:
     assert "admits routes of its own namespace only" in problem
     gateway(host, {**PASSTHROUGH, "allowedRoutes": {"namespaces": {"from": "Selector", "selector": {}}}})
     assert problems(host, type="gateway", gateway_name="public") == []
+
+
+@pytest.mark.parametrize(
+    ("listeners", "fits"),
+    [
+        ([None], True),
+        (["*.vc.example.com"], True),
+        (["team.vc.example.com"], True),
+        (["*.example.com"], True),  # more than one label
+        (["other.example.com", "*.vc.example.com"], True),
+        (["vc.example.com"], False),
+        (["*.team.vc.example.com"], False),
+        (["*.c.example.com", "b.example.com"], False),
+    ],
+)
+def test_names_that_a_gateway_takes(listeners: list[str | None], fits: bool, host: Discovery) -> None:
+    host.apis = {f"{GATEWAY_API}/v1": ["gateways", "tlsroutes"]}
+    gateway(host, *({**PASSTHROUGH, **({"hostname": name} if name else {})} for name in listeners))
+    found = problems(host, type="gateway", gateway_name="public", name="team.vc.example.com")
+    taken = ", ".join(sorted(str(name) for name in listeners))
+    said = f"Gateway default/public takes no name such as team.vc.example.com; it takes {taken}"
+    assert found == ([] if fits else [said])
 
 
 def test_no_gateway_api(host: Discovery) -> None:

@@ -252,6 +252,14 @@ def test_members_that_cannot_be(member: Object, option: str, site: Site) -> None
     assert error.data["option"] == option
 
 
+def test_members_are_asked_for_names_of_their_patterns(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
+    """So that a Gateway which takes none of them is found out."""
+    asked: list[str | None] = []
+    monkeypatch.setattr(group_change.fitness, "problems", lambda _host, _group, name: asked.append(name) or [])
+    site.present({"a": {"dns_pattern": "vc-*.example.com"}, "b": {}}, check=True)
+    assert sorted(asked, key=str) == [None, "vc-team-a.example.com"]
+
+
 # --- changes ----------------------------------------------------------------------------------------------
 
 
