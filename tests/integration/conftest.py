@@ -250,6 +250,8 @@ class Module:
     name: str = "vcluster"
     defaults: dict[str, Any] = field(default_factory=dict, repr=False)
     environment: dict[str, str] = field(default_factory=dict, repr=False)
+    through: tuple[str, ...] = field(default=(), repr=False)
+    """A command that runs the module, where it is not to run here."""
 
     def start(self, options: dict[str, Any], check: bool = False) -> subprocess.Popen[str]:
         """Start the module without waiting for it."""
@@ -264,7 +266,7 @@ class Module:
         file.write_text(json.dumps({"ANSIBLE_MODULE_ARGS": arguments}))
         file.chmod(0o600)
         return subprocess.Popen(
-            [sys.executable, str(MODULES / f"{self.name}.py"), str(file)],
+            [*self.through, sys.executable, str(MODULES / f"{self.name}.py"), str(file)],
             env={**os.environ, "KUBECONFIG": self.host.kubeconfig, **self.environment},
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
@@ -307,7 +309,9 @@ class Module:
 
     def against(self, **defaults: Any) -> Module:
         """The same module with other defaults."""
-        return Module(self.host, self.directory, self.name, {**self.defaults, **defaults}, self.environment)
+        return Module(
+            self.host, self.directory, self.name, {**self.defaults, **defaults}, self.environment, self.through
+        )
 
 
 @pytest.fixture(scope="session")

@@ -126,6 +126,7 @@ def broken_at(info: Module, where: Place) -> str | None:
     [
         ({"type": "ingress"}, ["endpoint.host: None", "tells virtual clusters apart by name"]),
         ({"type": "ingress", "host": "a" * 64 + ".example.com"}, ["endpoint.host", "at most 63 characters"]),
+        ({"type": "ingress", "host": ".".join(["a" * 60] * 5)}, ["endpoint.host", "at most 253 characters"]),
         (
             {"type": "ingress", "host": "a.example.com", "ingress_class": "none-such"},
             ["endpoint.type: 'ingress'", "no ingress class none-such"],

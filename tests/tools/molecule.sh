@@ -11,9 +11,10 @@ export K8S_AUTH_KUBECONFIG="${NESTED_CLUSTERS_STATE:-/var/lib/nested-clusters}/$
 GATEWAY_API_CRDS="$(tests/host_cluster/host-cluster source gateway-api)"
 # What only roles need is not laid out beside the collection, but taken from where the tools are.
 ANSIBLE_COLLECTIONS_PATH="$ANSIBLE_COLLECTIONS_PATH:$(dirname "$(dirname "$ANSIBLE_PYTHON_INTERPRETER")")"
+NESTED_CLUSTERS_CHART="$(tests/host_cluster/host-cluster chart)"
 # Molecule's own place for this is shared by all checkouts of one directory name.
 MOLECULE_EPHEMERAL_DIRECTORY="$PWD/build/molecule/$HOST_CLUSTER_NAME"
-export PATH METALLB_CHART GATEWAY_API_CRDS MOLECULE_EPHEMERAL_DIRECTORY
+export PATH METALLB_CHART GATEWAY_API_CRDS NESTED_CLUSTERS_CHART MOLECULE_EPHEMERAL_DIRECTORY
 if [ "${1:-}" = test ]; then
   # A run that was killed leaves its host cluster, or molecule's belief that there is one: a test starts without both.
   tests/host_cluster/host-cluster down --name "$HOST_CLUSTER_NAME"
