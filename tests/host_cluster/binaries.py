@@ -28,8 +28,8 @@ def digest(value: Any) -> str:
 
 
 def bundle_root() -> Path:
-    """The directory that belongs to exactly these versions."""
-    return cache_root() / digest(versions())
+    """The directory that belongs to exactly these versions; extras are kept beside it."""
+    return cache_root() / digest({key: value for key, value in versions().items() if key != "extras"})
 
 
 def bin_dir() -> Path:
@@ -166,13 +166,18 @@ def source_path(name: str) -> Path:
     return bundle_root() / "sources" / name
 
 
+def copy_tree(source: Path, target: Path) -> None:
+    """Copy a directory out of the module cache, where directories are read-only and could not be removed again."""
+    shutil.copytree(source, target, copy_function=shutil.copyfile)
+    for directory in (target, *target.rglob("*/")):
+        directory.chmod(0o755)
+
+
 def copy_sources(work: Path) -> None:
     """Copy charts and manifests out of their modules, whose cache the Go client may clean."""
     for name, source in versions()["sources"].items():
         module = versions()["modules"].get(source["module"], source)
-        shutil.copytree(module_dir(module) / source["path"], work / "sources" / name, copy_function=shutil.copyfile)
-        for directory in (work / "sources" / name, *(work / "sources" / name).rglob("*/")):
-            directory.chmod(0o755)  # they are read-only in the module cache, and could not be removed again
+        copy_tree(module_dir(module) / source["path"], work / "sources" / name)
 
 
 def build_all() -> Path:

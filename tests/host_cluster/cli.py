@@ -11,6 +11,7 @@ import binaries
 import client
 import cluster
 import config
+import extras
 from common import HostClusterError
 
 
@@ -38,6 +39,10 @@ def parser() -> argparse.ArgumentParser:
     outside = named(command("client", "Run a command with a network of its own, outside of the host cluster."))
     outside.add_argument("--dns", help="address of the DNS server that it asks (default: none)")
     outside.add_argument("argv", nargs="+", metavar="COMMAND", help="the command, after --")
+    add = named(
+        command("add", "Build an image that only some tests need, give it to a host cluster, and print its chart.")
+    )
+    add.add_argument("extra", help="its name in versions.toml")
     command("build", "Build the binaries and images only.")
     command("bin-dir", "Print the directory of kubectl, helm, helm3 and vcluster.")
     chart = command("chart", "Print the path of the packaged vCluster chart.")
@@ -77,6 +82,8 @@ def execute(args: argparse.Namespace) -> None:
         cluster.fake_nodes(args.name, args.count)
     elif args.command == "client":
         client.become(args.name, args.dns, args.argv)
+    elif args.command == "add":
+        print(extras.give(args.extra, args.name))
     elif args.command == "build":
         print(cluster.prepare())
     elif args.command == "bin-dir":

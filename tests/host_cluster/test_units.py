@@ -20,6 +20,7 @@ import client
 import cluster
 import components
 import config
+import extras
 import images
 import inotify
 import node
@@ -205,6 +206,27 @@ def test_sources_are_pinned_and_an_unknown_one_is_one_sentence() -> None:
 def test_images_of_metallb_have_its_version() -> None:
     version = versions()["modules"]["metallb"]["version"]
     assert {f"quay.io/metallb/{part}:{version}" for part in ("controller", "speaker")} <= set(images.names())
+
+
+def test_extras_are_made_of_what_is_there_and_leave_the_bundle_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    for extra in versions()["extras"].values():
+        assert set(extra["files"].values()) <= set(extra["packages"])
+        assert all((extras.TEXTS / text).is_file() for text in extra["texts"].values())
+        assert set(extra["links"].values()) <= {file for files in extra["debian"].values() for file in files}
+    with pytest.raises(HostClusterError, match=r"no extra is called 'x': there are .*ingress-nginx"):
+        extras.find("x")
+    before = binaries.bundle_root()
+    monkeypatch.setattr(binaries, "versions", lambda: versions() | {"extras": {}})
+    assert binaries.bundle_root() == before
+
+
+def test_libraries_are_those_that_ldd_finds() -> None:
+    said = (
+        "\tlinux-vdso.so.1 (0x00007ffd)\n"
+        "\tlibz.so.1 => /lib/x86_64-linux-gnu/libz.so.1 (0x00007f)\n"
+        "\t/lib64/ld-linux-x86-64.so.2 (0x00007f)\n"
+    )
+    assert extras.libraries(said) == ["/lib/x86_64-linux-gnu/libz.so.1", "/lib64/ld-linux-x86-64.so.2"]
 
 
 @pytest.mark.parametrize("said", ["go version go1.27.1 linux/amd64", "go version go1.2 linux/amd64"])
