@@ -20,7 +20,7 @@ F5 = "f5"  # nginx/kubernetes-ingress
 F5_API = "k8s.nginx.org/v1"
 F5_CLASS = "nginx.org/ingress-controller"
 COMMUNITY_CLASS = "k8s.io/ingress-nginx"
-WORKLOADS = ("deployments", "daemonsets", "statefulsets")
+WORKLOADS = {"deployments": "Deployment", "daemonsets": "DaemonSet", "statefulsets": "StatefulSet"}
 
 # What F5's controller waits for before it does anything, and what it waits for besides if a flag is set.
 _KINDS = ("policies", "transportservers", "virtualserverroutes", "virtualservers")
@@ -72,9 +72,9 @@ class Controller:
         if self.product != F5 or served is None:
             return
         needed = {*_KINDS, *(kind for flag, kind in _KINDS_OF_FLAG.items() if self.flags.get(flag))}
-        for plural in sorted(needed - set(served)):
-            group, version = F5_API.split("/")
-            yield f"the host cluster has no CustomResourceDefinition {plural}.{group} with version {version}"
+        absent = sorted(needed - set(served))
+        if absent:
+            yield f"the host cluster has no {', '.join(absent)} of {F5_API}: install its CustomResourceDefinitions"
 
     def _narrowing_flags(self) -> Iterator[str]:
         dashes = "-" if self.product == F5 else "--"
