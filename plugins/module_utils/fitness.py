@@ -9,8 +9,13 @@ from collections.abc import Iterable, Mapping
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from ansible_collections.nested.clusters.plugins.module_utils import exposure, values
-from ansible_collections.nested.clusters.plugins.module_utils._kubernetes import Kubernetes, parallel, path
+from ansible_collections.nested.clusters.plugins.module_utils import exposure, nginx, values
+from ansible_collections.nested.clusters.plugins.module_utils._kubernetes import (
+    Kubernetes,
+    list_allowed,
+    parallel,
+    path,
+)
 
 if TYPE_CHECKING:  # a task without a group does without what groups need
     from ansible_collections.nested.clusters.plugins.module_utils.group import Group
@@ -137,16 +142,37 @@ def _load_balancer_problems(kubernetes: Kubernetes, nodes: list[dict[str, Any]])
 
 def _ingress_problems(kubernetes: Kubernetes, wanted: str | None) -> list[str]:
     classes = kubernetes.list(path("networking.k8s.io/v1", "ingressclasses"))
-    names = sorted(item["metadata"]["name"] for item in classes)
-    if wanted:
-        if wanted in names:
-            return []
-        return [f"it has no ingress class {wanted}; it has {', '.join(names) or 'none'}"]
+    names = ", ".join(sorted(item["metadata"]["name"] for item in classes)) or "none"
     default = "ingressclass.kubernetes.io/is-default-class"
-    if any((item["metadata"].get("annotations") or {}).get(default) == "true" for item in classes):
+    if wanted:
+        found = [item for item in classes if item["metadata"]["name"] == wanted]
+    else:
+        found = [item for item in classes if (item["metadata"].get("annotations") or {}).get(default) == "true"]
+    if found:
+        return _passthrough_problems(kubernetes, found[0])
+    if wanted:
+        return [f"it has no ingress class {wanted}; it has {names}"]
+    return [f"it has no default ingress class; name one with endpoint.ingress_class: it has {names}"]
+
+
+def _passthrough_problems(kubernetes: Kubernetes, ingress_class: Mapping[str, Any]) -> list[str]:
+    """Why TLS does not reach a virtual cluster through an Ingress of this class. Only of NGINX's is anything known."""
+    name, controller = ingress_class["metadata"]["name"], str((ingress_class.get("spec") or {}).get("controller"))
+    if "nginx" not in controller:
         return []
+    if controller == nginx.F5_CLASS:
+        return [
+            f"ingress class {name} is of F5's NGINX Ingress Controller, which passes TLS through to a TransportServer, "
+            "and to no Ingress: let the values of virtual clusters make one, as the role ingress_nginx describes"
+        ]
+    lists = parallel([partial(list_allowed, kubernetes, path("apps/v1", plural)) for plural in nginx.WORKLOADS])
+    workloads = [
+        {"kind": kind, **item} for kind, items in zip(nginx.WORKLOADS.values(), lists, strict=True) for item in items
+    ]
     return [
-        f"it has no default ingress class; name one with endpoint.ingress_class: it has {', '.join(names) or 'none'}"
+        f"{one.what}, which serves ingress class {name}, does not pass TLS through: {'; '.join(one.missing())}"
+        for one in nginx.controllers(workloads)
+        if one.takes(ingress_class) and one.missing()
     ]
 
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from ansible_collections.nested.clusters.plugins.module_utils import fitness
+from ansible_collections.nested.clusters.plugins.module_utils import fitness, nginx
 from ansible_collections.nested.clusters.plugins.module_utils._kubernetes import KubernetesError
 from ansible_collections.nested.clusters.plugins.module_utils.group import Group
 from test_ledger import Host
@@ -162,6 +162,32 @@ def test_a_default_ingress_class(host: Discovery) -> None:
     assert problem.endswith("it has nginx")
     host.have("IngressClass", "traefik", annotations=DEFAULT)
     assert problems(host, type="ingress") == []
+
+
+def test_an_ingress_class_whose_controller_ends_tls(host: Discovery) -> None:
+    def controller(name: str, *flags: str) -> None:
+        words = ["/nginx-ingress-controller", *flags]
+        spec = {"template": {"spec": {"containers": [{"name": "x", "image": "x", "args": words}]}}}
+        host.have("StatefulSet", name, namespace="edge", spec=spec)
+
+    host.have("IngressClass", "nginx", spec={"controller": "k8s.io/ingress-nginx"})
+    assert problems(host, type="ingress", ingress_class="nginx") == []  # who serves it may not be seen
+    controller("other", "--controller-class=k8s.io/other")
+    controller("passing", "--enable-ssl-passthrough")
+    assert problems(host, type="ingress", ingress_class="nginx") == []
+    controller("ending")
+    assert set(problems(host, type="ingress", ingress_class="nginx")) == {
+        "StatefulSet edge/ending, which serves ingress class nginx, does not pass TLS through: "
+        "its flag --enable-ssl-passthrough is not set"
+    }
+    host.denied = {("list", plural) for plural in nginx.WORKLOADS}
+    assert problems(host, type="ingress", ingress_class="nginx") == []
+
+
+def test_an_ingress_class_of_f5(host: Discovery) -> None:
+    host.have("IngressClass", "edge", annotations=DEFAULT, spec={"controller": "nginx.org/ingress-controller"})
+    (problem,) = problems(host, type="ingress")
+    assert problem.startswith("ingress class edge is of F5's NGINX Ingress Controller, which passes TLS through to")
 
 
 # --- gateway ----------------------------------------------------------------------------------------------
