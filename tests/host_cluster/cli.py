@@ -6,6 +6,8 @@ from __future__ import annotations
 import argparse
 import json
 import sys
+from collections.abc import Callable
+from pathlib import Path
 
 import binaries
 import client
@@ -67,11 +69,20 @@ def show_status(found: list[dict[str, object]], as_json: bool) -> None:
                 print(f"  {key}: {' '.join(value) if isinstance(value, list) else value}")
 
 
+# Commands whose answer is one path.
+PATHS: dict[str, Callable[[argparse.Namespace], Path]] = {
+    "up": lambda args: cluster.up(args.name).kubeconfig,
+    "add": lambda args: extras.give(args.extra, args.name),
+    "build": lambda _args: cluster.prepare(),
+    "bin-dir": lambda _args: binaries.bin_dir(),
+    "source": lambda args: binaries.source_path(args.source),
+    "chart": lambda args: binaries.chart_path(args.version),
+}
+
+
 def execute(args: argparse.Namespace) -> None:
     """Run one command."""
-    if args.command == "up":
-        print(cluster.up(args.name).kubeconfig)
-    elif args.command == "down":
+    if args.command == "down":
         for name in cluster.names() if args.all else [args.name]:
             done = cluster.down(name)
             print(f"{name}: removed {', '.join(done)}" if done else f"{name}: nothing to remove")
@@ -82,16 +93,8 @@ def execute(args: argparse.Namespace) -> None:
         cluster.fake_nodes(args.name, args.count)
     elif args.command == "client":
         client.become(args.name, args.dns, args.argv)
-    elif args.command == "add":
-        print(extras.give(args.extra, args.name))
-    elif args.command == "build":
-        print(cluster.prepare())
-    elif args.command == "bin-dir":
-        print(binaries.bin_dir())
-    elif args.command == "source":
-        print(binaries.source_path(args.source))
     else:
-        print(binaries.chart_path(args.version))
+        print(PATHS[args.command](args))
 
 
 def main() -> int:
