@@ -255,7 +255,12 @@ def test_members_that_cannot_be(member: Object, option: str, site: Site) -> None
 def test_members_are_asked_for_names_of_their_patterns(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
     """So that a Gateway which takes none of them is found out."""
     asked: list[str | None] = []
-    monkeypatch.setattr(group_change.fitness, "problems", lambda _host, _group, name: asked.append(name) or [])
+
+    def problems(_host: Any, _group: Any, name: str | None) -> list[str]:
+        asked.append(name)
+        return []
+
+    monkeypatch.setattr(group_change.fitness, "problems", problems)
     site.present({"a": {"dns_pattern": "vc-*.example.com"}, "b": {}}, check=True)
     assert sorted(asked, key=str) == [None, "vc-team-a.example.com"]
 

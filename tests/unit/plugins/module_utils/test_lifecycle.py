@@ -476,12 +476,12 @@ def test_a_change(
 
 def test_another_endpoint_tells_what_clients_have_to_change(running: FakeKubernetes, helm: FakeHelm) -> None:
     """In check mode as well; of the first endpoint, and where nothing changes, there is nothing to tell."""
-    first, second = ({"endpoint": {"type": kind, "host": "a.example.com"}} for kind in ("node_port", "cluster_ip"))
-    assert checked(running, helm, **first).plan.notes == []
-    (said,) = present(running, helm, check=True, **second).plan.notes
+    first, second = ({"type": kind, "host": "a.example.com"} for kind in ("node_port", "cluster_ip"))
+    assert checked(running, helm, endpoint=first).plan.notes == []
+    (said,) = present(running, helm, check=True, endpoint=second).plan.notes
     assert said.startswith(f"the endpoint of virtual cluster {NAME} changes from node_port to cluster_ip: ")
-    assert present(running, helm, **second).plan.notes == [said]
-    assert present(running, helm, **second).plan.notes == []
+    assert present(running, helm, endpoint=second).plan.notes == [said]
+    assert present(running, helm, endpoint=second).plan.notes == []
 
 
 def test_helm_is_not_opened_when_nothing_changes(running: FakeKubernetes) -> None:
