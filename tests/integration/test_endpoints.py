@@ -9,7 +9,8 @@ from typing import Any
 import pytest
 from conftest import Host, Module, Place, eventually, place, same
 
-pytestmark = pytest.mark.xdist_group("endpoints")
+# Tests of groups are told that the host cluster has no load balancer, and one of these lets it look as if it had.
+pytestmark = pytest.mark.xdist_group("groups")
 
 NODE_PORT: dict[str, Any] = {"endpoint": {"type": "node_port"}}
 
