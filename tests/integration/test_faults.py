@@ -18,14 +18,17 @@ import uuid
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import pytest
 from conftest import IDLE, Host, Module, Place, eventually, open_host, place, root, wait_gone
 from fault_tools import FULL, SEED, Machine, carrying, chance, later, line_to, meanwhile, own_machine
+from test_upgrade import AFTER, BEFORE, WAY_BACK
 
 MORE: dict[str, Any] = {**IDLE, "sync": {"toHost": {"ingresses": {"enabled": True}}}}
+QUICK: dict[str, Any] = {"controlPlane": {"coredns": {"enabled": False}}}
 NODES: dict[str, Any] = {**IDLE, "sync": {"fromHost": {"nodes": {"enabled": True}}}}
 MARK = "loft.sh/paused-replicas"
 # What a task may say whose API server went away, its own words or helm's.
@@ -46,8 +49,8 @@ class Life:
     record: Record
     seconds: dict[str, float] = field(default_factory=dict)  # that an operation took last
     claim: str = ""
-
-    OPERATIONS = ("create", "pause", "change", "delete")
+    version: str = AFTER
+    real: bool = False  # else its control plane never starts, which most operations can do without
 
     def task(self, operation: str) -> tuple[Module, dict[str, Any]]:
         """The module and the options of an operation. A change is made while it is paused, and runs helm."""
@@ -58,7 +61,11 @@ class Life:
             return self.vcluster, {"name": name, "state": "absent"}
         if operation == "delete in a selection":
             return self.of("vcluster_state"), {"names": [name], "state": "absent"}
-        return self.vcluster, {"name": name, "values": MORE if operation == "change" else NODES, "wait": False}
+        if operation == "upgrade":
+            self.version = AFTER
+            return self.vcluster, {"name": name, "vcluster_version": AFTER, "rollback": True}
+        values = QUICK if self.real else MORE if operation == "change" else NODES
+        return self.vcluster, {"name": name, "vcluster_version": self.version, "values": values, "wait": self.real}
 
     def of(self, module: str) -> Module:
         """Another module on the same host cluster."""
@@ -93,6 +100,9 @@ class Life:
         paused = operation in ("pause", "change")
         assert workload["spec"]["replicas"] == (0 if paused else 1)
         assert workload["metadata"]["annotations"].get(MARK) == ("1" if paused else None)
+        assert WAY_BACK not in workload["metadata"]["annotations"]
+        (container,) = workload["spec"]["template"]["spec"]["containers"]
+        assert container["image"].endswith(f":{self.version}")
         self.check_claim()
 
     def check_claim(self) -> None:
@@ -128,9 +138,20 @@ def life(host: Host, vcluster: Module, record: Record, word: str) -> Iterator[Li
         yield Life(host, vcluster, where, record)
 
 
+@contextmanager
+def upgradable(host: Host, vcluster: Module, record: Record, word: str) -> Iterator[Life]:
+    """One that runs, with the earlier version."""
+    charts = {"chart_ref": host.chart.replace(AFTER, "{version}")} if host.chart else {}
+    with place(host, word) as where:
+        lived = Life(host, vcluster.against(**charts), where, record, version=BEFORE, real=True)
+        lived.again("create")
+        yield lived
+
+
 # --- killed, and cut off, at random moments ---------------------------------------------------------------
 
-LIKELY = {"create": 3.0, "pause": 1.0, "change": 4.0}  # seconds that an operation takes, as long as none was measured
+# Seconds that an operation takes, as long as none was measured.
+LIKELY = {"create": 3.0, "upgrade": 20.0, "pause": 1.0, "change": 4.0}
 DELETIONS = ("delete", "delete in a selection")
 
 
@@ -147,16 +168,18 @@ def test_killed(host: Host, vcluster: Module, record_property: Record, turn: int
         for operation in ("create", "pause", "change", DELETIONS[turn % 2]):
             after = moment(lived, operation, turn)
 
-            def kill(operation: str = operation, after: float = after) -> None:
-                process = lived.start(operation)
-                try:
-                    process.communicate(timeout=after)
-                except subprocess.TimeoutExpired:
-                    os.killpg(process.pid, signal.SIGKILL)
-                    process.communicate()
-
             print(f"{operation}: killed after {after:.2f} s, seed {SEED}")
-            lived.suffer(f"kill -9 during {operation}", operation, kill)
+            lived.suffer(f"kill -9 during {operation}", operation, partial(kill_after, lived, operation, after))
+
+
+def kill_after(lived: Life, operation: str, seconds: float) -> None:
+    """kill -9 of an operation and all that it started."""
+    process = lived.start(operation)
+    try:
+        process.communicate(timeout=seconds)
+    except subprocess.TimeoutExpired:
+        os.killpg(process.pid, signal.SIGKILL)
+        process.communicate()
 
 
 @pytest.mark.long
@@ -175,6 +198,17 @@ def test_cut_off(host: Host, vcluster: Module, record_property: Record, turn: in
 
             print(f"{operation}: cut after {after:.2f} s for {lasting:.2f} s, seed {SEED}")
             lived.suffer(f"API server cut off during {operation}", operation, cut)
+
+
+if FULL:
+
+    @pytest.mark.parametrize("turn", range(20))
+    def test_upgrade_killed(host: Host, vcluster: Module, record_property: Record, turn: int) -> None:
+        """kill -9 somewhere in an upgrade: its way back is taken, or used, or was not needed any more."""
+        with upgradable(host, vcluster, record_property, "up") as lived:
+            after = moment(lived, "upgrade", turn)
+            print(f"upgrade: killed after {after:.2f} s, seed {SEED}")
+            lived.suffer("kill -9 during upgrade", "upgrade", partial(kill_after, lived, "upgrade", after))
 
 
 @contextmanager
@@ -472,6 +506,25 @@ if FULL:
                     eventually("API server", lambda: answers(host), 90, 0.5)
 
                 lived.suffer(f"API server killed during {operation}", operation, kill)
+
+    @pytest.mark.xdist_group("own")
+    @pytest.mark.parametrize("turn", range(3))
+    def test_api_server_killed_in_an_upgrade(
+        machine: Machine, vcluster: Module, record_property: Record, turn: int
+    ) -> None:
+        """The same somewhere in an upgrade, which takes its way back where it cannot see that all is well."""
+        host = open_host(machine.kubeconfig)
+        task = Module(host, vcluster.directory, "vcluster", vcluster.defaults)
+        with upgradable(host, task, record_property, "upapi") as lived:
+
+            def kill() -> None:
+                after = moment(lived, "upgrade", "api", turn)
+                timer = later(after, lambda: machine.signal("kube-apiserver", signal.SIGKILL))
+                told(task.finish(lived.start("upgrade")))
+                timer.join()
+                eventually("API server", lambda: answers(host), 90, 0.5)
+
+            lived.suffer("API server killed during upgrade", "upgrade", kill)
 
     @pytest.mark.xdist_group("own")
     @pytest.mark.parametrize("turn", range(2))
