@@ -37,7 +37,7 @@ integration: ## integration tests, on KUBECONFIG's cluster or one started for th
 molecule: ## the roles, on a host cluster of their own (root on Linux)
 	@$(STAGES) tools host-cluster molecule
 
-faults: ## break things while tasks run, more than a hundred times: 20 minutes
+faults: ## break things while tasks run, two hundred times: 25 minutes
 	@$(STAGES) tools faults
 
 soak: ## random tasks of four processes in one group, watched: 30 minutes
