@@ -24,6 +24,7 @@ import tempfile
 import zlib
 from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
+from functools import lru_cache
 from types import TracebackType
 from typing import Any
 
@@ -357,6 +358,7 @@ def find_binary(binary: str | None) -> str:
     return os.path.abspath(found)
 
 
+@lru_cache
 def binary_version(binary: str) -> tuple[int, int]:
     """(major, minor) of a helm. Raises OptionError when it is no helm, or too old."""
     try:

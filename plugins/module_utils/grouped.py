@@ -11,7 +11,7 @@ namespace with its size is the reservation.
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from decimal import ROUND_CEILING, Decimal
 from functools import partial
@@ -46,6 +46,7 @@ from ansible_collections.nested.clusters.plugins.module_utils.membership import 
 from ansible_collections.nested.clusters.plugins.module_utils.placement import Candidate, Placement
 from ansible_collections.nested.clusters.plugins.module_utils.plan import Plan
 from ansible_collections.nested.clusters.plugins.module_utils.size import Size, quantity
+from ansible_collections.nested.clusters.plugins.module_utils.snapshot import Snapshot, live
 
 ATTEMPTS = 50  # each is lost only to somebody who got what was left
 
@@ -96,6 +97,23 @@ class Picture:
             f"host cluster {name} does not answer, so the owner quota does not count what is there: {error}"
             for name, error in sorted(self.silent.items())
         ]
+
+    def having(self, name: str, decision: Decision, applied: Mapping[str, Any]) -> Picture:
+        """What it will be once a virtual cluster has what was decided."""
+        own, group = decision.member.name, self.group.name
+        new = Allocation(name, decision.namespace, own, group, decision.owner, decision.size, dict(applied), False)
+        kept = [item for item in self.views[own].allocations if (item.name, item.group) != (name, group)]
+        return replace(self, views={**self.views, own: replace(self.views[own], allocations=(*kept, new))})
+
+    def without(self, names: Collection[str]) -> Picture:
+        """What it will be without virtual clusters of the group."""
+
+        def left(view: View) -> View:
+            gone = {(name, self.group.name) for name in names}
+            return replace(view, allocations=tuple(i for i in view.allocations if (i.name, i.group) not in gone))
+
+        views = {own: left(view) for own, view in self.views.items()}
+        return replace(self, views=views, others=[left(view) for view in self.others])
 
     @property
     def exempt(self) -> set[str]:
@@ -472,14 +490,15 @@ def present(
     check: bool,
     wait: float | None,
     kubeconfig: bool = False,
+    first: Picture | None = None,
 ) -> tuple[Outcome, Decision, Picture]:
     """Bring a virtual cluster of a group to what the request, the group and its size say.
 
-    Raises what ``lifecycle.present`` does, capacity.Refused, and OptionError; all of them before anything is
-    changed, except where waiting or Helm fails.
+    ``first`` is a picture that the caller has just taken. Raises what ``lifecycle.present`` does, capacity.Refused, and
+    OptionError; all of them before anything is changed, except where waiting or Helm fails.
     """
-    for _attempt in range(ATTEMPTS):
-        seen = picture(given, asked.group)
+    for attempt in range(ATTEMPTS):
+        seen = first if first and not attempt else picture(given, asked.group)
         decision = decide(seen, request, asked)
         full = complete(request, seen.group, decision, asked.ahead)
         try:
@@ -600,6 +619,36 @@ def _reserve(
             _write(planned.kubernetes, full, full.membership, decision)
 
 
+def reserve(
+    given: Sequence[HostCluster], group: str, wanted: Sequence[tuple[Request, Asked]]
+) -> tuple[set[str], dict[str, NestedClustersError]]:
+    """Take what several virtual clusters need, one after another under one hold of the locks.
+
+    Returns the names of those whose namespaces were created, and why others cannot have what they ask for. Raises
+    ledger.TooLate where somebody else may be writing by now: what is written stays, and the rest can be tried again.
+    """
+    new: set[str] = set()
+    refused: dict[str, NestedClustersError] = {}
+    with ledger.locked(lock_order(picture(given, group))) as lock:
+        # Read once under the lock: nobody else takes anything meanwhile.
+        seen = picture([HostCluster(host.name, Snapshot(host.kubernetes)) for host in given], group)
+        for request, asked in wanted:
+            try:
+                decision = decide(seen, request, asked)
+                full = complete(request, seen.group, decision, asked.ahead)
+                if full.membership is None or not decision.takes_more:
+                    continue
+                lock.check()
+                if _write(live(decision.kubernetes), full, full.membership, decision):
+                    new.add(request.name)
+                seen = seen.having(request.name, decision, full.membership.applied)
+            except ledger.TooLate:
+                raise
+            except NestedClustersError as error:
+                refused[request.name] = error
+    return new, refused
+
+
 def lock_order(seen: Picture) -> list[tuple[str, Kubernetes]]:
     """The host clusters to lock, with their IDs: those of other groups as well, where owners may have something."""
     found = {}
@@ -611,13 +660,16 @@ def lock_order(seen: Picture) -> list[tuple[str, Kubernetes]]:
     return list(found.items())
 
 
-def _write(kubernetes: Kubernetes, full: Request, wanted: Membership, decision: Decision) -> None:
-    """The reservation: a namespace, or on the one that is there the most of what it has and what it shall have."""
+def _write(kubernetes: Kubernetes, full: Request, wanted: Membership, decision: Decision) -> bool:
+    """The reservation: a namespace, or on the one that is there the most of what it has and what it shall have.
+
+    Returns whether the namespace is new.
+    """
     where = path("v1", "namespaces", None, full.namespace)
     there = kubernetes.get(where)
     if there is None:
         kubernetes.create(path("v1", "namespaces"), lifecycle.namespace_of(full))
-        return
+        return True
     held = decision.current.size if decision.current else Size.zero()
     annotations = wanted.annotations(full.name)
     annotations[capacity.SIZE_ANNOTATION] = json.dumps(held.maximum(decision.size).as_dict())
@@ -626,6 +678,7 @@ def _write(kubernetes: Kubernetes, full: Request, wanted: Membership, decision: 
     patch = planning.metadata_patch(there, wanted.labels(), annotations)
     if patch:
         kubernetes.patch(where, {"metadata": patch})
+    return False
 
 
 def find(given: list[HostCluster], name: str, group: str) -> tuple[Picture, Allocation | None]:

@@ -475,63 +475,37 @@ kubeconfig:
 
 from collections.abc import Callable, Mapping
 from contextlib import ExitStack
-from datetime import datetime, timezone
 from functools import partial
 from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.nested.clusters.plugins.module_utils import (
-    endpoint,
     exposure,
     grouped,
     lifecycle,
-    phase,
+    options,
     reach,
     removal,
 )
 from ansible_collections.nested.clusters.plugins.module_utils._connection import auth_argument_spec
-from ansible_collections.nested.clusters.plugins.module_utils._helm import Chart, Helm
+from ansible_collections.nested.clusters.plugins.module_utils._helm import Helm
 from ansible_collections.nested.clusters.plugins.module_utils._kubernetes import Kubernetes
-from ansible_collections.nested.clusters.plugins.module_utils.control_plane import (
-    DISTRIBUTIONS,
-    STORES,
-    ControlPlane,
-)
 from ansible_collections.nested.clusters.plugins.module_utils.errors import NestedClustersError, OptionError
 from ansible_collections.nested.clusters.plugins.module_utils.hosts import host_clusters_spec, only_host, open_hosts
 from ansible_collections.nested.clusters.plugins.module_utils.lifecycle import Outcome, Request
-from ansible_collections.nested.clusters.plugins.module_utils.size import RESOURCES, Size
 
 
 def argument_spec() -> dict[str, Any]:
     """The options of the module."""
     return {
         **auth_argument_spec(),
-        "name": {"type": "str", "required": True},
-        "namespace": {"type": "str"},
+        **options.virtual_cluster_spec(),
+        **options.chart_spec(),
         "group": {"type": "str"},
-        "owner": {"type": "str"},
-        "size": {"type": "dict", "options": {name: {"type": "str"} for name in RESOURCES}},
-        "host_cluster": {"type": "str"},
         "host_clusters": host_clusters_spec(),
-        "force": {"type": "bool", "default": False},
         "state": {"type": "str", "choices": ["present", "absent"], "default": "present"},
-        "vcluster_version": {"type": "str"},
         "ahead_of_group": {"type": "bool", "default": False},
         "rollback": {"type": "bool", "default": False},
-        "kubernetes_version": {"type": "str"},
-        "distribution": {"type": "str", "choices": list(DISTRIBUTIONS)},
-        "replicas": {"type": "int"},
-        "backing_store": {
-            "type": "dict",
-            "options": {
-                "type": {"type": "str", "choices": list(STORES), "required": True},
-                "replicas": {"type": "int"},
-                "endpoint": {"type": "str"},
-                "tls_secret": {"type": "str", "no_log": False},
-                "data_source": {"type": "str", "no_log": True},
-            },
-        },
         "endpoint": {
             "type": "dict",
             "options": {
@@ -544,12 +518,6 @@ def argument_spec() -> dict[str, Any]:
             },
         },
         "verify_endpoint": {"type": "bool", "default": True},
-        "values": {"type": "dict"},
-        "chart_ref": {"type": "str", "default": "vcluster"},
-        "chart_repo_url": {"type": "str", "default": "https://charts.loft.sh"},
-        "labels": {"type": "dict", "default": {}},
-        "annotations": {"type": "dict", "default": {}},
-        "protected": {"type": "bool"},
         "keep_volumes": {"type": "bool", "default": False},
         "wait": {"type": "bool", "default": True},
         "wait_timeout": {"type": "int", "default": 300},
@@ -564,125 +532,26 @@ def argument_spec() -> dict[str, Any]:
                 "return_content": {"type": "bool", "default": False},
             },
         },
-        "binary_path": {"type": "path"},
     }
-
-
-def request(params: dict[str, Any]) -> Request:
-    """The module's options as a request."""
-    return Request(
-        name=params["name"],
-        namespace=params["namespace"] or f"vcluster-{params['name']}",
-        chart=Chart(params["chart_ref"], params["chart_repo_url"], params["vcluster_version"]),
-        vcluster_version=params["vcluster_version"],
-        kubernetes_version=params["kubernetes_version"],
-        values=params["values"],
-        labels=params["labels"],
-        annotations=params["annotations"],
-        protected=params["protected"],
-        control_plane=ControlPlane.of(params),
-        endpoint=params["endpoint"],
-        rollback=params["rollback"],
-        patience=params["wait_timeout"],
-    )
-
-
-def in_group(params: dict[str, Any]) -> grouped.Asked:
-    """The module's options for a group."""
-    return grouped.Asked(
-        group=params["group"],
-        owner=params["owner"],
-        size=Size.parse(params["size"], "size", partial=True),
-        host_cluster=params["host_cluster"],
-        force=params["force"],
-        oidc=wants_oidc(params),
-        ahead=params["ahead_of_group"],
-    )
-
-
-def wants_oidc(params: dict[str, Any]) -> bool:
-    """Whether the kubeconfig shall log in at the issuer of a group."""
-    return bool(params["export_kubeconfig"] and params["export_kubeconfig"]["user"] == "oidc")
-
-
-def export(
-    params: dict[str, Any],
-    namespace: str,
-    outcome: Outcome,
-    check: bool,
-    oidc: Mapping[str, Any],
-    url: str | None = None,
-) -> dict[str, Any]:
-    """Write or return the kubeconfig; adds the step that writes it to the plan.
-
-    ``oidc`` is that of its group, ``url`` where it was seen to answer.
-    """
-    options, name = params["export_kubeconfig"], params["name"]
-    if not options:
-        return {}
-    secret = outcome.state.secret(f"vc-{name}")
-    if secret is None:
-        if not check:
-            raise NestedClustersError(
-                f"export_kubeconfig: Secret vc-{name} is not there yet, because virtual cluster {name} has not "
-                "started; use wait: true, or run the task again when it has"
-            )
-        if options["path"]:  # a virtual cluster that is yet to be made has a new kubeconfig
-            outcome.plan.steps.append(f"write kubeconfig {options['path']}")
-        return {}
-    release = outcome.state.release
-    server = options["server"] or (endpoint.in_cluster(name, namespace) if options["in_cluster"] else None) or url
-    server = server or endpoint.endpoint(
-        name,
-        namespace,
-        [thing for key, thing in outcome.state.live.items() if key[1] == "Service"],
-        [thing for key, thing in outcome.state.live.items() if key[1] in endpoint.ROUTES],
-        release.values if release else None,
-    )
-    content = endpoint.kubeconfig(secret, server, options["context"] or f"vcluster_{name}_{namespace}")
-    if oidc and options["user"] != "admin":
-        content = endpoint.with_oidc(content, dict(oidc))
-    if options["path"] and endpoint.write_kubeconfig(options["path"], content, check):
-        outcome.plan.steps.append(f"write kubeconfig {options['path']}")
-    return {"kubeconfig": content} if options["return_content"] else {}
-
-
-def describe(outcome: Outcome, name: str) -> dict[str, Any]:
-    """The virtual cluster as the task leaves it; empty where there is none."""
-    workload = outcome.state.workload(name)
-    if workload is None:
-        return {}
-    services = [thing for key, thing in outcome.state.live.items() if key[1] == "Service"]
-    routes = [thing for key, thing in outcome.state.live.items() if key[1] in endpoint.ROUTES]
-    release = outcome.state.release
-    return phase.describe(
-        workload,
-        [],
-        services,
-        routes,
-        None,
-        datetime.now(timezone.utc),
-        values=release.values if release else None,
-    )
 
 
 def run(module: AnsibleModule, open_helm: Callable[[Kubernetes], Helm]) -> dict[str, Any]:
     """The result of the task."""
     params, check = module.params, module.check_mode
-    asked = request(params)
+    asked = options.request(params)
     wait = params["wait_timeout"] if params["wait"] else None
     result: dict[str, Any] = {}
     if params["endpoint"] and params["group"]:
         allowed = "nothing, or a task without group"
         raise OptionError("endpoint", params["endpoint"]["type"], allowed, reason="the group says it for all of it")
-    if wants_oidc(params) and not params["group"]:
+    if options.wants_oidc(params) and not params["group"]:
         raise OptionError("export_kubeconfig.user", "oidc", "admin, or oidc with option group")
     if params["group"] and params["state"] == "present":
         outcome, decision, seen = grouped.present(
             open_hosts(module),
             open_helm,
             asked,
-            in_group(params),
+            options.in_group(params),
             check=check,
             wait=wait,
             kubeconfig=bool(params["export_kubeconfig"]),
@@ -690,8 +559,8 @@ def run(module: AnsibleModule, open_helm: Callable[[Kubernetes], Helm]) -> dict[
         kind = seen.group.endpoint["type"]
         seen_at = verified(module, decision.kubernetes, decision.namespace, outcome, kind)
         result.update(seen_at)
-        result.update(export(params, decision.namespace, outcome, check, seen.group.oidc, url_in(seen_at)))
-        result["virtual_cluster"] = describe(outcome, asked.name)
+        result.update(options.export(params, decision.namespace, outcome, check, seen.group.oidc, url_in(seen_at)))
+        result["virtual_cluster"] = options.describe(outcome, asked.name)
         if result["virtual_cluster"]:
             result["virtual_cluster"].update(decision.describe(check))
         result["placement"] = decision.placement_dict()
@@ -710,11 +579,11 @@ def run(module: AnsibleModule, open_helm: Callable[[Kubernetes], Helm]) -> dict[
         kind = params["endpoint"]["type"] if params["endpoint"] else "cluster_ip"
         seen_at = verified(module, kubernetes, asked.namespace, outcome, kind)
         result.update(seen_at)
-        result.update(export(params, asked.namespace, outcome, check, {}, url_in(seen_at)))
-        result["virtual_cluster"] = describe(outcome, asked.name)
+        result.update(options.export(params, asked.namespace, outcome, check, {}, url_in(seen_at)))
+        result["virtual_cluster"] = options.describe(outcome, asked.name)
     else:
         outcome = absent(module, open_helm, asked, wait)
-        result["virtual_cluster"] = describe(outcome, asked.name) if check else {}
+        result["virtual_cluster"] = options.describe(outcome, asked.name) if check else {}
     for note in outcome.plan.notes:
         module.warn(note)
     result.update(changed=outcome.plan.changed, steps=outcome.plan.steps)

@@ -263,7 +263,7 @@ def selected(thing: Object, selector: str) -> bool:
         if among:
             fits = labels.get(among[1]) in among[2].split(",")
         elif equals:
-            fits = labels.get(name) == value
+            fits = (labels.get(name.removesuffix("!")) == value) != name.endswith("!")
         else:
             fits = (term.lstrip("!") in labels) != term.startswith("!")
         if not fits:

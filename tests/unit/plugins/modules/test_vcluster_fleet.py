@@ -1,0 +1,169 @@
+# Copyright (c) 2026, nested.clusters contributors
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Tests of the module vcluster_fleet on host clusters in memory; what helm does is tested on real ones."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+from ansible_collections.nested.clusters.plugins.module_utils import capacity, grouped, ledger, lifecycle, many
+from ansible_collections.nested.clusters.plugins.module_utils._helm import HelmError
+from ansible_collections.nested.clusters.plugins.module_utils._kubernetes import path
+from ansible_collections.nested.clusters.plugins.modules import vcluster_fleet
+from test_grouped import World, asked
+from test_lifecycle import CHART
+
+Object = dict[str, Any]
+
+
+class Refusing:
+    """A helm that says no to everything."""
+
+    def __init__(self, *_arguments: Any) -> None:
+        pass
+
+    def __enter__(self) -> Refusing:
+        return self
+
+    def __exit__(self, *_error: object) -> None:
+        pass
+
+    def render(self, name: str, *_rest: Any, **_options: Any) -> None:
+        raise HelmError(f"helm upgrade: no chart for {name}")
+
+
+class Rendering(Refusing):
+    """A helm that renders, for check mode."""
+
+    def render(self, name: str, namespace: str, *_rest: Any, **_options: Any) -> Any:
+        return lifecycle.Release(name, namespace, 1, "deployed", "vcluster", "0.36.1", {}, "")
+
+
+@pytest.fixture
+def world(monkeypatch: pytest.MonkeyPatch) -> World:
+    found = World()
+    monkeypatch.setattr(vcluster_fleet.hosts, "open_hosts", lambda module: found.given())
+    monkeypatch.setattr(vcluster_fleet, "Helm", Rendering)
+    return found
+
+
+def run(run_module: Any, *listed: Object, **options: Any) -> Object:
+    told: Object = run_module(vcluster_fleet, group="dev", virtual_clusters=list(listed), **options)
+    return told
+
+
+def by_name(result: Object) -> dict[str, Object]:
+    return {one["name"]: one for one in result["virtual_clusters"]}
+
+
+def test_check_mode_places_each_as_if_those_before_were_there(world: World, run_module: Any) -> None:
+    # 19.2 cpu and 38.4Gi on each of two: nine of 4 cpu are one too many.
+    listed = [{"name": f"c{number}"} for number in range(9)]
+    before = world.snapshot()
+    result = run(run_module, *listed, check_mode=True)
+    found = by_name(result)
+    where = [found[f"c{number}"]["host_cluster"] for number in range(8)]
+    assert sorted(where) == ["a"] * 4 + ["b"] * 4
+    assert "no host cluster has room" in found["c8"]["msg"]
+    assert result["failed"]
+    assert result["msg"].startswith("1 of 9 virtual clusters are not what they shall be: c8: ")
+    assert found["c0"]["steps"][0] == "create namespace vcluster-c0"
+    assert (found["c0"]["before"], found["c0"]["after"]) == ("absent", "running")
+    assert (world.snapshot(), world.written()) == (before, {})
+
+
+def test_a_new_one_that_shall_rest_starts_first(world: World, run_module: Any) -> None:
+    (one,) = run(run_module, {"name": "c", "state": "paused"}, check_mode=True)["virtual_clusters"]
+    assert (one["after"], one["steps"][-1]) == ("paused", "pause it when it has started")
+
+
+def test_what_helm_refuses_leaves_nothing(world: World, run_module: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(vcluster_fleet, "Helm", Refusing)
+    world.hosts["a"].have("Namespace", "mine")
+    before = set(world.hosts["a"].objects) | set(world.hosts["b"].objects)
+    listed = [{"name": "new"}, {"name": "old", "namespace": "mine", "host_cluster": "a"}]
+    result = run(run_module, *listed)
+    found = by_name(result)
+    assert found["new"]["msg"] == "helm upgrade: no chart for new"
+    assert result["changed"] is False
+    # The namespace that was there before stays.
+    assert before == (set(world.hosts["a"].objects) | set(world.hosts["b"].objects))
+
+
+@pytest.mark.parametrize(
+    ("listed", "options", "message"),
+    [
+        ([{"name": "c"}, {"name": "d"}, {"name": "c"}], {}, "it is listed 2 times"),
+        ([{"name": "c", "size": {"cpu": "many"}}], {}, "virtual_clusters: c: size.cpu: 'many' is not usable"),
+        ([{"name": "c"}], {"at_once": 0}, "at_once: 0 is not usable"),
+        ([{"name": "c"}], {"wait_timeout": 0}, "wait_timeout: 0 is not usable"),
+        ([{"nmae": "c"}], {}, "missing required arguments: name"),
+    ],
+)
+def test_a_list_that_cannot_be(
+    listed: list[Object], options: Object, message: str, world: World, run_module: Any
+) -> None:
+    result = run(run_module, *listed, **options)
+    assert message in result["msg"]
+    assert world.written() == {}
+
+
+def test_a_group_that_is_not_there(world: World, run_module: Any) -> None:
+    told = run_module(vcluster_fleet, group="dve", virtual_clusters=[])
+    assert "group: 'dve' is not usable; allowed: dev" in told["msg"]
+
+
+def test_nothing_listed_is_nothing_done(world: World, run_module: Any) -> None:
+    world.reserve("a", "other")
+    assert run(run_module)["virtual_clusters"] == []
+    assert world.written() == {}
+
+
+def test_who_goes(world: World) -> None:
+    kept: Object = {"cpu": 0, "memory": 0}
+    for name, amounts in {"kept": kept, "listed": {}, "unlisted": {}, "absent": {}}.items():
+        world.reserve("a", name, **amounts)
+    world.reserve("b", "foreign", group="other")
+    entries = [
+        many.Entry(lifecycle.Request(name, f"vcluster-{name}", CHART), asked(), state)
+        for name, state in (("listed", "present"), ("absent", "absent"), ("gone", "absent"))
+    ]
+    assert many._going(world.picture(), entries, prune=False) == ["absent"]
+    assert many._going(world.picture(), entries, prune=True) == ["absent", "unlisted"]
+
+
+def test_reserving_is_one_hold_of_the_locks(world: World) -> None:
+    wanted = [(lifecycle.Request(f"c{number}", f"vcluster-c{number}", CHART), asked()) for number in range(9)]
+    new, refused = grouped.reserve(world.given(), "dev", wanted)
+    assert new == {f"c{number}" for number in range(8)}
+    assert list(refused) == ["c8"]
+    for name, host in world.hosts.items():
+        locks = [line for line in host.asked if line == f"create {ledger.LEASES}"]
+        assert len(locks) == (name in "ab")
+    found = [world.allocation(host, f"vcluster-c{number}") for number in range(8) for host in "ab"]
+    assert len([item for item in found if item and item.size == capacity.Size.parse(grouped_default(), "size")]) == 8
+    # Once more: they have what they ask for.
+    assert grouped.reserve(world.given(), "dev", wanted[:8]) == (set(), {})
+
+
+def grouped_default() -> Object:
+    return {"cpu": "4", "memory": "4Gi", "storage": "2Gi"}
+
+
+def test_a_kubeconfig_has_a_file_of_its_own(tmp_path: Path) -> None:
+    params = {
+        "group": "dev",
+        "wait_timeout": 1,
+        "chart_ref": "vcluster",
+        "chart_repo_url": "",
+        "kubeconfig_directory": str(tmp_path),
+        "virtual_clusters": [],
+    }
+    one = dict.fromkeys(vcluster_fleet.argument_spec()["virtual_clusters"]["options"])
+    one.update(name="c", state="running", labels={}, annotations={})
+    (entry,) = vcluster_fleet.entries({**params, "virtual_clusters": [one]})
+    assert (entry.kubeconfig, entry.state) == (str(tmp_path / "c.kubeconfig"), "running")
+    assert path("v1", "namespaces", None, entry.request.namespace) == "/api/v1/namespaces/vcluster-c"
