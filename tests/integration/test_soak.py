@@ -76,7 +76,7 @@ def fake_nodes(host: Host) -> Iterator[None]:
         [
             kwok,
             f"--kubeconfig={host.kubeconfig}",
-            f"--config={Path(kwok).resolve().parents[1]}/kwok-stages.yaml",
+            f"--config={Path(kwok).parents[1]}/kwok-stages.yaml",
             f"--manage-nodes-with-annotation-selector={FAKE}=fake",
             "--node-lease-duration-seconds=40",
             "--cidr=10.204.0.0/16",
