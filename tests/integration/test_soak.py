@@ -58,7 +58,7 @@ ANSWERS = (
 
 def fake_node(name: str) -> dict[str, Any]:
     """A node that no other pod comes to, and that counts for no group, because of its taint."""
-    size = {"cpu": "100", "memory": "1Ti", "pods": "400"}
+    size = {"cpu": "100", "memory": "1Ti", "ephemeral-storage": "1Ti", "pods": "400"}
     metadata = {"name": name, "labels": {FAKE: "fake", "kubernetes.io/os": "linux"}, "annotations": {FAKE: "fake"}}
     taint = {"key": FAKE, "value": "fake", "effect": "NoSchedule"}
     return {"metadata": metadata, "spec": {"taints": [taint]}, "status": {"capacity": size, "allocatable": size}}
