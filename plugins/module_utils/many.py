@@ -73,6 +73,7 @@ class Order:
     verify: bool = True
     timeout: float = 300
     at_once: int = 8
+    accept_data_loss: bool = False
 
 
 @dataclass
@@ -429,7 +430,13 @@ class _Work:
     def _switch(self, state: str) -> switch.Order:
         order = self.order
         return switch.Order(
-            state, order.check, order.wait, order.timeout, keep_volumes=order.keep_volumes, trust_kubelet=True
+            state,
+            order.check,
+            order.wait,
+            order.timeout,
+            accept_data_loss=order.accept_data_loss,
+            keep_volumes=order.keep_volumes,
+            trust_kubelet=True,
         )
 
     def _each(self, do: Callable[[Job], None], jobs: Sequence[Job]) -> None:

@@ -154,6 +154,11 @@ options:
       - Keep the volume claims of virtual clusters that are deleted, and so the namespaces they live in.
     type: bool
     default: false
+  accept_data_loss:
+    description:
+      - Also pause a virtual cluster whose store has no volume claim. Everything in it is lost then.
+    type: bool
+    default: false
   kubeconfig_directory:
     description:
       - Directory on the machine that runs the module, for a kubeconfig C(NAME.kubeconfig) of each, with mode 0600.
@@ -355,6 +360,7 @@ def argument_spec() -> dict[str, Any]:
         "virtual_clusters": {"type": "list", "elements": "dict", "required": True, "options": one},
         "prune": {"type": "bool", "default": False},
         "keep_volumes": {"type": "bool", "default": False},
+        "accept_data_loss": {"type": "bool", "default": False},
         "kubeconfig_directory": {"type": "path"},
         "at_once": {"type": "int", "default": 8},
         "wait": {"type": "bool", "default": True},
@@ -393,6 +399,7 @@ def order(params: dict[str, Any], check: bool) -> many.Order:
         params["verify_endpoint"],
         params["wait_timeout"],
         params["at_once"],
+        params["accept_data_loss"],
     )
 
 

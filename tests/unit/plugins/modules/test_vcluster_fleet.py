@@ -167,3 +167,9 @@ def test_a_kubeconfig_has_a_file_of_its_own(tmp_path: Path) -> None:
     (entry,) = vcluster_fleet.entries({**params, "virtual_clusters": [one]})
     assert (entry.kubeconfig, entry.state) == (str(tmp_path / "c.kubeconfig"), "running")
     assert path("v1", "namespaces", None, entry.request.namespace) == "/api/v1/namespaces/vcluster-c"
+
+
+def test_data_is_lost_only_if_that_may_be() -> None:
+    given = {name: option.get("default") for name, option in vcluster_fleet.argument_spec().items()}
+    assert vcluster_fleet.order(given, False).accept_data_loss is False
+    assert vcluster_fleet.order({**given, "accept_data_loss": True}, False).accept_data_loss is True
