@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Lay the working tree out as build/ansible_collections/nested/clusters, kubernetes.core next to it.
+"""Lay the working tree out as build/ansible_collections/nested/clusters, and next to it what it is checked with.
 
 Ansible finds a collection only under an ansible_collections directory, and ansible-test refuses a
 symlinked one. Only files that differ are written, so what already uses the copy is not disturbed.
@@ -46,10 +46,11 @@ def mirror(source: Path, names: Iterable[str], target: Path) -> None:
 
 
 def main() -> None:
-    """Mirror the working tree and the toolbox's kubernetes.core into the root."""
-    kubernetes_core = Path(sys.argv[1]) / "ansible_collections/kubernetes/core"
+    """Mirror the working tree into the root, and of the toolbox what it runs on and what playbooks are linted with."""
     mirror(REPOSITORY, working_tree(), ROOT / "nested/clusters")
-    mirror(kubernetes_core, all_files(kubernetes_core), ROOT / "kubernetes/core")
+    for name in ("kubernetes/core", "awx/awx"):
+        collection = Path(sys.argv[1]) / "ansible_collections" / name
+        mirror(collection, all_files(collection), ROOT / name)
 
 
 if __name__ == "__main__":

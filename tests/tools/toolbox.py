@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Build the tools of `make test` once and print the directory that holds them.
 
-The directory is a virtualenv with everything in tests/requirements.txt, plus kubernetes.core and, for the roles, the
-collections of their modules under ansible_collections/. Its name is a hash of what it is made from, so a changed pin
-makes a new one.
+The directory is a virtualenv with everything in tests/requirements.txt, plus kubernetes.core, for the roles the
+collections of their modules, and awx.awx under ansible_collections/. Its name is a hash of what it is made from, so a
+changed pin makes a new one.
 """
 
 from __future__ import annotations
@@ -25,7 +25,14 @@ REQUIREMENTS = TESTS / "requirements.txt"
 COLLECTIONS = TESTS / "requirements-collections.txt"
 COLLECTION_PATHS = tuple(
     f"ansible_collections/{collection}/"
-    for collection in ("kubernetes/core", "community/general", "amazon/aws", "azure/azcollection", "google/cloud")
+    for collection in (
+        "kubernetes/core",
+        "community/general",
+        "amazon/aws",
+        "azure/azcollection",
+        "google/cloud",
+        "awx/awx",  # whose options the examples for AWX are held to
+    )
 )
 OLDEST_PYTHON = (3, 11)
 
