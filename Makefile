@@ -10,7 +10,7 @@ STAGES := $(PYTHON) tests/tools/stages.py
 help: ## this list
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 20
 
-demo: ## a host cluster, and virtual clusters on it, before your eyes
+demo: ## two host clusters, and virtual clusters on them, before your eyes; or one on KUBECONFIG's
 	@tests/tools/demo.sh
 
 demo-remove: ## remove what demo made

@@ -1,16 +1,15 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: GPL-3.0-or-later
-# From a bare machine to `kubectl get namespaces` answered by a virtual cluster.
-# `demo.sh remove` takes away what it made.
+# From a bare machine to virtual clusters before your eyes: one on the host cluster of KUBECONFIG; without that, an
+# environment of three on two host clusters of its own. `demo.sh remove` takes away what it made.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/../.."
+[[ -n ${KUBECONFIG:-} ]] || exec tests/tools/demo_environment.sh "$@"
 
 name=demo
 namespace=vcluster-$name
 directory=build/demo
 kubeconfig=$PWD/$directory/kubeconfig
-host_cluster=(tests/host_cluster/host-cluster)
-embedded=nested-demo
 started=$SECONDS
 
 # There is no inventory, and there needs to be none.
@@ -18,26 +17,13 @@ export ANSIBLE_LOCALHOST_WARNING=false ANSIBLE_INVENTORY_UNPARSED_WARNING=false
 
 say() { printf '\n\033[1m== %s (%d s)\033[0m\n' "$*" $((SECONDS - started)); }
 
-if [[ -z ${KUBECONFIG:-} ]]; then
-    where="an embedded host cluster, which is started on this machine (needs root and Linux)"
-else
-    where="the host cluster of KUBECONFIG=$KUBECONFIG"
-fi
-
+where="the host cluster of KUBECONFIG=$KUBECONFIG"
 chart=${NESTED_CLUSTERS_CHART:-vcluster} # a name in the official repository, or a path
-use_embedded() { # the tools that were built with it, and its chart where the official repository is out of reach
-    PATH="$("${host_cluster[@]}" bin-dir):$PATH"
-    chart="$("${host_cluster[@]}" chart)"
-}
 
 if [[ ${1:-} == remove ]]; then
     echo "Removing virtual cluster $name from $where."
-    if [[ -z ${KUBECONFIG:-} ]]; then
-        "${host_cluster[@]}" down --name "$embedded"
-    else
-        . tests/tools/env.sh
-        ansible-playbook playbooks/demo.yml -e demo_name="$name" -e demo_state=absent
-    fi
+    . tests/tools/env.sh
+    ansible-playbook playbooks/demo.yml -e demo_name="$name" -e demo_state=absent
     rm -rf "$directory"
     exit
 fi
@@ -45,20 +31,13 @@ fi
 cat <<TEXT
 This creates virtual cluster "$name" with ansible-playbook, runs a small workload in it, and shows it from inside.
 It uses $where.
-A machine that has run it before needs under two minutes. The first time, the tools are installed (1 minute) and an
-embedded host cluster is built from source (about 20 minutes on 2 cores).
+A machine that has run it before needs about half a minute. The first time, the tools are installed (1 minute).
 TEXT
 
 say "Ansible and the collection"
 . tests/tools/env.sh
 mkdir -p "$directory"
 
-if [[ -z ${KUBECONFIG:-} ]]; then
-    say "Embedded host cluster"
-    KUBECONFIG=$("${host_cluster[@]}" up --name "$embedded")
-    export KUBECONFIG
-    use_embedded
-fi
 for program in kubectl helm; do
     command -v "$program" >/dev/null || { echo "$program is missing on the PATH" >&2; exit 1; }
 done

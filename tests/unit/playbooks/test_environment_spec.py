@@ -3,11 +3,15 @@
 
 from __future__ import annotations
 
+import json
+import os
+import subprocess
 from pathlib import Path
 from typing import Any
 
 import pytest
 import yaml
+from ansible.module_utils.common.arg_spec import ArgumentSpecValidator
 from ansible_collections.nested.clusters.plugins.modules import vcluster_fleet, vcluster_group
 
 REPOSITORY = Path(__file__).resolve().parents[3]
@@ -85,3 +89,69 @@ def test_what_differs_between_host_clusters_is_a_variable_of_a_role() -> None:
     assert {name for name in own - known if not name.startswith("ingress_nginx_")} == set()
     prepared = (REPOSITORY / "playbooks/tasks/prepare.yml").read_text()
     assert {name for name in own if f"{name}:" not in prepared} == set()
+
+
+def test_the_example_says_only_what_can_be() -> None:
+    example = yaml.safe_load((REPOSITORY / "examples/environment.yml").read_text())
+    done = ArgumentSpecValidator(resolved(SPEC["environment_spec"])).validate(example)
+    assert done.error_messages == []
+    assert [one.get("state") for one in example["virtual_clusters"]].count("paused") == 1
+
+
+TRY = """
+- hosts: localhost
+  gather_facts: false
+  tasks:
+    - ansible.builtin.include_tasks: tasks/environment.yml
+- hosts: environment_host_clusters
+  gather_facts: false
+  tasks:
+    - ansible.builtin.copy:
+        dest: "{{ out }}/{{ environment_host.name }}"
+        content: "{{ environment_prepare | join(' ') }}"
+        mode: "0600"
+"""
+
+
+@pytest.mark.parametrize(
+    ("endpoint", "roles"),
+    [
+        ({}, ["metallb", "wildcard_dns", "", "gateway_api"]),
+        ({"type": "load_balancer"}, ["metallb", "wildcard_dns", "", "gateway_api"]),
+        (
+            {"type": "ingress", "ingress_class": "nginx"},
+            ["metallb ingress_nginx", "ingress_nginx wildcard_dns", "ingress_nginx", "gateway_api"],
+        ),
+        (
+            {"type": "gateway", "gateway_name": "g"},
+            ["metallb gateway_api", "gateway_api wildcard_dns", "gateway_api", "gateway_api"],
+        ),
+    ],
+    ids=lambda value: value.get("type", "none") if isinstance(value, dict) else "",
+)
+def test_the_endpoint_says_which_roles_run(endpoint: dict[str, Any], roles: list[str], tmp_path: Path) -> None:
+    playbooks = tmp_path / "playbooks"
+    playbooks.mkdir()
+    for name in ("tasks", "vars"):
+        (playbooks / name).symlink_to(REPOSITORY / "playbooks" / name)
+    (tmp_path / "roles").symlink_to(REPOSITORY / "roles")
+    (playbooks / "try.yml").write_text(TRY)
+    settings: list[dict[str, Any]] = [
+        {"pools": [{"name": "p", "addresses": ["192.0.2.0/28"]}]},
+        {"dns": {"provider": "none"}},
+        {},
+        {"prepare": ["gateway_api"]},
+    ]
+    told = {
+        "out": str(tmp_path),
+        "group": "dev",
+        "group_settings": {"endpoint": endpoint},
+        "host_clusters": [{"name": f"h{number}"} for number in range(4)],
+        "host_settings": [{"name": f"h{number}", **own} for number, own in enumerate(settings)],
+        "virtual_clusters": [],
+    }
+    command = ["ansible-playbook", str(playbooks / "try.yml"), "--extra-vars", json.dumps(told)]
+    environment = {**os.environ, "ANSIBLE_HOME": str(tmp_path / "ansible")}
+    done = subprocess.run(command, capture_output=True, text=True, check=False, env=environment)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert [(tmp_path / f"h{number}").read_text() for number in range(4)] == roles
