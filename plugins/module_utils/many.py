@@ -90,6 +90,7 @@ class Job:
     after: str = "absent"
     steps: list[str] = field(default_factory=list)
     diff: list[dict[str, str]] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)  # what people have to do because of it
     endpoint: str | None = None
     error: str = ""
 
@@ -194,7 +195,8 @@ def run(given: Sequence[HostCluster], open_helm: OpenHelm, entries: Sequence[Ent
     diff = [part for job in jobs for part in job.diff] + diff
     silent = [f"host cluster {name} does not answer: {error}" for name, error in sorted(seen.silent.items())]
     uncounted = seen.uncounted() if any(job.takes_more for job in jobs) else []
-    return Result(found, diff, sorted({*silent, *uncounted}))
+    notes = [note for job in jobs for note in job.notes]
+    return Result(found, diff, sorted({*silent, *uncounted, *notes}))
 
 
 def check_names(names: Sequence[str]) -> None:
@@ -318,7 +320,7 @@ class _Work:
                     check=True,
                     wait=None,
                 )
-            job.steps, job.diff = list(outcome.plan.steps), outcome.plan.diff
+            job.steps, job.diff, job.notes = list(outcome.plan.steps), outcome.plan.diff, outcome.plan.notes
         if job.entry.kubeconfig:
             job.steps += _export(self.seen, job, check=True)
         if job.before in NOWHERE:
@@ -327,7 +329,8 @@ class _Work:
     def _reserve(self, jobs: Sequence[Job]) -> set[str]:
         """Take what they need; returns the names of those that had nothing before."""
         asking = [job for job in jobs if job.where.takes_more]
-        self._each(lambda job: lifecycle.wait_until_free(job.kubernetes, job.namespace), asking)
+        timeout = self.order.timeout
+        self._each(lambda job: lifecycle.wait_until_free(job.kubernetes, job.namespace, timeout), asking)
         new: set[str] = set()
         queue = [job for job in asking if not job.error]
         while queue:
@@ -368,7 +371,7 @@ class _Work:
             before = dict.fromkeys([*created, *job.planned.steps])
             job.steps = [step for step in before if step not in done.steps]
         job.steps += done.steps
-        job.diff = done.diff or job.planned.diff
+        job.diff, job.notes = done.diff or job.planned.diff, done.notes
 
     def _finish(self, job: Job) -> None:
         """See that it answers where it shall be reached, and write its kubeconfig."""
