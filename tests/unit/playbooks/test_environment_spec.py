@@ -86,7 +86,7 @@ def test_what_differs_between_host_clusters_is_a_variable_of_a_role() -> None:
         for name in yaml.safe_load(file.read_text())["argument_specs"]["main"]["options"]
     }
     own = set(SPEC["environment_own_variables"])
-    assert {name for name in own - known if not name.startswith("ingress_nginx_")} == set()
+    assert own - known == set()
     prepared = (REPOSITORY / "playbooks/tasks/prepare.yml").read_text()
     assert {name for name in own if f"{name}:" not in prepared} == set()
 
