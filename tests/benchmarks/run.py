@@ -11,6 +11,7 @@ import sys
 import time
 
 import create
+import environment
 import group_create
 import group_info
 import info
@@ -25,10 +26,11 @@ TARGET = REPOSITORY / "build/bench.json"
 
 def announce() -> None:
     """Say what is about to happen."""
-    print("Measures tasks of nested.clusters against their peers, for about 35 minutes on 2 cores:")
+    print("Measures tasks of nested.clusters against their peers, for about 40 minutes on 2 cores:")
     print("  unchanged  a task with nothing to do, against kubernetes.core.helm and kubernetes.core.k8s")
     print("  create     until the virtual cluster's API answers, against helm --wait")
-    print("  group_create  100 (fake) virtual clusters in a group by one play, against helm 100 times")
+    print("  group_create  100 (fake) virtual clusters in a group by one task, against helm 100 times")
+    print("  environment  100 (fake) virtual clusters on two host clusters, unchanged, against loops of others")
     print("  state      200 (fake) virtual clusters paused and resumed, against API calls and `vcluster pause`")
     print("  resume     until the virtual cluster's API answers, against `vcluster resume`")
     print("  info       1 and 1,000 (fake) virtual clusters, against a raw LIST and `vcluster list`")
@@ -48,7 +50,7 @@ def announce() -> None:
 def measure(results: list[Result]) -> None:
     """Everything, in order; results are added as soon as they are there."""
     with host() as found:
-        for part in (unchanged, create, group_create, state, resume, info, group_info):
+        for part in (unchanged, create, group_create, environment, state, resume, info, group_info):
             measured = part.measure(found)
             print(table(measured), flush=True)
             results += measured
