@@ -48,7 +48,7 @@ say "Ansible and the collection"
 . tests/tools/env.sh
 # What only roles need is not laid out beside the collection, but taken from where the tools are.
 tools=$(dirname "$ANSIBLE_PYTHON_INTERPRETER")
-export ANSIBLE_COLLECTIONS_PATH=$ANSIBLE_COLLECTIONS_PATH:$(dirname "$tools")
+ANSIBLE_COLLECTIONS_PATH=$ANSIBLE_COLLECTIONS_PATH:$(dirname "$tools") # it is exported
 end
 mkdir -p "$directory"
 
