@@ -124,8 +124,11 @@ def here(members: dict[str, Host], vcluster_group: Module, tmp_path: Path) -> It
 
 def test_an_environment_and_the_verbs(here: Environment) -> None:
     """From nothing, through changes by playbooks for single verbs, and back to what the file says, and to nothing."""
-    # Before there is a group.
+    # Before there is a group, here without any values.
+    settings = here.told["group_settings"]
+    here.told["group_settings"] = {"size": settings["size"]}
     changed, said = here.environment("--check", "--diff")
+    here.told["group_settings"] = settings
     assert changed
     assert f"Group {GROUP} is not there yet" in said
     assert all(f"create virtual cluster {name}" in said for name in NAMES)
