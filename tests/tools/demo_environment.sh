@@ -40,8 +40,8 @@ This makes an environment with ansible-playbook, from examples/environment.yml: 
 and wildcard DNS, three virtual clusters, one of them paused. A workload in one of them then answers to its own name.
 The host clusters are started on this machine, which needs root and Linux. With KUBECONFIG set, the demo uses that one
 for a single virtual cluster instead.
-A machine that has run it before needs two to three minutes. The first time, the tools are installed (1 minute) and the
-host clusters are built from source (about 20 minutes on 2 cores).
+A machine that has run it before needs a minute and a half, if it is not busy. The first time, the tools are installed
+(1 minute) and the host clusters are built from source (about 20 minutes on 2 cores).
 TEXT
 
 say "Ansible and the collection"
@@ -147,6 +147,7 @@ spec:
           - {path: /, pathType: Prefix, backend: {service: {name: hello, port: {number: 80}}}}
 WORKLOAD
 inside --namespace demo rollout status deployment/hello --timeout=120s
+inside get namespaces,pods --all-namespaces
 
 say "A request to http://$name"
 "$directory/there" "$tools/python" tests/tools/demo_request.py "http://$name/"
