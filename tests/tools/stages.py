@@ -86,7 +86,7 @@ STAGES = (
     ),
     Stage(
         "molecule",
-        "the roles, on a host cluster of their own: 5 min",
+        "roles, ways and an environment, on a host cluster of their own: 12 min",
         ("tests/tools/molecule.sh", "test", "--all"),
         ours=True,
     ),
