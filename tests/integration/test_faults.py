@@ -498,13 +498,8 @@ if FULL:
         with life(host, task, record_property, "api") as lived:
             for operation in ("create", "pause", "change", DELETIONS[turn % 2]):
 
-                def kill(operation: str = operation) -> None:
-                    after = moment(lived, operation, "api", turn)
-                    timer = later(after, lambda: machine.signal("kube-apiserver", signal.SIGKILL))
-                    told(task.finish(lived.start(operation)))
-                    timer.join()
-                    eventually("API server", lambda: answers(host), 90, 0.5)
-
+                after = moment(lived, operation, "api", turn)
+                kill = partial(kill_api_server, machine, lived, operation, after)
                 lived.suffer(f"API server killed during {operation}", operation, kill)
 
     @pytest.mark.xdist_group("own")
@@ -517,14 +512,15 @@ if FULL:
         task = Module(host, vcluster.directory, "vcluster", vcluster.defaults)
         with upgradable(host, task, record_property, "upapi") as lived:
 
-            def kill() -> None:
-                after = moment(lived, "upgrade", "api", turn)
-                timer = later(after, lambda: machine.signal("kube-apiserver", signal.SIGKILL))
-                told(task.finish(lived.start("upgrade")))
-                timer.join()
-                eventually("API server", lambda: answers(host), 90, 0.5)
-
+            kill = partial(kill_api_server, machine, lived, "upgrade", moment(lived, "upgrade", "api", turn))
             lived.suffer("API server killed during upgrade", "upgrade", kill)
+
+    def kill_api_server(machine: Machine, lived: Life, operation: str, seconds: float) -> None:
+        """Kill its process in an operation; it is started again by itself."""
+        timer = later(seconds, lambda: machine.signal("kube-apiserver", signal.SIGKILL))
+        told(lived.vcluster.finish(lived.start(operation)))
+        timer.join()
+        eventually("API server", lambda: answers(lived.host), 90, 0.5)
 
     @pytest.mark.xdist_group("own")
     @pytest.mark.parametrize("turn", range(2))
