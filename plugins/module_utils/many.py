@@ -439,7 +439,7 @@ class _Work:
             order.timeout,
             accept_data_loss=order.accept_data_loss,
             keep_volumes=order.keep_volumes,
-            trust_kubelet=True,
+            trust_kubelet=True,  # whose probe asks the same API, and which nested.clusters.vcluster waits for as well
         )
 
     def _each(self, do: Callable[[Job], None], jobs: Sequence[Job]) -> None:
