@@ -5,25 +5,17 @@
 
 from __future__ import annotations
 
-import json
 from collections import Counter
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from decimal import ROUND_FLOOR, Decimal
-from functools import lru_cache
 from typing import Any
 
 from ansible_collections.nested.clusters.plugins.module_utils.errors import NestedClustersError, OptionError
+from ansible_collections.nested.clusters.plugins.module_utils.membership import Allocation
 from ansible_collections.nested.clusters.plugins.module_utils.size import RESOURCES, Amount, Size, quantity
 
 Object = dict[str, Any]
-
-# On the namespace of a virtual cluster.
-GROUP_LABEL = "nested-clusters/group"
-NAME_ANNOTATION = "nested-clusters/virtual-cluster"
-OWNER_ANNOTATION = "nested-clusters/owner"
-SIZE_ANNOTATION = "nested-clusters/size"  # JSON of Size.as_dict()
-APPLIED_ANNOTATION = "nested-clusters/applied"  # JSON: what of the group was applied last
 
 _THOUSANDTH = Decimal("0.001")
 _KEEPS_OUT = ("NoSchedule", "NoExecute")
@@ -54,90 +46,6 @@ class Refused(NestedClustersError):
         super().__init__(
             message, check=check, resource=resource, asked=asked, allowed=allowed, in_use=in_use, by=list(by), **data
         )
-
-
-@dataclass(frozen=True)
-class Allocation:
-    """What one virtual cluster may claim of its host cluster, running or not."""
-
-    name: str
-    namespace: str
-    host_cluster: str
-    group: str
-    owner: str  # "" where none is recorded
-    size: Size  # all three limited
-    applied: Object
-    deleting: bool
-
-    @property
-    def kept(self) -> bool:
-        """Only volumes are left: they count as storage, but no longer as a virtual cluster."""
-        return _only_volumes(self.size)
-
-
-def allocation(namespace: Object, host_cluster: str) -> Allocation | None:
-    """What a Namespace object records, or None where it belongs to no cluster group.
-
-    Raises NestedClustersError where the name or the size cannot be read: counting it as nothing would give away
-    twice what it has.
-    """
-    metadata = namespace["metadata"]
-    group = (metadata.get("labels") or {}).get(GROUP_LABEL)
-    if not group:
-        return None
-    annotations = metadata.get("annotations") or {}
-    return Allocation(
-        name=_recorded(annotations, NAME_ANNOTATION, metadata["name"], host_cluster),
-        namespace=metadata["name"],
-        host_cluster=host_cluster,
-        group=group,
-        owner=annotations.get(OWNER_ANNOTATION) or "",
-        size=_recorded_size(annotations, metadata["name"], host_cluster),
-        applied=_recorded_applied(annotations),
-        deleting=bool(metadata.get("deletionTimestamp")),
-    )
-
-
-def _recorded(annotations: Mapping[str, str], annotation: str, namespace: str, host_cluster: str) -> str:
-    value = annotations.get(annotation)
-    if not value:
-        raise _broken(annotation, namespace, host_cluster, "is missing")
-    return value
-
-
-def _recorded_size(annotations: Mapping[str, str], namespace: str, host_cluster: str) -> Size:
-    text = _recorded(annotations, SIZE_ANNOTATION, namespace, host_cluster)
-    try:
-        return _parsed_size(text)
-    except (ValueError, RecursionError) as error:
-        raise _broken(SIZE_ANNOTATION, namespace, host_cluster, f"is {text[:200]!r}, which is not JSON") from error
-    except OptionError as error:
-        what = f"is {text[:200]!r}, of which {error.data['option']} cannot be used"
-        raise _broken(SIZE_ANNOTATION, namespace, host_cluster, what) from error
-
-
-@lru_cache(maxsize=1024)  # a thousand virtual clusters have some ten sizes
-def _parsed_size(text: str) -> Size:
-    return Size.parse(json.loads(text), "size")
-
-
-def _recorded_applied(annotations: Mapping[str, str]) -> Object:
-    # What cannot be read counts as never applied: the next run applies everything and writes it anew.
-    try:
-        applied = json.loads(annotations.get(APPLIED_ANNOTATION) or "{}")
-    except (ValueError, RecursionError):
-        return {}
-    return applied if isinstance(applied, dict) else {}
-
-
-def _broken(annotation: str, namespace: str, host_cluster: str, what: str) -> NestedClustersError:
-    return NestedClustersError(
-        f"namespace {namespace} on host cluster {host_cluster}: annotation {annotation} {what}, so what its virtual "
-        f"cluster has cannot be counted; repair the annotation, or remove label {GROUP_LABEL} if there is none",
-        host_cluster=host_cluster,
-        namespace=namespace,
-        annotation=annotation,
-    )
 
 
 def total(allocations: Iterable[Allocation]) -> Size:
@@ -354,7 +262,7 @@ def _check_count(
     owner: str, name: str, quota: OwnerQuota, others: Iterable[Allocation], asked: Size, current: Size | None
 ) -> None:
     allowed = quota.virtual_clusters
-    is_new = (current is None or _only_volumes(current)) and not _only_volumes(asked)
+    is_new = (current is None or current.only_storage) and not asked.only_storage
     counted = sorted((item for item in others if not item.kept), key=_order)
     if allowed is None or not is_new or len(counted) < allowed:
         return
@@ -434,10 +342,6 @@ def text_of(size: Size, resource: str) -> str:
 
 def _grows(wanted: Amount, held: Amount) -> bool:
     return held is not None and (wanted is None or wanted > held)
-
-
-def _only_volumes(size: Size) -> bool:
-    return size.cpu == 0 and size.memory == 0
 
 
 def _who(owner: str) -> str:

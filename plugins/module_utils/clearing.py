@@ -19,11 +19,11 @@ from functools import partial
 from typing import Any
 
 from ansible_collections.nested.clusters.plugins.module_utils import (
-    capacity,
     fleet,
     holdings,
     hosts,
     lifecycle,
+    membership,
     removal,
     selection,
     waiting,
@@ -310,8 +310,8 @@ def recorded(held: Holdings) -> set[Key]:
         made = annotations.get(CREATED) == "true"
         # The CLI's do not say for whom they were made.
         by_cli = namespace.removeprefix("vcluster-") if made and namespace.startswith("vcluster-") else None
-        name = annotations.get(capacity.NAME_ANNOTATION, by_cli)
-        if name and (made or capacity.GROUP_LABEL in (place["metadata"].get("labels") or {})):
+        name = annotations.get(membership.NAME_ANNOTATION, by_cli)
+        if name and (made or membership.GROUP_LABEL in (place["metadata"].get("labels") or {})):
             found.add((namespace, name))
     return found
 

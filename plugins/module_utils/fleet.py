@@ -14,7 +14,7 @@ from datetime import datetime
 from functools import partial
 from typing import Any
 
-from ansible_collections.nested.clusters.plugins.module_utils import capacity, hosts
+from ansible_collections.nested.clusters.plugins.module_utils import hosts, membership
 from ansible_collections.nested.clusters.plugins.module_utils._kubernetes import (
     Kubernetes,
     KubernetesError,
@@ -176,11 +176,11 @@ def describe_all(
 
 def _places(reader: Reader, selection: Selection) -> tuple[dict[Key, dict[str, Any]], list[str]]:
     """(group, owner and size of each virtual cluster in a group; warnings of what cannot be read)."""
-    label = f"{capacity.GROUP_LABEL}={selection.group}" if selection.group else capacity.GROUP_LABEL
+    label = f"{membership.GROUP_LABEL}={selection.group}" if selection.group else membership.GROUP_LABEL
     places, warnings = {}, []
     for namespace in reader.namespaces(label, required=selection.in_group):
         try:
-            found = capacity.allocation(namespace, reader.kubernetes.host)
+            found = membership.allocation(namespace, reader.kubernetes.host)
         except NestedClustersError as error:
             warnings.append(str(error))
             continue

@@ -17,9 +17,10 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from ansible_collections.nested.clusters.plugins.module_utils import compatibility, documents, exposure, values
-from ansible_collections.nested.clusters.plugins.module_utils.capacity import Allocation, OwnerQuota
+from ansible_collections.nested.clusters.plugins.module_utils.capacity import OwnerQuota
 from ansible_collections.nested.clusters.plugins.module_utils.control_plane import DISTRIBUTIONS, ControlPlane
 from ansible_collections.nested.clusters.plugins.module_utils.errors import NestedClustersError, OptionError
+from ansible_collections.nested.clusters.plugins.module_utils.membership import Allocation
 from ansible_collections.nested.clusters.plugins.module_utils.size import RESOURCES, Size
 
 NAMESPACE = "nested-clusters"

@@ -24,10 +24,11 @@ from ansible_collections.nested.clusters.plugins.module_utils._kubernetes import
     parallel,
     path,
 )
-from ansible_collections.nested.clusters.plugins.module_utils.capacity import Allocation, HostLoad
+from ansible_collections.nested.clusters.plugins.module_utils.capacity import HostLoad
 from ansible_collections.nested.clusters.plugins.module_utils.errors import NestedClustersError, OptionError
 from ansible_collections.nested.clusters.plugins.module_utils.group import Group, Member
 from ansible_collections.nested.clusters.plugins.module_utils.hosts import HostCluster
+from ansible_collections.nested.clusters.plugins.module_utils.membership import Allocation
 from ansible_collections.nested.clusters.plugins.module_utils.phase import Object, timestamp
 from ansible_collections.nested.clusters.plugins.module_utils.placement import Candidate
 from ansible_collections.nested.clusters.plugins.module_utils.size import Amount, Size, quantity
@@ -109,7 +110,7 @@ def look(host: HostCluster, now: datetime) -> HostFleet:
     stateful_sets, deployments, namespaces, quotas, metrics, records, nodes = parallel(
         [
             *fleet.ask_workloads(reader, fleet.Selection()),
-            partial(kubernetes.list, path("v1", "namespaces"), labels=capacity.GROUP_LABEL),
+            partial(kubernetes.list, path("v1", "namespaces"), labels=membership.GROUP_LABEL),
             partial(reader.optional, "v1", "resourcequotas", _QUOTAS),
             partial(_metrics, kubernetes),
             partial(kubernetes.list, path("v1", "configmaps", groups.NAMESPACE), labels=groups.RECORD_LABEL),
@@ -179,7 +180,7 @@ def _allocations(namespaces: Iterable[Object], host: str) -> tuple[list[Allocati
     found, broken = [], []
     for namespace in namespaces:
         try:
-            allocation = capacity.allocation(namespace, host)
+            allocation = membership.allocation(namespace, host)
         except NestedClustersError as error:
             broken.append(str(error))
             continue

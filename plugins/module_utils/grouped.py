@@ -36,13 +36,12 @@ from ansible_collections.nested.clusters.plugins.module_utils._kubernetes import
     parallel,
     path,
 )
-from ansible_collections.nested.clusters.plugins.module_utils.capacity import Allocation
 from ansible_collections.nested.clusters.plugins.module_utils.control_plane import ControlPlane, kubernetes_version_at
 from ansible_collections.nested.clusters.plugins.module_utils.errors import NestedClustersError, OptionError
 from ansible_collections.nested.clusters.plugins.module_utils.group import Group, Member
 from ansible_collections.nested.clusters.plugins.module_utils.hosts import HostCluster
 from ansible_collections.nested.clusters.plugins.module_utils.lifecycle import Outcome, Request
-from ansible_collections.nested.clusters.plugins.module_utils.membership import Membership
+from ansible_collections.nested.clusters.plugins.module_utils.membership import Allocation, Asked, Membership
 from ansible_collections.nested.clusters.plugins.module_utils.placement import Candidate, Placement
 from ansible_collections.nested.clusters.plugins.module_utils.plan import Plan
 from ansible_collections.nested.clusters.plugins.module_utils.size import Size, quantity
@@ -59,19 +58,6 @@ class View:
     groups: Mapping[str, Group]
     names: Mapping[str, str]  # by group: its own name there
     allocations: tuple[Allocation, ...]
-
-
-@dataclass(frozen=True)
-class Asked:
-    """What a task asks for in a group, beside the request for the virtual cluster itself."""
-
-    group: str
-    owner: str | None
-    size: Size  # None where the task does not say
-    host_cluster: str | None = None
-    force: bool = False
-    oidc: bool = False  # whether the kubeconfig shall log in at the group's issuer
-    ahead: bool = False  # whether it may run another version than the one that the group is locked to
 
 
 @dataclass
@@ -189,11 +175,11 @@ def look(host: HostCluster) -> View:
     records, namespaces = parallel(
         [
             partial(host.kubernetes.list, path("v1", "configmaps", groups.NAMESPACE), labels=groups.RECORD_LABEL),
-            partial(host.kubernetes.list, path("v1", "namespaces"), labels=capacity.GROUP_LABEL),
+            partial(host.kubernetes.list, path("v1", "namespaces"), labels=membership.GROUP_LABEL),
         ]
     )
     found = [(groups.load(record), record["metadata"]["labels"]) for record in records]
-    allocations = [capacity.allocation(namespace, host.name) for namespace in namespaces]
+    allocations = [membership.allocation(namespace, host.name) for namespace in namespaces]
     return View(
         host,
         {group.name: group for group, _labels in found},
@@ -588,7 +574,7 @@ def _request_before(decision: Decision, name: str) -> dict[str, Any]:
     newest = newest_releases(secrets).get(name)
     release = decode_release(newest) if newest else None
     # With the label, it has the group's values already, and nobody knows which are its own.
-    without_group = release is not None and capacity.GROUP_LABEL not in release.labels
+    without_group = release is not None and membership.GROUP_LABEL not in release.labels
     own = layers.with_claims(release.values) if release and without_group else {}
     return {"values": own, "kubernetes_version": None, "made": release is not None}
 
@@ -672,9 +658,9 @@ def _write(kubernetes: Kubernetes, full: Request, wanted: Membership, decision: 
         return True
     held = decision.current.size if decision.current else Size.zero()
     annotations = wanted.annotations(full.name)
-    annotations[capacity.SIZE_ANNOTATION] = json.dumps(held.maximum(decision.size).as_dict())
+    annotations[membership.SIZE_ANNOTATION] = json.dumps(held.maximum(decision.size).as_dict())
     if decision.current:
-        annotations[capacity.APPLIED_ANNOTATION] = json.dumps(dict(decision.current.applied), sort_keys=True)
+        annotations[membership.APPLIED_ANNOTATION] = json.dumps(dict(decision.current.applied), sort_keys=True)
     patch = planning.metadata_patch(there, wanted.labels(), annotations)
     if patch:
         kubernetes.patch(where, {"metadata": patch})

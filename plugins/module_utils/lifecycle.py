@@ -5,6 +5,9 @@
 
 Every entry point reads first and returns the plan; with ``check`` it stops there, so that check mode and a
 real run cannot disagree.
+
+What an unchanged virtual cluster does not need is imported in the functions that need it: every task compiles what
+it imports.
 """
 
 from __future__ import annotations
@@ -21,8 +24,6 @@ from ansible_collections.nested.clusters.plugins.module_utils import (
     endpoint,
     exposure,
     phase,
-    reach,
-    rollback,
     values,
     waiting,
 )
@@ -46,19 +47,18 @@ from ansible_collections.nested.clusters.plugins.module_utils._kubernetes import
     parallel,
     path,
 )
-from ansible_collections.nested.clusters.plugins.module_utils.capacity import GROUP_LABEL, NAME_ANNOTATION
 from ansible_collections.nested.clusters.plugins.module_utils.control_plane import ControlPlane
 from ansible_collections.nested.clusters.plugins.module_utils.errors import (
     NestedClustersError,
     OptionError,
     WaitError,
 )
-from ansible_collections.nested.clusters.plugins.module_utils.membership import Membership
+from ansible_collections.nested.clusters.plugins.module_utils.membership import GROUP_LABEL, NAME_ANNOTATION, Membership
 from ansible_collections.nested.clusters.plugins.module_utils.plan import Key, Plan
+from ansible_collections.nested.clusters.plugins.module_utils.way_back import Mark, read_mark
 
 NOT_SYNCED = f"!{phase.SYNCED_LABEL}"  # what a virtual cluster syncs to the host carries this label
 NOT_SUPERSEDED = "status!=superseded"  # Helm keeps ten revisions; only the newest can matter
-HEALTHY_SECONDS = 60  # how long one that shall be upgraded may take to be healthy: it may have started just now
 GONE_SECONDS = 120  # how long a namespace that is being deleted may take to be gone, where no task says so
 SETTLE_SECONDS = 30  # without --wait helm is done in seconds; one that is pending longer was killed
 
@@ -232,8 +232,7 @@ def present(
     for step in plan.work:  # before Helm: a run that is interrupted there is finished from what it finds here
         step()
     if work.helm:
-        carry_out = _carry_out_guarded if work.guarded else _carry_out
-        carry_out(kubernetes, work.helm, request, work.stages if plan.helm else [], state)
+        _carry_out(kubernetes, work.helm, request, work.stages if plan.helm else [], state, work.guarded)
     _finish(kubernetes, request, work.wanted, plan)
     if plan.changed:
         state = read(kubernetes, request.name, request.namespace)
@@ -271,20 +270,22 @@ def _unreturned(
     kubernetes: Kubernetes, open_helm: Callable[[], Helm], request: Request, state: State, plan: Plan, check: bool
 ) -> State:
     """Go back all the way where an earlier task was ended while it did."""
-    mark = _way_back(state, request)
+    mark = way_back(state, request)
     if mark is None or not mark.returning:
         return state
     plan.steps.append(f"go back to vCluster {mark.version}, which an earlier task did not finish")
     if check:
         return state
-    _return(kubernetes, open_helm(), request, state, mark)
+    from ansible_collections.nested.clusters.plugins.module_utils import guarded
+
+    guarded.go_back(kubernetes, open_helm(), request, state, mark)
     return read(kubernetes, request.name, request.namespace)
 
 
-def _way_back(state: State, request: Request) -> rollback.Mark | None:
+def way_back(state: State, request: Request) -> Mark | None:
     """The way back that an earlier task has taken, and not left."""
     workload = state.workload(request.name)
-    mark = rollback.read_mark(workload) if state.release else None
+    mark = read_mark(workload) if state.release else None
     if mark and state.release and state.release.revision == mark.revision and not is_paused(workload):
         return replace(mark, copied=mark.copied and mark.returning)  # started by somebody: the copy is too old
     return mark
@@ -298,11 +299,15 @@ def _prepare(kubernetes: Kubernetes, open_helm: Callable[[], Helm], request: Req
     _plan_namespace(kubernetes, request, state, plan)
     _plan_objects(kubernetes, request, state, plan)
     helm, wanted = None, state.manifest
-    mark, workload = _way_back(state, request), state.workload(request.name)
+    mark, workload = way_back(state, request), state.workload(request.name)
     guarded = mark is not None or (request.rollback and _is_upgrade(state, stages))
     if guarded:
+        from ansible_collections.nested.clusters.plugins.module_utils import rollback
+
         plan.steps += rollback.steps_before(workload, _etcd(state), mark)
     if _plan_release(request, state, stages, plan):
+        from ansible_collections.nested.clusters.plugins.module_utils import reach
+
         before = state.release.values if state.release else {}
         reach.check(kubernetes, request.name, request.namespace, wanted_values, before, request.endpoint)
         plan.notes += _moved(request, state, wanted_values)
@@ -361,12 +366,19 @@ def _render(
     return wanted
 
 
-def _carry_out(kubernetes: Kubernetes, helm: Helm, request: Request, stages: list[Stage], state: State) -> None:
+def _carry_out(
+    kubernetes: Kubernetes, helm: Helm, request: Request, stages: list[Stage], state: State, with_way_back: bool
+) -> None:
     """Let Helm make one stage after another; each but the last has to run before the next."""
+    if with_way_back:
+        from ansible_collections.nested.clusters.plugins.module_utils import guarded
+
+        guarded.carry_out(kubernetes, helm, request, stages, state)
+        return
     if _is_on_the_way(state) and _is_upgrade(state, stages):  # made by a task that was ended while it waited
         state = wait_ready(kubernetes, request.name, request.namespace, state, request.patience, kubeconfig=False)
     for number, stage in enumerate(stages, 1):
-        _apply(kubernetes, helm, request, stage, state, between=number < len(stages))
+        apply(kubernetes, helm, request, stage, state, between=number < len(stages))
         if number < len(stages):
             state = read(kubernetes, request.name, request.namespace)
             state = wait_ready(kubernetes, request.name, request.namespace, state, request.patience, kubeconfig=False)
@@ -390,7 +402,7 @@ def _kubernetes_asked(given: dict[str, Any]) -> Any:
     return values.get(given, control_plane.kubernetes_version_at(compatibility.distribution_of(given)))
 
 
-def _apply(
+def apply(
     kubernetes: Kubernetes, helm: Helm, request: Request, stage: Stage, state: State, between: bool = False
 ) -> None:
     """Let Helm make a stage, and then undo what it leaves of other people's changes."""
@@ -415,94 +427,10 @@ def _apply(
             kubernetes.patch(path(where[0], plural, where[2] if namespaced else None, where[3]), patch)
 
 
-# --- upgrades with a way back -----------------------------------------------------------------------------
-
-
 def _etcd(state: State) -> dict[str, Any] | None:
     """The deployed etcd of a virtual cluster, as it is in the cluster."""
     found = [thing for key, thing in state.live.items() if planning.runs(key, thing, planning.ETCD)]
     return next((thing for thing in found if thing["metadata"]["name"].endswith("-etcd")), None)
-
-
-def _carry_out_guarded(
-    kubernetes: Kubernetes,
-    helm: Helm,
-    request: Request,
-    stages: list[Stage],
-    state: State,
-) -> None:
-    """The stages of an upgrade, each looked into when it runs; back to what was before if one of them fails.
-
-    Raises NestedClustersError that says why it failed, when everything is as before again.
-    """
-    place = rollback.Place(kubernetes, request.name, request.namespace, request.patience)
-    mark = _way_back(state, request)
-    if mark is None or not mark.copied:
-        mark = _take(place, state, request.name, mark)
-        state = read(kubernetes, request.name, request.namespace)
-    try:
-        if not stages or (state.release and state.release.revision != mark.revision):
-            # An earlier task made what is deployed, and has not seen it run.
-            state = _started(kubernetes, request, place)
-        for number, stage in enumerate(stages, 1):
-            _apply(kubernetes, helm, request, stage, state, between=number < len(stages))
-            state = _started(kubernetes, request, place)
-    except NestedClustersError as error:
-        failed = f"virtual cluster {request.name} did not become healthy on its way from vCluster {mark.version}"
-        try:
-            _return(kubernetes, helm, request, read(kubernetes, request.name, request.namespace), mark)
-        except NestedClustersError as second:
-            raise NestedClustersError(
-                f"{failed}: {error}; and it could not be taken back: {second}; run the task again, which goes on "
-                "with that",
-                rolled_back=False,
-            ) from second
-        raise NestedClustersError(
-            f"{failed}: {error}; it is on {mark.version} again, with the data that it had before", rolled_back=True
-        ) from error
-    place.leave(mark)
-
-
-def _take(place: rollback.Place, state: State, name: str, mark: rollback.Mark | None) -> rollback.Mark:
-    """Take the way back, from a virtual cluster that is healthy; where that fails, everything is as before."""
-    workload = state.workload(name)
-    if not is_paused(workload):
-        place.check_healthy(HEALTHY_SECONDS)
-    mark = mark or rollback.Mark.of(state.release, workload)
-    try:
-        place.take(mark)
-    except NestedClustersError:
-        if not mark.paused:
-            place.start()
-        place.leave(mark)
-        raise
-    return replace(mark, copied=True)
-
-
-def _started(kubernetes: Kubernetes, request: Request, place: rollback.Place) -> State:
-    """Start what is at rest, wait until it is ready, and look into it."""
-    place.start()
-    state = read(kubernetes, request.name, request.namespace)
-    state = wait_ready(kubernetes, request.name, request.namespace, state, request.patience, kubeconfig=True)
-    place.check_healthy()
-    return state
-
-
-def _return(kubernetes: Kubernetes, helm: Helm, request: Request, state: State, mark: rollback.Mark) -> None:
-    """Take the way back: the data, and then the Helm revision of before."""
-    place = rollback.Place(kubernetes, request.name, request.namespace, request.patience)
-    if not mark.returned:
-        mark = replace(mark, returning=True)
-        place.write(mark)
-        if state.pending:
-            kubernetes.delete(path("v1", "secrets", request.namespace, state.pending.secret_name))
-        place.stop()
-        place.restore(mark)
-        helm.rollback(request.name, request.namespace, mark.revision, state.release)
-        mark = replace(mark, returned=True)  # not once more: Helm would forget the revision that it goes back to
-        place.write(mark)
-    _started(kubernetes, request, place)
-    place.leave(mark)
 
 
 def wanted_version(request: Request, state: State) -> str:
@@ -537,7 +465,7 @@ def plan_stages(request: Request, state: State, version: str, wanted: dict[str, 
         compatibility.parse_kubernetes_version(running) if running else None,
         wanted,
     )
-    if len(steps) > 1 and is_paused(workload) and not (request.rollback or _way_back(state, request)):
+    if len(steps) > 1 and is_paused(workload) and not (request.rollback or way_back(state, request)):
         way = ", ".join(str(step.vcluster) for step in steps)
         raise OptionError(
             "vcluster_version",
@@ -639,7 +567,7 @@ def check_request(request: Request, state: State, version: str) -> dict[str, Any
     compatibility.check_values(result, target, values.get(result, values.IMAGE_REPOSITORY))
     if deployed and compatibility.parse_version(deployed.chart_version) == target:
         compatibility.check_immutable(deployed.values, result, target)  # else stage by stage: see plan_stages
-    if _way_back(state, request) is None:  # with a way back, it is started in between
+    if way_back(state, request) is None:  # with a way back, it is started in between
         _check_ran(_last_run(state.workload(request.name))[0], target)
     asked = _kubernetes_asked(result)
     if asked:

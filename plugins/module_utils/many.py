@@ -32,9 +32,10 @@ from ansible_collections.nested.clusters.plugins.module_utils import (
 from ansible_collections.nested.clusters.plugins.module_utils._helm import Helm
 from ansible_collections.nested.clusters.plugins.module_utils._kubernetes import Kubernetes, path
 from ansible_collections.nested.clusters.plugins.module_utils.errors import NestedClustersError, OptionError
-from ansible_collections.nested.clusters.plugins.module_utils.grouped import Asked, Decision, Picture
+from ansible_collections.nested.clusters.plugins.module_utils.grouped import Decision, Picture
 from ansible_collections.nested.clusters.plugins.module_utils.hosts import HostCluster
 from ansible_collections.nested.clusters.plugins.module_utils.lifecycle import Outcome, Request, State
+from ansible_collections.nested.clusters.plugins.module_utils.membership import Asked
 from ansible_collections.nested.clusters.plugins.module_utils.plan import Plan
 from ansible_collections.nested.clusters.plugins.module_utils.selection import Selector
 from ansible_collections.nested.clusters.plugins.module_utils.snapshot import Snapshot, live

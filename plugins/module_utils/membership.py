@@ -13,17 +13,18 @@ import base64
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any
 
-from ansible_collections.nested.clusters.plugins.module_utils.capacity import (
-    APPLIED_ANNOTATION,
-    GROUP_LABEL,
-    NAME_ANNOTATION,
-    OWNER_ANNOTATION,
-    SIZE_ANNOTATION,
-)
-from ansible_collections.nested.clusters.plugins.module_utils.errors import NestedClustersError
+from ansible_collections.nested.clusters.plugins.module_utils.errors import NestedClustersError, OptionError
 from ansible_collections.nested.clusters.plugins.module_utils.size import Size
+
+# On the namespace of a virtual cluster.
+GROUP_LABEL = "nested-clusters/group"
+NAME_ANNOTATION = "nested-clusters/virtual-cluster"
+OWNER_ANNOTATION = "nested-clusters/owner"
+SIZE_ANNOTATION = "nested-clusters/size"  # JSON of Size.as_dict()
+APPLIED_ANNOTATION = "nested-clusters/applied"  # JSON: what of the group was applied last
 
 REQUEST_TYPE = "nested-clusters/request"
 MANAGED_BY = {"app.kubernetes.io/managed-by": "nested.clusters"}
@@ -39,6 +40,19 @@ QUOTA_KEYS: dict[str, tuple[str, ...]] = {
     "storage": ("requests.storage",),
 }
 OF_MEMBERS = (NAME_ANNOTATION, OWNER_ANNOTATION, SIZE_ANNOTATION, APPLIED_ANNOTATION)
+
+
+@dataclass(frozen=True)
+class Asked:
+    """What a task asks for in a group, beside the request for the virtual cluster itself."""
+
+    group: str
+    owner: str | None
+    size: Size  # None where the task does not say
+    host_cluster: str | None = None
+    force: bool = False
+    oidc: bool = False  # whether the kubeconfig shall log in at the group's issuer
+    ahead: bool = False  # whether it may run another version than the one that the group is locked to
 
 
 @dataclass(frozen=True)
@@ -105,3 +119,87 @@ def stored_request(secret: Mapping[str, Any]) -> dict[str, Any]:
         raise NestedClustersError(
             f"Secret {where} does not hold the request of a virtual cluster: delete it, and give the task all values"
         ) from None
+
+
+@dataclass(frozen=True)
+class Allocation:
+    """What one virtual cluster may claim of its host cluster, running or not."""
+
+    name: str
+    namespace: str
+    host_cluster: str
+    group: str
+    owner: str  # "" where none is recorded
+    size: Size  # all three limited
+    applied: dict[str, Any]
+    deleting: bool
+
+    @property
+    def kept(self) -> bool:
+        """Only volumes are left: they count as storage, but no longer as a virtual cluster."""
+        return self.size.only_storage
+
+
+def allocation(namespace: dict[str, Any], host_cluster: str) -> Allocation | None:
+    """What a Namespace object records, or None where it belongs to no cluster group.
+
+    Raises NestedClustersError where the name or the size cannot be read: counting it as nothing would give away
+    twice what it has.
+    """
+    metadata = namespace["metadata"]
+    group = (metadata.get("labels") or {}).get(GROUP_LABEL)
+    if not group:
+        return None
+    annotations = metadata.get("annotations") or {}
+    return Allocation(
+        name=_recorded(annotations, NAME_ANNOTATION, metadata["name"], host_cluster),
+        namespace=metadata["name"],
+        host_cluster=host_cluster,
+        group=group,
+        owner=annotations.get(OWNER_ANNOTATION) or "",
+        size=_recorded_size(annotations, metadata["name"], host_cluster),
+        applied=_recorded_applied(annotations),
+        deleting=bool(metadata.get("deletionTimestamp")),
+    )
+
+
+def _recorded(annotations: Mapping[str, str], annotation: str, namespace: str, host_cluster: str) -> str:
+    value = annotations.get(annotation)
+    if not value:
+        raise _broken(annotation, namespace, host_cluster, "is missing")
+    return value
+
+
+def _recorded_size(annotations: Mapping[str, str], namespace: str, host_cluster: str) -> Size:
+    text = _recorded(annotations, SIZE_ANNOTATION, namespace, host_cluster)
+    try:
+        return _parsed_size(text)
+    except (ValueError, RecursionError) as error:
+        raise _broken(SIZE_ANNOTATION, namespace, host_cluster, f"is {text[:200]!r}, which is not JSON") from error
+    except OptionError as error:
+        what = f"is {text[:200]!r}, of which {error.data['option']} cannot be used"
+        raise _broken(SIZE_ANNOTATION, namespace, host_cluster, what) from error
+
+
+@lru_cache(maxsize=1024)  # a thousand virtual clusters have some ten sizes
+def _parsed_size(text: str) -> Size:
+    return Size.parse(json.loads(text), "size")
+
+
+def _recorded_applied(annotations: Mapping[str, str]) -> dict[str, Any]:
+    # What cannot be read counts as never applied: the next run applies everything and writes it anew.
+    try:
+        applied = json.loads(annotations.get(APPLIED_ANNOTATION) or "{}")
+    except (ValueError, RecursionError):
+        return {}
+    return applied if isinstance(applied, dict) else {}
+
+
+def _broken(annotation: str, namespace: str, host_cluster: str, what: str) -> NestedClustersError:
+    return NestedClustersError(
+        f"namespace {namespace} on host cluster {host_cluster}: annotation {annotation} {what}, so what its virtual "
+        f"cluster has cannot be counted; repair the annotation, or remove label {GROUP_LABEL} if there is none",
+        host_cluster=host_cluster,
+        namespace=namespace,
+        annotation=annotation,
+    )

@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from datetime import datetime, timezone
 from typing import Any
 
-from ansible_collections.nested.clusters.plugins.module_utils import endpoint, grouped, phase
+from ansible_collections.nested.clusters.plugins.module_utils import endpoint, phase
 from ansible_collections.nested.clusters.plugins.module_utils._helm import Chart
 from ansible_collections.nested.clusters.plugins.module_utils.control_plane import (
     DISTRIBUTIONS,
@@ -18,6 +18,7 @@ from ansible_collections.nested.clusters.plugins.module_utils.control_plane impo
 )
 from ansible_collections.nested.clusters.plugins.module_utils.errors import NestedClustersError
 from ansible_collections.nested.clusters.plugins.module_utils.lifecycle import Outcome, Request
+from ansible_collections.nested.clusters.plugins.module_utils.membership import Asked
 from ansible_collections.nested.clusters.plugins.module_utils.size import RESOURCES, Size
 
 
@@ -79,9 +80,9 @@ def request(params: dict[str, Any]) -> Request:
     )
 
 
-def in_group(params: dict[str, Any]) -> grouped.Asked:
+def in_group(params: dict[str, Any]) -> Asked:
     """The module's options for a group."""
-    return grouped.Asked(
+    return Asked(
         group=params["group"],
         owner=params["owner"],
         size=Size.parse(params["size"], "size", partial=True),

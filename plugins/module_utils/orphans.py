@@ -19,11 +19,11 @@ from functools import partial
 from typing import Any
 
 from ansible_collections.nested.clusters.plugins.module_utils import (
-    capacity,
     clearing,
     holdings,
     ledger,
     lifecycle,
+    membership,
     phase,
     removal,
 )
@@ -355,14 +355,14 @@ def _left_share(place: Object, name: str, why: str, kept: bool, kept_share: bool
     patch = removal.leaving(place, name, kept)
     if not patch or (kept and kept_share):
         return []
-    group = place["metadata"]["labels"][capacity.GROUP_LABEL]
+    group = place["metadata"]["labels"][membership.GROUP_LABEL]
     reason = f"it has a share of group {group} for virtual cluster {name}, {why}"
     return [Leftover("shares", _as_thing("namespaces", place), name, reason, ORPHAN, PATCH, patch)]
 
 
 def _has_kept_share(place: Object) -> bool:
     try:
-        share = capacity.allocation(place, "")
+        share = membership.allocation(place, "")
     except NestedClustersError:
         return False
     return share is not None and share.kept
@@ -405,8 +405,8 @@ def _name_of(place: Object, things: Iterable[Thing]) -> str | None:
     """Which virtual cluster a namespace was for, None where it was for none."""
     meta = place["metadata"]
     annotations = meta.get("annotations") or {}
-    if capacity.NAME_ANNOTATION in annotations:
-        return annotations[capacity.NAME_ANNOTATION]
+    if membership.NAME_ANNOTATION in annotations:
+        return annotations[membership.NAME_ANNOTATION]
     names = sorted({name for thing in things for name in _named_by(thing)})
     if names:
         return names[0]
@@ -501,7 +501,7 @@ def _left_records(view: View, known: Mapping[str, Group], criteria: Criteria, no
         living = sorted(
             place
             for place, item in view.held.namespaces.items()
-            if (item["metadata"].get("labels") or {}).get(capacity.GROUP_LABEL) == name
+            if (item["metadata"].get("labels") or {}).get(membership.GROUP_LABEL) == name
         )
         if living:
             reason += f", but namespaces {', '.join(living[:5])} have a share of it here"

@@ -35,19 +35,19 @@ from ansible_collections.nested.clusters.plugins.module_utils._kubernetes import
     parallel,
     path,
 )
-from ansible_collections.nested.clusters.plugins.module_utils.capacity import (
-    GROUP_LABEL,
-    NAME_ANNOTATION,
-    SIZE_ANNOTATION,
-    allocation,
-)
 from ansible_collections.nested.clusters.plugins.module_utils.errors import (
     NestedClustersError,
     OptionError,
     WaitError,
 )
 from ansible_collections.nested.clusters.plugins.module_utils.lifecycle import Outcome, State
-from ansible_collections.nested.clusters.plugins.module_utils.membership import OF_MEMBERS
+from ansible_collections.nested.clusters.plugins.module_utils.membership import (
+    GROUP_LABEL,
+    NAME_ANNOTATION,
+    OF_MEMBERS,
+    SIZE_ANNOTATION,
+    allocation,
+)
 from ansible_collections.nested.clusters.plugins.module_utils.plan import Plan
 from ansible_collections.nested.clusters.plugins.module_utils.size import Size
 

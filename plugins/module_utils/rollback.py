@@ -21,7 +21,7 @@ from typing import Any
 
 from ansible_collections.nested.clusters.plugins.module_utils import fleet, pause, phase, selection, waiting
 from ansible_collections.nested.clusters.plugins.module_utils import plan as planning
-from ansible_collections.nested.clusters.plugins.module_utils._helm import Release, decode_release
+from ansible_collections.nested.clusters.plugins.module_utils._helm import decode_release
 from ansible_collections.nested.clusters.plugins.module_utils._kubernetes import (
     Kubernetes,
     KubernetesError,
@@ -32,8 +32,8 @@ from ansible_collections.nested.clusters.plugins.module_utils.membership import 
 from ansible_collections.nested.clusters.plugins.module_utils.pause import Seen
 from ansible_collections.nested.clusters.plugins.module_utils.phase import Object
 from ansible_collections.nested.clusters.plugins.module_utils.postrender import PAUSED_DATE, PAUSED_REPLICAS
+from ansible_collections.nested.clusters.plugins.module_utils.way_back import WAY_BACK, Mark
 
-WAY_BACK = "nested-clusters/way-back"  # annotation of a workload that is being upgraded
 API_PORT = 8443
 DATA = "/data"
 COPY = ".nested-clusters-before"  # directory in the volume
@@ -65,39 +65,6 @@ items | while read -r item; do rm -rf "$item"; done
 cp -a {COPY}/. .
 sync
 """
-
-
-@dataclass(frozen=True)
-class Mark:
-    """What the way back leads to, and how far the upgrade has got."""
-
-    revision: int  # of the Helm release
-    version: str  # of vCluster
-    paused: bool  # whether it was paused before, and shall be again
-    copied: bool = False
-    returning: bool = False
-    returned: bool = False  # data and release are back, and it has yet to be seen that it runs
-
-    @classmethod
-    def of(cls, release: Release | None, workload: Object | None) -> Mark:
-        """The way back to what is deployed."""
-        if release is None or workload is None:
-            raise NestedClustersError("a virtual cluster without a release and a control plane has no way back")
-        return cls(release.revision, release.chart_version, pause.paused(workload))
-
-
-def read_mark(workload: Object | None) -> Mark | None:
-    """The way back that a task left behind, which was ended on its way; else None."""
-    text = ((workload or {}).get("metadata", {}).get("annotations") or {}).get(WAY_BACK)
-    if not text:
-        return None
-    try:
-        return Mark(**json.loads(text))
-    except (TypeError, ValueError) as error:
-        raise NestedClustersError(
-            f"annotation {WAY_BACK} does not hold what this collection wrote ({error}): remove it, and look at "
-            "`helm history` before the next upgrade"
-        ) from error
 
 
 def claims(control_plane: Object, etcd: Object | None) -> list[str]:

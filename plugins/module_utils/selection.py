@@ -20,12 +20,12 @@ from ansible_collections.nested.clusters.plugins.module_utils._kubernetes import
     parallel,
     path,
 )
-from ansible_collections.nested.clusters.plugins.module_utils.capacity import (
+from ansible_collections.nested.clusters.plugins.module_utils.hosts import HostCluster
+from ansible_collections.nested.clusters.plugins.module_utils.membership import (
     GROUP_LABEL,
     NAME_ANNOTATION,
     OWNER_ANNOTATION,
 )
-from ansible_collections.nested.clusters.plugins.module_utils.hosts import HostCluster
 from ansible_collections.nested.clusters.plugins.module_utils.pause import Seen
 from ansible_collections.nested.clusters.plugins.module_utils.phase import SYNCED_LABEL, Object
 

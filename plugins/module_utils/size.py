@@ -115,6 +115,11 @@ class Size:
         """Canonical quantities by resource, which ``parse`` reads back; None stays None."""
         return {resource: None if amount is None else _canonical(resource, amount) for resource, amount in self.items()}
 
+    @property
+    def only_storage(self) -> bool:
+        """Whether volumes are all that it has room for."""
+        return self.cpu == 0 and self.memory == 0
+
     def items(self) -> list[tuple[str, Amount]]:
         """(resource, amount), in the order of RESOURCES."""
         return [("cpu", self.cpu), ("memory", self.memory), ("storage", self.storage)]

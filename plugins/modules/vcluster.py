@@ -481,11 +481,8 @@ from typing import Any
 from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.nested.clusters.plugins.module_utils import (
     exposure,
-    grouped,
     lifecycle,
     options,
-    reach,
-    removal,
 )
 from ansible_collections.nested.clusters.plugins.module_utils._connection import auth_argument_spec
 from ansible_collections.nested.clusters.plugins.module_utils._helm import Helm
@@ -547,6 +544,8 @@ def run(module: AnsibleModule, open_helm: Callable[[Kubernetes], Helm]) -> dict[
     if options.wants_oidc(params) and not params["group"]:
         raise OptionError("export_kubeconfig.user", "oidc", "admin, or oidc with option group")
     if params["group"] and params["state"] == "present":
+        from ansible_collections.nested.clusters.plugins.module_utils import grouped
+
         outcome, decision, seen = grouped.present(
             open_hosts(module),
             open_helm,
@@ -600,6 +599,8 @@ def verified(
     paused = lifecycle.is_paused(outcome.state.workload(params["name"]))
     if module.check_mode or paused or kind == "cluster_ip" or not (params["wait"] and params["verify_endpoint"]):
         return {}
+    from ansible_collections.nested.clusters.plugins.module_utils import reach
+
     return {"endpoint": reach.wait(kubernetes, params["name"], namespace, params["wait_timeout"]).as_dict()}
 
 
@@ -612,6 +613,8 @@ def absent(
     module: AnsibleModule, open_helm: Callable[[Kubernetes], Helm], asked: Request, wait: float | None
 ) -> Outcome:
     """Delete the virtual cluster, wherever in its group it is."""
+    from ansible_collections.nested.clusters.plugins.module_utils import grouped, removal
+
     namespace = asked.namespace
     if module.params["group"]:
         seen, current = grouped.find(open_hosts(module), asked.name, module.params["group"])

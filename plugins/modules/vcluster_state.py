@@ -267,7 +267,7 @@ failures:
 from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
-from ansible_collections.nested.clusters.plugins.module_utils import clearing, hosts, switch
+from ansible_collections.nested.clusters.plugins.module_utils import hosts, switch
 from ansible_collections.nested.clusters.plugins.module_utils._connection import auth_argument_spec
 from ansible_collections.nested.clusters.plugins.module_utils.errors import NestedClustersError, OptionError
 from ansible_collections.nested.clusters.plugins.module_utils.pause import STATES
@@ -371,7 +371,9 @@ def main() -> None:
     module = AnsibleModule(argument_spec=argument_spec(), supports_check_mode=True)
     try:
         asked = order(module.params, module.check_mode)
-        work = clearing.run if asked.state == "absent" else switch.run
+        work = switch.run
+        if asked.state == "absent":
+            from ansible_collections.nested.clusters.plugins.module_utils.clearing import run as work
         outcome = work(hosts.open_hosts(module), selector(module.params), asked)
     except NestedClustersError as error:
         module.fail_json(msg=str(error), **error.data)

@@ -12,11 +12,9 @@ from typing import Any
 
 import pytest
 from ansible_collections.nested.clusters.plugins.module_utils.capacity import (
-    Allocation,
     HostLoad,
     OwnerQuota,
     Refused,
-    allocation,
     capacity,
     check_owner_quota,
     check_size,
@@ -25,6 +23,7 @@ from ansible_collections.nested.clusters.plugins.module_utils.capacity import (
     why_no_nodes,
 )
 from ansible_collections.nested.clusters.plugins.module_utils.errors import NestedClustersError, OptionError
+from ansible_collections.nested.clusters.plugins.module_utils.membership import Allocation, allocation
 from ansible_collections.nested.clusters.plugins.module_utils.size import RESOURCES, Size
 from hypothesis import given
 from hypothesis import strategies as st

@@ -12,8 +12,8 @@ from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 import pytest
-from ansible_collections.nested.clusters.plugins.module_utils import capacity, group_change, ledger, lifecycle
 from ansible_collections.nested.clusters.plugins.module_utils import group as groups
+from ansible_collections.nested.clusters.plugins.module_utils import group_change, ledger, lifecycle, membership
 from ansible_collections.nested.clusters.plugins.module_utils._kubernetes import path
 from ansible_collections.nested.clusters.plugins.module_utils.errors import NestedClustersError, WaitError
 from ansible_collections.nested.clusters.plugins.module_utils.group import NAMESPACE, Group
@@ -83,11 +83,11 @@ class Site:
     def place(self, host: str, name: str, group: str = "dev", applied: Object | None = None, **more: Any) -> None:
         """Have a virtual cluster."""
         annotations = {
-            capacity.NAME_ANNOTATION: name,
-            capacity.SIZE_ANNOTATION: json.dumps({**SIZE, **more}),
-            capacity.APPLIED_ANNOTATION: json.dumps(applied or {}),
+            membership.NAME_ANNOTATION: name,
+            membership.SIZE_ANNOTATION: json.dumps({**SIZE, **more}),
+            membership.APPLIED_ANNOTATION: json.dumps(applied or {}),
         }
-        labels = {capacity.GROUP_LABEL: group}
+        labels = {membership.GROUP_LABEL: group}
         self.hosts[host].have("Namespace", f"vcluster-{name}", annotations=annotations, labels=labels)
 
 

@@ -92,13 +92,13 @@ class World(Site):
         """Have the share of a virtual cluster: cpu, memory, storage, namespace, applied and deleting may be said."""
         amounts = {key: str(options.get(key, DEFAULT[key])) for key in DEFAULT}
         annotations = {
-            capacity.NAME_ANNOTATION: name,
-            capacity.OWNER_ANNOTATION: owner,
-            capacity.SIZE_ANNOTATION: json.dumps(amounts),
-            capacity.APPLIED_ANNOTATION: json.dumps(options.get("applied", {})),
+            membership.NAME_ANNOTATION: name,
+            membership.OWNER_ANNOTATION: owner,
+            membership.SIZE_ANNOTATION: json.dumps(amounts),
+            membership.APPLIED_ANNOTATION: json.dumps(options.get("applied", {})),
         }
         more = {"deletionTimestamp": "2026-01-01T00:00:00Z"} if options.get("deleting") else {}
-        labels = {capacity.GROUP_LABEL: group}
+        labels = {membership.GROUP_LABEL: group}
         namespace = options.get("namespace", f"vcluster-{name}")
         self.hosts[host].have("Namespace", namespace, annotations=annotations, labels=labels, **more)
 
@@ -168,7 +168,7 @@ class World(Site):
 
     def allocation(self, host: str, namespace: str = NAMESPACE) -> Allocation | None:
         place = self.hosts[host].objects.get(path("v1", "namespaces", None, namespace))
-        return capacity.allocation(place, host) if place else None
+        return membership.allocation(place, host) if place else None
 
     def request(self, host: str) -> Object:
         """What is kept of what was asked for."""
@@ -270,7 +270,7 @@ def test_a_broken_share_is_named(world: World) -> None:
     """Counting it as nothing would give away twice what it has."""
     world.reserve("a", "team-a")
     place = path("v1", "namespaces", None, "vcluster-team-a")
-    world.hosts["a"].objects[place]["metadata"]["annotations"][capacity.SIZE_ANNOTATION] = "{}"
+    world.hosts["a"].objects[place]["metadata"]["annotations"][membership.SIZE_ANNOTATION] = "{}"
     error = world.refusal()
     assert "namespace vcluster-team-a on host cluster a" in str(error)
 
@@ -742,7 +742,7 @@ def test_a_new_one(world: World) -> None:
     assert world.hosts["b"].objects[QUOTA]["spec"]["hard"]["limits.cpu"] == "4"
     assert world.values(outcome)["a"] == 1
     assert outcome.state.release is not None
-    assert outcome.state.release.labels[capacity.GROUP_LABEL] == "dev"
+    assert outcome.state.release.labels[membership.GROUP_LABEL] == "dev"
     assert not [at for at in world.hosts["a"].objects if NAMESPACE in at]
 
 
@@ -984,7 +984,7 @@ def test_what_somebody_changed_is_repaired(running: World) -> None:
     host = running.hosts["a"]
     host.objects[QUOTA]["spec"]["hard"]["limits.cpu"] = "64"
     del host.objects[LIMITS]
-    host.objects[PLACE]["metadata"]["annotations"][capacity.APPLIED_ANNOTATION] = "broken"
+    host.objects[PLACE]["metadata"]["annotations"][membership.APPLIED_ANNOTATION] = "broken"
     outcome, _decision = running.checked()
     assert outcome.plan.steps == [
         f"set annotations of namespace {NAMESPACE}: nested-clusters/applied",
@@ -1159,7 +1159,7 @@ def test_somebody_resizes_the_same_one(running: World) -> None:
 
     def resize() -> None:
         place = running.hosts["a"].objects[PLACE]
-        place["metadata"]["annotations"][capacity.SIZE_ANNOTATION] = json.dumps({**DEFAULT, "memory": "6Gi"})
+        place["metadata"]["annotations"][membership.SIZE_ANNOTATION] = json.dumps({**DEFAULT, "memory": "6Gi"})
 
     once(running.hosts["a"], f"create {ledger.LEASES}", resize)
     running.run(size=size(6))

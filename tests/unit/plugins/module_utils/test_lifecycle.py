@@ -28,6 +28,7 @@ from ansible_collections.nested.clusters.plugins.module_utils import (
     rollback,
     values,
     waiting,
+    way_back,
 )
 from ansible_collections.nested.clusters.plugins.module_utils._helm import AtRest, Chart, HelmError, Release
 from ansible_collections.nested.clusters.plugins.module_utils._kubernetes import Unreachable, path
@@ -1299,7 +1300,7 @@ def place(monkeypatch: pytest.MonkeyPatch, helm: FakeHelm) -> list[str]:
                 raise WaitError("its CoreDNS does not run")
 
         def __getattr__(self, name: str) -> Callable[..., None]:
-            def call(mark: rollback.Mark | None = None) -> None:
+            def call(mark: way_back.Mark | None = None) -> None:
                 stage = "" if mark is None else f" {mark.copied:d}{mark.returning:d}{mark.returned:d}"
                 calls.append(f"{name}{stage}")
                 if name in failing:
@@ -1317,7 +1318,7 @@ def place(monkeypatch: pytest.MonkeyPatch, helm: FakeHelm) -> list[str]:
 
 def marked(host: FakeKubernetes, **mark: Any) -> None:
     text = json.dumps({"revision": 1, "version": "0.34.0", "paused": False, **mark})
-    host.objects[WORKLOAD]["metadata"].setdefault("annotations", {})[rollback.WAY_BACK] = text
+    host.objects[WORKLOAD]["metadata"].setdefault("annotations", {})[way_back.WAY_BACK] = text
 
 
 def calls_of(place: list[str]) -> list[str]:
@@ -1425,8 +1426,8 @@ def test_a_return_that_was_begun_comes_first(old: FakeKubernetes, helm: FakeHelm
     assert foreseen.plan.steps == ["go back to vCluster 0.34.0, which an earlier task did not finish"]
     assert calls_of(place) == []
 
-    def leave(_self: Any, _mark: rollback.Mark) -> None:
-        old.objects[WORKLOAD]["metadata"]["annotations"].pop(rollback.WAY_BACK, None)
+    def leave(_self: Any, _mark: way_back.Mark) -> None:
+        old.objects[WORKLOAD]["metadata"]["annotations"].pop(way_back.WAY_BACK, None)
 
     rollback.Place.leave = leave  # type: ignore[assignment, method-assign]
     outcome = present(old, helm, vcluster_version="0.35.3")

@@ -10,7 +10,7 @@ import json
 from typing import Any
 
 import pytest
-from ansible_collections.nested.clusters.plugins.module_utils import capacity, membership
+from ansible_collections.nested.clusters.plugins.module_utils import membership
 from ansible_collections.nested.clusters.plugins.module_utils.errors import NestedClustersError
 from ansible_collections.nested.clusters.plugins.module_utils.membership import Membership
 from ansible_collections.nested.clusters.plugins.module_utils.removal import Thing, belongs
@@ -39,14 +39,14 @@ def test_what_is_written_is_what_is_counted() -> None:
     """The namespace is all there is to read for everybody else."""
     of = member()
     metadata = {"name": "vcluster-team", "labels": of.labels(), "annotations": of.annotations("team")}
-    counted = capacity.allocation({"metadata": metadata}, "host-a")
-    assert counted == capacity.Allocation(
+    counted = membership.allocation({"metadata": metadata}, "host-a")
+    assert counted == membership.Allocation(
         "team", "vcluster-team", "host-a", "dev", "alice", SIZE, APPLIED, deleting=False
     )
 
 
 def test_nobody_owns_it() -> None:
-    assert member(owner="").annotations("team")[capacity.OWNER_ANNOTATION] is None
+    assert member(owner="").annotations("team")[membership.OWNER_ANNOTATION] is None
 
 
 def test_the_same_is_always_written_the_same() -> None:

@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
-from ansible_collections.nested.clusters.plugins.module_utils import capacity, lifecycle, phase, plan, removal
+from ansible_collections.nested.clusters.plugins.module_utils import lifecycle, membership, phase, plan, removal
 from ansible_collections.nested.clusters.plugins.module_utils._helm import HelmError
 from ansible_collections.nested.clusters.plugins.module_utils._kubernetes import KubernetesError, path
 from ansible_collections.nested.clusters.plugins.module_utils.errors import (
@@ -579,19 +579,19 @@ PLACE = path("v1", "namespaces", None, NAMESPACE)
 def of_group(host: FakeKubernetes, name: str = NAME, **annotations: str) -> None:
     """Put the virtual cluster's namespace, which was not made for it, into a group."""
     metadata = host.objects[PLACE]["metadata"]
-    metadata["labels"] = {capacity.GROUP_LABEL: "dev", "team": "x"}
+    metadata["labels"] = {membership.GROUP_LABEL: "dev", "team": "x"}
     metadata["annotations"] = {
         "team": "x",
-        capacity.NAME_ANNOTATION: name,
-        capacity.OWNER_ANNOTATION: "alice",
-        capacity.SIZE_ANNOTATION: json.dumps(SIZE),
-        capacity.APPLIED_ANNOTATION: "{}",
+        membership.NAME_ANNOTATION: name,
+        membership.OWNER_ANNOTATION: "alice",
+        membership.SIZE_ANNOTATION: json.dumps(SIZE),
+        membership.APPLIED_ANNOTATION: "{}",
         **annotations,
     }
 
 
-def counted(host: FakeKubernetes) -> capacity.Allocation | None:
-    return capacity.allocation(host.objects[PLACE], "host-a")
+def counted(host: FakeKubernetes) -> membership.Allocation | None:
+    return membership.allocation(host.objects[PLACE], "host-a")
 
 
 def test_a_namespace_that_stays_has_no_share_any_more(host: FakeKubernetes, helm: Uninstaller) -> None:
@@ -600,7 +600,7 @@ def test_a_namespace_that_stays_has_no_share_any_more(host: FakeKubernetes, helm
     host.have("ConfigMap", "somebody-elses")
     steps = checked(host, helm).plan.steps
     assert [step for step in steps if "namespace" in step] == [
-        f"set labels of namespace {NAMESPACE}: {capacity.GROUP_LABEL}",
+        f"set labels of namespace {NAMESPACE}: {membership.GROUP_LABEL}",
         f"set annotations of namespace {NAMESPACE}: " + ", ".join(sorted(removal.OF_MEMBERS)),
     ]
     metadata = host.objects[PLACE]["metadata"]
@@ -652,7 +652,7 @@ def test_the_share_of_another_stays(host: FakeKubernetes, helm: Uninstaller) -> 
 
 def test_a_broken_share_keeps_nothing_from_going(host: FakeKubernetes, helm: Uninstaller) -> None:
     virtual_cluster(host, {})
-    of_group(host, **{capacity.SIZE_ANNOTATION: "broken"})
+    of_group(host, **{membership.SIZE_ANNOTATION: "broken"})
     checked(host, helm)
     assert counted(host) is None
 

@@ -17,7 +17,7 @@ from typing import Any
 
 import pytest
 import yaml
-from ansible_collections.nested.clusters.plugins.module_utils import pause, phase, rollback
+from ansible_collections.nested.clusters.plugins.module_utils import pause, phase, rollback, way_back
 from ansible_collections.nested.clusters.plugins.module_utils._kubernetes import KubernetesError, Unreachable
 from ansible_collections.nested.clusters.plugins.module_utils.errors import NestedClustersError, WaitError
 from ansible_collections.nested.clusters.plugins.module_utils.rollback import Mark, Place
@@ -103,7 +103,7 @@ def at(host: Kubernetes) -> Place:
 
 
 def mark(host: Kubernetes) -> Mark | None:
-    return rollback.read_mark(host.of("a"))
+    return way_back.read_mark(host.of("a"))
 
 
 def revision(host: Kubernetes, image: str) -> None:
@@ -129,7 +129,7 @@ def test_a_mark_is_read_as_it_was_written(host: Kubernetes) -> None:
 
 
 def test_a_broken_mark_is_named(host: Kubernetes) -> None:
-    host.of("a")["metadata"]["annotations"][rollback.WAY_BACK] = '{"revision": 1}'
+    host.of("a")["metadata"]["annotations"][way_back.WAY_BACK] = '{"revision": 1}'
     with pytest.raises(NestedClustersError, match="nested-clusters/way-back"):
         mark(host)
 

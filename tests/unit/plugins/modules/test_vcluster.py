@@ -21,12 +21,14 @@ import yaml
 from ansible.module_utils.common.arg_spec import ArgumentSpecValidator
 from ansible_collections.nested.clusters.plugins.doc_fragments import host_clusters
 from ansible_collections.nested.clusters.plugins.module_utils import (
-    capacity,
     compatibility,
+    grouped,
     hosts,
+    membership,
     placement,
     proof,
     reach,
+    removal,
 )
 from ansible_collections.nested.clusters.plugins.module_utils._connection import auth_argument_spec
 from ansible_collections.nested.clusters.plugins.module_utils._helm import Release
@@ -116,7 +118,7 @@ def present(monkeypatch: pytest.MonkeyPatch) -> Calls:
 @pytest.fixture
 def absent(monkeypatch: pytest.MonkeyPatch) -> Calls:
     calls = Calls()
-    monkeypatch.setattr(vcluster.removal, "absent", calls)
+    monkeypatch.setattr(removal, "absent", calls)
     return calls
 
 
@@ -132,7 +134,7 @@ def in_group(monkeypatch: pytest.MonkeyPatch) -> Calls:
         seen = SimpleNamespace(group=SimpleNamespace(oidc={}, endpoint={"type": "cluster_ip"}), uncounted=list)
         return calls(given, open_helm, *asked, **options), decision, seen
 
-    monkeypatch.setattr(vcluster.grouped, "present", work)
+    monkeypatch.setattr(grouped, "present", work)
     return calls
 
 
@@ -226,6 +228,22 @@ def test_loading_a_module_takes_no_library(name: str) -> None:
     program = f"import sys, {module}; print('kubernetes' in sys.modules)"
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=False)
     assert (done.stdout.strip(), done.stderr) == ("False", "")
+
+
+@pytest.mark.parametrize(
+    ("name", "apart"),
+    [
+        ("vcluster", {"grouped", "removal", "rollback", "guarded", "reach", "proof", "fleet", "capacity"}),
+        ("vcluster_info", {"capacity", "lifecycle", "_helm", "compatibility"}),
+        ("vcluster_state", {"clearing", "removal", "lifecycle", "compatibility"}),
+    ],
+)
+def test_loading_a_module_takes_no_more_than_most_tasks_need(name: str, apart: set[str]) -> None:
+    """What is loaded is compiled by every task."""
+    module = f"ansible_collections.nested.clusters.plugins.modules.{name}"
+    program = f"import sys, {module}; print(*(name.rpartition('.')[2] for name in sys.modules))"
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    assert not apart & set(done.stdout.split())
 
 
 # --- what is asked for ------------------------------------------------------------------------------------
@@ -575,14 +593,14 @@ def test_deleting_in_a_group(
     run: Run, absent: Calls, opened: list[str | None], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Wherever it is; but not where a task says that it is not."""
-    current = capacity.Allocation("demo", "own", "b", "dev", "", Size.zero(), {}, deleting=False)
+    current = membership.Allocation("demo", "own", "b", "dev", "", Size.zero(), {}, deleting=False)
     found: list[Any] = [current]
 
     def find(given: Any, name: str, group: str) -> Any:
         views = {host.name: SimpleNamespace(host=host) for host in given}
         return SimpleNamespace(views=views), found[0]
 
-    monkeypatch.setattr(vcluster.grouped, "find", find)
+    monkeypatch.setattr(grouped, "find", find)
     absent.answer = outcome("uninstall release demo")
     options = {"state": "absent", "group": "dev", "host_clusters": group_host("a", "b")}
     for more in ({}, {"host_cluster": "b"}):

@@ -14,8 +14,8 @@ import pytest
 import yaml
 from ansible.module_utils.common.arg_spec import ArgumentSpecValidator
 from ansible_collections.nested.clusters.plugins.doc_fragments import host_clusters
-from ansible_collections.nested.clusters.plugins.module_utils import capacity, ledger, lifecycle
 from ansible_collections.nested.clusters.plugins.module_utils import group as groups
+from ansible_collections.nested.clusters.plugins.module_utils import ledger, lifecycle, membership
 from ansible_collections.nested.clusters.plugins.module_utils._connection import auth_argument_spec
 from ansible_collections.nested.clusters.plugins.module_utils._kubernetes import (
     Kubernetes,
@@ -77,8 +77,8 @@ class Host(FakeKubernetes):
 
     def virtual_cluster(self, name: str) -> None:
         size = json.dumps({"cpu": "4", "memory": "4Gi", "storage": "2Gi"})
-        annotations = {capacity.NAME_ANNOTATION: name, capacity.SIZE_ANNOTATION: size}
-        self.have("Namespace", f"vcluster-{name}", labels={capacity.GROUP_LABEL: "dev"}, annotations=annotations)
+        annotations = {membership.NAME_ANNOTATION: name, membership.SIZE_ANNOTATION: size}
+        self.have("Namespace", f"vcluster-{name}", labels={membership.GROUP_LABEL: "dev"}, annotations=annotations)
 
 
 @pytest.fixture

@@ -1,0 +1,49 @@
+# Copyright (c) 2026, nested.clusters contributors
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What an upgrade that can be taken back writes on the workload, so that the next task knows how far it got."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from typing import Any
+
+from ansible_collections.nested.clusters.plugins.module_utils import phase
+from ansible_collections.nested.clusters.plugins.module_utils._helm import Release
+from ansible_collections.nested.clusters.plugins.module_utils.errors import NestedClustersError
+
+WAY_BACK = "nested-clusters/way-back"  # annotation of a workload that is being upgraded
+
+
+@dataclass(frozen=True)
+class Mark:
+    """What the way back leads to, and how far the upgrade has got."""
+
+    revision: int  # of the Helm release
+    version: str  # of vCluster
+    paused: bool  # whether it was paused before, and shall be again
+    copied: bool = False
+    returning: bool = False
+    returned: bool = False  # data and release are back, and it has yet to be seen that it runs
+
+    @classmethod
+    def of(cls, release: Release | None, workload: dict[str, Any] | None) -> Mark:
+        """The way back to what is deployed."""
+        if release is None or workload is None:
+            raise NestedClustersError("a virtual cluster without a release and a control plane has no way back")
+        return cls(release.revision, release.chart_version, phase.phase(workload) == "paused")
+
+
+def read_mark(workload: dict[str, Any] | None) -> Mark | None:
+    """The way back that a task left behind, which was ended on its way; else None."""
+    text = ((workload or {}).get("metadata", {}).get("annotations") or {}).get(WAY_BACK)
+    if not text:
+        return None
+    try:
+        return Mark(**json.loads(text))
+    except (TypeError, ValueError) as error:
+        raise NestedClustersError(
+            f"annotation {WAY_BACK} does not hold what this collection wrote ({error}): remove it, and look at "
+            "`helm history` before the next upgrade"
+        ) from error
