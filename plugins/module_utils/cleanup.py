@@ -73,7 +73,7 @@ class Site:
 def find(given: Iterable[HostCluster], criteria: Criteria) -> tuple[list[Site], dict[str, str]]:
     """(what is left over on each host cluster, why others could not be read)."""
     with fleet.garbage_collection_paused():
-        answers = hosts.ask(given, _read)
+        answers = hosts.ask_apart(given, _read)
     sites = list(answers.some().values())
     known = orphans.newest_groups(site.view for site in sites)
     for site in sites:

@@ -171,7 +171,7 @@ def run(given: Sequence[HostCluster], selector: Selector, order: Order) -> Outco
     names of all that are protected.
     """
     with fleet.garbage_collection_paused():
-        answers = hosts.ask(given, partial(_plan, selector, order))
+        answers = hosts.ask_apart(given, partial(_plan, selector, order))
     answers.some()
     unread = {name: str(error) for name, error in answers.failed.items()}
     jobs = sorted(

@@ -23,11 +23,11 @@ from decimal import Decimal
 from typing import Any
 
 from ansible_collections.nested.clusters.plugins.module_utils.errors import OptionError
+from ansible_collections.nested.clusters.plugins.module_utils.values import OPEN_SOURCE_IMAGE
 
 DEFAULT_VCLUSTER_VERSION = "0.36.1"
 # vcluster.yaml came with 0.20; older releases speak another values format (documentation: upgrade-version).
 OLDEST_VCLUSTER_VERSION = "0.20.0"
-OPEN_SOURCE_IMAGE = "loft-sh/vcluster-oss"
 
 Minor = tuple[int, int]
 

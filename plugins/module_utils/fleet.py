@@ -94,7 +94,7 @@ def read(given: Iterable[HostCluster], selection: Selection, now: datetime) -> F
     these.
     """
     with garbage_collection_paused():
-        answers = hosts.ask(given, lambda host: _read(host, selection, now))
+        answers = hosts.ask_apart(given, lambda host: _read(host, selection, now))
     found = Found(failed=sorted(answers.failed))
     for _name, one in sorted(answers.some().items()):
         found.virtual_clusters += one.virtual_clusters

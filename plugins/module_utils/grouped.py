@@ -193,7 +193,7 @@ def picture(given: Iterable[HostCluster], name: str) -> Picture:
 
     Raises OptionError where no record of it is found, NestedClustersError where records differ.
     """
-    answers = hosts.ask(given, look)
+    answers = hosts.ask_apart(given, look)
     known = {group.name: group for view in answers.given.values() for group in view.groups.values()}
     records = {view.host.name: view.groups[name] for view in answers.given.values() if name in view.groups}
     if not records:

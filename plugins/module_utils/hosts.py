@@ -9,16 +9,23 @@ import os
 from collections.abc import Callable, Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any, Generic, TypeVar
 
 from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.nested.clusters.plugins.module_utils._connection import auth_argument_spec
-from ansible_collections.nested.clusters.plugins.module_utils._kubernetes import Kubernetes
+from ansible_collections.nested.clusters.plugins.module_utils._kubernetes import (
+    Kubernetes,
+    KubernetesError,
+    parallel,
+    path,
+)
 from ansible_collections.nested.clusters.plugins.module_utils.errors import NestedClustersError, OptionError
 
 ONLY = "default"  # name of the one host cluster that the task's own connection options name
 LOST = "lost"  # state of a host cluster that does not exist any more
 HOSTS_AT_ONCE = 16
+_SYSTEM = path("v1", "namespaces", None, "kube-system")
 # Of a task or its environment these say which host cluster, and who we are there: never mixed between two.
 _WHERE = ("kubeconfig", "context", "host")
 _WHO = (
@@ -162,3 +169,35 @@ def ask(hosts: Iterable[HostCluster], question: Callable[[HostCluster], Answer])
             except NestedClustersError as error:
                 answers.failed[name] = error
     return answers
+
+
+def ask_apart(hosts: Iterable[HostCluster], question: Callable[[HostCluster], Answer]) -> Answers[Answer]:
+    """As ``ask``, of host clusters that have to be different ones: what is on one would be counted twice.
+
+    Raises OptionError where two names mean the same one. Whoever may not read its namespace kube-system is believed.
+    """
+    hosts = list(hosts)
+    if len(hosts) < 2:
+        return ask(hosts, question)
+    answers = ask(hosts, lambda host: parallel([partial(_identity, host), partial(question, host)]))
+    names: dict[str, str] = {}
+    for name, (identity, _answer) in answers.given.items():
+        if identity and names.setdefault(identity, name) != name:
+            raise OptionError(
+                "host_clusters",
+                f"{names[identity]}, {name}",
+                "each host cluster once",
+                reason="both are the same host cluster (the UID of namespace kube-system is the same)",
+            )
+    return Answers({name: answer for name, (_identity, answer) in answers.given.items()}, answers.failed)
+
+
+def _identity(host: HostCluster) -> str:
+    """The UID of namespace kube-system: a host cluster has no other. "" where it is not known."""
+    try:
+        system = host.kubernetes.get(_SYSTEM)
+    except KubernetesError as error:
+        if error.status != 403:
+            raise
+        return ""
+    return str(system["metadata"]["uid"]) if system else ""

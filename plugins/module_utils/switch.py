@@ -208,7 +208,7 @@ def run(given: Sequence[HostCluster], selector: Selector, order: Order) -> Outco
     Raises OptionError, before anything is changed, for a name that none of them has.
     """
     with fleet.garbage_collection_paused():
-        answers = hosts.ask(given, partial(_plan, selector, order))
+        answers = hosts.ask_apart(given, partial(_plan, selector, order))
     answers.some()
     unread = {name: str(error) for name, error in answers.failed.items()}
     _check_names(selector, [there for _jobs, there in answers.given.values()], unread)

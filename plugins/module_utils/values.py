@@ -9,8 +9,7 @@ import copy
 import re
 from typing import Any
 
-from ansible_collections.nested.clusters.plugins.module_utils.compatibility import OPEN_SOURCE_IMAGE
-
+OPEN_SOURCE_IMAGE = "loft-sh/vcluster-oss"
 # The chart's own default image asks for a licence as soon as a licensed feature is switched on.
 BUILT_IN: dict[str, Any] = {"controlPlane": {"statefulSet": {"image": {"repository": OPEN_SOURCE_IMAGE}}}}
 

@@ -259,7 +259,7 @@ def test_records_that_differ(world: World) -> None:
 def test_host_clusters_by_other_names(world: World) -> None:
     for given, words in (
         ([HostCluster("b", world.hosts["a"])], "this host cluster is member a of group dev"),  # type: ignore[arg-type]
-        ([*world.given("a"), HostCluster(hosts.ONLY, world.hosts["a"])], "it is given twice"),  # type: ignore[arg-type]
+        ([*world.given("a"), HostCluster(hosts.ONLY, world.hosts["a"])], "both are the same host cluster"),  # type: ignore[arg-type]
     ):
         with pytest.raises(OptionError, match=words) as caught:
             grouped.picture(given, "dev")

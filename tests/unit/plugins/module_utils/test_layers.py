@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 import yaml
-from ansible_collections.nested.clusters.plugins.module_utils import compatibility, documents, layers, values
+from ansible_collections.nested.clusters.plugins.module_utils import documents, layers, values
 from ansible_collections.nested.clusters.plugins.module_utils import group as groups
 from ansible_collections.nested.clusters.plugins.module_utils.errors import OptionError
 from ansible_collections.nested.clusters.plugins.module_utils.group import Group, Member
@@ -117,7 +117,7 @@ def test_a_diff_shows_values_and_where_they_come_from(stack: list[layers.Layer])
 
 def test_what_everybody_gets() -> None:
     result = merged(group(), member=BARE)
-    assert get(result, "controlPlane.statefulSet.image.repository") == compatibility.OPEN_SOURCE_IMAGE
+    assert get(result, "controlPlane.statefulSet.image.repository") == values.OPEN_SOURCE_IMAGE
     assert get(result, "controlPlane.statefulSet.resources.limits") == {"cpu": "1", "memory": "2Gi"}
     assert get(result, "controlPlane.statefulSet.persistence.volumeClaim.size") == "1Gi"
     assert list(result) == ["controlPlane"]

@@ -28,6 +28,7 @@ ROUTES = "/apis/gateway.networking.k8s.io/v1/tlsroutes"
 PODS = "/api/v1/pods"
 EVENTS = "/api/v1/events"
 NAMESPACES = "/api/v1/namespaces"
+SYSTEM = f"{NAMESPACES}/kube-system"  # which host cluster it is, where several are asked
 ALWAYS = {STATEFUL_SETS, DEPLOYMENTS, SERVICES, INGRESSES, ROUTES, NAMESPACES}
 
 
@@ -391,7 +392,20 @@ def test_several_host_clusters(several: Callable[..., Object], run_module: Any) 
         "host cluster a: no permission to list ingresses: an endpoint may not be known"
     ]
     assert "failed_host_clusters" not in result
-    assert set(a.asked) == set(b.asked) == ALWAYS
+    assert set(a.asked) == set(b.asked) == ALWAYS | {SYSTEM}
+
+
+def test_one_host_cluster_under_two_names(several: Callable[..., Object], run_module: Any) -> None:
+    """Nothing is counted twice."""
+    system = [{"metadata": {"name": "kube-system", "uid": "one"}}]
+    both = {name: FakeKubernetes({SYSTEM: system, STATEFUL_SETS: [workload()]}, {}) for name in "ab"}
+    result = run_module(vcluster_info, **several(**both))
+    assert "host_clusters: 'a, b' is not usable: both are the same host cluster" in result["msg"]
+
+
+def test_who_may_not_tell_host_clusters_apart_is_believed(several: Callable[..., Object], run_module: Any) -> None:
+    hosts = {name: FakeKubernetes({STATEFUL_SETS: [workload()]}, {SYSTEM: forbidden("namespaces")}) for name in "ab"}
+    assert len(run_module(vcluster_info, **several(**hosts))["virtual_clusters"]) == 2
 
 
 def test_one_of_several_does_not_answer(several: Callable[..., Object], run_module: Any) -> None:
