@@ -950,7 +950,7 @@ def test_why_it_is_not_ready_is_asked_now_and_then(
     ask = host.list
 
     def counted(where: str, **rest: Any) -> Any:
-        asked.append((where, clock.now - 1000))
+        asked.append((where, round(clock.now - 1000, 6)))
         return ask(where, **rest)
 
     monkeypatch.setattr(host, "list", counted)
