@@ -359,7 +359,7 @@ class Runner:
                 active = [job for job, end in ends if not self.budget.has_ended(job, end, self.order)]
                 if active:
                     # Looking at all that is there takes its time, for the host cluster as well.
-                    time.sleep(max(waiting.POLL_SECONDS, 2 * took))
+                    time.sleep(max(waiting.POLL_SECONDS, took))
 
     def _look(self, active: Sequence[Job]) -> tuple[Holdings, set[str]] | None:
         """What is there now; None where the host cluster did not say."""

@@ -288,7 +288,7 @@ class Runner:
                 active = [job for job, end in ends if not self.budget.has_ended(job, end, self.order)]
                 if queue or active:
                     # Looking at a thousand takes its time, for the host cluster as well.
-                    time.sleep(max(waiting.POLL_SECONDS, 2 * took))
+                    time.sleep(max(waiting.POLL_SECONDS, took))
                 began = time.monotonic()
                 current = not active or self._look(active)
                 took = time.monotonic() - began

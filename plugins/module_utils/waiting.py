@@ -13,7 +13,8 @@ from ansible_collections.nested.clusters.plugins.module_utils._kubernetes import
 from ansible_collections.nested.clusters.plugins.module_utils.errors import WaitError
 from ansible_collections.nested.clusters.plugins.module_utils.phase import Object
 
-POLL_SECONDS = 0.2  # a question costs some milliseconds
+ASK_SECONDS = 0.2  # whether one object has changed costs some milliseconds
+POLL_SECONDS = 0.5  # LISTs cost more, of the machine on which something starts meanwhile
 LOOK_SECONDS = 2  # why it is not ready costs two LISTs
 LOG_LINES = 15
 
