@@ -15,6 +15,7 @@ from ansible_collections.nested.clusters.plugins.module_utils.way_back import Ma
 
 _HEALTHY_SECONDS = 60  # how long one that shall be upgraded may take to be healthy: it may have started just now
 
+
 def carry_out(
     kubernetes: Kubernetes,
     helm: Helm,
