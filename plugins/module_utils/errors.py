@@ -29,5 +29,11 @@ class OptionError(NestedClustersError):
         )
 
 
+def given_twice(one: str, other: str) -> OptionError:
+    """Two names of ``host_clusters`` that mean the same host cluster."""
+    reason = "both are the same host cluster (the UID of namespace kube-system is the same)"
+    return OptionError("host_clusters", [one, other], "each host cluster once", reason=reason)
+
+
 class WaitError(NestedClustersError):
     """What was waited for failed, or the time ran out; the message says the last state seen."""

@@ -19,7 +19,11 @@ from typing import Any
 from ansible_collections.nested.clusters.plugins.module_utils import compatibility, documents, exposure, values
 from ansible_collections.nested.clusters.plugins.module_utils.capacity import OwnerQuota
 from ansible_collections.nested.clusters.plugins.module_utils.control_plane import DISTRIBUTIONS, ControlPlane
-from ansible_collections.nested.clusters.plugins.module_utils.errors import NestedClustersError, OptionError
+from ansible_collections.nested.clusters.plugins.module_utils.errors import (
+    NestedClustersError,
+    OptionError,
+    given_twice,
+)
 from ansible_collections.nested.clusters.plugins.module_utils.membership import Allocation
 from ansible_collections.nested.clusters.plugins.module_utils.size import RESOURCES, Size
 
@@ -199,12 +203,7 @@ def _check_members(group: Group) -> None:
             allowed = "at most 63 lower-case letters, digits and '-', a letter or digit first and last"
             raise OptionError("host_clusters.name", member.name, allowed)
         if member.id and member.id in ids:
-            raise OptionError(
-                "host_clusters",
-                [ids[member.id], member.name],
-                "each host cluster once",
-                reason="both are the same host cluster (the UID of namespace kube-system is the same)",
-            )
+            raise given_twice(ids[member.id], member.name)
         ids[member.id] = member.name
         _check_strings("host_clusters.node_selector", member.node_selector)
         pattern = member.dns_pattern

@@ -61,7 +61,7 @@ class Change:
 
 def _look(name: str, host: HostCluster) -> Seen:
     view = grouped.look(host)
-    system = host.kubernetes.get(path("v1", "namespaces", None, "kube-system"))
+    system = host.kubernetes.get(hosts.SYSTEM)
     place = host.kubernetes.get(PLACE)
     if place and place["metadata"].get("deletionTimestamp"):
         place = None  # with what is in it; see _write

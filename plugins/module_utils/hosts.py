@@ -20,12 +20,16 @@ from ansible_collections.nested.clusters.plugins.module_utils._kubernetes import
     parallel,
     path,
 )
-from ansible_collections.nested.clusters.plugins.module_utils.errors import NestedClustersError, OptionError
+from ansible_collections.nested.clusters.plugins.module_utils.errors import (
+    NestedClustersError,
+    OptionError,
+    given_twice,
+)
 
 ONLY = "default"  # name of the one host cluster that the task's own connection options name
 LOST = "lost"  # state of a host cluster that does not exist any more
 HOSTS_AT_ONCE = 16
-_SYSTEM = path("v1", "namespaces", None, "kube-system")
+SYSTEM = path("v1", "namespaces", None, "kube-system")
 # Of a task or its environment these say which host cluster, and who we are there: never mixed between two.
 _WHERE = ("kubeconfig", "context", "host")
 _WHO = (
@@ -183,19 +187,14 @@ def ask_apart(hosts: Iterable[HostCluster], question: Callable[[HostCluster], An
     names: dict[str, str] = {}
     for name, (identity, _answer) in answers.given.items():
         if identity and names.setdefault(identity, name) != name:
-            raise OptionError(
-                "host_clusters",
-                f"{names[identity]}, {name}",
-                "each host cluster once",
-                reason="both are the same host cluster (the UID of namespace kube-system is the same)",
-            )
+            raise given_twice(names[identity], name)
     return Answers({name: answer for name, (_identity, answer) in answers.given.items()}, answers.failed)
 
 
 def _identity(host: HostCluster) -> str:
-    """The UID of namespace kube-system: a host cluster has no other. "" where it is not known."""
+    """The UID of namespace kube-system, which tells a host cluster from all others; "" where it is not known."""
     try:
-        system = host.kubernetes.get(_SYSTEM)
+        system = host.kubernetes.get(SYSTEM)
     except KubernetesError as error:
         if error.status != 403:
             raise

@@ -828,7 +828,7 @@ def wait_ready(
                 f"look at `kubectl -n {namespace} describe pods`, then run the task again",
                 phase="pending",
             )
-        time.sleep(waiting.ASK_SECONDS)
+        time.sleep(waiting.POLL_ONE_SECONDS)
 
 
 def _is_ready(state: State, name: str, kubeconfig: bool) -> bool:

@@ -67,7 +67,6 @@ ORPHAN, KEPT, IN_USE, HELD = "orphan", "kept", "in_use", "held"
 DELETE, FREE, PATCH, NOTHING = "delete", "free", "patch", ""
 
 _CLAIM = re.compile(r"data-(?P<name>.+?)(-etcd)?-\d+")
-_IDENTITY = path("v1", "namespaces", None, "kube-system")
 
 
 @dataclass(frozen=True)

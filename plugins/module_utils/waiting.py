@@ -13,8 +13,8 @@ from ansible_collections.nested.clusters.plugins.module_utils._kubernetes import
 from ansible_collections.nested.clusters.plugins.module_utils.errors import WaitError
 from ansible_collections.nested.clusters.plugins.module_utils.phase import Object
 
-ASK_SECONDS = 0.2  # whether one object has changed costs some milliseconds
-POLL_SECONDS = 0.5  # LISTs cost more, of the machine on which something starts meanwhile
+POLL_SECONDS = 0.5
+POLL_ONE_SECONDS = 0.2  # where each look is a GET of one object, which takes nothing from what starts meanwhile
 LOOK_SECONDS = 2  # why it is not ready costs two LISTs
 LOG_LINES = 15
 

@@ -479,11 +479,7 @@ from functools import partial
 from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
-from ansible_collections.nested.clusters.plugins.module_utils import (
-    exposure,
-    lifecycle,
-    options,
-)
+from ansible_collections.nested.clusters.plugins.module_utils import exposure, lifecycle, options
 from ansible_collections.nested.clusters.plugins.module_utils._connection import auth_argument_spec
 from ansible_collections.nested.clusters.plugins.module_utils._helm import Helm
 from ansible_collections.nested.clusters.plugins.module_utils._kubernetes import Kubernetes
@@ -613,10 +609,12 @@ def absent(
     module: AnsibleModule, open_helm: Callable[[Kubernetes], Helm], asked: Request, wait: float | None
 ) -> Outcome:
     """Delete the virtual cluster, wherever in its group it is."""
-    from ansible_collections.nested.clusters.plugins.module_utils import grouped, removal
+    from ansible_collections.nested.clusters.plugins.module_utils import removal
 
     namespace = asked.namespace
     if module.params["group"]:
+        from ansible_collections.nested.clusters.plugins.module_utils import grouped
+
         seen, current = grouped.find(open_hosts(module), asked.name, module.params["group"])
         if current is None:
             return removal.nothing()

@@ -373,7 +373,9 @@ def main() -> None:
         asked = order(module.params, module.check_mode)
         work = switch.run
         if asked.state == "absent":
-            from ansible_collections.nested.clusters.plugins.module_utils.clearing import run as work
+            from ansible_collections.nested.clusters.plugins.module_utils import clearing
+
+            work = clearing.run
         outcome = work(hosts.open_hosts(module), selector(module.params), asked)
     except NestedClustersError as error:
         module.fail_json(msg=str(error), **error.data)

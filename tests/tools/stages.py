@@ -77,7 +77,7 @@ STAGES = (
     ),
     Stage(
         "integration",
-        "on two real host clusters: 28 min",
+        "on two real host clusters: 23 min",
         # Tests mostly wait. What must not run beside each other has the mark xdist_group. One file is run by molecule,
         # on the host cluster where load balancers, a Gateway and DNS are.
         (
@@ -219,7 +219,7 @@ def announce(stages: list[Stage]) -> None:
         print(f"Host clusters {' and '.join(CLUSTERS.values())} are started and taken down again (root on Linux).")
         print("With KUBECONFIG set, that cluster is used instead.")
     if {stage.name for stage in stages} >= set(GROUPS["test"]):
-        print("On 2 cores: about 50 minutes, and 30 more the first time, for what is then kept in the cache.")
+        print("On 2 cores: about 45 minutes, and 30 more the first time, for what is then kept in the cache.")
     sys.stdout.flush()
 
 

@@ -266,6 +266,20 @@ def test_host_clusters_by_other_names(world: World) -> None:
         assert str(caught.value.data["option"]).startswith("host_clusters")
 
 
+def test_a_member_that_is_given_twice_is_known_by_its_record(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Also by somebody who may not read kube-system, by which host clusters are told apart otherwise."""
+    ask = world.hosts["a"].get
+
+    def get(where: str) -> Any:
+        if where == hosts.SYSTEM:
+            raise KubernetesError("no permission", 403, "Forbidden")
+        return ask(where)
+
+    monkeypatch.setattr(world.hosts["a"], "get", get)
+    with pytest.raises(OptionError, match="'a' is not usable: it is given twice"):
+        grouped.picture([*world.given("a"), HostCluster(hosts.ONLY, world.hosts["a"])], "dev")  # type: ignore[arg-type]
+
+
 def test_a_broken_share_is_named(world: World) -> None:
     """Counting it as nothing would give away twice what it has."""
     world.reserve("a", "team-a")

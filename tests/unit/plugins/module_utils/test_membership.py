@@ -12,11 +12,12 @@ from typing import Any
 import pytest
 from ansible_collections.nested.clusters.plugins.module_utils import membership
 from ansible_collections.nested.clusters.plugins.module_utils.errors import NestedClustersError
-from ansible_collections.nested.clusters.plugins.module_utils.membership import Membership
+from ansible_collections.nested.clusters.plugins.module_utils.membership import Allocation, Membership, allocation
 from ansible_collections.nested.clusters.plugins.module_utils.removal import Thing, belongs
 from ansible_collections.nested.clusters.plugins.module_utils.size import Size
 from hypothesis import given
 from hypothesis import strategies as st
+from test_size import size, sizes
 
 Object = dict[str, Any]
 
@@ -140,3 +141,113 @@ def test_a_request_that_somebody_broke(data: Any) -> None:
     assert "hunter2" not in f"{caught.value} {caught.value.data}"
     assert caught.value.__cause__ is None
     assert caught.value.__suppress_context__
+
+
+# --- what a namespace says ---------------------------------------------------------------------------------
+
+
+def namespace(**changes: Any) -> dict[str, Any]:
+    """A namespace of a virtual cluster as the API server gives it; a change that is None leaves the key out."""
+    annotations = {
+        "nested-clusters/virtual-cluster": "team-a",
+        "nested-clusters/owner": "alice",
+        "nested-clusters/size": '{"cpu": "4", "memory": "8Gi", "storage": "10Gi"}',
+        "nested-clusters/applied": '{"vcluster_version": "0.30.0"}',
+        **{f"nested-clusters/{key}": value for key, value in changes.items()},
+    }
+    return {
+        "metadata": {
+            "name": "vcluster-team-a",
+            "labels": {"nested-clusters/group": "dev"},
+            "annotations": {key: value for key, value in annotations.items() if value is not None},
+        }
+    }
+
+
+class TestAllocation:
+    def test_a_namespace_records_it(self) -> None:
+        assert allocation(namespace(), "host-a") == Allocation(
+            name="team-a",
+            namespace="vcluster-team-a",
+            host_cluster="host-a",
+            group="dev",
+            owner="alice",
+            size=size(4, "8Gi", "10Gi"),
+            applied={"vcluster_version": "0.30.0"},
+            deleting=False,
+        )
+
+    @pytest.mark.parametrize("metadata", [{}, {"labels": None}, {"labels": {}}, {"labels": {"app": "vcluster"}}])
+    def test_a_namespace_of_no_group_records_nothing(self, metadata: dict[str, Any]) -> None:
+        annotations = namespace()["metadata"]["annotations"]
+        found = {"metadata": {"name": "default", "annotations": annotations, **metadata}}
+        assert allocation(found, "host-a") is None
+
+    def test_a_namespace_that_is_being_deleted_still_counts(self) -> None:
+        going = namespace()
+        going["metadata"]["deletionTimestamp"] = "2026-01-01T00:00:00Z"
+        found = allocation(going, "host-a")
+        assert found is not None
+        assert found.deleting
+        assert found.size == size(4, "8Gi", "10Gi")
+
+    def test_only_volumes_are_left(self) -> None:
+        left = allocation(namespace(size='{"cpu": "0", "memory": "0", "storage": "10Gi"}'), "host-a")
+        assert left is not None
+        assert left.kept
+        for part in ('{"cpu": "1m", "memory": "0", "storage": "0"}', '{"cpu": "0", "memory": "1", "storage": "0"}'):
+            found = allocation(namespace(size=part), "host-a")
+            assert found is not None
+            assert not found.kept
+
+    @pytest.mark.parametrize(
+        ("broken", "why"),
+        [
+            (None, "is missing"),
+            ("", "is missing"),
+            ("{", "is '{', which is not JSON"),
+            ("[" * 100_000, "which is not JSON"),
+            ("null", "of which size cannot be used"),
+            ("4", "of which size cannot be used"),
+            ("[]", "of which size cannot be used"),
+            ("{}", "of which size.cpu cannot be used"),
+            ('{"cpu": "4", "memory": "8Gi"}', "of which size.storage cannot be used"),
+            ('{"cpu": "4", "memory": "8Gi", "storage": null}', "of which size.storage cannot be used"),
+            ('{"cpu": "-4", "memory": "8Gi", "storage": "1Gi"}', "of which size.cpu cannot be used"),
+            ('{"cpu": "4", "memory": NaN, "storage": "1Gi"}', "of which size.memory cannot be used"),
+            ('{"cpu": "4", "memory": "8Gi", "storage": "1Gi", "disk": "1Gi"}', "of which size.disk cannot be used"),
+        ],
+    )
+    def test_a_size_that_cannot_be_read_is_not_taken_for_nothing(self, broken: str | None, why: str) -> None:
+        with pytest.raises(NestedClustersError) as error:
+            allocation(namespace(size=broken), "host-a")
+        assert "namespace vcluster-team-a on host cluster host-a" in str(error.value)
+        assert "annotation nested-clusters/size" in str(error.value)
+        assert why in str(error.value)
+        assert len(str(error.value)) < 1000
+        assert error.value.data == {
+            "host_cluster": "host-a",
+            "namespace": "vcluster-team-a",
+            "annotation": "nested-clusters/size",
+        }
+
+    def test_a_name_is_not_guessed(self) -> None:
+        with pytest.raises(NestedClustersError, match="annotation nested-clusters/virtual-cluster is missing"):
+            allocation(namespace(**{"virtual-cluster": None}), "host-a")
+
+    def test_an_owner_need_not_be(self) -> None:
+        found = allocation(namespace(owner=None), "host-a")
+        assert found is not None
+        assert found.owner == ""
+
+    @pytest.mark.parametrize("text", [None, "", "{", "[]", '"0.30.0"', "[" * 100_000])
+    def test_what_was_applied_counts_as_nothing_where_it_cannot_be_read(self, text: str | None) -> None:
+        found = allocation(namespace(applied=text), "host-a")
+        assert found is not None
+        assert found.applied == {}
+
+    @given(sizes(limited=True))
+    def test_every_size_that_is_recorded_is_read(self, held: Size) -> None:
+        found = allocation(namespace(size=json.dumps(held.as_dict())), "host-a")
+        assert found is not None
+        assert found.size == held

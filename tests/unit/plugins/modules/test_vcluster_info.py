@@ -400,7 +400,7 @@ def test_one_host_cluster_under_two_names(several: Callable[..., Object], run_mo
     system = [{"metadata": {"name": "kube-system", "uid": "one"}}]
     both = {name: FakeKubernetes({SYSTEM: system, STATEFUL_SETS: [workload()]}, {}) for name in "ab"}
     result = run_module(vcluster_info, **several(**both))
-    assert "host_clusters: 'a, b' is not usable: both are the same host cluster" in result["msg"]
+    assert "host_clusters: ['a', 'b'] is not usable: both are the same host cluster" in result["msg"]
 
 
 def test_who_may_not_tell_host_clusters_apart_is_believed(several: Callable[..., Object], run_module: Any) -> None:
