@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import base64
 import gzip
+import inspect
 import json
 import os
 import re
@@ -45,11 +46,6 @@ PENDING = ("pending-install", "pending-upgrade", "pending-rollback", "uninstalli
 
 _VERSION = "{version}"
 POST_RENDERER = "nested-clusters-at-rest"  # name of our post-renderer, which is a plugin for helm 4
-# The collection may be in a zip, as Ansible sends it: the other Python finds it where this one does.
-_POST_RENDER = (
-    "import json, sys; paths, names, annotations = map(json.loads, sys.argv[1:]); sys.path[:0] = paths; "
-    f"from {postrender.__name__} import main; main(names, annotations)"
-)
 
 
 class HelmError(NestedClustersError):
@@ -295,8 +291,9 @@ class Helm:
         directory = os.path.join(self._directory.name, "plugins", POST_RENDERER)
         os.makedirs(directory, 0o700)
         # A shell reads it, so that it also works where files in a temporary directory cannot be executed.
-        told = [json.dumps(item) for item in (sys.path, at_rest.names, at_rest.annotations)]
-        command = [sys.executable, "-c", _POST_RENDER, *told]
+        # Its source, as the collection may be in a zip, as Ansible sends it, or where only Ansible finds it.
+        program = self._private_file(os.path.join(directory, "postrender.py"), inspect.getsource(postrender))
+        command = [sys.executable, program, json.dumps(at_rest.names), json.dumps(at_rest.annotations)]
         script = self._private_file(os.path.join(directory, "run.sh"), f"exec {shlex.join(command)}\n")
         if self.version[0] < 4:
             return ["--post-renderer", "sh", "--post-renderer-args", script]

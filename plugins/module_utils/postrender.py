@@ -7,7 +7,7 @@ The chart renders the replicas that its values ask for, and helm would start the
 annotations of a pause, so that what helm stores and what is in the cluster agree. The rest of the text stays as
 it is to the byte: written anew it could mean something else to a parser that reads ``1e3`` or ``yes`` differently.
 
-This runs as a process of its own, and so imports nothing of the collection.
+A copy of this file runs as a process of its own, and so it imports nothing of the collection.
 """
 
 from __future__ import annotations
@@ -107,3 +107,7 @@ def _entry(mapping: Any, name: str) -> Any:
 def _text(mapping: Any, name: str) -> Any:
     value = _entry(mapping, name)
     return None if value is None else value.value
+
+
+if __name__ == "__main__":
+    main(*map(json.loads, sys.argv[1:]))
