@@ -88,7 +88,7 @@ def connect(params: Mapping[str, Any], directory: str, environment: Mapping[str,
     options = given_options(params, environment)
     connection = simple_connection(options, environment, lambda content: _private_file(directory, content))
     if connection is None:
-        return _library_connection(options)
+        return _library_connection(options, environment)
     if not connection.verify_ssl:  # as the task says; no warning for each request
         urllib3.disable_warnings(urllib3.exceptions.InsecureRequestWarning)
     connection.pool = urllib3.PoolManager(
@@ -190,13 +190,18 @@ def _private_file(directory: str, content: bytes) -> str:
     return name
 
 
-def _library_connection(options: Mapping[str, Any]) -> Connection:
+def _library_connection(options: Mapping[str, Any], environment: Mapping[str, str]) -> Connection:
     try:
+        import kubernetes
         from ansible_collections.kubernetes.core.plugins.module_utils.k8s import client as kubernetes_core
         from kubernetes.client.rest import RESTClientObject
         from kubernetes.config import ConfigException
     except ImportError as error:
         raise NestedClustersError(missing_required_lib("kubernetes"), exception=traceback.format_exc()) from error
+    # What an earlier connection of this process has left behind: its host and credential, and the default kubeconfig of
+    # the time when somebody, who may have been another plugin, loaded the library.
+    kubernetes.client.Configuration.set_default(None)
+    kubernetes.config.kube_config.KUBE_CONFIG_DEFAULT_LOCATION = environment.get("KUBECONFIG") or "~/.kube/config"
     try:
         # Of the environment only the headers for a proxy; everything else is in the options already.
         headers_for_proxy = kubernetes_core._create_auth_spec().get("proxy_headers") or {}
