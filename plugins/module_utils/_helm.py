@@ -293,7 +293,9 @@ class Helm:
         # A shell reads it, so that it also works where files in a temporary directory cannot be executed.
         # Its source, as the collection may be in a zip, as Ansible sends it, or where only Ansible finds it.
         program = self._private_file(os.path.join(directory, "postrender.py"), inspect.getsource(postrender))
-        command = [sys.executable, program, json.dumps(at_rest.names), json.dumps(at_rest.annotations)]
+        path = os.pathsep.join(filter(None, sys.path))  # where there is PyYAML
+        python = ["env", f"PYTHONPATH={path}", sys.executable]
+        command = [*python, program, json.dumps(at_rest.names), json.dumps(at_rest.annotations)]
         script = self._private_file(os.path.join(directory, "run.sh"), f"exec {shlex.join(command)}\n")
         if self.version[0] < 4:
             return ["--post-renderer", "sh", "--post-renderer-args", script]
