@@ -42,6 +42,10 @@ REPOSITORY = Path(__file__).resolve().parents[2]
 MODULES = REPOSITORY / "plugins" / "modules"
 MODULE_SECONDS = 400  # longer than any task of these tests may take
 
+# With the first as interpreter, ansible-playbook runs a module in a fork; the other it takes for another Python.
+OWN_PYTHON = "{{ ansible_playbook_python }}"
+SAME_PYTHON = "{{ ansible_playbook_python | dirname }}/./{{ ansible_playbook_python | basename }}"
+
 # Values of a control plane whose pod finds no node, so that it costs nothing, for tests of the module alone.
 IDLE: dict[str, Any] = {
     "controlPlane": {"statefulSet": {"scheduling": {"nodeSelector": {"no": "such-node"}}}}

@@ -23,7 +23,19 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from conftest import IDLE, Host, Module, Place, eventually, open_host, place, root, wait_gone
+from conftest import (
+    IDLE,
+    OWN_PYTHON,
+    SAME_PYTHON,
+    Host,
+    Module,
+    Place,
+    eventually,
+    open_host,
+    place,
+    root,
+    wait_gone,
+)
 from fault_tools import FULL, SEED, Machine, carrying, chance, later, line_to, meanwhile, own_machine
 from test_upgrade import AFTER, BEFORE, WAY_BACK
 
@@ -212,12 +224,19 @@ if FULL:
 
 
 @contextmanager
-def playbook(lived: Life, operation: str, directory: Path) -> Iterator[tuple[subprocess.Popen[bytes], str]]:
+def playbook(
+    lived: Life, operation: str, directory: Path, in_fork: bool
+) -> Iterator[tuple[subprocess.Popen[bytes], str]]:
     """ansible-playbook with an operation, and what all that it starts carries in its environment."""
     module, options = lived.task(operation)
     task = {f"nested.clusters.{module.name}": {**module.defaults, **options}}
-    interpreter = {"ansible_python_interpreter": "{{ ansible_playbook_python }}"}
-    play = {"hosts": "localhost", "connection": "local", "gather_facts": False, "vars": interpreter, "tasks": [task]}
+    play = {
+        "hosts": "localhost",
+        "connection": "local",
+        "gather_facts": False,
+        "vars": {"ansible_python_interpreter": OWN_PYTHON if in_fork else SAME_PYTHON},
+        "tasks": [task],
+    }
     file, mark = directory / f"{operation}.json", f"RUN={uuid.uuid4().hex}"
     file.write_text(json.dumps([play]))
     process = subprocess.Popen(
@@ -247,12 +266,16 @@ def playbook(lived: Life, operation: str, directory: Path) -> Iterator[tuple[sub
 def test_playbook_killed(host: Host, vcluster: Module, record_property: Record, turn: int, tmp_path: Path) -> None:
     """kill -9 of ansible-playbook alone: its module goes on, and writes at the same time as the second run."""
     with life(host, vcluster, record_property, "play") as lived:
-        for operation in ("create", "pause", "change", DELETIONS[turn % 2]) if FULL else ("create", "delete"):
+        operations = ("create", "pause", "change", DELETIONS[turn % 2]) if FULL else ("create", "delete")
+        for number, operation in enumerate(operations, turn):
             after = moment(lived, operation, "play", turn)
 
-            def kill(operation: str = operation, after: float = after) -> None:
-                with playbook(lived, operation, tmp_path) as (process, mark):
-                    eventually("its module", lambda: "AnsiballZ_" in str(carrying(mark)), 60)
+            def kill(operation: str = operation, after: float = after, in_fork: bool = number % 2 == 0) -> None:
+                with playbook(lived, operation, tmp_path, in_fork) as (process, mark):
+                    if in_fork:
+                        eventually("the process that it forks", lambda: len(carrying(mark)) > 1, 60)
+                    else:
+                        eventually("its module", lambda: "AnsiballZ_" in str(carrying(mark)), 60)
                     time.sleep(after)
                     process.kill()
                     process.wait()
