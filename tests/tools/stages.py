@@ -7,9 +7,11 @@ Names of stages or groups are the arguments; `python3 tests/tools/stages.py test
 from __future__ import annotations
 
 import os
+import shutil
 import signal
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -36,7 +38,8 @@ class Stage:
     """One command, run from the top of the checkout.
 
     cluster: it needs a host cluster. ours: it is for a host cluster of our own, so KUBECONFIG spares it.
-    extra: it is run by its name only, and is no part of the suite.
+    extra: it is run by its name only, and is no part of the suite. beside: the stage that it is started with, where
+    both are run; it is then waited for, and shown, when it is its turn.
     """
 
     name: str
@@ -45,6 +48,7 @@ class Stage:
     cluster: bool = False
     ours: bool = False
     extra: bool = False
+    beside: str = ""
 
 
 STAGES = (
@@ -77,7 +81,7 @@ STAGES = (
     ),
     Stage(
         "integration",
-        "on two real host clusters: 23 min",
+        "on two real host clusters: 30 min",
         # Tests mostly wait. What must not run beside each other has the mark xdist_group. One file is run by molecule,
         # on the host cluster where load balancers, a Gateway and DNS are.
         (
@@ -88,9 +92,10 @@ STAGES = (
     ),
     Stage(
         "molecule",
-        "roles, ways and an environment, on a host cluster of their own: 16 min",
+        "roles, ways and an environment, on a host cluster of their own, beside those tests",
         ("tests/tools/molecule.sh", "test", "--all"),
         ours=True,
+        beside="integration",  # alone, each waits a third of its time
     ),
     Stage(
         "faults",
@@ -149,6 +154,49 @@ def run(command: tuple[str, ...], environment: dict[str, str]) -> None:
         raise
     if status:
         raise StageFailed(f"exit status {status}: {' '.join(command)}")
+
+
+class Beside:
+    """A stage that runs while others do. What it says is kept until it is its turn."""
+
+    def __init__(self, stage: Stage) -> None:
+        self.stage = stage
+        self.log = REPOSITORY / "build" / "stages" / f"{stage.name}.log"
+        self.log.parent.mkdir(parents=True, exist_ok=True)
+        self.began, self.ended = time.monotonic(), 0.0
+        with self.log.open("wb") as log:
+            self.process = subprocess.Popen(
+                stage.command,
+                cwd=REPOSITORY,
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=subprocess.STDOUT,
+                start_new_session=True,
+            )
+        threading.Thread(target=self._wait, daemon=True).start()
+
+    def _wait(self) -> None:
+        self.process.wait()
+        self.ended = time.monotonic()
+
+    @property
+    def seconds(self) -> float:
+        """How long it has taken."""
+        return (self.ended or time.monotonic()) - self.began
+
+    def finish(self) -> None:
+        """Wait for its end, and show what it said. Raises StageFailed."""
+        status = self.process.wait()
+        with self.log.open("rb") as log:
+            shutil.copyfileobj(log, sys.stdout.buffer)
+        sys.stdout.flush()
+        if status:
+            raise StageFailed(f"exit status {status}: {' '.join(self.stage.command)}")
+
+    def stop(self) -> None:
+        """End it, if it has not."""
+        if self.process.poll() is None:
+            stop(self.process)
 
 
 def stop(process: subprocess.Popen[bytes]) -> None:
@@ -219,11 +267,11 @@ def announce(stages: list[Stage]) -> None:
         print(f"Host clusters {' and '.join(CLUSTERS.values())} are started and taken down again (root on Linux).")
         print("With KUBECONFIG set, that cluster is used instead.")
     if {stage.name for stage in stages} >= set(GROUPS["test"]):
-        print("On 2 cores: about 45 minutes, and 30 more the first time, for what is then kept in the cache.")
+        print("On 2 cores: about 40 minutes, and 30 more the first time, for what is then kept in the cache.")
     sys.stdout.flush()
 
 
-def summarise(stages: list[Stage], times: dict[str, float], failure: str) -> None:
+def summarise(stages: list[Stage], times: dict[str, float], failure: str, total: float) -> None:
     """Print the time of each stage, and what failed and how to repeat it."""
     print("\n=== summary")
     for stage in stages:
@@ -231,7 +279,7 @@ def summarise(stages: list[Stage], times: dict[str, float], failure: str) -> Non
         failed = failure and stage.name == list(times)[-1]
         result = "not run" if seconds is None else f"{'FAILED' if failed else 'passed':<8} {seconds:6.1f} s"
         print(f"  {stage.name:<18} {result}")
-    print(f"  {'total':<27} {sum(times.values()):6.1f} s")
+    print(f"  {'total':<27} {total:6.1f} s")
     if failure:
         name = list(times)[-1]
         print(f"FAILED: {name}: {failure}\nrepeat with: python3 tests/tools/stages.py {name}")
@@ -245,21 +293,30 @@ def main() -> int:
     announce(stages)
     times: dict[str, float] = {}
     failure = ""
+    begun: dict[str, Beside] = {}
+    began = time.monotonic()
     for stage in stages:
         print(f"\n=== {stage.name}: {stage.about}", flush=True)
         start = time.monotonic()
         try:
-            run_stage(stage)
+            begun |= {other.name: Beside(other) for other in stages if other.beside == stage.name}
+            if stage.name in begun:
+                begun[stage.name].finish()
+            else:
+                run_stage(stage)
         except StageFailed as error:
             failure = str(error)
         except Interrupted as error:
             failure = f"interrupted by {error}"
-        times[stage.name] = time.monotonic() - start
+        times[stage.name] = begun[stage.name].seconds if stage.name in begun else time.monotonic() - start
         result = "FAILED" if failure else "passed"
         print(f"=== {stage.name}: {result} in {times[stage.name]:.1f} s", flush=True)
         if failure:
             break
-    summarise(stages, times, failure)
+    listen(signal.SIG_IGN)
+    for other in begun.values():
+        other.stop()
+    summarise(stages, times, failure, time.monotonic() - began)
     return 1 if failure else 0
 
 
