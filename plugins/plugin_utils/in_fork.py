@@ -34,7 +34,7 @@ display = Display()
 TESTED = ("2.19",)
 INTERPRETER = "ansible_python_interpreter"
 _PROFILE = "legacy"  # of the JSON between Ansible and its modules
-_OF_A_START = ("PYTHON", "LD_")  # variables that only a new process reads
+_OF_A_START = ("PYTHON", "LD_", "OPENSSL_", "TZ")  # variables that only a new process reads
 
 
 class InFork(Normal):
@@ -58,6 +58,8 @@ class InFork(Normal):
         """What stands against a fork; "" if nothing does."""
         if not __version__.startswith(tuple(f"{version}." for version in TESTED)):
             return f"with ansible-core {__version__} a fork is not tested"
+        if sys.platform != "linux":  # on macOS, system libraries may end a process that was forked
+            return f"on {sys.platform} a fork is not tested"
         if self._connection.transport != "local":
             return f"its connection is {self._connection.transport}"
         if self._play_context.become:
@@ -92,11 +94,12 @@ class InFork(Normal):
             options["_ansible_tmpdir"] = directory
             encoder = get_module_encoder(_PROFILE, Direction.CONTROLLER_TO_MODULE)
             arguments = json.dumps({"ANSIBLE_MODULE_ARGS": options}, cls=encoder)
+            # The task's timeout must not come between the fork and the wait for it.
+            signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGALRM})
             child = os.fork()
             if not child:
                 self._be_the_module(arguments, directory, environment, out, err)
-            status = _end_of(child)
-            answer = {"rc": status, "stdout": _read(out), "stderr": _read(err)}
+            answer = {"rc": _end_of(child), "stdout": _read(out), "stderr": _read(err)}
         result: dict[str, Any] = self._parse_returned_data(answer, _PROFILE)
         remove_internal_keys(result)
         return result
@@ -106,14 +109,17 @@ class InFork(Normal):
     ) -> NoReturn:
         """What a module finds in a process of its own, and its end."""
         from ansible.module_utils import _internal
+        from ansible.module_utils._internal._ansiballz import _loader
 
-        status: Any = 1
+        status = 1
         try:
-            for number in (signal.SIGINT, signal.SIGTERM, signal.SIGALRM):
+            signal.signal(signal.SIGINT, signal.default_int_handler)
+            for number in (signal.SIGTERM, signal.SIGALRM):
                 signal.signal(number, signal.SIG_DFL)
+            signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGALRM})
             os.dup2(out.fileno(), 1)
             os.dup2(err.fileno(), 2)
-            sys.stdout, sys.stderr = os.fdopen(1, "w"), os.fdopen(2, "w")
+            sys.stdout, sys.stderr = (os.fdopen(number, "w", buffering=1) for number in (1, 2))  # whole lines at once
             logging.root.handlers.clear()  # Ansible's own log
             os.chdir(self._loader.get_basedir())
             os.environ.update({name: str(value) for name, value in environment.items()})
@@ -121,25 +127,30 @@ class InFork(Normal):
             # Warnings belong into the result, as this is not the controller any more.
             _internal.is_controller = False
             basic._ANSIBLE_ARGS, basic._ANSIBLE_PROFILE = arguments.encode(), _PROFILE
-            self.module.main()
+            try:
+                self.module.main()
+            except Exception as error:
+                _loader._handle_exception(error, _PROFILE)
         except SystemExit as end:
-            status = end.code or 0
+            status = int(end.code or 0)
         except BaseException:
             traceback.print_exc()
         finally:
-            with suppress(Exception):
-                sys.stdout.flush()
-                sys.stderr.flush()
-            os._exit(status if isinstance(status, int) else 1)
+            os._exit(status)
 
 
 def _end_of(child: int) -> int:
-    """The exit status of a process. If there is no time to wait for its end, it is ended."""
+    """The exit status of a module. If there is no time to wait for its end, it is ended, and its helm is told so."""
     try:
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGALRM})
         return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
     except BaseException:
-        os.kill(child, signal.SIGKILL)
-        os.waitpid(child, 0)
+        # Ansible's process of a task leads a group, which is of what it has started. helm marks its release as failed.
+        before = signal.signal(signal.SIGTERM, signal.SIG_IGN)
+        os.killpg(0, signal.SIGTERM)
+        signal.signal(signal.SIGTERM, before)
+        with suppress(ChildProcessError):
+            os.waitpid(child, 0)
         raise
 
 

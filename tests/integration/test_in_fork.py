@@ -6,12 +6,14 @@ from __future__ import annotations
 import json
 import socket
 import time
+import uuid
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 from conftest import IDLE, MODULE_SECONDS, OWN_PYTHON, SAME_PYTHON, Host, Object, Place
+from fault_tools import carrying
 
 HERE, ELSEWHERE = "runs in a fork of ansible-playbook", "is sent to a new Python"
 PASSWORD = "swordfish-in-fork"
@@ -204,7 +206,9 @@ def test_what_a_timeout_has_ended_is_finished_by_the_next(
         {"nested.clusters.vcluster": given, "timeout": 4},
         {"nested.clusters.vcluster": {**given, "wait": False}},
     ]
-    (ended, again), _said = play(host, tmp_path, True, with_kubeconfig(host, tasks))
+    mark = {"RUN": uuid.uuid4().hex}
+    (ended, again), _said = play(host, tmp_path, True, with_kubeconfig(host, tasks), **mark)
     assert ended["failed"]
     assert "Timed out" in ended["msg"], ended
     assert not again.get("failed"), again
+    assert not carrying(mark["RUN"]), "helm, which the first had started, does not outlive it"
