@@ -135,8 +135,7 @@ def test_the_environment_of_one_task_is_not_that_of_the_next(host: Host, tmp_pat
 @pytest.mark.parametrize("here", [True, False])
 def test_a_credential_is_for_its_own_host_cluster(host: Host, tmp_path: Path, here: bool) -> None:
     """The Kubernetes library would add that of the connection before it."""
-    nobody = {"host": json.loads(host.call("kubectl", "config", "view", "-o", "json").stdout)["clusters"][0]}
-    server = nobody["host"]["cluster"]["server"]
+    server = json.loads(host.call("kubectl", "config", "view", "-o", "json").stdout)["clusters"][0]["cluster"]["server"]
     wrong = {"name": "b", "host": server, "username": "bob", "password": PASSWORD, "validate_certs": False}
     look = {
         "nested.clusters.vcluster_info": {"name": "nobody", "host_clusters": [{"name": "a"}, wrong]},

@@ -783,6 +783,14 @@ def test_what_is_more_is_left_to_the_library(
     assert c.simple_connection(found, environment, keep) is None
 
 
+def test_the_library_takes_the_environment_of_the_task(tmp_path: Path) -> None:
+    """Not that of the time when somebody loaded it, nor what is left of the connection before."""
+    for server in ("https://first", "https://second"):
+        file = tmp_path / server.rpartition("/")[2]
+        file.write_text(yaml.safe_dump(config({"server": server})))
+        assert c._library_connection({}, {"KUBECONFIG": f"{file}:/nowhere"}).host == server
+
+
 @pytest.mark.parametrize(
     "environment",
     [{"KUBERNETES_SERVICE_HOST": "10.0.0.1"}, {"KUBECONFIG": "FILE:FILE"}, {"KUBECONFIG": "/nowhere"}],
