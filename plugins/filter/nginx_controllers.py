@@ -9,7 +9,7 @@ from collections.abc import Callable
 from typing import Any
 
 from ansible.errors import AnsibleFilterError
-from ansible_collections.nested.clusters.plugins.module_utils import nginx
+from ansible_collections.nested.clusters.plugins.module_utils.endpoint import ingress_controllers
 
 
 def nginx_controllers(workloads: Any, classes: Any = (), definitions: Any = None) -> list[dict[str, Any]]:
@@ -18,7 +18,7 @@ def nginx_controllers(workloads: Any, classes: Any = (), definitions: Any = None
     workloads, classes, definitions: objects of Kubernetes. Without definitions, no kinds are looked for.
     """
     try:
-        served = None if definitions is None else nginx.served(definitions)
+        served = None if definitions is None else ingress_controllers.served(definitions)
         return [
             {
                 "controller": one.product,
@@ -29,7 +29,7 @@ def nginx_controllers(workloads: Any, classes: Any = (), definitions: Any = None
                 "classes": sorted(item["metadata"]["name"] for item in classes if one.takes(item)),
                 "missing": one.missing(served),
             }
-            for one in nginx.controllers(workloads)
+            for one in ingress_controllers.controllers(workloads)
         ]
     except (AttributeError, KeyError, TypeError, ValueError) as error:
         raise AnsibleFilterError(f"nested.clusters.nginx_controllers: {type(error).__name__}: {error}") from error

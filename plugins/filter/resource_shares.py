@@ -9,8 +9,8 @@ from collections.abc import Callable
 from typing import Any
 
 from ansible.errors import AnsibleFilterError
-from ansible_collections.nested.clusters.plugins.module_utils.errors import OptionError
-from ansible_collections.nested.clusters.plugins.module_utils.shares import (
+from ansible_collections.nested.clusters.plugins.module_utils.common.errors import OptionError
+from ansible_collections.nested.clusters.plugins.plugin_utils.resource_bars import (
     figures,
     percentages,
     remarks,

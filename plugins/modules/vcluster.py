@@ -479,13 +479,20 @@ from functools import partial
 from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
-from ansible_collections.nested.clusters.plugins.module_utils import exposure, lifecycle, options
-from ansible_collections.nested.clusters.plugins.module_utils._connection import auth_argument_spec
-from ansible_collections.nested.clusters.plugins.module_utils._helm import Helm
-from ansible_collections.nested.clusters.plugins.module_utils._kubernetes import Kubernetes
-from ansible_collections.nested.clusters.plugins.module_utils.errors import NestedClustersError, OptionError
-from ansible_collections.nested.clusters.plugins.module_utils.hosts import host_clusters_spec, only_host, open_hosts
-from ansible_collections.nested.clusters.plugins.module_utils.lifecycle import Outcome, Request
+from ansible_collections.nested.clusters.plugins.module_utils.common.errors import NestedClustersError, OptionError
+from ansible_collections.nested.clusters.plugins.module_utils.helm.cli import Helm
+from ansible_collections.nested.clusters.plugins.module_utils.k8s.client import Kubernetes
+from ansible_collections.nested.clusters.plugins.module_utils.k8s.connection import auth_argument_spec
+from ansible_collections.nested.clusters.plugins.module_utils.k8s.host_clusters import (
+    host_clusters_spec,
+    only_host,
+    open_hosts,
+)
+from ansible_collections.nested.clusters.plugins.module_utils.lifecycle import export, options
+from ansible_collections.nested.clusters.plugins.module_utils.lifecycle import present as lifecycle
+from ansible_collections.nested.clusters.plugins.module_utils.lifecycle.request import Request
+from ansible_collections.nested.clusters.plugins.module_utils.values import endpoint as endpoint_values
+from ansible_collections.nested.clusters.plugins.module_utils.virtual_cluster.state import Outcome, is_paused
 
 
 def argument_spec() -> dict[str, Any]:
@@ -502,7 +509,7 @@ def argument_spec() -> dict[str, Any]:
         "endpoint": {
             "type": "dict",
             "options": {
-                "type": {"type": "str", "choices": list(exposure.TYPES), "required": True},
+                "type": {"type": "str", "choices": list(endpoint_values.TYPES), "required": True},
                 "host": {"type": "str"},
                 "ingress_class": {"type": "str"},
                 "gateway_name": {"type": "str"},
@@ -540,9 +547,9 @@ def run(module: AnsibleModule, open_helm: Callable[[Kubernetes], Helm]) -> dict[
     if options.wants_oidc(params) and not params["group"]:
         raise OptionError("export_kubeconfig.user", "oidc", "admin, or oidc with option group")
     if params["group"] and params["state"] == "present":
-        from ansible_collections.nested.clusters.plugins.module_utils import grouped
+        from ansible_collections.nested.clusters.plugins.module_utils.admission import present as admission
 
-        outcome, decision, seen = grouped.present(
+        outcome, decision, seen = admission.present(
             open_hosts(module),
             open_helm,
             asked,
@@ -554,8 +561,8 @@ def run(module: AnsibleModule, open_helm: Callable[[Kubernetes], Helm]) -> dict[
         kind = seen.group.endpoint["type"]
         seen_at = verified(module, decision.kubernetes, decision.namespace, outcome, kind)
         result.update(seen_at)
-        result.update(options.export(params, decision.namespace, outcome, check, seen.group.oidc, url_in(seen_at)))
-        result["virtual_cluster"] = options.describe(outcome, asked.name)
+        result.update(export.export(params, decision.namespace, outcome, check, seen.group.oidc, url_in(seen_at)))
+        result["virtual_cluster"] = export.describe(outcome, asked.name)
         if result["virtual_cluster"]:
             result["virtual_cluster"].update(decision.describe(check))
         result["placement"] = decision.placement_dict()
@@ -574,11 +581,11 @@ def run(module: AnsibleModule, open_helm: Callable[[Kubernetes], Helm]) -> dict[
         kind = params["endpoint"]["type"] if params["endpoint"] else "cluster_ip"
         seen_at = verified(module, kubernetes, asked.namespace, outcome, kind)
         result.update(seen_at)
-        result.update(options.export(params, asked.namespace, outcome, check, {}, url_in(seen_at)))
-        result["virtual_cluster"] = options.describe(outcome, asked.name)
+        result.update(export.export(params, asked.namespace, outcome, check, {}, url_in(seen_at)))
+        result["virtual_cluster"] = export.describe(outcome, asked.name)
     else:
         outcome = absent(module, open_helm, asked, wait)
-        result["virtual_cluster"] = options.describe(outcome, asked.name) if check else {}
+        result["virtual_cluster"] = export.describe(outcome, asked.name) if check else {}
     for note in outcome.plan.notes:
         module.warn(note)
     result.update(changed=outcome.plan.changed, steps=outcome.plan.steps)
@@ -592,12 +599,12 @@ def verified(
 ) -> dict[str, Any]:
     """The result's ``endpoint``, once it answers; empty where nothing shall be, or can be, waited for."""
     params = module.params
-    paused = lifecycle.is_paused(outcome.state.workload(params["name"]))
+    paused = is_paused(outcome.state.workload(params["name"]))
     if module.check_mode or paused or kind == "cluster_ip" or not (params["wait"] and params["verify_endpoint"]):
         return {}
-    from ansible_collections.nested.clusters.plugins.module_utils import reach
+    from ansible_collections.nested.clusters.plugins.module_utils.endpoint import wait as endpoint_wait
 
-    return {"endpoint": reach.wait(kubernetes, params["name"], namespace, params["wait_timeout"]).as_dict()}
+    return {"endpoint": endpoint_wait.wait(kubernetes, params["name"], namespace, params["wait_timeout"]).as_dict()}
 
 
 def url_in(seen_at: Mapping[str, Any]) -> str | None:
@@ -609,20 +616,21 @@ def absent(
     module: AnsibleModule, open_helm: Callable[[Kubernetes], Helm], asked: Request, wait: float | None
 ) -> Outcome:
     """Delete the virtual cluster, wherever in its group it is."""
-    from ansible_collections.nested.clusters.plugins.module_utils import removal
+    from ansible_collections.nested.clusters.plugins.module_utils.deletion import single as deletion
 
     namespace = asked.namespace
     if module.params["group"]:
-        from ansible_collections.nested.clusters.plugins.module_utils import grouped
+        from ansible_collections.nested.clusters.plugins.module_utils.admission import decide as decision_rules
+        from ansible_collections.nested.clusters.plugins.module_utils.groups import view as group_view
 
-        seen, current = grouped.find(open_hosts(module), asked.name, module.params["group"])
+        seen, current = group_view.find(open_hosts(module), asked.name, module.params["group"])
         if current is None:
-            return removal.nothing()
-        grouped.check_host_cluster(module.params["host_cluster"], current)
+            return deletion.nothing()
+        decision_rules.check_host_cluster(module.params["host_cluster"], current)
         namespace, kubernetes = current.namespace, seen.views[current.host_cluster].host.kubernetes
     else:
         kubernetes = only_host(module, module.params["host_cluster"]).kubernetes
-    return removal.absent(
+    return deletion.absent(
         kubernetes,
         partial(open_helm, kubernetes),
         asked.name,

@@ -72,10 +72,10 @@ endpoint:
 from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
-from ansible_collections.nested.clusters.plugins.module_utils import reach
-from ansible_collections.nested.clusters.plugins.module_utils._connection import auth_argument_spec
-from ansible_collections.nested.clusters.plugins.module_utils._kubernetes import Kubernetes
-from ansible_collections.nested.clusters.plugins.module_utils.errors import NestedClustersError
+from ansible_collections.nested.clusters.plugins.module_utils.common.errors import NestedClustersError
+from ansible_collections.nested.clusters.plugins.module_utils.endpoint import wait as endpoint_wait
+from ansible_collections.nested.clusters.plugins.module_utils.k8s.client import Kubernetes
+from ansible_collections.nested.clusters.plugins.module_utils.k8s.connection import auth_argument_spec
 
 
 def argument_spec() -> dict[str, Any]:
@@ -89,7 +89,7 @@ def main() -> None:
     name = module.params["name"]
     try:
         kubernetes = Kubernetes.from_module(module)
-        found = reach.look(kubernetes, name, module.params["namespace"] or f"vcluster-{name}")
+        found = endpoint_wait.look(kubernetes, name, module.params["namespace"] or f"vcluster-{name}")
     except NestedClustersError as error:
         module.fail_json(msg=str(error), **error.data)
     module.exit_json(changed=False, endpoint=found.as_dict())

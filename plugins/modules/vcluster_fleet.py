@@ -336,10 +336,13 @@ import os
 from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
-from ansible_collections.nested.clusters.plugins.module_utils import hosts, many, options
-from ansible_collections.nested.clusters.plugins.module_utils._connection import auth_argument_spec
-from ansible_collections.nested.clusters.plugins.module_utils._helm import Helm
-from ansible_collections.nested.clusters.plugins.module_utils.errors import NestedClustersError, OptionError
+from ansible_collections.nested.clusters.plugins.module_utils.common.errors import NestedClustersError, OptionError
+from ansible_collections.nested.clusters.plugins.module_utils.fleet import converge as fleet
+from ansible_collections.nested.clusters.plugins.module_utils.fleet import job as fleet_jobs
+from ansible_collections.nested.clusters.plugins.module_utils.helm.cli import Helm
+from ansible_collections.nested.clusters.plugins.module_utils.k8s import host_clusters
+from ansible_collections.nested.clusters.plugins.module_utils.k8s.connection import auth_argument_spec
+from ansible_collections.nested.clusters.plugins.module_utils.lifecycle import options
 
 # What the module vcluster has beside them, and does not apply to many.
 SINGLE: dict[str, Any] = {"endpoint": None, "rollback": False, "ahead_of_group": False, "export_kubeconfig": None}
@@ -349,13 +352,13 @@ def argument_spec() -> dict[str, Any]:
     """The options of the module."""
     one = {
         **options.virtual_cluster_spec(),
-        "state": {"type": "str", "choices": list(many.STATES), "default": "present"},
+        "state": {"type": "str", "choices": list(fleet_jobs.STATES), "default": "present"},
         "server": {"type": "str"},
     }
     return {
         **auth_argument_spec(),
         **options.chart_spec(),
-        "host_clusters": hosts.host_clusters_spec(),
+        "host_clusters": host_clusters.host_clusters_spec(),
         "group": {"type": "str", "required": True},
         "virtual_clusters": {"type": "list", "elements": "dict", "required": True, "options": one},
         "prune": {"type": "bool", "default": False},
@@ -369,7 +372,7 @@ def argument_spec() -> dict[str, Any]:
     }
 
 
-def entries(params: dict[str, Any]) -> list[many.Entry]:
+def entries(params: dict[str, Any]) -> list[fleet_jobs.Entry]:
     """The list as requests. Raises OptionError that names the virtual cluster."""
     shared = {name: params[name] for name in ("group", "wait_timeout", "chart_ref", "chart_repo_url")}
     directory = params["kubeconfig_directory"]
@@ -378,19 +381,19 @@ def entries(params: dict[str, Any]) -> list[many.Entry]:
         asked = {**SINGLE, **shared, **one}
         file = os.path.join(directory, f"{one['name']}.kubeconfig") if directory else ""
         try:
-            entry = many.Entry(options.request(asked), options.in_group(asked), one["state"], file, one["server"])
+            entry = fleet_jobs.Entry(options.request(asked), options.in_group(asked), one["state"], file, one["server"])
         except OptionError as error:
             raise NestedClustersError(f"virtual_clusters: {one['name']}: {error}", **error.data) from error
         found.append(entry)
     return found
 
 
-def order(params: dict[str, Any], check: bool) -> many.Order:
+def order(params: dict[str, Any], check: bool) -> fleet_jobs.Order:
     """What goes for all of them. Raises OptionError for numbers that would do nothing."""
     for option in ("at_once", "wait_timeout"):
         if params[option] < 1:
             raise OptionError(option, params[option], "a whole number, 1 or more")
-    return many.Order(
+    return fleet_jobs.Order(
         params["group"],
         check,
         params["prune"],
@@ -408,8 +411,8 @@ def main() -> None:
     module = AnsibleModule(argument_spec=argument_spec(), supports_check_mode=True)
     params = module.params
     try:
-        done = many.run(
-            hosts.open_hosts(module),
+        done = fleet.run(
+            host_clusters.open_hosts(module),
             lambda kubernetes: Helm(kubernetes, params["binary_path"], module.tmpdir),
             entries(params),
             order(params, module.check_mode),

@@ -322,13 +322,19 @@ failed_host_clusters:
 from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
-from ansible_collections.nested.clusters.plugins.module_utils import exposure, group_change
-from ansible_collections.nested.clusters.plugins.module_utils import group as groups
-from ansible_collections.nested.clusters.plugins.module_utils._connection import auth_argument_spec
-from ansible_collections.nested.clusters.plugins.module_utils.control_plane import DISTRIBUTIONS, STORES
-from ansible_collections.nested.clusters.plugins.module_utils.errors import NestedClustersError
-from ansible_collections.nested.clusters.plugins.module_utils.hosts import LOST, host_clusters_spec, open_hosts
-from ansible_collections.nested.clusters.plugins.module_utils.size import RESOURCES
+from ansible_collections.nested.clusters.plugins.module_utils.common.errors import NestedClustersError
+from ansible_collections.nested.clusters.plugins.module_utils.common.size import RESOURCES
+from ansible_collections.nested.clusters.plugins.module_utils.groups import change as group_change
+from ansible_collections.nested.clusters.plugins.module_utils.groups import model as group_model
+from ansible_collections.nested.clusters.plugins.module_utils.groups import record as group_records
+from ansible_collections.nested.clusters.plugins.module_utils.k8s.connection import auth_argument_spec
+from ansible_collections.nested.clusters.plugins.module_utils.k8s.host_clusters import (
+    LOST,
+    host_clusters_spec,
+    open_hosts,
+)
+from ansible_collections.nested.clusters.plugins.module_utils.values import endpoint as endpoint_values
+from ansible_collections.nested.clusters.plugins.module_utils.values.control_plane import DISTRIBUTIONS, STORES
 
 MEMBER = {"state": "present", "dns_pattern": None, "capacity": None, "node_selector": None}
 
@@ -352,7 +358,7 @@ def argument_spec() -> dict[str, Any]:
         "endpoint": {
             "type": "dict",
             "options": {
-                "type": {"type": "str", "choices": list(exposure.TYPES), "default": "cluster_ip"},
+                "type": {"type": "str", "choices": list(endpoint_values.TYPES), "default": "cluster_ip"},
                 "ingress_class": text,
                 "gateway_name": text,
                 "gateway_namespace": text,
@@ -373,7 +379,7 @@ def argument_spec() -> dict[str, Any]:
         "kubernetes_version": text,
         "vcluster_version": text,
         "oversubscription": {"type": "int"},
-        "placement": {"type": "str", "choices": list(groups.STRATEGIES)},
+        "placement": {"type": "str", "choices": list(group_model.STRATEGIES)},
         "size": {"type": "dict", "options": {"default": size, "minimum": size, "maximum": size}},
         "owner_quota": {
             "type": "dict",
@@ -410,7 +416,7 @@ def run(module: AnsibleModule) -> dict[str, Any]:
     result: dict[str, Any] = {
         "changed": bool(steps),
         "steps": steps,
-        "group": groups.record(change.after) if change.after else {},
+        "group": group_records.record(change.after) if change.after else {},
         "pending": change.pending,
         "pending_upgrade": change.pending_upgrade,
     }

@@ -353,10 +353,10 @@ from datetime import datetime, timezone
 from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
-from ansible_collections.nested.clusters.plugins.module_utils import group_fleet
-from ansible_collections.nested.clusters.plugins.module_utils._connection import auth_argument_spec
-from ansible_collections.nested.clusters.plugins.module_utils.errors import NestedClustersError
-from ansible_collections.nested.clusters.plugins.module_utils.hosts import host_clusters_spec, open_hosts
+from ansible_collections.nested.clusters.plugins.module_utils.common.errors import NestedClustersError
+from ansible_collections.nested.clusters.plugins.module_utils.groups import report as group_report
+from ansible_collections.nested.clusters.plugins.module_utils.k8s.connection import auth_argument_spec
+from ansible_collections.nested.clusters.plugins.module_utils.k8s.host_clusters import host_clusters_spec, open_hosts
 
 
 def argument_spec() -> dict[str, Any]:
@@ -368,7 +368,7 @@ def main() -> None:
     """Run the module."""
     module = AnsibleModule(argument_spec=argument_spec(), supports_check_mode=True)
     try:
-        found, warnings = group_fleet.read(open_hosts(module), module.params["name"], datetime.now(timezone.utc))
+        found, warnings = group_report.read(open_hosts(module), module.params["name"], datetime.now(timezone.utc))
     except NestedClustersError as error:
         module.fail_json(msg=str(error), **error.data)
     for warning in warnings:

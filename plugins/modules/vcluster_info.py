@@ -271,11 +271,12 @@ from datetime import datetime, timezone
 from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
-from ansible_collections.nested.clusters.plugins.module_utils import fleet
-from ansible_collections.nested.clusters.plugins.module_utils._connection import auth_argument_spec
-from ansible_collections.nested.clusters.plugins.module_utils.errors import NestedClustersError
-from ansible_collections.nested.clusters.plugins.module_utils.hosts import host_clusters_spec, open_hosts
-from ansible_collections.nested.clusters.plugins.module_utils.phase import PHASES
+from ansible_collections.nested.clusters.plugins.module_utils.common.errors import NestedClustersError
+from ansible_collections.nested.clusters.plugins.module_utils.k8s.connection import auth_argument_spec
+from ansible_collections.nested.clusters.plugins.module_utils.k8s.host_clusters import host_clusters_spec, open_hosts
+from ansible_collections.nested.clusters.plugins.module_utils.listing import list as listing
+from ansible_collections.nested.clusters.plugins.module_utils.listing import reader
+from ansible_collections.nested.clusters.plugins.module_utils.virtual_cluster.phase import PHASES
 
 
 def argument_spec() -> dict[str, Any]:
@@ -296,7 +297,7 @@ def main() -> None:
     """Run the module."""
     module = AnsibleModule(argument_spec=argument_spec(), supports_check_mode=True)
     params = module.params
-    selection = fleet.Selection(
+    selection = reader.Selection(
         params["name"],
         params["namespace"],
         tuple(params["label_selectors"]),
@@ -305,7 +306,7 @@ def main() -> None:
         params["owner"],
     )
     try:
-        found = fleet.read(open_hosts(module), selection, datetime.now(timezone.utc))
+        found = listing.read(open_hosts(module), selection, datetime.now(timezone.utc))
     except NestedClustersError as error:
         module.fail_json(msg=str(error), **error.data)
     for warning in found.warnings:

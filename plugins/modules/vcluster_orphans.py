@@ -222,22 +222,23 @@ failed_host_clusters:
 from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
-from ansible_collections.nested.clusters.plugins.module_utils import cleanup, hosts, orphans
-from ansible_collections.nested.clusters.plugins.module_utils._connection import auth_argument_spec
-from ansible_collections.nested.clusters.plugins.module_utils.cleanup import Site
-from ansible_collections.nested.clusters.plugins.module_utils.errors import NestedClustersError, OptionError
-from ansible_collections.nested.clusters.plugins.module_utils.orphans import Criteria
+from ansible_collections.nested.clusters.plugins.module_utils.common.errors import NestedClustersError, OptionError
+from ansible_collections.nested.clusters.plugins.module_utils.deletion import orphan_removal
+from ansible_collections.nested.clusters.plugins.module_utils.deletion.orphan_removal import Site
+from ansible_collections.nested.clusters.plugins.module_utils.deletion.orphans import KINDS, Criteria
+from ansible_collections.nested.clusters.plugins.module_utils.k8s import host_clusters
+from ansible_collections.nested.clusters.plugins.module_utils.k8s.connection import auth_argument_spec
 
 
 def argument_spec() -> dict[str, Any]:
     """The options of the module."""
     return {
         **auth_argument_spec(),
-        "host_clusters": hosts.host_clusters_spec(),
+        "host_clusters": host_clusters.host_clusters_spec(),
         "state": {"type": "str", "choices": ["reported", "absent"], "default": "reported"},
         "names": {"type": "list", "elements": "str", "default": []},
         "namespaces": {"type": "list", "elements": "str", "default": []},
-        "kinds": {"type": "list", "elements": "str", "choices": list(orphans.KINDS), "default": []},
+        "kinds": {"type": "list", "elements": "str", "choices": list(KINDS), "default": []},
         "older_than": {"type": "int", "default": 600},
         "kept_volumes": {"type": "bool", "default": False},
         "wait_timeout": {"type": "int", "default": 120},
@@ -252,7 +253,7 @@ def criteria(params: dict[str, Any]) -> Criteria:
     return Criteria(
         frozenset(params["names"]),
         frozenset(params["namespaces"]),
-        frozenset(params["kinds"] or orphans.KINDS),
+        frozenset(params["kinds"] or KINDS),
         params["older_than"],
         params["kept_volumes"],
     )
@@ -292,9 +293,9 @@ def main() -> None:
     module = AnsibleModule(argument_spec=argument_spec(), supports_check_mode=True)
     try:
         asked = criteria(module.params)
-        sites, unread = cleanup.find(hosts.open_hosts(module), asked)
+        sites, unread = orphan_removal.find(host_clusters.open_hosts(module), asked)
         if module.params["state"] == "absent" and not module.check_mode:
-            cleanup.remove(sites, asked, module.params["wait_timeout"])
+            orphan_removal.remove(sites, asked, module.params["wait_timeout"])
     except NestedClustersError as error:
         module.fail_json(msg=str(error), **error.data)
     for name, why in sorted(unread.items()):

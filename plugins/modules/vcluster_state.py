@@ -267,13 +267,14 @@ failures:
 from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
-from ansible_collections.nested.clusters.plugins.module_utils import hosts, switch
-from ansible_collections.nested.clusters.plugins.module_utils._connection import auth_argument_spec
-from ansible_collections.nested.clusters.plugins.module_utils.errors import NestedClustersError, OptionError
-from ansible_collections.nested.clusters.plugins.module_utils.pause import STATES
-from ansible_collections.nested.clusters.plugins.module_utils.phase import PHASES
-from ansible_collections.nested.clusters.plugins.module_utils.selection import Selector
-from ansible_collections.nested.clusters.plugins.module_utils.switch import Order, Outcome
+from ansible_collections.nested.clusters.plugins.module_utils.common.batch import Order, Outcome
+from ansible_collections.nested.clusters.plugins.module_utils.common.errors import NestedClustersError, OptionError
+from ansible_collections.nested.clusters.plugins.module_utils.k8s import host_clusters
+from ansible_collections.nested.clusters.plugins.module_utils.k8s.connection import auth_argument_spec
+from ansible_collections.nested.clusters.plugins.module_utils.listing.select import Selector
+from ansible_collections.nested.clusters.plugins.module_utils.power import batch as power_batch
+from ansible_collections.nested.clusters.plugins.module_utils.power.steps import STATES
+from ansible_collections.nested.clusters.plugins.module_utils.virtual_cluster.phase import PHASES
 
 SELECTORS = ("name", "names", "group", "owner", "label_selectors", "phases")
 
@@ -282,7 +283,7 @@ def argument_spec() -> dict[str, Any]:
     """The options of the module."""
     return {
         **auth_argument_spec(),
-        "host_clusters": hosts.host_clusters_spec(),
+        "host_clusters": host_clusters.host_clusters_spec(),
         "state": {"type": "str", "choices": [*STATES, "absent"], "required": True},
         "name": {"type": "str"},
         "names": {"type": "list", "elements": "str", "default": []},
@@ -371,12 +372,12 @@ def main() -> None:
     module = AnsibleModule(argument_spec=argument_spec(), supports_check_mode=True)
     try:
         asked = order(module.params, module.check_mode)
-        work = switch.run
+        work = power_batch.run
         if asked.state == "absent":
-            from ansible_collections.nested.clusters.plugins.module_utils import clearing
+            from ansible_collections.nested.clusters.plugins.module_utils.deletion import batch as deletion_batch
 
-            work = clearing.run
-        outcome = work(hosts.open_hosts(module), selector(module.params), asked)
+            work = deletion_batch.run
+        outcome = work(host_clusters.open_hosts(module), selector(module.params), asked)
     except NestedClustersError as error:
         module.fail_json(msg=str(error), **error.data)
     for warning in outcome.warnings:

@@ -10,8 +10,8 @@ from dataclasses import dataclass
 from decimal import ROUND_HALF_UP, Decimal
 from typing import Any
 
-from ansible_collections.nested.clusters.plugins.module_utils.errors import OptionError
-from ansible_collections.nested.clusters.plugins.module_utils.size import RESOURCES, Amount, Size, rounded
+from ansible_collections.nested.clusters.plugins.module_utils.common.errors import OptionError
+from ansible_collections.nested.clusters.plugins.module_utils.common.size import RESOURCES, Amount, Size, rounded
 
 SHORTEST_BAR = 3  # a cell for each of three parts, or for two and the mark of the limit
 

@@ -14,8 +14,11 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
-from ansible_collections.nested.clusters.plugins.module_utils import group, layers, membership
-from ansible_collections.nested.clusters.plugins.module_utils.size import Size
+from ansible_collections.nested.clusters.plugins.module_utils.admission import layers as group_layers
+from ansible_collections.nested.clusters.plugins.module_utils.common.size import Size
+from ansible_collections.nested.clusters.plugins.module_utils.groups import model as group_model
+from ansible_collections.nested.clusters.plugins.module_utils.groups import pending as group_pending
+from ansible_collections.nested.clusters.plugins.module_utils.virtual_cluster import membership
 
 import fleet
 from api import Api
@@ -36,9 +39,11 @@ QUOTAS_SECONDS = 600
 
 def objects_of(host: Host) -> list[str]:
     """What a virtual cluster of the group has on its host cluster, as JSON."""
-    member = group.Member("any")
-    place = membership.Membership(GROUP, "alice", SIZE, group.applied(group.Group(GROUP, (member,)), member), {})
-    objects = fleet.render(host, layers.CONTROL_PLANE["controlPlane"]["statefulSet"]["resources"])
+    member = group_model.Member("any")
+    place = membership.Membership(
+        GROUP, "alice", SIZE, group_pending.applied(group_model.Group(GROUP, (member,)), member), {}
+    )
+    objects = fleet.render(host, group_layers.CONTROL_PLANE["controlPlane"]["statefulSet"]["resources"])
     namespace = json.loads(objects[0])
     namespace["metadata"] |= {"labels": place.labels(), "annotations": place.annotations(fleet.NAME)}
     own = place.objects(fleet.NAME, fleet.NAMESPACE)  # the quota and the limits go first, as pods are held to them

@@ -25,6 +25,9 @@ RUN = "tests/tools/run.sh"
 HOST_CLUSTER = "tests/host_cluster/host-cluster"
 COLLECTION = "build/ansible_collections/nested/clusters"  # made by run.sh
 UNIT, INTEGRATION, BENCHMARKS = "tests/unit", "tests/integration", "tests/benchmarks"
+# Packages whose tests import each other.
+SHARED = ("admission", "common", "groups", "lifecycle")
+UNIT_PATH = ":".join((UNIT, *(f"{UNIT}/plugins/module_utils/{package}" for package in SHARED)))
 FAULTS = ("test_faults", "test_vcluster_interruption", "test_vcluster_waiting")
 SOAK = os.environ.get("NESTED_CLUSTERS_SOAK_SECONDS") or "1800"
 # The second one is for groups. Both are there before the tests make the machine busy.
@@ -55,13 +58,14 @@ STAGES = (
     Stage("tools", "pinned tools, built once: 1 min", (RUN, "true")),
     Stage("yamllint", "YAML", (RUN, "yamllint", "--strict", ".")),
     Stage("ruff", "Python style", (RUN, "ruff", "check", ".")),
+    Stage("imports", "which package imports which: .importlinter", (RUN, "lint-imports", "--no-cache")),
     # The collection by its full name: two of its modules import each other, and that name is how.
     Stage("mypy", "Python types", (RUN, "mypy", f"{COLLECTION}/plugins", "tests/tools", "tests/host_cluster")),
     # Tests are no packages, and two of their directories have a conftest: each is read with a path of its own.
     Stage(
         "mypy-unit",
         "Python types; tests replace names where a module looks them up",
-        ("env", f"MYPYPATH={UNIT}:{UNIT}/plugins/module_utils", RUN, "mypy", "--implicit-reexport", UNIT),
+        ("env", f"MYPYPATH={UNIT_PATH}", RUN, "mypy", "--implicit-reexport", UNIT),
     ),
     Stage(
         "mypy-integration",
@@ -118,7 +122,7 @@ STAGES = (
 )
 GROUPS = {
     "test": [stage.name for stage in STAGES if not stage.extra],
-    "lint": ["tools", "yamllint", "ruff", "mypy", "mypy-unit", "mypy-integration", "ansible-lint", "sanity"],
+    "lint": ["tools", "yamllint", "ruff", "imports", "mypy", "mypy-unit", "mypy-integration", "ansible-lint", "sanity"],
 }
 
 

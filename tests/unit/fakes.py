@@ -12,7 +12,8 @@ import json
 import threading
 from typing import Any
 
-from ansible_collections.nested.clusters.plugins.module_utils._kubernetes import KubernetesError, path
+from ansible_collections.nested.clusters.plugins.module_utils.k8s.errors import KubernetesError
+from ansible_collections.nested.clusters.plugins.module_utils.k8s.objects import path
 
 NAME, NAMESPACE = "demo", "vcluster-demo"
 

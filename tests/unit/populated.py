@@ -9,9 +9,9 @@ import json
 from collections.abc import Callable
 from typing import Any
 
-from ansible_collections.nested.clusters.plugins.module_utils import holdings, phase
-from ansible_collections.nested.clusters.plugins.module_utils import plan as planning
-from ansible_collections.nested.clusters.plugins.module_utils._kubernetes import KubernetesError
+from ansible_collections.nested.clusters.plugins.module_utils.common import well_known
+from ansible_collections.nested.clusters.plugins.module_utils.k8s.errors import KubernetesError
+from ansible_collections.nested.clusters.plugins.module_utils.listing import contents as namespace_contents
 from fakes import FakeKubernetes
 from simulation import refuse, selected
 
@@ -59,12 +59,12 @@ class Host(FakeKubernetes):
     def cluster(self, name: str, made: bool = True, space: dict[str, Any] | None = None, **options: Any) -> str:
         """Have a virtual cluster; ``made`` says whether its namespace was made for it. Gives the namespace."""
         namespace = f"vcluster-{name}"
-        ours = {planning.CREATED: "true", "nested-clusters/virtual-cluster": name} if made else {}
+        ours = {well_known.CREATED: "true", "nested-clusters/virtual-cluster": name} if made else {}
         there = space or {}
         self.have(
             "Namespace", namespace, labels=there.get("labels", {}), annotations={**ours, **there.get("annotations", {})}
         )
-        of_helm = {holdings.RELEASE_NAME: name, holdings.RELEASE_NAMESPACE: namespace}
+        of_helm = {namespace_contents.RELEASE_NAME: name, namespace_contents.RELEASE_NAMESPACE: namespace}
         chart = {"app": "vcluster", "release": name, "app.kubernetes.io/managed-by": "Helm"}
         inside: Result = {"namespace": namespace}
         workload = self.have(
@@ -84,10 +84,10 @@ class Host(FakeKubernetes):
         self.have("Secret", f"sh.helm.release.v1.{name}.v1", labels=record, type="helm.sh/release.v1", **inside)
         self.have("PersistentVolumeClaim", f"data-{name}-0", labels={"app": "vcluster", "release": name}, **inside)
         self.have("Pod", f"{name}-0", labels={"app": "vcluster", "release": name}, ownerReferences=owner, **inside)
-        self.have("Pod", f"web-x-default-x-{name}", labels={phase.SYNCED_LABEL: name}, **inside)
+        self.have("Pod", f"web-x-default-x-{name}", labels={well_known.SYNCED_LABEL: name}, **inside)
         self.have("ClusterRole", f"vc-{name}-v-{namespace}", labels=chart, annotations=of_helm)
         marker = f"{namespace}-x-{name}"
-        self.have("PriorityClass", f"high-x-{name}", labels={phase.SYNCED_LABEL: marker})
+        self.have("PriorityClass", f"high-x-{name}", labels={well_known.SYNCED_LABEL: marker})
         return namespace
 
     def speaking_of(self, name: str) -> Names:

@@ -13,7 +13,7 @@ import threading
 from collections.abc import Callable
 from typing import Any, NoReturn
 
-from ansible_collections.nested.clusters.plugins.module_utils._kubernetes import KubernetesError
+from ansible_collections.nested.clusters.plugins.module_utils.k8s.errors import KubernetesError
 from fakes import merge_patch
 
 Object = dict[str, Any]

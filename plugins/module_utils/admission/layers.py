@@ -8,11 +8,12 @@ from __future__ import annotations
 from decimal import Decimal
 from typing import Any
 
-from ansible_collections.nested.clusters.plugins.module_utils import compatibility, exposure, values
-from ansible_collections.nested.clusters.plugins.module_utils.control_plane import ControlPlane
-from ansible_collections.nested.clusters.plugins.module_utils.errors import OptionError
-from ansible_collections.nested.clusters.plugins.module_utils.group import Group, Member
-from ansible_collections.nested.clusters.plugins.module_utils.size import Size
+from ..common.errors import OptionError
+from ..common.size import Size
+from ..groups.model import Group, Member
+from ..values import accessors, tree
+from ..values import endpoint as endpoint_values
+from ..values.control_plane import ControlPlane
 
 Layer = tuple[str, dict[str, Any]]  # where it comes from, and the values
 
@@ -50,7 +51,7 @@ def layers(
     where the task's values and the group's oidc settings conflict.
     """
     found: list[Layer] = [
-        ("built-in", values.BUILT_IN),
+        ("built-in", accessors.BUILT_IN),
         ("built-in", CONTROL_PLANE),
         ("group", _of_group(group, member, name)),
         ("group", dict(group.values)),
@@ -61,22 +62,22 @@ def layers(
         if layer:
             found.append((origin, layer))
     merged = merge(found)
-    if compatibility.backing_store(merged) == "deployed-etcd":
-        found.insert(1, ("built-in", values.at(_ETCD_STATEFUL_SET, ETCD)))
+    if accessors.backing_store(merged) == "deployed-etcd":
+        found.insert(1, ("built-in", tree.at(_ETCD_STATEFUL_SET, ETCD)))
         merged = merge(found)
     host_name = member.host_name(name)
-    exposure.check_host(group.endpoint, host_name, "host_clusters.dns_pattern")
-    additions = exposure.names(merged, host_name)
+    endpoint_values.check_host(group.endpoint, host_name, "host_clusters.dns_pattern")
+    additions = endpoint_values.names(merged, host_name)
     if group.oidc:
-        if compatibility.distribution_of(merged) != "k8s":
+        if accessors.distribution_of(merged) != "k8s":
             raise OptionError(
                 "distribution",
-                compatibility.distribution_of(merged),
+                accessors.distribution_of(merged),
                 "k8s",
                 reason=f"group {group.name} has oidc settings",
             )
         arguments = _oidc_arguments(group, merged)
-        additions = values.merge(additions, _appended(merged, _API_ARGUMENTS, arguments))
+        additions = tree.merge(additions, _appended(merged, _API_ARGUMENTS, arguments))
     return [*found, ("group", additions)] if additions else found
 
 
@@ -84,7 +85,7 @@ def merge(found: list[Layer]) -> dict[str, Any]:
     """All layers in one."""
     result: dict[str, Any] = {}
     for _origin, layer in found:
-        result = values.merge(result, layer)
+        result = tree.merge(result, layer)
     return result
 
 
@@ -94,7 +95,7 @@ def origins(found: list[Layer]) -> dict[tuple[str, ...], str]:
     result: dict[tuple[str, ...], str] = {}
     for origin, layer in found:
         for where in _leaves(layer, ()):
-            if values.get(layer, where) == {} and isinstance(values.get(merged, where), dict):
+            if tree.get(layer, where) == {} and isinstance(tree.get(merged, where), dict):
                 continue  # merged into what is there, it says nothing
             # Over a mapping, its values go; within what was none, that goes.
             result = {
@@ -103,7 +104,7 @@ def origins(found: list[Layer]) -> dict[tuple[str, ...], str]:
                 if known[: len(where)] != where and where[: len(known)] != known
             }
             result[where] = origin
-        merged = values.merge(merged, layer)
+        merged = tree.merge(merged, layer)
     return result
 
 
@@ -117,21 +118,21 @@ def _of_group(group: Group, member: Member, name: str) -> dict[str, Any]:
     result: dict[str, Any] = {}
     if member.node_selector:
         selector = dict(member.node_selector)
-        result = values.merge(result, values.at((*_STATEFUL_SET, "scheduling", "nodeSelector"), selector))
+        result = tree.merge(result, tree.at((*_STATEFUL_SET, "scheduling", "nodeSelector"), selector))
         # It is enforced on every pod also where nodes are not synced (source: pkg/controllers/resources/pods).
-        result = values.merge(result, values.at(("sync", "fromHost", "nodes", "selector", "labels"), selector))
-    return values.merge(result, exposure.of_endpoint(group.endpoint, member.host_name(name)))
+        result = tree.merge(result, tree.at(("sync", "fromHost", "nodes", "selector", "labels"), selector))
+    return tree.merge(result, endpoint_values.of_endpoint(group.endpoint, member.host_name(name)))
 
 
 def _appended(merged: dict[str, Any], where: tuple[str, ...], more: list[str]) -> dict[str, Any]:
     """The list at a path with ``more`` at its end; {} where it has them already."""
-    there = values.get(merged, where) or []
+    there = tree.get(merged, where) or []
     missing = [item for item in more if item not in there]
-    return values.at(where, [*there, *missing]) if missing else {}
+    return tree.at(where, [*there, *missing]) if missing else {}
 
 
 def _oidc_arguments(group: Group, merged: dict[str, Any]) -> list[str]:
-    own = [str(item) for item in values.get(merged, _API_ARGUMENTS) or [] if str(item).startswith("--oidc-")]
+    own = [str(item) for item in tree.get(merged, _API_ARGUMENTS) or [] if str(item).startswith("--oidc-")]
     if own:
         raise OptionError(
             "values",
@@ -154,18 +155,18 @@ def with_claims(deployed: dict[str, Any]) -> dict[str, Any]:
     """Values of a virtual cluster made without a group, with the sizes of its claims, which cannot change any more."""
     result = deployed
     workloads: list[tuple[str, ...]] = [_STATEFUL_SET]
-    if compatibility.backing_store(deployed) == "deployed-etcd":
+    if accessors.backing_store(deployed) == "deployed-etcd":
         workloads.append(_ETCD_STATEFUL_SET)
     for workload in workloads:
         where = (*workload, "persistence", "volumeClaim", "size")
-        result = values.merge(values.at(where, CHART_CLAIM), result)
+        result = tree.merge(tree.at(where, CHART_CLAIM), result)
     return result
 
 
 def limits_containers(merged: dict[str, Any]) -> bool:
     """Whether the chart makes a LimitRange of its own (source: chart/templates/limitrange.yaml)."""
     quota, limits = (
-        str(values.get(merged, ("policies", kind, "enabled"))).lower() for kind in ("resourceQuota", "limitRange")
+        str(tree.get(merged, ("policies", kind, "enabled"))).lower() for kind in ("resourceQuota", "limitRange")
     )
     return limits == "true" or (quota == "true" and limits != "false")
 
@@ -175,18 +176,18 @@ def limits_containers(merged: dict[str, Any]) -> bool:
 
 def own_claims(merged: dict[str, Any]) -> Size:
     """What the control plane itself claims: limits and volumes of all its replicas, of etcd and of CoreDNS."""
-    claims = _claims(merged, _STATEFUL_SET, compatibility.claim_enabled(merged))
-    if compatibility.backing_store(merged) == "deployed-etcd":
-        enabled = values.get(merged, (*_ETCD_STATEFUL_SET, "persistence", "volumeClaim", "enabled"))
+    claims = _claims(merged, _STATEFUL_SET, accessors.claim_enabled(merged))
+    if accessors.backing_store(merged) == "deployed-etcd":
+        enabled = tree.get(merged, (*_ETCD_STATEFUL_SET, "persistence", "volumeClaim", "enabled"))
         claims += _claims(merged, _ETCD_STATEFUL_SET, enabled is not False)
-    if values.get(merged, ("controlPlane", "coredns", "enabled")) is not False:
+    if tree.get(merged, ("controlPlane", "coredns", "enabled")) is not False:
         claims += COREDNS
     return claims
 
 
 def _claims(merged: dict[str, Any], workload: tuple[str, ...], claim: bool) -> Size:
     def setting(*where: str) -> Any:
-        return values.get(merged, (*workload, *where))
+        return tree.get(merged, (*workload, *where))
 
     volume = setting("persistence", "volumeClaim", "size") or CHART_CLAIM
     amounts = {name: setting("resources", "limits", name) for name in ("cpu", "memory")}

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from decimal import ROUND_FLOOR, Decimal
 from typing import Any, TypeAlias
 
-from ansible_collections.nested.clusters.plugins.module_utils.errors import OptionError
+from .errors import OptionError
 
 RESOURCES = ("cpu", "memory", "storage")
 

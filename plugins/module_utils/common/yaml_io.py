@@ -14,7 +14,7 @@ try:
     # A release's manifest parses ten times faster in C.
     _Loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
     YAMLError: type[Exception] = yaml.YAMLError
-except ImportError:  # reported by _kubernetes.py before anything is asked
+except ImportError:  # reported by k8s/client.py before anything is asked
     YAMLError = ValueError
 
 

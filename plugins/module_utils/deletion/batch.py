@@ -1,7 +1,7 @@
 # Copyright (c) 2026, nested.clusters contributors
 # GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Delete many virtual clusters at once: what a removal is stays as it is, what it needs to know is read for all.
+"""Delete many virtual clusters at once.
 
 One look is a LIST a kind, however many are under way. Helm is not started: its objects carry its labels and
 annotations, wherever they are, and vCluster's chart has no hooks. What finds a virtual cluster again, its values and
@@ -18,37 +18,29 @@ from dataclasses import dataclass, field
 from functools import partial
 from typing import Any
 
-from ansible_collections.nested.clusters.plugins.module_utils import (
-    fleet,
-    holdings,
-    hosts,
-    lifecycle,
-    membership,
-    removal,
-    selection,
-    waiting,
-)
-from ansible_collections.nested.clusters.plugins.module_utils._connection import WORKERS
-from ansible_collections.nested.clusters.plugins.module_utils._helm import RELEASE_SECRET_TYPE
-from ansible_collections.nested.clusters.plugins.module_utils._kubernetes import (
-    Kinds,
-    Kubernetes,
-    KubernetesError,
-    list_allowed,
-    parallel,
-    path,
-)
-from ansible_collections.nested.clusters.plugins.module_utils.errors import NestedClustersError
-from ansible_collections.nested.clusters.plugins.module_utils.holdings import Holdings, Key
-from ansible_collections.nested.clusters.plugins.module_utils.hosts import HostCluster
-from ansible_collections.nested.clusters.plugins.module_utils.phase import Object
-from ansible_collections.nested.clusters.plugins.module_utils.plan import CREATED, KEPT, Plan
-from ansible_collections.nested.clusters.plugins.module_utils.removal import Thing
-from ansible_collections.nested.clusters.plugins.module_utils.selection import Selector
-from ansible_collections.nested.clusters.plugins.module_utils.switch import NOT_BEGUN, Budget, Order, Outcome, Turn
+from ..common.batch import NOT_BEGUN, Budget, Order, Outcome, Turn
+from ..common.errors import NestedClustersError
+from ..common.well_known import KEPT
+from ..helm.release import RELEASE_SECRET_TYPE
+from ..k8s import host_clusters
+from ..k8s.client import Kubernetes, list_allowed, parallel
+from ..k8s.connection import WORKERS
+from ..k8s.errors import KubernetesError
+from ..k8s.host_clusters import HostCluster
+from ..k8s.objects import Kinds, Object, path
+from ..listing import contents as namespace_contents
+from ..listing import reader
+from ..listing import select as selection
+from ..listing.contents import Holdings, Key, Thing
+from ..listing.select import Selector
+from ..virtual_cluster import namespace as namespaces
+from ..virtual_cluster import readiness
+from ..virtual_cluster.plan import Plan
+from . import ownership
+from . import requests as deletion_requests
+from .ownership import VOLUMES, control_planes, is_values, with_values
 
 REMAINS = "it has no control plane: what an earlier task left of it is removed"
-VOLUMES = path("v1", "persistentvolumes")
 
 
 @dataclass(frozen=True)
@@ -94,9 +86,9 @@ def share(held: Holdings, target: Target, keep_volumes: bool) -> Share:
     place = held.namespaces.get(target.namespace)
     if place is None:
         return Share(None)
-    found, others = removal.sort_out(held.of(target.namespace), target.name, target.known)
-    mine, kept = removal.keep(found, keep_volumes)
-    made_for_it = removal.made_for(place, target.name, target.namespace, target.known or bool(found))
+    found, others = ownership.sort_out(held.of(target.namespace), target.name, target.known)
+    mine, kept = ownership.keep(found, keep_volumes)
+    made_for_it = ownership.made_for(place, target.name, target.namespace, target.known or bool(found))
     return Share(place, tuple(mine), tuple(others), tuple(kept), made_for_it and not others and not kept)
 
 
@@ -121,11 +113,11 @@ class Job(Turn):
         """What there is to do, in words."""
         name, namespace = self.target.name, self.target.namespace
         if self.share.place is None or self.share.going:
-            return removal.steps(False, name, namespace, self.outside, whole=False)
+            return ownership.steps(False, name, namespace, self.outside, whole=False)
         has_release = any(thing.secret_type == RELEASE_SECRET_TYPE for thing in self.share.mine)
-        marks = removal.mark_steps(removal.to_mark(self.share.kept))
+        marks = ownership.mark_steps(ownership.to_mark(self.share.kept))
         things = [*self.share.mine, *self.outside]
-        return [*removal.steps(has_release, name, namespace, things, self.share.whole), *marks, *self.leaving]
+        return [*ownership.steps(has_release, name, namespace, things, self.share.whole), *marks, *self.leaving]
 
     def describe(self, order: Order) -> dict[str, Any]:
         """The virtual cluster's part of the result."""
@@ -135,7 +127,7 @@ class Job(Turn):
         return {
             "name": target.name,
             "namespace": target.namespace,
-            "host_cluster": None if target.host.name == hosts.ONLY else target.host.name,
+            "host_cluster": None if target.host.name == host_clusters.ONLY else target.host.name,
             "group": target.group,
             "owner": target.owner,
             "before": target.phase,
@@ -170,8 +162,8 @@ def run(given: Sequence[HostCluster], selector: Selector, order: Order) -> Outco
     A name that none of them has is absent already. Raises NestedClustersError, before anything is changed, with the
     names of all that are protected.
     """
-    with fleet.garbage_collection_paused():
-        answers = hosts.ask_apart(given, partial(_plan, selector, order))
+    with reader.garbage_collection_paused():
+        answers = host_clusters.ask_apart(given, partial(_plan, selector, order))
     answers.some()
     unread = {name: str(error) for name, error in answers.failed.items()}
     jobs = sorted(
@@ -194,18 +186,18 @@ def run(given: Sequence[HostCluster], selector: Selector, order: Order) -> Outco
     def work(host: HostCluster) -> None:
         runners[host.name].run([job for job in jobs if job.target.host is host])
 
-    hosts.ask([host for host in given if host.name in runners], work).all()
+    host_clusters.ask([host for host in given if host.name in runners], work).all()
     return Outcome(jobs, unread, [])
 
 
 def refuse_protected(jobs: Iterable[Job]) -> None:
     """Raise NestedClustersError with all virtual clusters that are protected."""
-    found = [job.target for job in jobs if removal.protection(job.share.mine, job.target.name)]
+    found = [job.target for job in jobs if ownership.protection(job.share.mine, job.target.name)]
     if not found:
         return
     places = [
         f"{target.name} (namespace {target.namespace}"
-        + (")" if target.host.name == hosts.ONLY else f", host cluster {target.host.name})")
+        + (")" if target.host.name == host_clusters.ONLY else f", host cluster {target.host.name})")
         for target in found
     ]
     raise NestedClustersError(
@@ -221,12 +213,12 @@ def refuse_protected(jobs: Iterable[Job]) -> None:
 
 def _plan(selector: Selector, order: Order, host: HostCluster) -> tuple[list[Job], Kinds]:
     kubernetes = host.kubernetes
-    kinds = removal.namespaced_kinds(kubernetes)
+    kinds = namespace_contents.namespaced_kinds(kubernetes)
     (found, _there), held, elsewhere, volumes = parallel(
         [
             partial(selection.find, selector, "absent", host),
-            partial(holdings.read, kubernetes, selector.namespace, kinds),
-            partial(holdings.outside, kubernetes),
+            partial(namespace_contents.read, kubernetes, selector.namespace, kinds),
+            partial(namespace_contents.outside, kubernetes),
             partial(_volumes, kubernetes),
         ]
     )
@@ -242,13 +234,13 @@ def _job(target: Target, held: Holdings, elsewhere: list[Thing], volumes: list[O
     claims = {thing.name for thing in mine.mine if thing.plural == "persistentvolumeclaims"}
     left = Plan()
     if mine.place and not (mine.whole or mine.going):
-        patch = removal.leaving(mine.place, target.name, order.keep_volumes)
-        lifecycle.plan_patch(left, mine.place, patch, f"namespace {target.namespace}")
+        patch = ownership.leaving(mine.place, target.name, order.keep_volumes)
+        namespaces.plan_patch(left, mine.place, patch, f"namespace {target.namespace}")
     return Job(
         target,
         mine,
-        holdings.outside_of(elsewhere, *target.key),
-        removal.deleted_with(volumes, target.namespace, claims),
+        namespace_contents.outside_of(elsewhere, *target.key),
+        ownership.deleted_with(volumes, target.namespace, claims),
         left.steps,
     )
 
@@ -257,25 +249,13 @@ def _volumes(kubernetes: Kubernetes) -> list[Object]:
     return list_allowed(kubernetes, VOLUMES)  # who may not see them need not wait for them
 
 
-def control_planes(held: Holdings) -> set[Key]:
-    """Every virtual cluster that has a workload."""
-    return {
-        (namespace, thing.labels["release"])
-        for namespace, things in held.inside.items()
-        for thing in things
-        if thing.plural in ("statefulsets", "deployments")
-        and thing.labels.get("app") == "vcluster"
-        and "release" in thing.labels
-    }
-
-
 def _remains(selector: Selector, keep_volumes: bool, host: HostCluster, held: Holdings) -> list[Target]:
     """What a task that was killed left: a reservation without a control plane, or values without one."""
     if selector.label_selectors:  # which are those of a control plane
         return []
-    there, known = control_planes(held), _with_values(held)
+    there, known = control_planes(held), with_values(held)
     result = []
-    for namespace, name in sorted((recorded(held) | known) - there):
+    for namespace, name in sorted((ownership.recorded(held) | known) - there):
         place = held.namespaces.get(namespace)
         if place is None:
             continue
@@ -292,40 +272,9 @@ def _remains(selector: Selector, keep_volumes: bool, host: HostCluster, held: Ho
     return result
 
 
-def _with_values(held: Holdings) -> set[Key]:
-    """Virtual clusters whose values are there."""
-    return {
-        (namespace, thing.labels["release"])
-        for namespace, things in held.inside.items()
-        for thing in things
-        if _is_values(thing)
-    }
-
-
-def recorded(held: Holdings) -> set[Key]:
-    """Virtual clusters by what is written on namespaces that were made for them, or that have a share of a group."""
-    found = set()
-    for namespace, place in held.namespaces.items():
-        annotations = place["metadata"].get("annotations") or {}
-        made = annotations.get(CREATED) == "true"
-        # The CLI's do not say for whom they were made.
-        by_cli = namespace.removeprefix("vcluster-") if made and namespace.startswith("vcluster-") else None
-        name = annotations.get(membership.NAME_ANNOTATION, by_cli)
-        if name and (made or membership.GROUP_LABEL in (place["metadata"].get("labels") or {})):
-            found.add((namespace, name))
-    return found
-
-
 def _is_kept(held: Holdings, place: Object, name: str) -> bool:
-    mine, _others = removal.sort_out(held.of(place["metadata"]["name"]), name)
+    mine, _others = ownership.sort_out(held.of(place["metadata"]["name"]), name)
     return bool(mine) and all(KEPT in thing.annotations for thing in mine)
-
-
-def _is_values(thing: Thing) -> bool:
-    """Whether it is the Secret that a virtual cluster has its values from."""
-    labels = thing.labels
-    of_chart = labels.get("app") == "vcluster" and "release" in labels
-    return of_chart and thing.plural == "secrets" and thing.name == f"vc-config-{labels['release']}"
 
 
 # --- doing ------------------------------------------------------------------------------------------------
@@ -359,7 +308,7 @@ class Runner:
                 active = [job for job, end in ends if not self.budget.has_ended(job, end, self.order)]
                 if active:
                     # Looking at all that is there takes its time, for the host cluster as well.
-                    time.sleep(max(waiting.POLL_SECONDS, took))
+                    time.sleep(max(readiness.POLL_SECONDS, took))
 
     def _look(self, active: Sequence[Job]) -> tuple[Holdings, set[str]] | None:
         """What is there now; None where the host cluster did not say."""
@@ -370,7 +319,7 @@ class Runner:
         try:
             held, volumes = parallel(
                 [
-                    partial(holdings.read, self.kubernetes, only, kinds),
+                    partial(namespace_contents.read, self.kubernetes, only, kinds),
                     partial(_volumes, self.kubernetes) if any(job.volumes for job in active) else list,
                 ]
             )
@@ -394,19 +343,19 @@ class Runner:
         return False
 
     def _sweep(self, job: Job, now: Share, volumes: set[str]) -> bool:
-        if removal.protection(now.mine, job.target.name):
+        if ownership.protection(now.mine, job.target.name):
             job.error = "it was protected by somebody else meanwhile"
             return False
         self._send_outside(job)
         place, namespace = now.place, job.target.namespace
         if place is None or now.going:
-            job.last = f"namespace {namespace}: {lifecycle.namespace_conditions(place)}" if place else _named(volumes)
+            job.last = f"namespace {namespace}: {namespaces.namespace_conditions(place)}" if place else _named(volumes)
             return not (self.order.wait and job.last)
         if job.asked:  # yet it is there: another one of this name, or one that was not looked into
             job.asked = False
             return now.uid != job.share.uid
         for thing in now.mine:
-            removal.release_hold(self.kubernetes, thing, namespace)
+            deletion_requests.release_hold(self.kubernetes, thing, namespace)
         job.sent = True
         if now.whole:
             job.asked = self.kubernetes.delete(path("v1", "namespaces", None, namespace), now.uid)
@@ -424,13 +373,13 @@ class Runner:
                 job.sent_outside.add(where)
 
     def _sweep_singly(self, job: Job, now: Share, volumes: set[str]) -> bool:
-        removal.mark_kept(self.kubernetes, removal.to_mark(now.kept))
+        deletion_requests.mark_kept(self.kubernetes, ownership.to_mark(now.kept))
         for thing in sorted(now.mine, key=_order):
             self.kubernetes.delete(thing.path(job.target.namespace))
         job.last = "; ".join([*map(str, now.mine), *filter(None, [_named(volumes)])])
         if job.last and self.order.wait:
             return False
-        patch = removal.leaving(now.place, job.target.name, self.order.keep_volumes) if now.place else {}
+        patch = ownership.leaving(now.place, job.target.name, self.order.keep_volumes) if now.place else {}
         if patch:  # last: until here it has its share of the host cluster
             self.kubernetes.patch(path("v1", "namespaces", None, job.target.namespace), {"metadata": patch})
         return True
@@ -446,4 +395,4 @@ def _order(thing: Thing) -> int:
         return 0
     if thing.secret_type == RELEASE_SECRET_TYPE:
         return 2
-    return 3 if _is_values(thing) else 1
+    return 3 if is_values(thing) else 1

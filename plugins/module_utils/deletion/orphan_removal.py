@@ -16,23 +16,20 @@ from datetime import datetime, timezone
 from functools import partial
 from typing import Any
 
-from ansible_collections.nested.clusters.plugins.module_utils import fleet, hosts, lifecycle, orphans, removal, waiting
-from ansible_collections.nested.clusters.plugins.module_utils._kubernetes import (
-    Kinds,
-    Kubernetes,
-    KubernetesError,
-    parallel,
-)
-from ansible_collections.nested.clusters.plugins.module_utils.group import Group
-from ansible_collections.nested.clusters.plugins.module_utils.hosts import HostCluster
-from ansible_collections.nested.clusters.plugins.module_utils.orphans import (
-    DELETE,
-    FREE,
-    PATCH,
-    Criteria,
-    Leftover,
-    View,
-)
+from ..common import well_known
+from ..groups.model import Group
+from ..k8s import host_clusters
+from ..k8s.client import Kubernetes, parallel
+from ..k8s.errors import KubernetesError
+from ..k8s.host_clusters import HostCluster
+from ..k8s.objects import Kinds
+from ..listing import contents as namespace_contents
+from ..listing import reader
+from ..virtual_cluster import namespace as namespaces
+from ..virtual_cluster import readiness
+from . import orphans
+from . import requests as deletion_requests
+from .orphans import DELETE, FREE, PATCH, Criteria, Leftover, View
 
 Identity = tuple[str, str, str]
 
@@ -50,7 +47,7 @@ class Site:
 
     @property
     def name(self) -> str | None:
-        return None if self.host.name == hosts.ONLY else self.host.name
+        return None if self.host.name == host_clusters.ONLY else self.host.name
 
     @property
     def due(self) -> list[Leftover]:
@@ -72,8 +69,8 @@ class Site:
 
 def find(given: Iterable[HostCluster], criteria: Criteria) -> tuple[list[Site], dict[str, str]]:
     """(what is left over on each host cluster, why others could not be read)."""
-    with fleet.garbage_collection_paused():
-        answers = hosts.ask_apart(given, _read)
+    with reader.garbage_collection_paused():
+        answers = host_clusters.ask_apart(given, _read)
     sites = list(answers.some().values())
     known = orphans.newest_groups(site.view for site in sites)
     for site in sites:
@@ -83,7 +80,7 @@ def find(given: Iterable[HostCluster], criteria: Criteria) -> tuple[list[Site], 
 
 
 def _read(host: HostCluster) -> Site:
-    kinds = removal.namespaced_kinds(host.kubernetes)
+    kinds = namespace_contents.namespaced_kinds(host.kubernetes)
     return Site(host, kinds, orphans.read(host.kubernetes, kinds))
 
 
@@ -95,7 +92,7 @@ def remove(sites: Sequence[Site], criteria: Criteria, timeout: float) -> None:
         site = next(site for site in sites if site.host is host)
         _remove(site, known, criteria, timeout)
 
-    hosts.ask([site.host for site in sites if site.due], work).all()
+    host_clusters.ask([site.host for site in sites if site.due], work).all()
 
 
 def _remove(site: Site, known: Mapping[str, Group], criteria: Criteria, timeout: float) -> None:
@@ -117,7 +114,7 @@ def _remove(site: Site, known: Mapping[str, Group], criteria: Criteria, timeout:
             site.errors.update({identity: left[identity] for identity in due})
             return
         if due:
-            time.sleep(waiting.POLL_SECONDS)
+            time.sleep(readiness.POLL_SECONDS)
 
 
 def _turn(site: Site, view: View, judged: Iterable[Leftover], due: Mapping[Identity, Leftover]) -> dict[Identity, str]:
@@ -168,7 +165,7 @@ def _is_last(one: Leftover, due: Mapping[Identity, Leftover], here: dict[str, An
 
 def _why_held(view: View, meta: dict[str, Any], one: Leftover) -> str:
     if one.thing.plural == "namespaces":
-        return f"it is being deleted: {lifecycle.namespace_conditions(view.held.namespaces[one.thing.name])}"
+        return f"it is being deleted: {namespaces.namespace_conditions(view.held.namespaces[one.thing.name])}"
     held = ", ".join(meta.get("finalizers") or [])
     return f"its deletion was asked for, and is held by finalizer {held}" if held else "it is being deleted"
 
@@ -191,10 +188,10 @@ def _send(kubernetes: Kubernetes, one: Leftover) -> KubernetesError | None:
             kubernetes.patch(where, {"metadata": versioned})
             return None
         for held in (thing, *one.holders):
-            removal.release_hold(kubernetes, held, held.namespace)
+            deletion_requests.release_hold(kubernetes, held, held.namespace)
         if one.action == DELETE and not thing.meta.get("deletionTimestamp"):
             # Taking a finalizer off has made another version of it; the UID still says that it is the same.
-            freed = any(text.startswith(removal.FINALIZERS) for text in thing.meta.get("finalizers") or [])
+            freed = any(text.startswith(well_known.FINALIZERS) for text in thing.meta.get("finalizers") or [])
             same = {"uid": thing.meta["uid"]}
             if not freed:
                 same["resourceVersion"] = thing.meta["resourceVersion"]

@@ -18,37 +18,23 @@ from datetime import datetime
 from functools import partial
 from typing import Any
 
-from ansible_collections.nested.clusters.plugins.module_utils import (
-    clearing,
-    holdings,
-    ledger,
-    lifecycle,
-    membership,
-    phase,
-    removal,
-)
-from ansible_collections.nested.clusters.plugins.module_utils import group as groups
-from ansible_collections.nested.clusters.plugins.module_utils import plan as planning
-from ansible_collections.nested.clusters.plugins.module_utils._helm import (
-    RELEASE_SECRET_TYPE,
-    HelmError,
-    decode_release,
-    is_vcluster,
-)
-from ansible_collections.nested.clusters.plugins.module_utils._kubernetes import (
-    Kinds,
-    Kubernetes,
-    KubernetesError,
-    list_allowed,
-    parallel,
-    path,
-)
-from ansible_collections.nested.clusters.plugins.module_utils.errors import NestedClustersError
-from ansible_collections.nested.clusters.plugins.module_utils.group import Group
-from ansible_collections.nested.clusters.plugins.module_utils.holdings import Holdings, Key
-from ansible_collections.nested.clusters.plugins.module_utils.phase import Object
-from ansible_collections.nested.clusters.plugins.module_utils.plan import CREATED
-from ansible_collections.nested.clusters.plugins.module_utils.removal import Thing
+from ..common import well_known
+from ..common.errors import NestedClustersError
+from ..common.well_known import CREATED
+from ..groups import lock as group_lock
+from ..groups import record as group_records
+from ..groups.model import Group
+from ..helm.chart import is_vcluster
+from ..helm.release import RELEASE_SECRET_TYPE, HelmError, decode_release
+from ..k8s.client import Kubernetes, list_allowed, parallel
+from ..k8s.errors import KubernetesError
+from ..k8s.objects import Kinds, Object, path
+from ..listing import contents as namespace_contents
+from ..listing.contents import Holdings, Key, Thing
+from ..virtual_cluster import membership
+from ..virtual_cluster import namespace as virtual_cluster_namespace
+from ..virtual_cluster import workload as workloads
+from . import ownership
 
 REQUIRED = {"statefulsets", "deployments", "secrets", "pods", "persistentvolumeclaims"}
 KINDS = (
@@ -84,7 +70,7 @@ class Criteria:
         """Whether something was made, or asked to go, so short a time ago that a task may be at work."""
         keys = ("creationTimestamp", "deletionTimestamp") if self.first else ("creationTimestamp",)
         times = [meta[key] for meta in metas for key in keys if meta.get(key)]
-        return any((now - phase.timestamp(text)).total_seconds() < self.older_than for text in times)
+        return any((now - workloads.timestamp(text)).total_seconds() < self.older_than for text in times)
 
     def fit(self, one: Leftover) -> bool:
         """Whether a leftover is asked for."""
@@ -153,12 +139,12 @@ def read(kubernetes: Kubernetes, kinds: Kinds) -> View:
     """Everything that judging needs: one LIST a kind, and few more where something is suspect."""
     held, elsewhere, chart, volumes, lease, records = parallel(
         [
-            partial(holdings.read, kubernetes, None, kinds),
-            partial(holdings.outside, kubernetes),
+            partial(namespace_contents.read, kubernetes, None, kinds),
+            partial(namespace_contents.outside, kubernetes),
             partial(_of_chart, kubernetes),
-            partial(list_allowed, kubernetes, clearing.VOLUMES),
-            partial(kubernetes.get, f"{ledger.LEASES}/{ledger.LEASE}"),
-            partial(kubernetes.list, path("v1", "configmaps", groups.NAMESPACE), labels=groups.RECORD_LABEL),
+            partial(list_allowed, kubernetes, ownership.VOLUMES),
+            partial(kubernetes.get, f"{group_lock.LEASES}/{group_lock.LEASE}"),
+            partial(kubernetes.list, path("v1", "configmaps", well_known.NAMESPACE), labels=group_records.RECORD_LABEL),
         ]
     )
     unseen = {thing.plural for thing in held.unseen} & REQUIRED
@@ -166,7 +152,7 @@ def read(kubernetes: Kubernetes, kinds: Kinds) -> View:
         raise KubernetesError(f"no permission to list {', '.join(sorted(unseen))}: what is in use is not known", 403)
     there = alive(held)
     releases = frozenset(_of_vcluster(kubernetes, held, there))
-    suspects = (_suspects(held, releases) | clearing.recorded(held)) - there
+    suspects = (_suspects(held, releases) | ownership.recorded(held)) - there
     spaces = sorted({namespace for namespace, _name in suspects if _has_claims(held, namespace)})
     pods = kubernetes.list(path("v1", "pods", spaces[0] if len(spaces) == 1 else None)) if spaces else []
     seen = {(thing.plural, thing.namespace, thing.name): thing for thing in [*elsewhere, *chart]}
@@ -190,7 +176,7 @@ def _of_chart(kubernetes: Kubernetes) -> list[Thing]:
     """Cluster-scoped objects of vCluster's chart, also where something else than helm applied it."""
     return [
         Thing(*kind, one["metadata"])
-        for kind in removal.CHART_CLUSTER_KINDS
+        for kind in namespace_contents.CHART_CLUSTER_KINDS
         for one in list_allowed(kubernetes, path(*kind), labels="app=vcluster,release")
     ]
 
@@ -245,13 +231,13 @@ def _revision(thing: Thing) -> int:
 def alive(held: Holdings) -> set[Key]:
     """Virtual clusters that are there: with a control plane, or with a release that is deployed."""
     deployed = {key for key, newest in _newest(held).items() if newest.labels.get("status") == "deployed"}
-    return clearing.control_planes(held) | deployed
+    return ownership.control_planes(held) | deployed
 
 
 def judge(view: View, known: Mapping[str, Group], criteria: Criteria, now: datetime) -> list[Leftover]:
     """What is left over on one host cluster. ``known`` are the newest records of groups, of all host clusters."""
     there = alive(view.held)
-    recorded = clearing.recorded(view.held)
+    recorded = ownership.recorded(view.held)
     found: list[Leftover] = []
     gone = sorted((_suspects(view.held, view.releases) | recorded) - there)
     by_space: dict[str, list[str]] = defaultdict(list)
@@ -275,11 +261,11 @@ def judge(view: View, known: Mapping[str, Group], criteria: Criteria, now: datet
 def _named_by(thing: Thing) -> set[str]:
     """Virtual clusters that labels of an object name."""
     labels = thing.labels
-    if phase.SYNCED_LABEL in labels:  # its other labels are those that a tenant wrote
-        return {labels[phase.SYNCED_LABEL]}
-    found = {labels.get(removal.BELONGS), labels.get(removal.REQUESTED)}
+    if well_known.SYNCED_LABEL in labels:  # its other labels are those that a tenant wrote
+        return {labels[well_known.SYNCED_LABEL]}
+    found = {labels.get(well_known.BELONGS), labels.get(well_known.REQUESTED)}
     if str(labels.get("app", "")).startswith("vcluster"):
-        found |= {labels.get("release"), labels.get(removal.NAMED)}
+        found |= {labels.get("release"), labels.get(well_known.NAMED)}
     return {name for name in found if name}
 
 
@@ -288,7 +274,7 @@ def _suspects(held: Holdings, releases: Collection[Key]) -> set[Key]:
     found = set(releases)
     for namespace, things in held.inside.items():
         labels = (held.namespaces.get(namespace, {}).get("metadata") or {}).get("labels") or {}
-        if phase.SYNCED_LABEL in labels:  # a virtual cluster of another namespace made it, for what it syncs
+        if well_known.SYNCED_LABEL in labels:  # a virtual cluster of another namespace made it, for what it syncs
             continue
         found |= {(namespace, name) for thing in things for name in _named_by(thing)}
     return found
@@ -297,7 +283,7 @@ def _suspects(held: Holdings, releases: Collection[Key]) -> set[Key]:
 def _without(things: list[Thing], names: Iterable[str]) -> list[Thing]:
     """What is left when all that these virtual clusters have is taken out."""
     for name in names:
-        _mine, things = removal.sort_out(things, name, known=True)
+        _mine, things = ownership.sort_out(things, name, known=True)
     return things
 
 
@@ -306,7 +292,7 @@ def _left_in(
 ) -> list[Leftover]:
     """What a virtual cluster that is gone left in its namespace."""
     namespace = place["metadata"]["name"]
-    mine, _others = removal.sort_out(rest, name, recorded)
+    mine, _others = ownership.sort_out(rest, name, recorded)
     if criteria.is_young([place["metadata"], *(thing.meta for thing in mine)], now):
         return []  # a task may be at work
     why = _why_gone(view, namespace, name)
@@ -315,7 +301,7 @@ def _left_in(
     staying = [one for one in found if not (one.action and criteria.fit(one))]
     everything = view.held.of(namespace)
     foreign = [thing for thing in everything if thing not in mine]
-    meant = removal.made_for(place, name, namespace, recorded or bool(mine))
+    meant = ownership.made_for(place, name, namespace, recorded or bool(mine))
     if meant and not foreign and not staying:
         reason = f"made for virtual cluster {name}, {why}, and nothing else is in it"
         found.append(Leftover("namespaces", _as_thing("namespaces", place), name, reason))
@@ -342,7 +328,7 @@ def _left_thing(
     if users:
         reason = f"of virtual cluster {name}, {why}, but mounted by pod {', '.join(sorted(users)[:3])}"
         return Leftover("volume_claims", thing, name, reason, IN_USE, NOTHING)
-    if planning.KEPT in thing.annotations or kept_share:
+    if well_known.KEPT in thing.annotations or kept_share:
         action = DELETE if criteria.kept_volumes else NOTHING
         reason = f"kept on purpose when virtual cluster {name} was deleted"
         return Leftover("volume_claims", thing, name, reason, KEPT, action)
@@ -351,10 +337,10 @@ def _left_thing(
 
 def _left_share(place: Object, name: str, why: str, kept: bool, kept_share: bool) -> list[Leftover]:
     """What a namespace that stays has of its group."""
-    patch = removal.leaving(place, name, kept)
+    patch = ownership.leaving(place, name, kept)
     if not patch or (kept and kept_share):
         return []
-    group = place["metadata"]["labels"][membership.GROUP_LABEL]
+    group = place["metadata"]["labels"][well_known.GROUP_LABEL]
     reason = f"it has a share of group {group} for virtual cluster {name}, {why}"
     return [Leftover("shares", _as_thing("namespaces", place), name, reason, ORPHAN, PATCH, patch)]
 
@@ -383,7 +369,7 @@ def _stuck(view: View, criteria: Criteria, now: datetime) -> Iterator[Leftover]:
             f"{thing} by finalizer {', '.join(thing.meta['finalizers'])}" for thing in sorted(holders, key=str)[:10]
         )
         words = f"it is being deleted since {meta['deletionTimestamp']}, and held: "
-        reason = words + (named or lifecycle.namespace_conditions(place))
+        reason = words + (named or virtual_cluster_namespace.namespace_conditions(place))
         if not ours and named:
             reason += "; who set these finalizers has to take them off"
         action = FREE if ours else NOTHING
@@ -392,7 +378,7 @@ def _stuck(view: View, criteria: Criteria, now: datetime) -> Iterator[Leftover]:
 
 
 def _has_own_finalizers(thing: Thing) -> bool:
-    return any(text.startswith(removal.FINALIZERS) for text in thing.meta.get("finalizers") or [])
+    return any(text.startswith(well_known.FINALIZERS) for text in thing.meta.get("finalizers") or [])
 
 
 def is_held_by_us(one: Leftover) -> bool:
@@ -404,8 +390,8 @@ def _name_of(place: Object, things: Iterable[Thing]) -> str | None:
     """Which virtual cluster a namespace was for, None where it was for none."""
     meta = place["metadata"]
     annotations = meta.get("annotations") or {}
-    if membership.NAME_ANNOTATION in annotations:
-        return annotations[membership.NAME_ANNOTATION]
+    if well_known.NAME_ANNOTATION in annotations:
+        return annotations[well_known.NAME_ANNOTATION]
     names = sorted({name for thing in things for name in _named_by(thing)})
     if names:
         return names[0]
@@ -413,19 +399,19 @@ def _name_of(place: Object, things: Iterable[Thing]) -> str | None:
 
 
 def _left_outside(view: View, there: Collection[Key], criteria: Criteria, now: datetime) -> Iterator[Leftover]:
-    markers = {phase.safe_concat(namespace, "x", name) for namespace, name in there}
+    markers = {well_known.safe_concat(namespace, "x", name) for namespace, name in there}
     for thing in view.outside:
         if criteria.is_young([thing.meta], now):
             continue
-        if thing.namespace is None and phase.SYNCED_LABEL in thing.labels:
-            marker = thing.labels[phase.SYNCED_LABEL]
+        if thing.namespace is None and well_known.SYNCED_LABEL in thing.labels:
+            marker = thing.labels[well_known.SYNCED_LABEL]
             if marker not in markers:
                 reason = f"synced by virtual cluster {marker} (namespace-x-name), which is not on this host cluster"
                 yield Leftover("cluster_objects", thing, marker.rpartition("-x-")[2] or None, reason)
             continue
         labels, annotations = thing.labels, thing.annotations
-        name = annotations.get(holdings.RELEASE_NAME)
-        namespace = annotations.get(holdings.RELEASE_NAMESPACE)
+        name = annotations.get(namespace_contents.RELEASE_NAME)
+        namespace = annotations.get(namespace_contents.RELEASE_NAMESPACE)
         if labels.get("app") != "vcluster" or not name or not namespace or (namespace, name) in there:
             continue
         reason = f"of virtual cluster {name} in namespace {namespace}, which is gone"
@@ -470,7 +456,7 @@ def _left_lease(view: View, criteria: Criteria, now: datetime) -> Iterator[Lefto
         return
     spec = view.lease.get("spec") or {}
     seen = spec.get("renewTime") or view.lease["metadata"]["creationTimestamp"]
-    patient = replace(criteria, older_than=max(criteria.older_than, ledger.LEASE_SECONDS))
+    patient = replace(criteria, older_than=max(criteria.older_than, group_lock.LEASE_SECONDS))
     if patient.is_young([{"creationTimestamp": seen}], now):
         return
     who = spec.get("holderIdentity", "nobody")
@@ -483,12 +469,12 @@ def _left_records(view: View, known: Mapping[str, Group], criteria: Criteria, no
     """Records of groups that do not count this host cluster as a member."""
     for record in view.records:
         meta = record["metadata"]
-        name = (meta.get("labels") or {}).get(groups.RECORD_LABEL, "")
+        name = (meta.get("labels") or {}).get(group_records.RECORD_LABEL, "")
         if criteria.is_young([meta], now):
             continue
         thing = Thing("v1", "configmaps", meta)
         try:
-            groups.load(record)
+            group_records.load(record)
         except NestedClustersError as error:
             yield Leftover("group_records", thing, None, str(error), HELD, NOTHING)
             continue
@@ -500,7 +486,7 @@ def _left_records(view: View, known: Mapping[str, Group], criteria: Criteria, no
         living = sorted(
             place
             for place, item in view.held.namespaces.items()
-            if (item["metadata"].get("labels") or {}).get(membership.GROUP_LABEL) == name
+            if (item["metadata"].get("labels") or {}).get(well_known.GROUP_LABEL) == name
         )
         if living:
             reason += f", but namespaces {', '.join(living[:5])} have a share of it here"
@@ -515,7 +501,7 @@ def newest_groups(views: Iterable[View]) -> dict[str, Group]:
     for view in views:
         for record in view.records:
             try:
-                group = groups.load(record)
+                group = group_records.load(record)
             except NestedClustersError:
                 continue
             if group.name not in found or group.generation > found[group.name].generation:

@@ -1,37 +1,20 @@
 # Copyright (c) 2026, nested.clusters contributors
 # GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Whether a host cluster can be a member of a group: what it is, what one may do there, what its endpoints need."""
+"""Whether a host cluster supports an endpoint: load balancers, ingress controllers, Gateway API."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from ansible_collections.nested.clusters.plugins.module_utils import exposure, nginx, values
-from ansible_collections.nested.clusters.plugins.module_utils._kubernetes import (
-    Kubernetes,
-    list_allowed,
-    parallel,
-    path,
-)
+from ..k8s.client import Kubernetes, list_allowed, parallel
+from ..k8s.objects import Object, path
+from ..values import endpoint as endpoint_values
+from ..values import tree
+from . import ingress_controllers
 
-if TYPE_CHECKING:  # a task without a group does without what groups need
-    from ansible_collections.nested.clusters.plugins.module_utils.group import Group
-
-# What nobody can go without who makes virtual clusters: (verb, API group, plural).
-NEEDED = (
-    ("create", "", "namespaces"),
-    ("patch", "", "namespaces"),
-    ("create", "", "secrets"),
-    ("create", "", "configmaps"),
-    ("create", "", "resourcequotas"),
-    ("create", "", "limitranges"),
-    ("create", "apps", "statefulsets"),
-    ("create", "rbac.authorization.k8s.io", "rolebindings"),
-    ("create", "coordination.k8s.io", "leases"),
-)
 # Kinds of API that only a load balancer's implementation brings.
 LOAD_BALANCER_APIS = {
     "metallb.io",
@@ -62,50 +45,6 @@ ROUTE_VERSION = f"{GATEWAY_API}/v1"
 _ROUTE_VERSION_AT = ("controlPlane", "tlsRoute", "apiVersion")
 
 
-def problems(kubernetes: Kubernetes, group: Group, host: str | None = None) -> list[str]:
-    """Why a host cluster cannot be a member of a group, one sentence each; none where it can.
-
-    ``host`` is a host name that a virtual cluster may have there, None where they have none.
-    """
-    nodes = kubernetes.list(path("v1", "nodes"))
-    if is_virtual(nodes):
-        return ["it is a virtual cluster itself: name the cluster that it runs on"]
-    missing = _not_permitted(kubernetes)
-    if missing:
-        return [f"it is read-only for this connection, which may not {', '.join(missing)}"]
-    return endpoint_problems(kubernetes, {**group.endpoint, "host": host}, dict(group.values), nodes)
-
-
-def is_virtual(nodes: Iterable[Mapping[str, Any]]) -> bool:
-    """Whether nodes are what vCluster shows: it gives each an address, or a label, that no other node has."""
-    for node in nodes:
-        if "vcluster.loft.sh/fake-node" in (node["metadata"].get("labels") or {}):
-            return True
-        addresses = (node.get("status") or {}).get("addresses") or []
-        if any(str(item.get("address", "")).endswith(".nodes.vcluster.com") for item in addresses):
-            return True
-    return False
-
-
-def _not_permitted(kubernetes: Kubernetes) -> list[str]:
-    reviews = path("authorization.k8s.io/v1", "selfsubjectaccessreviews")
-
-    def ask(verb: str, api_group: str, plural: str) -> bool:
-        attributes = {"verb": verb, "group": api_group, "resource": plural}
-        answer = kubernetes.create(
-            reviews,
-            {
-                "apiVersion": "authorization.k8s.io/v1",
-                "kind": "SelfSubjectAccessReview",
-                "spec": {"resourceAttributes": attributes},
-            },
-        )
-        return bool((answer.get("status") or {}).get("allowed"))
-
-    answers = parallel([partial(ask, *what) for what in NEEDED])
-    return [f"{what[0]} {what[2]}" for what, allowed in zip(NEEDED, answers, strict=True) if not allowed]
-
-
 def endpoint_problems(
     kubernetes: Kubernetes,
     endpoint: Mapping[str, Any],
@@ -119,7 +58,7 @@ def endpoint_problems(
     if kind == "ingress":
         return _ingress_problems(kubernetes, endpoint.get("ingress_class"))
     if kind == "gateway":
-        route_version = values.get(given, _ROUTE_VERSION_AT) or ROUTE_VERSION
+        route_version = tree.get(given, _ROUTE_VERSION_AT) or ROUTE_VERSION
         return _gateway_problems(kubernetes, endpoint, str(route_version))
     return []
 
@@ -160,18 +99,22 @@ def _passthrough_problems(kubernetes: Kubernetes, ingress_class: Mapping[str, An
     name, controller = ingress_class["metadata"]["name"], str((ingress_class.get("spec") or {}).get("controller"))
     if "nginx" not in controller:
         return []
-    if controller == nginx.F5_CLASS:
+    if controller == ingress_controllers.F5_CLASS:
         return [
             f"ingress class {name} is of F5's NGINX Ingress Controller, which passes TLS through to a TransportServer, "
             "and to no Ingress: let the values of virtual clusters make one, as the role ingress_nginx describes"
         ]
-    lists = parallel([partial(list_allowed, kubernetes, path("apps/v1", plural)) for plural in nginx.WORKLOADS])
+    lists = parallel(
+        [partial(list_allowed, kubernetes, path("apps/v1", plural)) for plural in ingress_controllers.WORKLOADS]
+    )
     workloads = [
-        {"kind": kind, **item} for kind, items in zip(nginx.WORKLOADS.values(), lists, strict=True) for item in items
+        {"kind": kind, **item}
+        for kind, items in zip(ingress_controllers.WORKLOADS.values(), lists, strict=True)
+        for item in items
     ]
     return [
         f"{one.what}, which serves ingress class {name}, does not pass TLS through: {'; '.join(one.missing())}"
-        for one in nginx.controllers(workloads)
+        for one in ingress_controllers.controllers(workloads)
         if one.takes(ingress_class) and one.missing()
     ]
 
@@ -182,7 +125,7 @@ def _gateway_problems(kubernetes: Kubernetes, endpoint: Mapping[str, Any], route
         return [
             f"it serves no TLSRoute of {route_version}, which vCluster's chart makes: install Gateway API 1.5 or later"
         ]
-    namespace, name = exposure.gateway_namespace(endpoint), endpoint["gateway_name"]
+    namespace, name = endpoint_values.gateway_namespace(endpoint), endpoint["gateway_name"]
     gateway = kubernetes.get(path(ROUTE_VERSION, "gateways", namespace, name))
     if gateway is None:
         return [f"it has no Gateway {name} in namespace {namespace}"]
@@ -214,3 +157,12 @@ def _takes(pattern: str | None, host: str) -> bool:
 def _admits(listener: Mapping[str, Any]) -> str:
     """From which namespaces a listener takes routes; the Gateway API's default is its own."""
     return str(((listener.get("allowedRoutes") or {}).get("namespaces") or {}).get("from") or "Same")
+
+
+INGRESSES = ("networking.k8s.io/v1", "ingresses", "Ingress", ("controlPlane", "ingress"))
+ROUTES = (ROUTE_VERSION, "tlsroutes", "TLSRoute", ("controlPlane", "tlsRoute"))
+
+
+def list_optional(kubernetes: Kubernetes, kind: tuple[Any, ...], namespace: str | None, labels: str) -> list[Object]:
+    """What there is of a kind; nothing where it is not served, or may not be listed."""
+    return list_allowed(kubernetes, path(kind[0], kind[1], namespace), labels=labels)

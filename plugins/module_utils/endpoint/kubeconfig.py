@@ -1,7 +1,7 @@
 # Copyright (c) 2026, nested.clusters contributors
 # GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""How to reach a virtual cluster: its URL, its kubeconfig, and the file that keeps one."""
+"""The kubeconfig of a virtual cluster, and the file that keeps it."""
 
 from __future__ import annotations
 
@@ -13,52 +13,19 @@ import fcntl
 import os
 import stat
 import tempfile
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from typing import Any
 
-from ansible_collections.nested.clusters.plugins.module_utils.errors import NestedClustersError
+from ..common.errors import NestedClustersError
+from ..k8s.objects import Object
 
 try:
     import yaml
-except ImportError:  # reported by _kubernetes.py before anything is asked
+except ImportError:  # reported by k8s/client.py before anything is asked
     yaml = None  # type: ignore[assignment]
 
-Object = dict[str, Any]
-
 PRIVATE = 0o600
-ROUTES = ("Ingress", "TLSRoute")  # kinds that lead a host name to a virtual cluster
 _SECTIONS = ("clusters", "users", "contexts")
-
-
-def endpoint(
-    workload_name: str,
-    namespace: str,
-    services: Iterable[Object],
-    ingresses: Iterable[Object],
-    values: Object | None = None,
-) -> str | None:
-    """The URL that reaches a virtual cluster from outside its host cluster, or None where nothing says one.
-
-    What the values declare wins over a host name, and that over a load balancer's address. Ingresses and
-    TLSRoutes may be mixed.
-    """
-    declared = ((values or {}).get("exportKubeConfig") or {}).get("server")
-    if declared:
-        return declared if "://" in declared else f"https://{declared}"
-    for route in _named(ingresses, workload_name, namespace):
-        for host in hosts(route["spec"]):
-            if host and "*" not in host:
-                return f"https://{host}"
-    for service in _named(services, workload_name, namespace):
-        url = _load_balancer(service)
-        if url:
-            return url
-    return None
-
-
-def in_cluster(name: str, namespace: str) -> str:
-    """The URL for clients in the host cluster; vCluster's certificate has this name by itself."""
-    return f"https://{name}.{namespace}"
 
 
 def kubeconfig(secret: Object, server: str | None, context: str) -> Object:
@@ -259,31 +226,3 @@ def _entry(config: Object, section: str, name: str) -> Object:
         if entry["name"] == name:
             return entry
     raise KeyError(name)
-
-
-def _named(items: Iterable[Object], name: str, namespace: str) -> Iterator[Object]:
-    # By name, not by label: a virtual cluster inside this one has its labels on synced Services here.
-    for item in items:
-        if item["metadata"]["name"] == name and item["metadata"].get("namespace") == namespace:
-            yield item
-
-
-def hosts(spec: Object) -> Iterator[str]:
-    """Host names of an Ingress (rules, then TLS) or of a TLSRoute."""
-    yield from (rule.get("host", "") for rule in spec.get("rules") or [])
-    for entry in spec.get("tls") or []:
-        yield from entry.get("hosts") or []
-    yield from spec.get("hostnames") or []
-
-
-def _load_balancer(service: Object) -> str | None:
-    if service["spec"].get("type") != "LoadBalancer":
-        return None
-    for address in ((service.get("status") or {}).get("loadBalancer") or {}).get("ingress") or []:
-        host = address.get("hostname") or address.get("ip")
-        if host:
-            ports = service["spec"].get("ports") or []
-            port = next((item["port"] for item in ports if item.get("name") == "https"), 443)
-            host = f"[{host}]" if ":" in host else host
-            return f"https://{host}" if port == 443 else f"https://{host}:{port}"
-    return None

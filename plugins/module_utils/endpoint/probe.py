@@ -21,7 +21,7 @@ from dataclasses import dataclass
 from typing import Any
 from urllib.parse import urlsplit
 
-from ansible_collections.nested.clusters.plugins.module_utils._kubernetes import owner_context
+from ..k8s.port_forward import owner_context
 
 Object = dict[str, Any]
 

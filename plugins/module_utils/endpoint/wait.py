@@ -1,30 +1,24 @@
 # Copyright (c) 2026, nested.clusters contributors
 # GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The endpoint of a virtual cluster on its host cluster: whether it can be, where it is, and that it answers."""
+"""Wait until the endpoint of a virtual cluster answers, and say where it is."""
 
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
-from ansible_collections.nested.clusters.plugins.module_utils import endpoint, fitness, phase, proof, values, waiting
-from ansible_collections.nested.clusters.plugins.module_utils._kubernetes import (
-    Kubernetes,
-    list_allowed,
-    parallel,
-    path,
-)
-from ansible_collections.nested.clusters.plugins.module_utils.errors import OptionError, WaitError
-from ansible_collections.nested.clusters.plugins.module_utils.proof import Link
-
-Object = dict[str, Any]
-
-_INGRESSES = ("networking.k8s.io/v1", "ingresses", "Ingress", ("controlPlane", "ingress"))
-_ROUTES = (fitness.ROUTE_VERSION, "tlsroutes", "TLSRoute", ("controlPlane", "tlsRoute"))
+from ..common.errors import WaitError
+from ..k8s.client import Kubernetes, parallel
+from ..k8s.objects import Object, path
+from ..virtual_cluster import describe as description
+from ..virtual_cluster import readiness
+from ..virtual_cluster import workload as workloads
+from . import probe
+from .host_support import INGRESSES, ROUTES, list_optional
+from .probe import Link
 
 
 @dataclass(frozen=True)
@@ -37,7 +31,7 @@ class Reach:
     @property
     def broken(self) -> Link | None:
         """The link that does not hold."""
-        return proof.broken(self.links)
+        return probe.broken(self.links)
 
     def as_dict(self) -> dict[str, Any]:
         return {"url": self.url, "answers": self.broken is None, "links": [link.as_dict() for link in self.links]}
@@ -51,13 +45,13 @@ def look(kubernetes: Kubernetes, name: str, namespace: str) -> Reach:
             partial(kubernetes.get, path("v1", "services", namespace, name)),
             partial(kubernetes.get, path("v1", "secrets", namespace, f"vc-{name}")),
             partial(kubernetes.list, path("v1", "pods", namespace), labels=mine),
-            partial(_optional, kubernetes, _INGRESSES, namespace, mine),
-            partial(_optional, kubernetes, _ROUTES, namespace, mine),
+            partial(list_optional, kubernetes, INGRESSES, namespace, mine),
+            partial(list_optional, kubernetes, ROUTES, namespace, mine),
         ]
     )
     leading = [{**item, "kind": "Ingress"} for item in ingresses] + [{**item, "kind": "TLSRoute"} for item in routes]
     url = url_of(name, namespace, service, leading, pods, None)
-    return Reach(url, tuple(proof.prove(url, leading, service, secret)))
+    return Reach(url, tuple(probe.prove(url, leading, service, secret)))
 
 
 def wait(kubernetes: Kubernetes, name: str, namespace: str, seconds: float) -> Reach:
@@ -76,7 +70,7 @@ def wait(kubernetes: Kubernetes, name: str, namespace: str, seconds: float) -> R
                 "endpoint is not reached from the machine that runs the task",
                 endpoint=found.as_dict(),
             )
-        time.sleep(waiting.POLL_SECONDS * 2)
+        time.sleep(readiness.POLL_SECONDS * 2)
 
 
 def url_of(
@@ -88,57 +82,13 @@ def url_of(
     given: Object | None,
 ) -> str | None:
     """The URL from outside of the host cluster: what leads there, else a node's port."""
-    url = endpoint.endpoint(name, namespace, [service] if service else [], routes, given)
+    url = description.endpoint(name, namespace, [service] if service else [], routes, given)
     if url or ((service or {}).get("spec") or {}).get("type") != "NodePort":
         return url
     ports = [port["nodePort"] for port in (service or {})["spec"]["ports"] if port.get("name") == "https"]
     # vCluster's certificate has the addresses of the nodes that its control plane runs on, and of no others.
-    nodes = sorted(pod["status"]["hostIP"] for pod in pods if phase.pod_ready(pod) and pod["status"].get("hostIP"))
+    nodes = sorted(pod["status"]["hostIP"] for pod in pods if workloads.pod_ready(pod) and pod["status"].get("hostIP"))
     if not (ports and nodes):
         return None
     node = f"[{nodes[0]}]" if ":" in nodes[0] else nodes[0]
     return f"https://{node}:{ports[0]}"
-
-
-def check(
-    kubernetes: Kubernetes, name: str, namespace: str, wanted: Object, deployed: Object, asked: Mapping[str, Any] | None
-) -> None:
-    """OptionError for an endpoint that cannot be on this host cluster: ``wanted`` and ``deployed`` are values.
-
-    ``asked`` is the endpoint of a task; that of a group was held to its host clusters when they became members.
-    """
-    if asked and _parts(wanted) != _parts(deployed):
-        problems = fitness.endpoint_problems(kubernetes, asked, wanted)
-        if problems:
-            allowed = "an endpoint that the host cluster can serve"
-            raise OptionError("endpoint.type", asked["type"], allowed, reason="; ".join(problems))
-    new = _hosts(wanted) - _hosts(deployed)
-    if not new:
-        return
-    for kind in (_INGRESSES, _ROUTES):
-        for thing in _optional(kubernetes, kind, None, ""):
-            meta = thing["metadata"]
-            taken = new & set(endpoint.hosts(thing["spec"]))
-            if taken and (meta["name"], meta["namespace"]) != (name, namespace):
-                raise OptionError(
-                    "endpoint.host",
-                    sorted(taken)[0],
-                    "a host name that nothing else has",
-                    reason=f"{kind[2]} {meta['name']} in namespace {meta['namespace']} has it",
-                )
-
-
-def _parts(given: Object) -> list[Any]:
-    return [values.get(given, (*part, "enabled")) for _api, _plural, _kind, part in (_INGRESSES, _ROUTES)] + [
-        values.get(given, ("controlPlane", "service", "spec", "type"))
-    ]
-
-
-def _hosts(given: Object) -> set[str]:
-    parts = [values.get(given, part) or {} for _api, _plural, _kind, part in (_INGRESSES, _ROUTES)]
-    return {str(part["host"]) for part in parts if part.get("enabled") is True and part.get("host")}
-
-
-def _optional(kubernetes: Kubernetes, kind: tuple[Any, ...], namespace: str | None, labels: str) -> list[Object]:
-    """What there is of a kind; nothing where it is not served, or may not be listed."""
-    return list_allowed(kubernetes, path(kind[0], kind[1], namespace), labels=labels)

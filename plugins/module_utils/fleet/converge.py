@@ -1,7 +1,7 @@
 # Copyright (c) 2026, nested.clusters contributors
 # GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Bring all virtual clusters of a list to what it says of them, in one task.
+"""Carry out the plans for the virtual clusters of a list.
 
 What is there is read once for all of them, a LIST a kind on each host cluster, and each is planned for from that.
 Only where something is to be done, it is done as for a single one: what they need is taken first, in the order of the
@@ -13,159 +13,38 @@ from __future__ import annotations
 import contextlib
 from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
 
-from ansible_collections.nested.clusters.plugins.module_utils import (
-    clearing,
-    fleet,
-    grouped,
-    hosts,
-    ledger,
-    lifecycle,
-    options,
-    phase,
-    reach,
-    switch,
-)
-from ansible_collections.nested.clusters.plugins.module_utils._helm import Helm
-from ansible_collections.nested.clusters.plugins.module_utils._kubernetes import Kubernetes, path
-from ansible_collections.nested.clusters.plugins.module_utils.errors import NestedClustersError, OptionError
-from ansible_collections.nested.clusters.plugins.module_utils.grouped import Decision, Picture
-from ansible_collections.nested.clusters.plugins.module_utils.hosts import HostCluster
-from ansible_collections.nested.clusters.plugins.module_utils.lifecycle import Outcome, Request, State
-from ansible_collections.nested.clusters.plugins.module_utils.membership import Asked
-from ansible_collections.nested.clusters.plugins.module_utils.plan import Plan
-from ansible_collections.nested.clusters.plugins.module_utils.selection import Selector
-from ansible_collections.nested.clusters.plugins.module_utils.snapshot import Snapshot, live
+from ..admission import present as admission
+from ..admission import reserve as reservation
+from ..common import batch
+from ..common.errors import NestedClustersError
+from ..deletion import batch as deletion_batch
+from ..endpoint import wait as endpoint_wait
+from ..groups import lock as group_lock
+from ..groups import view as group_view
+from ..groups.view import Picture
+from ..helm.cli import Helm
+from ..k8s import host_clusters
+from ..k8s.client import Kubernetes
+from ..k8s.host_clusters import HostCluster
+from ..k8s.objects import path
+from ..k8s.snapshot import Snapshot, live
+from ..lifecycle import present as lifecycle
+from ..listing import reader
+from ..listing.select import Selector
+from ..power import batch as power_batch
+from ..virtual_cluster import namespace as namespaces
+from ..virtual_cluster import readiness
+from ..virtual_cluster import state as cluster_state
+from .job import NOWHERE, Entry, Job, Order, Result
+from .plan import any_kubeconfig, check_names, export_kubeconfig, plan_jobs, prefetch, to_delete
 
-STATES = ("present", "running", "paused", "absent")
 RESERVED_AT_ONCE = 50  # under one hold of the locks, for which others wait
-NOWHERE = ("absent", "reserved")  # phases of one that has no control plane
 
 OpenHelm = Callable[[Kubernetes], contextlib.AbstractContextManager[Helm]]
-
-
-@dataclass(frozen=True)
-class Entry:
-    """One of the list: what it shall be, and the file for its kubeconfig ("": none), with a URL of its own or not."""
-
-    request: Request
-    asked: Asked
-    state: str
-    kubeconfig: str = ""
-    server: str | None = None
-
-    @property
-    def name(self) -> str:
-        return self.request.name
-
-
-@dataclass(frozen=True)
-class Order:
-    """What goes for all of them; ``timeout`` is in seconds and for each."""
-
-    group: str
-    check: bool = False
-    prune: bool = False
-    keep_volumes: bool = False
-    wait: bool = True
-    verify: bool = True
-    timeout: float = 300
-    at_once: int = 8
-    accept_data_loss: bool = False
-
-
-@dataclass
-class Job:
-    """One virtual cluster that shall be there, on its way."""
-
-    entry: Entry
-    decision: Decision | None = None
-    state: State | None = None  # as it was, or is after its turn
-    full: Request | None = None
-    changes: bool = False  # whether what it is differs from what it shall be
-    planned: Plan = field(default_factory=Plan)  # empty also where Helm has to be asked first
-    before: str = "absent"
-    after: str = "absent"
-    steps: list[str] = field(default_factory=list)
-    diff: list[dict[str, str]] = field(default_factory=list)
-    notes: list[str] = field(default_factory=list)  # what people have to do because of it
-    endpoint: str | None = None
-    error: str = ""
-
-    @property
-    def name(self) -> str:
-        return self.entry.name
-
-    @property
-    def where(self) -> Decision:
-        """Where it is or goes. Raises NestedClustersError where that is not decided."""
-        if self.decision is None:
-            raise NestedClustersError(f"virtual cluster {self.name}: {self.error or 'no host cluster was chosen'}")
-        return self.decision
-
-    @property
-    def kubernetes(self) -> Kubernetes:
-        return live(self.where.kubernetes)
-
-    @property
-    def takes_more(self) -> bool:
-        return bool(self.decision and self.decision.takes_more)
-
-    @property
-    def namespace(self) -> str:
-        return self.decision.namespace if self.decision else self.entry.request.namespace
-
-    @property
-    def awake(self) -> bool:
-        """Whether it shall run now: one that is paused stays so unless the list says that it runs."""
-        return self.entry.state == "running" or (self.entry.state == "present" and self.before != "paused")
-
-    @property
-    def starts(self) -> bool:
-        """Whether it has to be started before it can rest: it never ran."""
-        return self.entry.state == "paused" and self.before in NOWHERE
-
-    def look(self, state: State) -> None:
-        """Take down what is seen of it."""
-        self.state = state
-        workload = state.workload(self.name)
-        reserved = "reserved" if self.decision and self.decision.current else "absent"
-        self.after = phase.phase(workload) if workload else reserved
-        self.endpoint = options.describe(Outcome(Plan(), state), self.name).get("endpoint")
-
-    def describe(self) -> dict[str, Any]:
-        """Its part of the result."""
-        found = self.decision
-        return {
-            "name": self.name,
-            "namespace": self.namespace,
-            "host_cluster": found.member.name if found else None,
-            "owner": found.owner if found else None,
-            "size": found.size.as_dict() if found else None,
-            "before": self.before,
-            "after": self.after,
-            "endpoint": self.endpoint,
-            "changed": bool(self.steps),
-            "steps": self.steps,
-            "failed": bool(self.error),
-            "msg": self.error,
-        }
-
-
-@dataclass
-class Result:
-    """What became of all of them, sorted by name."""
-
-    virtual_clusters: list[dict[str, Any]]
-    diff: list[dict[str, str]]
-    warnings: list[str]
-
-
-class _HelmIsNeeded(Exception):
-    """A plan goes on with Helm, which is not started before it is its turn."""
 
 
 def run(given: Sequence[HostCluster], open_helm: OpenHelm, entries: Sequence[Entry], order: Order) -> Result:
@@ -175,13 +54,13 @@ def run(given: Sequence[HostCluster], open_helm: OpenHelm, entries: Sequence[Ent
     or where one that shall go is protected. What keeps one from becoming what it shall be is in the result.
     """
     check_names([entry.name for entry in entries])
-    snapshots = [HostCluster(host.name, Snapshot(host.kubernetes, _writes(entries))) for host in given]
-    with fleet.garbage_collection_paused():
-        hosts.ask(snapshots, _prefetch)
-        seen = grouped.picture(snapshots, order.group)
-        going = _going(seen, entries, order.prune)
+    snapshots = [HostCluster(host.name, Snapshot(host.kubernetes, any_kubeconfig(entries))) for host in given]
+    with reader.garbage_collection_paused():
+        host_clusters.ask(snapshots, prefetch)
+        seen = group_view.picture(snapshots, order.group)
+        going = to_delete(seen, entries, order.prune)
         jobs = [Job(entry) for entry in entries if entry.state != "absent"]
-        _plan(seen.without(going), jobs)
+        plan_jobs(seen.without(going), jobs)
     reached = [host for host in given if host.name not in seen.silent]
     work = _Work(reached, open_helm, order, seen)
     cleared = work.clear(going, check=True)  # refuses what is protected
@@ -200,75 +79,6 @@ def run(given: Sequence[HostCluster], open_helm: OpenHelm, entries: Sequence[Ent
     return Result(found, diff, sorted({*silent, *uncounted, *notes}))
 
 
-def check_names(names: Sequence[str]) -> None:
-    """OptionError for a name that is listed twice."""
-    for name in names:
-        if names.count(name) > 1:
-            many = f"it is listed {names.count(name)} times"
-            raise OptionError("virtual_clusters.name", name, "each name once", reason=many)
-
-
-def _writes(entries: Iterable[Entry]) -> bool:
-    return any(entry.kubeconfig for entry in entries)
-
-
-def _prefetch(host: HostCluster) -> None:
-    if isinstance(host.kubernetes, Snapshot):
-        host.kubernetes.prefetch()
-
-
-# --- planning ---------------------------------------------------------------------------------------------
-
-
-def _going(seen: Picture, entries: Iterable[Entry], prune: bool) -> list[str]:
-    """Names of what is there and shall not be: listed as absent, or with ``prune`` not listed."""
-    listed = {entry.name: entry.state for entry in entries}
-    mine = [item for item in seen.allocations if item.group == seen.group.name]
-    absent = {item.name for item in mine if listed.get(item.name) == "absent"}
-    unlisted = {item.name for item in mine if prune and item.name not in listed and not item.kept}
-    return sorted(absent | unlisted)
-
-
-def _plan(seen: Picture, jobs: Iterable[Job]) -> None:
-    """Plan for each in the order of the list, as if those before it had what they ask for."""
-    for job in jobs:
-        request, asked = job.entry.request, job.entry.asked
-        try:
-            job.decision = found = grouped.decide(seen, request, asked)
-            job.full = grouped.complete(request, seen.group, found, asked.ahead)
-            try:
-                outcome = lifecycle.present(found.kubernetes, _no_helm, job.full, check=True, wait=None)
-                job.planned, job.changes, state = outcome.plan, outcome.plan.changed, outcome.state
-            except _HelmIsNeeded:
-                job.changes, state = True, lifecycle.read(found.kubernetes, job.name, found.namespace)
-            job.look(state)
-            job.before = job.after
-            if job.entry.kubeconfig and not job.changes:
-                missing = state.secret(f"vc-{job.name}") is None
-                job.changes = missing or bool(_export(seen, job, check=True))
-        except NestedClustersError as error:
-            job.error = str(error)
-            continue
-        if job.takes_more and job.full.membership:
-            seen = seen.having(job.name, found, job.full.membership.applied)
-
-
-def _no_helm() -> Helm:
-    raise _HelmIsNeeded
-
-
-def _export(seen: Picture, job: Job, check: bool) -> list[str]:
-    """Write the kubeconfig of a virtual cluster as it was last seen; returns what that changes, as steps."""
-    if job.state is None:
-        return []
-    asked = {"path": job.entry.kubeconfig, "server": job.entry.server}
-    unsaid = {"context": None, "in_cluster": False, "user": None, "return_content": False}
-    params = {"name": job.name, "export_kubeconfig": {**asked, **unsaid}}
-    done = Outcome(Plan(), job.state)
-    options.export(params, job.namespace, done, check, seen.group.oidc)
-    return done.plan.steps
-
-
 # --- doing ------------------------------------------------------------------------------------------------
 
 
@@ -281,13 +91,13 @@ class _Work:
     order: Order
     seen: Picture
 
-    def clear(self, names: Sequence[str], check: bool) -> list[clearing.Job]:
+    def clear(self, names: Sequence[str], check: bool) -> list[deletion_batch.Job]:
         """Delete those of these names. Raises NestedClustersError, before anything is changed, for protected ones."""
         if not names:
             return []
         selector = Selector(names=tuple(names), group=self.order.group)
-        outcome = clearing.run(self.given, selector, replace(self._switch("absent"), check=check))
-        return [job for job in outcome.jobs if isinstance(job, clearing.Job)]
+        outcome = deletion_batch.run(self.given, selector, replace(self._switch("absent"), check=check))
+        return [job for job in outcome.jobs if isinstance(job, deletion_batch.Job)]
 
     def preview(self, jobs: Sequence[Job]) -> None:
         """Plan once more, with all that is there and with Helm, where something is to be done."""
@@ -303,7 +113,7 @@ class _Work:
         changing = [job for job in jobs if job.changes and not job.error]
         new = self._reserve(changing)
         if changing:
-            first = grouped.picture(self.given, self.order.group)
+            first = group_view.picture(self.given, self.order.group)
             self._each(partial(self._apply, first, new), changing)
         self._switch_all(jobs, starting=True)
         self._each(self._finish, [job for job in jobs if job.changes or job.steps])
@@ -323,7 +133,7 @@ class _Work:
                 )
             job.steps, job.diff, job.notes = list(outcome.plan.steps), outcome.plan.diff, outcome.plan.notes
         if job.entry.kubeconfig:
-            job.steps += _export(self.seen, job, check=True)
+            job.steps += export_kubeconfig(self.seen, job, check=True)
         if job.before in NOWHERE:
             job.after = "running"
 
@@ -331,15 +141,15 @@ class _Work:
         """Take what they need; returns the names of those that had nothing before."""
         asking = [job for job in jobs if job.where.takes_more]
         timeout = self.order.timeout
-        self._each(lambda job: lifecycle.wait_until_free(job.kubernetes, job.namespace, timeout), asking)
+        self._each(lambda job: namespaces.wait_until_free(job.kubernetes, job.namespace, timeout), asking)
         new: set[str] = set()
         queue = [job for job in asking if not job.error]
         while queue:
             turn, queue = queue[:RESERVED_AT_ONCE], queue[RESERVED_AT_ONCE:]
             wanted = [(job.entry.request, job.entry.asked) for job in turn]
             try:
-                reserved, refused = grouped.reserve(self.given, self.order.group, wanted)
-            except ledger.TooLate:  # each by itself then, as it would be without the others
+                reserved, refused = reservation.reserve(self.given, self.order.group, wanted)
+            except group_lock.TooLate:  # each by itself then, as it would be without the others
                 continue
             new |= reserved
             for job in turn:
@@ -352,7 +162,7 @@ class _Work:
         taken = job.takes_more
         with contextlib.ExitStack() as stack:
             try:
-                outcome, job.decision, _seen = grouped.present(
+                outcome, job.decision, _seen = admission.present(
                     list(self.given),
                     lambda kubernetes: stack.enter_context(self.open_helm(kubernetes)),
                     job.entry.request,
@@ -382,16 +192,16 @@ class _Work:
         state, wait = job.state, self.order.wait
         verify = wait and self.order.verify and job.after == "running" and group.endpoint["type"] != "cluster_ip"
         if verify:
-            reach.wait(kubernetes, job.name, job.namespace, self.order.timeout)
+            endpoint_wait.wait(kubernetes, job.name, job.namespace, self.order.timeout)
         if verify or job.entry.kubeconfig:
-            state = lifecycle.read(kubernetes, job.name, job.namespace)  # its address may be new
+            state = cluster_state.read(kubernetes, job.name, job.namespace)  # its address may be new
         if wait and job.entry.kubeconfig:
             patience = self.order.timeout
-            state = lifecycle.wait_ready(kubernetes, job.name, job.namespace, state, patience, kubeconfig=True)
+            state = readiness.wait_ready(kubernetes, job.name, job.namespace, state, patience, kubeconfig=True)
         if state is not job.state:
             job.look(state)
         if job.entry.kubeconfig:
-            job.steps += _export(self.seen, job, check=False)
+            job.steps += export_kubeconfig(self.seen, job, check=False)
 
     def _switch_all(self, jobs: Sequence[Job], starting: bool = False) -> None:
         """Wait for those that shall run, and resume what is paused; with ``starting`` also those that rest later.
@@ -415,7 +225,7 @@ class _Work:
         asked = self._switch(state)
         selector = Selector(names=tuple(job.name for job in jobs), group=self.order.group)
         try:
-            outcome = switch.run(self.given, selector, asked)
+            outcome = power_batch.run(self.given, selector, asked)
         except NestedClustersError as error:
             for job in jobs:
                 job.error = str(error)
@@ -431,9 +241,9 @@ class _Work:
             if told["changed"]:
                 job.diff.append(part.diff(asked))
 
-    def _switch(self, state: str) -> switch.Order:
+    def _switch(self, state: str) -> batch.Order:
         order = self.order
-        return switch.Order(
+        return batch.Order(
             state,
             order.check,
             order.wait,
@@ -476,10 +286,10 @@ def _give_back(seen: Picture, job: Job) -> None:
 
 
 def _gone(
-    entries: Iterable[Entry], cleared: Iterable[clearing.Job], order: Order
+    entries: Iterable[Entry], cleared: Iterable[deletion_batch.Job], order: Order
 ) -> tuple[list[dict[str, Any]], list[dict[str, str]]]:
     """(what became of those that shall not be there, what changed for ``--diff``)."""
-    asked = switch.Order("absent", order.check, order.wait, order.timeout, keep_volumes=order.keep_volumes)
+    asked = batch.Order("absent", order.check, order.wait, order.timeout, keep_volumes=order.keep_volumes)
     keys = ("name", "namespace", "host_cluster", "owner", "before", "after", "changed", "steps", "failed", "msg")
     found, diff = [], []
     for job in cleared:

@@ -10,25 +10,27 @@ from dataclasses import dataclass, field
 from functools import partial
 from typing import Any
 
-from ansible_collections.nested.clusters.plugins.module_utils import (
-    documents,
-    fitness,
-    grouped,
-    hosts,
-    ledger,
-    lifecycle,
-    removal,
-)
-from ansible_collections.nested.clusters.plugins.module_utils import group as groups
-from ansible_collections.nested.clusters.plugins.module_utils import plan as planning
-from ansible_collections.nested.clusters.plugins.module_utils._kubernetes import Kubernetes, KubernetesError, path
-from ansible_collections.nested.clusters.plugins.module_utils.errors import NestedClustersError, OptionError
-from ansible_collections.nested.clusters.plugins.module_utils.group import Group, Member
-from ansible_collections.nested.clusters.plugins.module_utils.hosts import HostCluster
-from ansible_collections.nested.clusters.plugins.module_utils.size import Size
+from ..common import well_known, yaml_io
+from ..common.errors import NestedClustersError, OptionError
+from ..common.size import Size
+from ..k8s import host_clusters
+from ..k8s.client import Kubernetes
+from ..k8s.errors import KubernetesError
+from ..k8s.host_clusters import HostCluster
+from ..k8s.objects import path
+from ..listing import contents as namespace_contents
+from ..virtual_cluster import namespace as namespaces
+from ..virtual_cluster import plan as planning
+from . import eligibility
+from . import lock as group_lock
+from . import pending as group_pending
+from . import record as group_records
+from . import settings as group_settings
+from . import view as group_view
+from .model import NO_SIZE, Group, Member
 
-CONFIG_MAPS = path("v1", "configmaps", groups.NAMESPACE)
-PLACE = path("v1", "namespaces", None, groups.NAMESPACE)
+CONFIG_MAPS = path("v1", "configmaps", well_known.NAMESPACE)
+PLACE = path("v1", "namespaces", None, well_known.NAMESPACE)
 MANAGED_BY = {"app.kubernetes.io/managed-by": "nested.clusters"}
 
 
@@ -36,7 +38,7 @@ MANAGED_BY = {"app.kubernetes.io/managed-by": "nested.clusters"}
 class Seen:
     """What one host cluster says before a group is changed."""
 
-    view: grouped.View
+    view: group_view.View
     id: str
     record: dict[str, Any] | None  # the ConfigMap, as it is stored
     namespace: bool  # whether namespace nested-clusters is there
@@ -60,12 +62,12 @@ class Change:
 
 
 def _look(name: str, host: HostCluster) -> Seen:
-    view = grouped.look(host)
-    system = host.kubernetes.get(hosts.SYSTEM)
+    view = group_view.look(host)
+    system = host.kubernetes.get(host_clusters.SYSTEM)
     place = host.kubernetes.get(PLACE)
     if place and place["metadata"].get("deletionTimestamp"):
         place = None  # with what is in it; see _write
-    record = host.kubernetes.get(f"{CONFIG_MAPS}/{groups.PREFIX}{name}") if place else None
+    record = host.kubernetes.get(f"{CONFIG_MAPS}/{group_records.PREFIX}{name}") if place else None
     return Seen(view, system["metadata"]["uid"] if system else "", record, place is not None)
 
 
@@ -81,8 +83,8 @@ def present(
     NestedClustersError that says which host clusters are done and which are not.
     """
     name = params["name"]
-    groups.check_name(name)
-    answers = hosts.ask([host for host, _options in entries], partial(_look, name))
+    group_settings.check_name(name)
+    answers = host_clusters.ask([host for host, _options in entries], partial(_look, name))
     seen = answers.given
     before = _newest(seen)
     _check_names(seen, name)
@@ -95,8 +97,8 @@ def present(
         raise OptionError(
             "host_clusters", [], "at least one host cluster with state present; state absent deletes the group"
         )
-    after = groups.desired(params, members, before)
-    states = {**{host.name: options["state"] for host, options in entries}, **dict.fromkeys(lost, hosts.LOST)}
+    after = group_settings.desired(params, members, before)
+    states = {**{host.name: options["state"] for host, options in entries}, **dict.fromkeys(lost, host_clusters.LOST)}
     _check_removed(states, seen, answers.failed, before)
     change = Change(before, after)
     for member in after.members:
@@ -112,7 +114,7 @@ def present(
     _check_fitness(entries, seen, after, change)
     change.pending = _pending(after, seen)
     allocations = [item for one in seen.values() for item in one.view.allocations]
-    change.pending_upgrade = groups.waiting_for_upgrade(after, allocations)
+    change.pending_upgrade = group_pending.waiting_for_upgrade(after, allocations)
     change.warnings = [
         f"host cluster {host} is taken off the record without being asked: what ran there is not managed any more"
         for host in lost
@@ -127,7 +129,7 @@ def present(
 
 def _newest(seen: Mapping[str, Seen]) -> Group | None:
     # By the name of the ConfigMap: somebody may have taken off the labels that others find it by.
-    records = [groups.load(item.record) for item in seen.values() if item.record]
+    records = [group_records.load(item.record) for item in seen.values() if item.record]
     return max(records, key=lambda group: group.generation, default=None)
 
 
@@ -162,9 +164,7 @@ def _member(
         dns_pattern=(known.dns_pattern if known else None)
         if options["dns_pattern"] is None
         else options["dns_pattern"] or None,
-        capacity=Size.changed(
-            options["capacity"], "host_clusters.capacity", known.capacity if known else groups.NO_SIZE
-        ),
+        capacity=Size.changed(options["capacity"], "host_clusters.capacity", known.capacity if known else NO_SIZE),
         node_selector=(known.node_selector if known else {})
         if options["node_selector"] is None
         else options["node_selector"],
@@ -211,9 +211,9 @@ def _check_empty(seen: Seen, group: str, what: str) -> None:
 
 
 def _plan_write(change: Change, after: Group, member: Member, seen: Seen) -> None:
-    wanted = groups.config_map(after, member.name)
+    wanted = group_records.config_map(after, member.name)
     if seen.record is None:
-        steps = [] if seen.namespace else [f"create namespace {groups.NAMESPACE} on host cluster {member.name}"]
+        steps = [] if seen.namespace else [f"create namespace {well_known.NAMESPACE} on host cluster {member.name}"]
         change.steps[member.name] = [*steps, f"write the record of group {after.name} on host cluster {member.name}"]
     elif seen.record.get("data") != wanted["data"] or _labels_patch(seen.record, wanted):
         change.steps[member.name] = [f"change the record of group {after.name} on host cluster {member.name}"]
@@ -224,8 +224,8 @@ def _labels_patch(record: dict[str, Any], wanted: dict[str, Any]) -> dict[str, A
 
 
 def _shown(group: Group) -> str:
-    data = groups.record(group)
-    return documents.dump({key: value for key, value in data.items() if key not in ("schema", "generation")})
+    data = group_records.record(group)
+    return yaml_io.dump({key: value for key, value in data.items() if key not in ("schema", "generation")})
 
 
 def _check_fitness(
@@ -239,7 +239,9 @@ def _check_fitness(
         if options["state"] == "present" and host.name in seen and (seen[host.name].record is None or not same)
     ]
     named = {member.name: member.host_name("team-a") for member in after.members}
-    found = hosts.ask(asked, lambda host: fitness.problems(host.kubernetes, after, named.get(host.name))).all()
+    found = host_clusters.ask(
+        asked, lambda host: eligibility.problems(host.kubernetes, after, named.get(host.name))
+    ).all()
     unfit = {name: reasons for name, reasons in found.items() if reasons}
     if unfit:
         reasons = "; ".join(f"{name}: {', '.join(why)}" for name, why in sorted(unfit.items()))
@@ -252,7 +254,7 @@ def _pending(group: Group, seen: Mapping[str, Seen]) -> dict[str, list[str]]:
         member = group.member(name)
         for allocation in item.view.allocations:
             if member and allocation.group == group.name and not allocation.kept:
-                reasons = groups.pending(group, member, allocation.applied)
+                reasons = group_pending.pending(group, member, allocation.applied)
                 if reasons:
                     waiting[allocation.name] = reasons
     return dict(sorted(waiting.items()))
@@ -266,7 +268,7 @@ def _carry_out(
 
     def act(host: HostCluster) -> None:
         if host in removed:
-            with ledger.locked([(seen[host.name].id, host.kubernetes)]) as lock:  # nobody is placing anything there
+            with group_lock.locked([(seen[host.name].id, host.kubernetes)]) as lock:  # nobody is placing anything there
                 why = f"host cluster {host.name} was not removed from group {name}"
                 _check_empty(_look(name, host), name, why)
                 lock.check()
@@ -275,7 +277,7 @@ def _carry_out(
         elif change.after:
             _write(host.kubernetes, change.after, host.name, seen[host.name])
 
-    answers = hosts.ask(work, act)
+    answers = host_clusters.ask(work, act)
     if answers.failed:
         raise _unfinished(change, answers.failed, check=False)
 
@@ -294,10 +296,10 @@ def _unfinished(change: Change, failed: Mapping[str, NestedClustersError], check
 
 
 def _write(kubernetes: Kubernetes, group: Group, host: str, seen: Seen) -> None:
-    wanted = groups.config_map(group, host)
+    wanted = group_records.config_map(group, host)
     if seen.record is None:
         if not seen.namespace:
-            lifecycle.wait_until_free(kubernetes, groups.NAMESPACE)
+            namespaces.wait_until_free(kubernetes, well_known.NAMESPACE)
             _create(kubernetes, path("v1", "namespaces"), _namespace())
         _create(kubernetes, CONFIG_MAPS, wanted)
         return
@@ -323,7 +325,7 @@ def _namespace() -> dict[str, Any]:
     return {
         "apiVersion": "v1",
         "kind": "Namespace",
-        "metadata": {"name": groups.NAMESPACE, "labels": MANAGED_BY},
+        "metadata": {"name": well_known.NAMESPACE, "labels": MANAGED_BY},
     }
 
 
@@ -332,7 +334,7 @@ def absent(hosts_given: list[HostCluster], name: str, check: bool, lost: Collect
 
     ``lost`` are the names of host clusters that do not exist any more.
     """
-    answers = hosts.ask(hosts_given, partial(_look, name))
+    answers = host_clusters.ask(hosts_given, partial(_look, name))
     seen = answers.given
     before = _newest(seen)
     change = Change(before, None)
@@ -360,19 +362,21 @@ def absent(hosts_given: list[HostCluster], name: str, check: bool, lost: Collect
     if check:
         return change
     work = [host for host in hosts_given if host.name in change.steps]
-    with ledger.locked([(seen[host.name].id, host.kubernetes) for host in work]) as lock:
-        for host, item in hosts.ask(work, partial(_look, name)).all().items():  # somebody may have placed something
+    with group_lock.locked([(seen[host.name].id, host.kubernetes) for host in work]) as lock:
+        for host, item in (
+            host_clusters.ask(work, partial(_look, name)).all().items()
+        ):  # somebody may have placed something
             _check_empty(item, name, f"group {name} was not deleted (host cluster {host})")
         lock.check()
-        failed = hosts.ask(work, lambda host: _delete_record(host, name)).failed
+        failed = host_clusters.ask(work, lambda host: _delete_record(host, name)).failed
     if failed:
         raise _unfinished(change, failed, check=False)
-    hosts.ask(work, _tidy)
+    host_clusters.ask(work, _tidy)
     return change
 
 
 def _delete_record(host: HostCluster, name: str) -> None:
-    host.kubernetes.delete(f"{CONFIG_MAPS}/{groups.PREFIX}{name}")
+    host.kubernetes.delete(f"{CONFIG_MAPS}/{group_records.PREFIX}{name}")
 
 
 def _tidy(host: HostCluster) -> None:
@@ -383,5 +387,5 @@ def _tidy(host: HostCluster) -> None:
         or (place["metadata"].get("labels") or {}).get("app.kubernetes.io/managed-by") != "nested.clusters"
     ):
         return
-    if not removal.contents(host.kubernetes, groups.NAMESPACE):  # of whatever kind: it may be somebody's
+    if not namespace_contents.contents(host.kubernetes, well_known.NAMESPACE):  # of whatever kind: it may be somebody's
         host.kubernetes.delete(PLACE)

@@ -20,9 +20,11 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from datetime import datetime, timezone
 
-from ansible_collections.nested.clusters.plugins.module_utils._kubernetes import Kubernetes, KubernetesError, path
-from ansible_collections.nested.clusters.plugins.module_utils.errors import NestedClustersError
-from ansible_collections.nested.clusters.plugins.module_utils.group import NAMESPACE
+from ..common.errors import NestedClustersError
+from ..common.well_known import NAMESPACE
+from ..k8s.client import Kubernetes
+from ..k8s.errors import KubernetesError
+from ..k8s.objects import path
 
 LEASE = "allocation"
 LEASE_SECONDS = 10  # a Lease that does not change for so long belongs to a process that is gone

@@ -16,28 +16,31 @@ from decimal import ROUND_CEILING, Decimal
 from functools import partial
 from typing import Any
 
-from ansible_collections.nested.clusters.plugins.module_utils import capacity, fleet, hosts, membership, placement
-from ansible_collections.nested.clusters.plugins.module_utils import group as groups
-from ansible_collections.nested.clusters.plugins.module_utils._kubernetes import (
-    Kubernetes,
-    KubernetesError,
-    parallel,
-    path,
-)
-from ansible_collections.nested.clusters.plugins.module_utils.capacity import HostLoad
-from ansible_collections.nested.clusters.plugins.module_utils.errors import NestedClustersError, OptionError
-from ansible_collections.nested.clusters.plugins.module_utils.group import Group, Member
-from ansible_collections.nested.clusters.plugins.module_utils.hosts import HostCluster
-from ansible_collections.nested.clusters.plugins.module_utils.membership import Allocation
-from ansible_collections.nested.clusters.plugins.module_utils.phase import Object, timestamp
-from ansible_collections.nested.clusters.plugins.module_utils.placement import Candidate
-from ansible_collections.nested.clusters.plugins.module_utils.size import Amount, Size, quantity
+from ..common import well_known
+from ..common.errors import NestedClustersError, OptionError
+from ..common.size import Amount, Size, quantity
+from ..k8s import host_clusters
+from ..k8s.client import Kubernetes, parallel
+from ..k8s.errors import KubernetesError
+from ..k8s.host_clusters import HostCluster
+from ..k8s.objects import Object, path
+from ..listing import reader as listing_reader
+from ..scheduling import capacity as capacities
+from ..scheduling import placement
+from ..scheduling.capacity import HostLoad
+from ..scheduling.placement import Candidate
+from ..virtual_cluster import membership
+from ..virtual_cluster.membership import Allocation
+from ..virtual_cluster.workload import timestamp
+from . import pending as group_pending
+from . import record as group_records
+from .model import Group, Member
 
 RESERVED = "reserved"  # phase of a virtual cluster that has no workload yet, beside those of ``phase``
 REQUESTS, METRICS = "requests", "metrics"  # where what is used is known from
 UNKNOWN = Size(None, None, None)
 
-_QUOTAS = ",".join(["app=vcluster", *(f"{key}={value}" for key, value in membership.MANAGED_BY.items())])
+_QUOTAS = ",".join(["app=vcluster", *(f"{key}={value}" for key, value in well_known.MANAGED_BY.items())])
 _THOUSANDTH = Decimal("0.001")
 _AT_ONCE = 4  # connections to a host cluster: most answers are short
 
@@ -46,7 +49,7 @@ _AT_ONCE = 4  # connections to a host cluster: most answers are short
 class Claimant:
     """What has a share of a host cluster: a virtual cluster of any group, or the volumes that one left.
 
-    ``workload`` is the virtual cluster as ``phase.describe`` gives it, None where none runs yet.
+    ``workload`` is the virtual cluster as ``description.describe`` gives it, None where none runs yet.
     """
 
     allocation: Allocation
@@ -78,7 +81,7 @@ class HostFleet:
     def allocated(self) -> Size:
         if self.uncounted:
             return UNKNOWN
-        return capacity.total(item.allocation for item in self.claimants)
+        return capacities.total(item.allocation for item in self.claimants)
 
     @property
     def used(self) -> Size:
@@ -94,8 +97,8 @@ def read(given: Iterable[HostCluster], name: str | None, now: datetime) -> tuple
     A host cluster that does not answer is in the result as such. Raises NestedClustersError where none answers, and
     OptionError where one is given twice.
     """
-    with fleet.garbage_collection_paused():
-        answers = hosts.ask(given, partial(look, now=now))
+    with listing_reader.garbage_collection_paused():
+        answers = host_clusters.ask(given, partial(look, now=now))
         return report(answers.some(), answers.failed, name, now)
 
 
@@ -106,14 +109,14 @@ def look(host: HostCluster, now: datetime) -> HostFleet:
     that counts them. Raises NestedClustersError where records, namespaces or workloads cannot be read.
     """
     kubernetes = host.kubernetes
-    reader = fleet.Reader(kubernetes, None, advice="")
+    reader = listing_reader.Reader(kubernetes, None, advice="")
     stateful_sets, deployments, namespaces, quotas, metrics, records, nodes = parallel(
         [
-            *fleet.ask_workloads(reader, fleet.Selection()),
-            partial(kubernetes.list, path("v1", "namespaces"), labels=membership.GROUP_LABEL),
+            *listing_reader.ask_workloads(reader, listing_reader.Selection()),
+            partial(kubernetes.list, path("v1", "namespaces"), labels=well_known.GROUP_LABEL),
             partial(reader.optional, "v1", "resourcequotas", _QUOTAS),
             partial(_metrics, kubernetes),
-            partial(kubernetes.list, path("v1", "configmaps", groups.NAMESPACE), labels=groups.RECORD_LABEL),
+            partial(kubernetes.list, path("v1", "configmaps", well_known.NAMESPACE), labels=group_records.RECORD_LABEL),
             partial(reader.optional, "v1", "nodes"),
         ],
         _AT_ONCE,
@@ -121,8 +124,10 @@ def look(host: HostCluster, now: datetime) -> HostFleet:
     known, names, broken_records = _records(records)
     allocations, broken = _allocations(namespaces, host.name)
     keys = {(item.namespace, item.name) for item in allocations}
-    workloads = [item for item in fleet.of_lists(stateful_sets, deployments) if fleet.key_of(item) in keys]
-    described = fleet.describe_all(reader, fleet.Selection(), workloads, now)
+    workloads = [
+        item for item in listing_reader.of_lists(stateful_sets, deployments) if listing_reader.key_of(item) in keys
+    ]
+    described = listing_reader.describe_all(reader, listing_reader.Selection(), workloads, now)
     counted = {(item["metadata"]["namespace"], item["metadata"]["name"]): item for item in quotas}
     claims = _claims(kubernetes, reader, allocations, counted)
     measured = _measured(metrics, {item.namespace for item in allocations}) if metrics else None
@@ -166,12 +171,12 @@ def _records(records: Iterable[Object]) -> tuple[dict[str, Group], dict[str, str
     known, names, broken = {}, {}, []
     for record in records:
         try:
-            group = groups.load(record)
+            group = group_records.load(record)
         except NestedClustersError as error:
             broken.append(str(error))
             continue
         known[group.name] = group
-        names[group.name] = record["metadata"]["labels"].get(groups.HOST_LABEL, "")
+        names[group.name] = record["metadata"]["labels"].get(group_records.HOST_LABEL, "")
     return known, names, broken
 
 
@@ -190,7 +195,10 @@ def _allocations(namespaces: Iterable[Object], host: str) -> tuple[list[Allocati
 
 
 def _claims(
-    kubernetes: Kubernetes, reader: fleet.Reader, allocations: Iterable[Allocation], counted: Mapping[fleet.Key, Object]
+    kubernetes: Kubernetes,
+    reader: listing_reader.Reader,
+    allocations: Iterable[Allocation],
+    counted: Mapping[listing_reader.Key, Object],
 ) -> dict[str, Decimal] | None:
     """Storage claimed in namespaces that have no quota which counts it; None where it may not be read."""
     open_ones = {
@@ -198,7 +206,7 @@ def _claims(
     }
     if not open_ones:
         return {}
-    only = fleet.Reader(kubernetes, next(iter(open_ones)) if len(open_ones) == 1 else None)
+    only = listing_reader.Reader(kubernetes, next(iter(open_ones)) if len(open_ones) == 1 else None)
     found: dict[str, Decimal] = defaultdict(Decimal)
     for claim in only.optional("v1", "persistentvolumeclaims"):
         requests = ((claim.get("spec") or {}).get("resources") or {}).get("requests") or {}
@@ -351,13 +359,13 @@ def _group(
         for item in found.claimants
         if item.allocation.group == group.name
     ]
-    behind = groups.waiting_for_upgrade(group, [item.allocation for _host, item in living])
+    behind = group_pending.waiting_for_upgrade(group, [item.allocation for _host, item in living])
     loads = {
         member.name: _load(group, member, members[member.name]) for member in group.members if member.name in members
     }
     quota, pending = group.owner_quota, _pending(group)
     return {
-        **{key: value for key, value in groups.record(group).items() if key in _FROM_RECORD},
+        **{key: value for key, value in group_records.record(group).items() if key in _FROM_RECORD},
         "owner_quota": quota.as_dict() if quota.limits or quota.exempt else None,
         "pending_upgrade": bool(behind),
         "pending_upgrade_virtual_clusters": behind,
@@ -398,12 +406,12 @@ def _load(group: Group, member: Member, found: HostFleet) -> tuple[HostLoad, str
         why = f"it has no record of group {group.name}: run the group's vcluster_group task again"
     there = member.capacity
     if found.nodes is not None:
-        why = why or capacity.why_no_nodes(found.nodes, member.node_selector)
+        why = why or capacities.why_no_nodes(found.nodes, member.node_selector)
         try:
-            there = capacity.capacity(found.nodes, member.capacity, member.node_selector)
+            there = capacities.capacity(found.nodes, member.capacity, member.node_selector)
         except NestedClustersError as error:
             why = why or str(error)
-    load = HostLoad(there, capacity.limit(there, group.oversubscription), found.allocated, found.used)
+    load = HostLoad(there, capacities.limit(there, group.oversubscription), found.allocated, found.used)
     return load, why or _why_no_room(group, member, load)
 
 
@@ -437,7 +445,7 @@ def _host_cluster(
         "name": member.name,
         "reachable": True,
         "reason": load[1],
-        "nodes": None if found.nodes is None else len(capacity.usable(found.nodes, member.node_selector)),
+        "nodes": None if found.nodes is None else len(capacities.usable(found.nodes, member.node_selector)),
         "dns_pattern": member.dns_pattern,
         "virtual_clusters": sum(not item.kept for item in of_group),
         "used_from": found.used_from,
@@ -457,7 +465,7 @@ def _pending(group: Group) -> Callable[[str, Allocation], list[str]]:
     def pending(host: str, allocation: Allocation) -> list[str]:
         key, member = (host, str(allocation.applied)), group.member(host)
         if key not in known:
-            known[key] = groups.pending(group, member, allocation.applied) if member else []
+            known[key] = group_pending.pending(group, member, allocation.applied) if member else []
         return known[key]
 
     return pending

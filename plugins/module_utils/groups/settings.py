@@ -1,7 +1,7 @@
 # Copyright (c) 2026, nested.clusters contributors
 # GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The record of a cluster group: what it holds, its defaults, and how it is stored.
+"""The settings of a cluster group: from a task's options to a checked group.
 
 Every member host cluster has the same record, a ConfigMap in namespace ``nested-clusters``. It holds no
 connection and no credential: those come from whoever runs the task. Pure functions.
@@ -9,93 +9,23 @@ connection and no credential: those come from whoever runs the task. Pure functi
 
 from __future__ import annotations
 
-import hashlib
-import json
 import re
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from typing import Any
 
-from ansible_collections.nested.clusters.plugins.module_utils import compatibility, documents, exposure, values
-from ansible_collections.nested.clusters.plugins.module_utils.capacity import OwnerQuota
-from ansible_collections.nested.clusters.plugins.module_utils.control_plane import DISTRIBUTIONS, ControlPlane
-from ansible_collections.nested.clusters.plugins.module_utils.errors import (
-    NestedClustersError,
-    OptionError,
-    given_twice,
-)
-from ansible_collections.nested.clusters.plugins.module_utils.membership import Allocation
-from ansible_collections.nested.clusters.plugins.module_utils.size import RESOURCES, Size
-
-NAMESPACE = "nested-clusters"
-PREFIX = "vcluster-group-"  # of the ConfigMap
-RECORD = "group.yaml"  # the ConfigMap's key
-SCHEMA = 1
-RECORD_LABEL = "nested-clusters/record"  # label of the ConfigMap: which group it is the record of
-HOST_LABEL = "nested-clusters/host-cluster"  # label of the ConfigMap: which member it lies on
-
-STRATEGIES = ("spread", "pack")
-OVERSUBSCRIPTION = 120  # percent
-# The product's own rules, for groups that set none.
-DEFAULT_SIZE = {"cpu": "4", "memory": "4Gi", "storage": "2Gi"}
-MINIMUM_SIZE = {
-    "k8s": {"cpu": "4", "memory": "4Gi", "storage": "2Gi"},
-    "k3s": {"cpu": "4", "memory": "3Gi", "storage": "0"},
-    "k0s": {"cpu": "4", "memory": "4Gi", "storage": "2Gi"},
-}
-NO_SIZE = Size(None, None, None)
+from ..common import semver
+from ..common.errors import OptionError, given_twice
+from ..common.size import RESOURCES, Size
+from ..scheduling.quota import OwnerQuota
+from ..values import accessors, masking, support_matrix, tree, validation
+from ..values import endpoint as endpoint_values
+from ..values.control_plane import DISTRIBUTIONS
+from .model import DEFAULT_SIZE, MINIMUM_SIZE, STRATEGIES, Group, Member
 
 _NAME = re.compile(r"[a-z0-9]([a-z0-9-]*[a-z0-9])?")
 _NAME_LENGTH = 40  # with the ConfigMap's prefix and as a label's value it fits in 63
 _HOST_NAME = re.compile(r"(?=.{1,253}$)[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?(\.[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?)*")
-
-
-@dataclass(frozen=True)
-class Member:
-    """A host cluster of a group. ``id`` is the UID of its namespace kube-system: a host cluster has no other."""
-
-    name: str
-    id: str = ""
-    dns_pattern: str | None = None
-    capacity: Size = NO_SIZE
-    node_selector: Mapping[str, str] = field(default_factory=dict)
-
-    def host_name(self, name: str) -> str | None:
-        """The host name of a virtual cluster here, or None without a pattern."""
-        return self.dns_pattern.replace("*", name) if self.dns_pattern else None
-
-
-@dataclass(frozen=True)
-class Group:
-    """A cluster group. Sizes without a bound have None."""
-
-    name: str
-    members: tuple[Member, ...]
-    description: str = ""
-    tags: Mapping[str, str] = field(default_factory=dict)
-    endpoint: Mapping[str, Any] = field(default_factory=lambda: {"type": "cluster_ip"})
-    distribution: str = "k8s"
-    replicas: int | None = None  # of each control plane
-    backing_store: Mapping[str, Any] = field(default_factory=dict)  # of new virtual clusters
-    kubernetes_version: str | None = None
-    vcluster_version: str | None = None
-    oversubscription: int = OVERSUBSCRIPTION
-    placement: str = "spread"
-    default: Size = NO_SIZE
-    minimum: Size = NO_SIZE
-    maximum: Size = NO_SIZE
-    owner_quota: OwnerQuota = field(default_factory=lambda: OwnerQuota.parse(None, "owner_quota"))
-    values: Mapping[str, Any] = field(default_factory=dict)
-    oidc: Mapping[str, Any] = field(default_factory=dict)
-    generation: int = field(default=0, compare=False)  # counts changes: of records that differ, the newest holds
-
-    @property
-    def control_plane(self) -> ControlPlane:
-        """What the group says of its control planes."""
-        return ControlPlane(self.distribution, self.replicas, self.backing_store or None)
-
-    def member(self, name: str) -> Member | None:
-        return next((member for member in self.members if member.name == name), None)
 
 
 def desired(params: Mapping[str, Any], members: Iterable[Member], deployed: Group | None) -> Group:
@@ -157,8 +87,8 @@ def _normal(group: Group) -> Group:
     version, kubernetes = group.vcluster_version, group.kubernetes_version
     return replace(
         group,
-        vcluster_version=str(compatibility.parse_version(version)) if version else None,
-        kubernetes_version=f"v{compatibility.parse_kubernetes_version(kubernetes)}" if kubernetes else None,
+        vcluster_version=str(semver.parse_version(version)) if version else None,
+        kubernetes_version=f"v{semver.parse_kubernetes_version(kubernetes)}" if kubernetes else None,
     )
 
 
@@ -215,7 +145,7 @@ def _check_members(group: Group) -> None:
                 pattern,
                 "a host name with one '*' where the virtual cluster's name goes, such as *.vc.example.com",
             )
-        if pattern in patterns and group.endpoint["type"] in exposure.NAMED:
+        if pattern in patterns and group.endpoint["type"] in endpoint_values.NAMED:
             raise OptionError(
                 "host_clusters.dns_pattern",
                 pattern,
@@ -232,11 +162,11 @@ def _check_strings(option: str, mapping: Mapping[str, Any]) -> None:
 
 
 def _check_endpoint(group: Group) -> None:
-    exposure.check_form(group.endpoint)
+    endpoint_values.check_form(group.endpoint)
     kind = group.endpoint["type"]
     _check_strings("endpoint.annotations", group.endpoint.get("annotations") or {})
     for member in group.members:
-        if kind in exposure.NAMED and not member.dns_pattern:
+        if kind in endpoint_values.NAMED and not member.dns_pattern:
             raise OptionError(
                 "host_clusters.dns_pattern",
                 None,
@@ -279,21 +209,21 @@ def _check_sizes(group: Group) -> None:
 
 
 def _check_versions(group: Group) -> None:
-    version = compatibility.DEFAULT_VCLUSTER_VERSION
+    version = support_matrix.DEFAULT_VCLUSTER_VERSION
     if group.vcluster_version:
-        version = str(compatibility.check_vcluster_version(group.vcluster_version))
+        version = str(support_matrix.check_vcluster_version(group.vcluster_version))
     if group.kubernetes_version:
-        compatibility.parse_kubernetes_version(group.kubernetes_version)
-    target, options = compatibility.parse_version(version), group.control_plane
+        semver.parse_kubernetes_version(group.kubernetes_version)
+    target, options = semver.parse_version(version), group.control_plane
     options.check_values(dict(group.values))
-    merged = values.merge(dict(group.values), options.layer(dict(group.values)))
-    options.check(merged, target, values.get(merged, values.IMAGE_REPOSITORY))
-    compatibility.check_values(merged, target)
+    merged = tree.merge(dict(group.values), options.layer(dict(group.values)))
+    options.check(merged, target, tree.get(merged, accessors.IMAGE_REPOSITORY))
+    validation.check_values(merged, target)
 
 
 def check_values(layer: Mapping[str, Any]) -> None:
     """OptionError for values that hold credentials."""
-    secret = next(_hidden(dict(layer), values.masked(dict(layer)), ()), None)
+    secret = next(_hidden(dict(layer), masking.masked(dict(layer)), ()), None)
     if secret:
         raise OptionError(
             "values",
@@ -328,170 +258,3 @@ def _check_oidc(group: Group) -> None:
         )
     if not oidc.get("client_id"):
         raise OptionError("oidc.client_id", None, "the client's ID at the issuer")
-
-
-# --- storing ----------------------------------------------------------------------------------------------
-
-
-def record(group: Group) -> dict[str, Any]:
-    """The group as plain data: what is stored, and what ``vcluster_group`` returns."""
-    return {
-        "schema": SCHEMA,
-        "generation": group.generation,
-        "name": group.name,
-        "description": group.description,
-        "tags": dict(group.tags),
-        "host_clusters": [
-            {
-                "name": member.name,
-                "id": member.id,
-                "dns_pattern": member.dns_pattern,
-                "capacity": member.capacity.as_dict(),
-                "node_selector": dict(member.node_selector),
-            }
-            for member in sorted(group.members, key=lambda member: member.name)
-        ],
-        "endpoint": dict(group.endpoint),
-        "distribution": group.distribution,
-        "replicas": group.replicas,
-        "backing_store": dict(group.backing_store),
-        "kubernetes_version": group.kubernetes_version,
-        "vcluster_version": group.vcluster_version,
-        "oversubscription": group.oversubscription,
-        "placement": group.placement,
-        "size": {
-            "default": group.default.as_dict(),
-            "minimum": group.minimum.as_dict(),
-            "maximum": group.maximum.as_dict(),
-        },
-        "owner_quota": group.owner_quota.as_dict(),
-        "values": dict(group.values),
-        "oidc": dict(group.oidc),
-    }
-
-
-def from_record(data: Mapping[str, Any]) -> Group:
-    """The group in a record. Raises NestedClustersError for one that this version cannot read.
-
-    Raises KeyError, TypeError, AttributeError, ValueError or OptionError where it is broken.
-    """
-    if data.get("schema") != SCHEMA:
-        raise NestedClustersError(
-            f"the record of group {data.get('name')} has schema {data.get('schema')}, and this collection reads "
-            f"schema {SCHEMA}: use the version of nested.clusters that wrote it, or a newer one"
-        )
-
-    def bound(key: str) -> Size:
-        return Size.parse(data["size"][key], f"size.{key}", partial=True)
-
-    group = Group(
-        name=data["name"],
-        members=tuple(
-            Member(
-                name=host["name"],
-                id=host["id"],
-                dns_pattern=host["dns_pattern"],
-                capacity=Size.parse(host["capacity"], "capacity", partial=True),
-                node_selector=_mapping(host, "node_selector"),
-            )
-            for host in data["host_clusters"]
-        ),
-        description=data["description"],
-        tags=_mapping(data, "tags"),
-        endpoint=_mapping(data, "endpoint"),
-        distribution=data["distribution"],
-        replicas=data["replicas"],
-        backing_store=_mapping(data, "backing_store"),
-        kubernetes_version=data["kubernetes_version"],
-        vcluster_version=data["vcluster_version"],
-        oversubscription=int(data["oversubscription"]),
-        placement=data["placement"],
-        default=bound("default"),
-        minimum=bound("minimum"),
-        maximum=bound("maximum"),
-        owner_quota=OwnerQuota.parse(data["owner_quota"], "owner_quota"),
-        values=_mapping(data, "values"),
-        oidc=_mapping(data, "oidc"),
-        generation=int(data["generation"]),
-    )
-    check_form(group)
-    return group
-
-
-def _mapping(data: Mapping[str, Any], key: str) -> dict[str, Any]:
-    if not isinstance(data[key], dict):
-        raise TypeError(f"{key} is no mapping")
-    return dict(data[key])
-
-
-def config_map(group: Group, host_cluster: str) -> dict[str, Any]:
-    """The object that stores a group on one of its members."""
-    return {
-        "apiVersion": "v1",
-        "kind": "ConfigMap",
-        "metadata": {
-            "name": f"{PREFIX}{group.name}",
-            "namespace": NAMESPACE,
-            "labels": {
-                "app.kubernetes.io/managed-by": "nested.clusters",
-                RECORD_LABEL: group.name,
-                HOST_LABEL: host_cluster,
-            },
-        },
-        "data": {RECORD: documents.dump(record(group))},
-    }
-
-
-def load(stored: Mapping[str, Any]) -> Group:
-    """The group in a ConfigMap. Raises NestedClustersError naming it when somebody broke it."""
-    name = stored["metadata"]["name"]
-    try:
-        return from_record(documents.load(stored["data"][RECORD]))
-    except (documents.YAMLError, KeyError, TypeError, AttributeError, ValueError, OptionError) as error:
-        raise NestedClustersError(
-            f"ConfigMap {NAMESPACE}/{name} does not hold a group's record ({' '.join(str(error).split())}): restore "
-            "it from another member of the group, or delete it and run vcluster_group again"
-        ) from error
-
-
-# --- what a virtual cluster has of its group --------------------------------------------------------------
-
-
-def applied(group: Group, member: Member) -> dict[str, Any]:
-    """What of a group a virtual cluster shows, to be kept with it: versions, and fingerprints of the rest."""
-    return {
-        "vcluster_version": group.vcluster_version,
-        "kubernetes_version": group.kubernetes_version,
-        "distribution": group.distribution,
-        "replicas": group.replicas,
-        "values": _fingerprint(group.values),
-        "endpoint": _fingerprint([group.endpoint, member.dns_pattern]),
-        "node_selector": _fingerprint(member.node_selector),
-        "oidc": _fingerprint(group.oidc),
-    }
-
-
-def _fingerprint(data: Any) -> str:
-    return hashlib.sha256(json.dumps(data, sort_keys=True, default=dict).encode()).hexdigest()[:12]
-
-
-def pending(group: Group, member: Member, has: Mapping[str, Any]) -> list[str]:
-    """What of its group a virtual cluster does not have yet, one sentence each; ``has`` is its own :func:`applied`."""
-    waiting = []
-    for name, wanted in applied(group, member).items():
-        if has.get(name) == wanted:
-            continue
-        if name.endswith("version"):
-            if wanted:  # a lock that was taken away changes nothing
-                waiting.append(f"{name}: {has.get(name) or 'its own'} applied, {wanted} in the group")
-        else:
-            waiting.append(f"{name}: changed in the group")
-    return waiting
-
-
-def waiting_for_upgrade(group: Group, allocations: Iterable[Allocation]) -> list[str]:
-    """The virtual clusters of a group that do not run its locked version yet."""
-    if group.vcluster_version is None:
-        return []
-    of_group = [item for item in allocations if item.group == group.name and not item.kept and not item.deleting]
-    return sorted(item.name for item in of_group if item.applied.get("vcluster_version") != group.vcluster_version)

@@ -1,7 +1,7 @@
 # Copyright (c) 2026, nested.clusters contributors
 # GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The one place that runs helm, and that reads what helm keeps in the cluster.
+"""The one place that runs helm.
 
 helm gets an argument list, the connection and the values as files that only this user can read, and is
 asked for JSON. What is deployed is read from helm's own release Secret, so that a virtual cluster that
@@ -10,8 +10,6 @@ needs no change costs no helm process.
 
 from __future__ import annotations
 
-import base64
-import gzip
 import inspect
 import json
 import os
@@ -20,176 +18,22 @@ import shlex
 import shutil
 import subprocess
 import sys
-import tarfile
 import tempfile
-import zlib
-from collections.abc import Iterable
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass
 from functools import lru_cache
 from types import TracebackType
 from typing import Any
 
-from ansible_collections.nested.clusters.plugins.module_utils import documents, postrender
-from ansible_collections.nested.clusters.plugins.module_utils._kubernetes import (
-    TERMINATED,
-    WHEN_GONE,
-    WHEN_TERMINATED,
-    Kubernetes,
-)
-from ansible_collections.nested.clusters.plugins.module_utils.errors import NestedClustersError, OptionError
+from ..common.errors import NestedClustersError, OptionError
+from ..k8s.client import Kubernetes
+from ..k8s.errors import TERMINATED, WHEN_GONE, WHEN_TERMINATED
+from . import post_renderer
+from .chart import Chart
+from .release import HelmError, Release
 
 OLDEST = (3, 14)  # the first that takes --dry-run=server and release labels together
 HOW_TO_GET = "helm 3.14 or later, or 4, on the PATH or named by binary_path (https://helm.sh/docs/intro/install)"
-RELEASE_SECRET_TYPE = "helm.sh/release.v1"
-# A killed helm leaves one of these, and then refuses to go on from it.
-PENDING = ("pending-install", "pending-upgrade", "pending-rollback", "uninstalling")
-
-_VERSION = "{version}"
 POST_RENDERER = "nested-clusters-at-rest"  # name of our post-renderer, which is a plugin for helm 4
-
-
-class HelmError(NestedClustersError):
-    """helm said no; the message is helm's own."""
-
-
-@dataclass(frozen=True)
-class Chart:
-    """Where the chart comes from: a name in ``repository``, or a path or oci:// reference in ``reference``.
-
-    ``{version}`` in a reference stands for the version, so that several of them can be meant.
-    """
-
-    reference: str
-    repository: str
-    version: str | None
-
-    def of(self, version: str) -> Chart:
-        """The chart of one version."""
-        return replace(self, reference=self.reference.replace(_VERSION, version), version=version)
-
-    @property
-    def versioned(self) -> bool:
-        """Whether the reference means another chart for each version."""
-        return _VERSION in self.reference
-
-    @property
-    def local(self) -> bool:
-        """Whether it is a path: a bare name is looked up in the repository, whatever lies in this directory."""
-        return not self.reference.startswith("oci://") and (
-            "/" in self.reference or self.reference.endswith((".tgz", ".tar.gz"))
-        )
-
-    @property
-    def path(self) -> str:
-        return os.path.abspath(os.path.expanduser(self.reference))
-
-    def own_version(self) -> str:
-        """The version in the Chart.yaml of a local chart. Raises OptionError when it is no chart of vCluster."""
-        try:
-            data = self._read_metadata()
-            if not is_vcluster(data["name"]):
-                raise ValueError(f"it is chart {data['name']}")
-            return str(data["version"])
-        except (OSError, tarfile.TarError, documents.YAMLError, KeyError, TypeError, ValueError) as error:
-            raise OptionError(
-                "chart_ref",
-                self.reference,
-                "vCluster's chart, as a name, directory, .tgz or oci:// reference",
-                reason=str(error),
-            ) from error
-
-    def _read_metadata(self) -> Any:
-        if os.path.isdir(self.path):
-            with open(os.path.join(self.path, "Chart.yaml"), "rb") as file:
-                return documents.load(file)
-        with tarfile.open(self.path) as archive:
-            for member in archive:
-                if member.name.count("/") == 1 and member.name.endswith("/Chart.yaml"):
-                    return documents.load(archive.extractfile(member) or b"")
-        raise ValueError("it holds no Chart.yaml")
-
-    def arguments(self) -> list[str]:
-        if self.local:  # a directory or a .tgz has one version, its own
-            return [self.path]
-        version = ["--version", self.version] if self.version else []
-        if self.reference.startswith("oci://"):
-            return [self.reference, *version]
-        return [self.reference, "--repo", self.repository, *version]
-
-
-def is_vcluster(chart: str) -> bool:
-    """Whether a chart is vCluster's. Until 0.19 there was one a distribution (vcluster-k8s, ...)."""
-    return chart.split("-")[0] == "vcluster"
-
-
-@dataclass(frozen=True)
-class Release:
-    """One revision of a Helm release, as helm stores or prints it."""
-
-    name: str
-    namespace: str
-    revision: int
-    status: str
-    chart_name: str
-    chart_version: str
-    values: dict[str, Any]  # what the caller gave, without the chart's defaults
-    manifest: str
-    apply_method: str = ""  # "ssa" where helm 4 applies on the server, "csa" or "" elsewhere
-    labels: dict[str, str] = field(default_factory=dict)
-
-    @property
-    def secret_name(self) -> str:
-        return f"sh.helm.release.v1.{self.name}.v{self.revision}"
-
-    @classmethod
-    def from_json(cls, data: dict[str, Any], labels: dict[str, str] | None = None) -> Release:
-        chart = (data.get("chart") or {}).get("metadata") or {}
-        return cls(
-            name=data["name"],
-            namespace=data.get("namespace", ""),
-            revision=int(data.get("version", 0)),
-            status=(data.get("info") or {}).get("status", "unknown"),
-            chart_name=chart.get("name", ""),
-            chart_version=chart.get("version", ""),
-            values=data.get("config") or {},
-            manifest=data.get("manifest", ""),
-            apply_method=data.get("apply_method") or "",
-            labels=labels if labels is not None else dict(data.get("labels") or {}),
-        )
-
-
-def newest_releases(secrets: Iterable[dict[str, Any]]) -> dict[str, dict[str, Any]]:
-    """The Secret with the newest revision of each release among a namespace's Secrets, by release name.
-
-    Source: helm's storage driver; the payload is base64 (helm's) of gzip of JSON, in a Secret (base64 again).
-    """
-    newest: dict[str, dict[str, Any]] = {}
-    for secret in secrets:
-        name = (secret["metadata"].get("labels") or {}).get("name")
-        if secret.get("type") != RELEASE_SECRET_TYPE or not name:
-            continue
-        if name not in newest or _revision(secret) > _revision(newest[name]):
-            newest[name] = secret
-    return newest
-
-
-def _revision(secret: dict[str, Any]) -> int:
-    digits = (secret["metadata"].get("labels") or {}).get("version", "")
-    return int(digits) if digits.isdigit() else 0
-
-
-def decode_release(secret: dict[str, Any]) -> Release:
-    """The release in a Helm release Secret. Raises HelmError when it cannot be read."""
-    try:
-        packed = base64.b64decode(base64.b64decode(secret["data"]["release"]))
-        text = gzip.decompress(packed) if packed[:2] == b"\x1f\x8b" else packed
-        return Release.from_json(json.loads(text), dict(secret["metadata"].get("labels") or {}))
-    except (KeyError, TypeError, ValueError, AttributeError, OSError, EOFError, zlib.error) as error:
-        meta = secret.get("metadata", {})
-        raise HelmError(
-            f"Secret {meta.get('namespace')}/{meta.get('name')} does not hold a Helm release: {error}; "
-            "restore it from a backup, or delete it to let Helm fall back on the revision before"
-        ) from error
 
 
 @dataclass(frozen=True)
@@ -292,7 +136,7 @@ class Helm:
         os.makedirs(directory, 0o700)
         # A shell reads it, so that it also works where files in a temporary directory cannot be executed.
         # Its source, as the collection may be in a zip, as Ansible sends it, or where only Ansible finds it.
-        program = self._private_file(os.path.join(directory, "postrender.py"), inspect.getsource(postrender))
+        program = self._private_file(os.path.join(directory, "postrender.py"), inspect.getsource(post_renderer))
         path = os.pathsep.join(filter(None, sys.path))  # where there is PyYAML
         python = ["env", f"PYTHONPATH={path}", sys.executable]
         command = [*python, program, json.dumps(at_rest.names), json.dumps(at_rest.annotations)]

@@ -19,7 +19,7 @@ import sys
 from collections.abc import Collection, Iterable, Mapping
 from typing import Any
 
-with contextlib.suppress(ImportError):  # reported by _connection.py before anything is asked
+with contextlib.suppress(ImportError):  # reported by k8s/connection.py before anything is asked
     import yaml
 
 WORKLOADS = ("StatefulSet", "Deployment")

@@ -1,7 +1,7 @@
 # Copyright (c) 2026, nested.clusters contributors
 # GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The one place that talks to Kubernetes.
+"""The one client for API servers: plain REST, objects as dictionaries.
 
 Requests are plain REST, because the client library's dynamic client asks the API server what it serves before
 the first question, and because a thousand objects are read three times faster as JSON than as model objects.
@@ -18,22 +18,20 @@ import http.client
 import json
 import os
 import ssl
-import tempfile
 import threading
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from typing import Any
-from urllib.parse import quote, urlencode
+from urllib.parse import urlencode
 
 from ansible.module_utils.basic import AnsibleModule
-from ansible_collections.nested.clusters.plugins.module_utils._connection import (
-    WORKERS,
-    Connection,
-    connect,
-    impersonation,
-)
-from ansible_collections.nested.clusters.plugins.module_utils.errors import NestedClustersError
+
+from ..common.errors import NestedClustersError
+from .connection import WORKERS, Connection, connect, impersonation
+from .errors import KubernetesError, Unreachable, refusal, root_cause
+from .objects import CLUSTER_SCOPED, PLURALS, UNKNOWN, Kinds, Objects, ScopedKinds
+from .port_forward import owner_context
 
 with contextlib.suppress(ImportError):  # reported by connect()
     import urllib3
@@ -44,80 +42,6 @@ PAGE = 2500  # objects a LIST returns at once: kubectl asks for 500, but waits f
 
 # An aggregated API that cannot do it answers with whole objects, which have metadata as well.
 METADATA_ONLY = "application/json;as=PartialObjectMetadataList;g=meta.k8s.io;v=v1,application/json"
-
-# What the vCluster chart can render; other kinds are looked up by asking the API server.
-PLURALS: dict[tuple[str, str], str] = {
-    ("v1", "ConfigMap"): "configmaps",
-    ("v1", "LimitRange"): "limitranges",
-    ("v1", "Namespace"): "namespaces",
-    ("v1", "PersistentVolumeClaim"): "persistentvolumeclaims",
-    ("v1", "Pod"): "pods",
-    ("v1", "ResourceQuota"): "resourcequotas",
-    ("v1", "Secret"): "secrets",
-    ("v1", "Service"): "services",
-    ("v1", "ServiceAccount"): "serviceaccounts",
-    ("apps/v1", "Deployment"): "deployments",
-    ("apps/v1", "StatefulSet"): "statefulsets",
-    ("networking.k8s.io/v1", "Ingress"): "ingresses",
-    ("networking.k8s.io/v1", "NetworkPolicy"): "networkpolicies",
-    ("policy/v1", "PodDisruptionBudget"): "poddisruptionbudgets",
-    ("rbac.authorization.k8s.io/v1", "ClusterRole"): "clusterroles",
-    ("rbac.authorization.k8s.io/v1", "ClusterRoleBinding"): "clusterrolebindings",
-    ("rbac.authorization.k8s.io/v1", "Role"): "roles",
-    ("rbac.authorization.k8s.io/v1", "RoleBinding"): "rolebindings",
-}
-CLUSTER_SCOPED = {"Namespace", "ClusterRole", "ClusterRoleBinding"}
-
-
-TERMINATED = "because it is being terminated"  # the API server's words for a namespace that is being deleted
-WHEN_TERMINATED = "somebody is deleting it: run again, which waits until it is gone"
-WHEN_GONE = "somebody deleted it meanwhile: run again"
-UNKNOWN = "(API does not answer)"  # in place of the kinds of an API whose backend is down
-
-# Inside of the class below, `list` is its method.
-Objects = list[dict[str, Any]]
-Kinds = list[tuple[str, str]]
-ScopedKinds = list[tuple[tuple[str, str], bool]]
-
-
-class KubernetesError(NestedClustersError):
-    """A request that the API server refused: ``status`` is the HTTP code, ``reason`` the API's own word."""
-
-    def __init__(self, message: str, status: int = 0, reason: str = "") -> None:
-        super().__init__(message, status=status, reason=reason)
-        self.status = status
-        self.reason = reason
-
-    @property
-    def passing(self) -> bool:
-        """Whether waiting may help: no answer, or that of an API server that starts, stops or is overloaded."""
-        return self.status in (0, 429) or self.status >= 500
-
-
-class Unreachable(KubernetesError):
-    """The API server did not answer."""
-
-
-def path(api_version: str, plural: str, namespace: str | None = None, name: str | None = None) -> str:
-    """The REST path of a resource: ``path("apps/v1", "statefulsets", "demo", "db")``."""
-    root = f"/apis/{api_version}" if "/" in api_version else f"/api/{api_version}"
-    middle = f"/namespaces/{quote(namespace, safe='')}" if namespace else ""
-    return f"{root}{middle}/{plural}" + (f"/{quote(name, safe='')}" if name else "")
-
-
-def owner_context(secret: Mapping[str, Any]) -> ssl.SSLContext:
-    """TLS as the owner of a virtual cluster's kubeconfig has it, who trusts the virtual cluster's CA alone.
-
-    ``secret`` is ``vc-NAME``, with certificate-authority, client-certificate and client-key.
-    """
-    certificates = {name: base64.b64decode(text) for name, text in secret["data"].items()}
-    context = ssl.create_default_context(cadata=certificates["certificate-authority"].decode())
-    with tempfile.TemporaryDirectory(prefix="into-") as directory:  # mode 0700
-        file = os.path.join(directory, "client.pem")
-        with open(os.open(file, os.O_WRONLY | os.O_CREAT, 0o600), "wb") as pem:
-            pem.write(certificates["client-certificate"] + b"\n" + certificates["client-key"])
-        context.load_cert_chain(file)
-    return context
 
 
 def list_allowed(kubernetes: Kubernetes, where: str, **options: Any) -> Objects:
@@ -336,7 +260,7 @@ class Kubernetes:
                 http_proxy_port=proxy.port if proxy else None,
             )
         except websocket.WebSocketBadStatusException as error:
-            raise _refusal("GET", f"{pod}/portforward", error.status_code, error.resp_body or b"", self.host) from error
+            raise refusal("GET", f"{pod}/portforward", error.status_code, error.resp_body or b"", self.host) from error
         except (OSError, websocket.WebSocketException) as error:
             raise Unreachable(f"host cluster {self.host} does not forward a port of {pod}: {error}") from error
         return PortForward(connected, [port])
@@ -413,40 +337,14 @@ class Kubernetes:
             )
         except urllib3.exceptions.HTTPError as error:
             raise Unreachable(
-                f"host cluster {self.host} does not answer: {_root_cause(error)}; check the address, the "
+                f"host cluster {self.host} does not answer: {root_cause(error)}; check the address, the "
                 "network and the certificates of the connection options"
             ) from error
         if answer.status >= 400:
-            raise _refusal(method, where, answer.status, answer.data, self.host)
+            raise refusal(method, where, answer.status, answer.data, self.host)
         return answer.data
 
 
 def _base64_file(name: str) -> str:
     with open(name, "rb") as file:
         return base64.b64encode(file.read()).decode()
-
-
-def _root_cause(error: BaseException) -> str:
-    reason = getattr(error, "reason", None)
-    cause = reason if isinstance(reason, BaseException) else error
-    text = str(cause.args[-1] if cause.args else cause)
-    return text.rsplit(">: ", 1)[-1].strip()  # urllib3 puts the connection object's repr in front
-
-
-def _refusal(method: str, where: str, status: int, data: bytes, host: str) -> KubernetesError:
-    try:
-        answer = json.loads(data)
-        message, reason = answer.get("message", ""), answer.get("reason", "")
-    except (ValueError, AttributeError):
-        message, reason = data.decode(errors="replace")[:300].strip(), ""
-    if status == 401:
-        message = f"host cluster {host} does not know the credentials of the connection options (401 {message})"
-    elif status == 403 and reason == "Forbidden" and " cannot " in message:
-        # The API server's own sentence names the user, the verb, the resource and the namespace.
-        message = f"no permission on host cluster {host}: {message}; ask for a role with this verb and resource"
-    else:
-        advice = f"; {WHEN_TERMINATED}" if TERMINATED in message else ""
-        if (status, reason) == (404, "NotFound") and method in ("POST", "PATCH"):
-            advice = f"; {WHEN_GONE}"  # what is to be changed, or the namespace of what is to be made, was there
-        message = f"{method} {where} on host cluster {host}: {status} {message}{advice}"
-    return KubernetesError(message, status, reason)

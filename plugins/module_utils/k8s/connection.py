@@ -22,8 +22,9 @@ from dataclasses import dataclass
 from typing import Any
 
 from ansible.module_utils.basic import missing_required_lib
-from ansible_collections.nested.clusters.plugins.module_utils import documents
-from ansible_collections.nested.clusters.plugins.module_utils.errors import NestedClustersError
+
+from ..common import yaml_io
+from ..common.errors import NestedClustersError
 
 IMPORT_ERROR: str | None = None
 try:
@@ -154,7 +155,7 @@ def _from_kubeconfig(
             file = os.path.expanduser(config)
             directory = os.path.dirname(os.path.abspath(file))
             with open(file, "rb") as stream:
-                config = documents.load(stream)
+                config = yaml_io.load(stream)
         context = _named(config, "context", options.get("context") or config["current-context"])
         cluster, user = _named(config, "cluster", context["cluster"]), _named(config, "user", context["user"])
         if not (set(cluster) <= _CLUSTER_KEYS and set(user) <= _USER_KEYS):
@@ -175,7 +176,7 @@ def _from_kubeconfig(
             tls_server_name=cluster.get("tls-server-name"),
             authorization=f"Bearer {user['token']}" if user.get("token") else None,
         )
-    except (OSError, KeyError, TypeError, AttributeError, ValueError, StopIteration, documents.YAMLError):
+    except (OSError, KeyError, TypeError, AttributeError, ValueError, StopIteration, yaml_io.YAMLError):
         return None
 
 
@@ -212,7 +213,7 @@ def _library_connection(options: Mapping[str, Any], environment: Mapping[str, st
                     pass  # one that is not there would look like a host cluster that does not answer
     except (
         ConfigException,
-        documents.YAMLError,
+        yaml_io.YAMLError,
         OSError,
         ValueError,
         TypeError,

@@ -13,18 +13,12 @@ from functools import partial
 from typing import Any, Generic, TypeVar
 
 from ansible.module_utils.basic import AnsibleModule
-from ansible_collections.nested.clusters.plugins.module_utils._connection import auth_argument_spec
-from ansible_collections.nested.clusters.plugins.module_utils._kubernetes import (
-    Kubernetes,
-    KubernetesError,
-    parallel,
-    path,
-)
-from ansible_collections.nested.clusters.plugins.module_utils.errors import (
-    NestedClustersError,
-    OptionError,
-    given_twice,
-)
+
+from ..common.errors import NestedClustersError, OptionError, given_twice
+from .client import Kubernetes, parallel
+from .connection import auth_argument_spec
+from .errors import KubernetesError
+from .objects import path
 
 ONLY = "default"  # name of the one host cluster that the task's own connection options name
 LOST = "lost"  # state of a host cluster that does not exist any more

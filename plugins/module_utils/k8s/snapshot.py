@@ -19,15 +19,10 @@ from functools import partial
 from typing import Any
 from urllib.parse import unquote
 
-from ansible_collections.nested.clusters.plugins.module_utils._kubernetes import (
-    Kubernetes,
-    KubernetesError,
-    Objects,
-    parallel,
-    path,
-)
-from ansible_collections.nested.clusters.plugins.module_utils.group import NAMESPACE
-from ansible_collections.nested.clusters.plugins.module_utils.phase import SYNCED_LABEL
+from ..common.well_known import NAMESPACE, SYNCED_LABEL
+from .client import Kubernetes, parallel
+from .errors import KubernetesError
+from .objects import Objects, path
 
 _OF_CHART = f"release,!{SYNCED_LABEL}"
 # Where the chart's labels do not find what is asked for. Helm's records are needed of everybody: whose release is in

@@ -19,20 +19,21 @@ from dataclasses import asdict, dataclass
 from datetime import datetime, timezone
 from typing import Any
 
-from ansible_collections.nested.clusters.plugins.module_utils import fleet, pause, phase, selection, waiting
-from ansible_collections.nested.clusters.plugins.module_utils import plan as planning
-from ansible_collections.nested.clusters.plugins.module_utils._helm import decode_release
-from ansible_collections.nested.clusters.plugins.module_utils._kubernetes import (
-    Kubernetes,
-    KubernetesError,
-    path,
-)
-from ansible_collections.nested.clusters.plugins.module_utils.errors import NestedClustersError, WaitError
-from ansible_collections.nested.clusters.plugins.module_utils.membership import MANAGED_BY
-from ansible_collections.nested.clusters.plugins.module_utils.pause import Seen
-from ansible_collections.nested.clusters.plugins.module_utils.phase import Object
-from ansible_collections.nested.clusters.plugins.module_utils.postrender import PAUSED_DATE, PAUSED_REPLICAS
-from ansible_collections.nested.clusters.plugins.module_utils.way_back import WAY_BACK, Mark
+from ..common.errors import NestedClustersError, WaitError
+from ..common.well_known import MANAGED_BY, RAN, WAY_BACK
+from ..helm.post_renderer import PAUSED_DATE, PAUSED_REPLICAS
+from ..helm.release import decode_release
+from ..k8s.client import Kubernetes
+from ..k8s.errors import KubernetesError
+from ..k8s.objects import Object, path
+from ..listing import reader
+from ..listing import select as selection
+from ..listing.observed import Seen
+from ..power import steps as power_steps
+from ..virtual_cluster import manifest as manifests
+from ..virtual_cluster import readiness
+from ..virtual_cluster import workload as workloads
+from .upgrade_record import Mark
 
 API_PORT = 8443
 DATA = "/data"
@@ -77,7 +78,7 @@ def claims(control_plane: Object, etcd: Object | None) -> list[str]:
                 found.append(volume["persistentVolumeClaim"]["claimName"])
         if any(template["metadata"]["name"] == "data" for template in spec.get("volumeClaimTemplates") or []):
             annotations = workload["metadata"].get("annotations") or {}
-            count = phase.replicas(workload) or int(annotations.get(PAUSED_REPLICAS) or 1)
+            count = workloads.replicas(workload) or int(annotations.get(PAUSED_REPLICAS) or 1)
             found += [f"data-{name}-{number}" for number in range(count)]
     return found
 
@@ -87,7 +88,7 @@ def steps_before(control_plane: Object | None, etcd: Object | None, mark: Mark |
     if control_plane is None or (mark and mark.copied):
         return []
     name = control_plane["metadata"]["name"]
-    stop = [] if pause.paused(control_plane) else [f"stop the control plane of {name}"]
+    stop = [] if power_steps.paused(control_plane) else [f"stop the control plane of {name}"]
     copies = [f"copy the data in volume claim {claim}" for claim in claims(control_plane, etcd)]
     return [*stop, *(copies or [f"copy no data of {name}: it is in no volume claim of its own"])]
 
@@ -125,8 +126,8 @@ class Place:
         secret = self.kubernetes.get(url)
         if secret is None:
             raise NestedClustersError(f"Helm has no revision {mark.revision} of release {self.name} any more")
-        before = planning.objects(decode_release(secret).manifest, self.namespace, self.kubernetes.namespaced)
-        key = planning.workload_key(before, self.name)
+        before = manifests.objects(decode_release(secret).manifest, self.namespace, self.kubernetes.namespaced)
+        key = manifests.workload_key(before, self.name)
         template = before[key] if key else seen.control_plane
         owner = {**template, "metadata": seen.control_plane["metadata"]}
         self._run("restore", RESTORE, owner, claims(seen.control_plane, seen.etcd))
@@ -134,7 +135,7 @@ class Place:
     def leave(self, mark: Mark) -> None:
         """The upgrade has ended, one way or the other: pause again what was paused, and forget the way back."""
         # What ran last matters to one that is at rest; in the end it has run. Helm 3 leaves the date of a rest.
-        forgotten = [WAY_BACK, planning.RAN, *([] if mark.paused else [PAUSED_DATE])]
+        forgotten = [WAY_BACK, RAN, *([] if mark.paused else [PAUSED_DATE])]
         if mark.paused:
             self._bring("paused", synced=True)
         self.kubernetes.patch(self._workload(), {"metadata": {"annotations": dict.fromkeys(forgotten)}})
@@ -159,13 +160,13 @@ class Place:
         while problem := self._problem():
             if time.monotonic() > deadline:
                 raise WaitError(f"virtual cluster {self.name} is not healthy after {seconds:g} s: {problem}")
-            time.sleep(waiting.POLL_SECONDS * 2)
+            time.sleep(readiness.POLL_SECONDS * 2)
 
     # --- looking into it ---
 
     def _problem(self) -> str:
         """What is not healthy, in words; "" when all is."""
-        pods = [pod for pod in self._look("running").own if phase.pod_ready(pod)]
+        pods = [pod for pod in self._look("running").own if workloads.pod_ready(pod)]
         secret = self.kubernetes.get(path("v1", "secrets", self.namespace, f"vc-{self.name}"))
         if not pods or secret is None:
             return "no pod of its control plane is ready" if secret else f"Secret vc-{self.name} is not there yet"
@@ -181,7 +182,7 @@ class Place:
     # --- stopping and starting ---
 
     def _look(self, state: str) -> Seen:
-        lists = selection.look(fleet.Reader(self.kubernetes, self.namespace), [self.name], state)
+        lists = selection.look(reader.Reader(self.kubernetes, self.namespace), [self.name], state)
         if not lists.control_planes:
             raise WaitError(f"virtual cluster {self.name} was deleted by somebody else meanwhile", phase="deleting")
         return lists.seen(lists.control_planes[0])
@@ -191,7 +192,7 @@ class Place:
         while left := self._advance(state, synced):
             if time.monotonic() > deadline:
                 raise WaitError(f"virtual cluster {self.name} is not {state} after {self.patience:g} s: {left}")
-            time.sleep(waiting.POLL_SECONDS)
+            time.sleep(readiness.POLL_SECONDS)
 
     def _advance(self, state: str, synced: bool) -> str:
         """Send what is due; what is still missing, in words."""
@@ -199,7 +200,7 @@ class Place:
         if not synced:
             seen = Seen(seen.control_plane, seen.etcd, seen.pods)
         now = datetime.now(timezone.utc).strftime("%Y-%m-%dT%H:%M:%S.000Z")
-        steps = pause.steps(seen, state, now)
+        steps = power_steps.steps(seen, state, now)
         for step in steps:
             if step.after:
                 continue
@@ -207,9 +208,9 @@ class Place:
                 self._send(step)
         if steps:
             return steps[0].text
-        return pause.awaited(seen, state) if state == "paused" else ""
+        return power_steps.awaited(seen, state) if state == "paused" else ""
 
-    def _send(self, step: pause.Step) -> None:
+    def _send(self, step: power_steps.Step) -> None:
         try:
             if step.verb == "delete_all":
                 self.kubernetes.delete_all(step.where, step.labels)
@@ -222,7 +223,7 @@ class Place:
 
     def _workload(self) -> str:
         control_plane = self._look("running").control_plane
-        plural = "statefulsets" if phase.kind(control_plane) == "StatefulSet" else "deployments"
+        plural = "statefulsets" if workloads.kind(control_plane) == "StatefulSet" else "deployments"
         return path("apps/v1", plural, self.namespace, control_plane["metadata"]["name"])
 
     # --- pods that copy ---
@@ -246,7 +247,7 @@ class Place:
             self.kubernetes.delete(where)
             if time.monotonic() > deadline:
                 raise WaitError(f"pod {where.rsplit('/', 1)[1]} does not end")
-            time.sleep(waiting.POLL_SECONDS)
+            time.sleep(readiness.POLL_SECONDS)
 
     def _wait(self, claim: str, where: str) -> None:
         deadline = time.monotonic() + self.patience
@@ -263,7 +264,7 @@ class Place:
                     f"the pod that copies the data in volume claim {claim} has not ended after {self.patience:g} s: "
                     f"{_state(pod)}"
                 )
-            time.sleep(waiting.POLL_SECONDS)
+            time.sleep(readiness.POLL_SECONDS)
 
 
 class _Conflict(Exception):
@@ -334,7 +335,7 @@ def problem_inside(ask: Any) -> str:
     deployment = json.loads(answer)
     seen = (deployment.get("status") or {}).get("observedGeneration", 0) >= deployment["metadata"]["generation"]
     runs = seen and (deployment.get("status") or {}).get("availableReplicas", 0) > 0
-    return "" if runs or phase.replicas(deployment) == 0 else "its CoreDNS does not run"
+    return "" if runs or workloads.replicas(deployment) == 0 else "its CoreDNS does not run"
 
 
 def _short(answer: bytes) -> str:

@@ -9,11 +9,10 @@ import json
 from dataclasses import dataclass
 from typing import Any
 
-from ansible_collections.nested.clusters.plugins.module_utils import phase
-from ansible_collections.nested.clusters.plugins.module_utils._helm import Release
-from ansible_collections.nested.clusters.plugins.module_utils.errors import NestedClustersError
-
-WAY_BACK = "nested-clusters/way-back"  # annotation of a workload that is being upgraded
+from ..common.errors import NestedClustersError
+from ..common.well_known import WAY_BACK
+from ..helm.release import Release
+from ..virtual_cluster import phase as phases
 
 
 @dataclass(frozen=True)
@@ -32,7 +31,7 @@ class Mark:
         """The way back to what is deployed."""
         if release is None or workload is None:
             raise NestedClustersError("a virtual cluster without a release and a control plane has no way back")
-        return cls(release.revision, release.chart_version, phase.phase(workload) == "paused")
+        return cls(release.revision, release.chart_version, phases.phase(workload) == "paused")
 
 
 def read_mark(workload: dict[str, Any] | None) -> Mark | None:

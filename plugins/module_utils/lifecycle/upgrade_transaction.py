@@ -7,11 +7,16 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from ansible_collections.nested.clusters.plugins.module_utils import lifecycle, rollback
-from ansible_collections.nested.clusters.plugins.module_utils._helm import Helm
-from ansible_collections.nested.clusters.plugins.module_utils._kubernetes import Kubernetes, path
-from ansible_collections.nested.clusters.plugins.module_utils.errors import NestedClustersError
-from ansible_collections.nested.clusters.plugins.module_utils.way_back import Mark
+from ..common.errors import NestedClustersError
+from ..helm.cli import Helm
+from ..k8s.client import Kubernetes
+from ..k8s.objects import path
+from ..virtual_cluster import readiness
+from ..virtual_cluster import state as cluster_state
+from . import apply, upgrade_backup
+from . import request as requests
+from . import validate as validation
+from .upgrade_record import Mark
 
 _HEALTHY_SECONDS = 60  # how long one that shall be upgraded may take to be healthy: it may have started just now
 
@@ -19,30 +24,30 @@ _HEALTHY_SECONDS = 60  # how long one that shall be upgraded may take to be heal
 def carry_out(
     kubernetes: Kubernetes,
     helm: Helm,
-    request: lifecycle.Request,
-    stages: list[lifecycle.Stage],
-    state: lifecycle.State,
+    request: requests.Request,
+    stages: list[requests.Stage],
+    state: cluster_state.State,
 ) -> None:
     """The stages of an upgrade, each looked into when it runs; back to what was before if one of them fails.
 
     Raises NestedClustersError that says why it failed, when everything is as before again.
     """
-    place = rollback.Place(kubernetes, request.name, request.namespace, request.patience)
-    mark = lifecycle.way_back(state, request)
+    place = upgrade_backup.Place(kubernetes, request.name, request.namespace, request.patience)
+    mark = validation.way_back(state, request)
     if mark is None or not mark.copied:
         mark = _take(place, state, request.name, mark)
-        state = lifecycle.read(kubernetes, request.name, request.namespace)
+        state = cluster_state.read(kubernetes, request.name, request.namespace)
     try:
         if not stages or (state.release and state.release.revision != mark.revision):
             # An earlier task made what is deployed, and has not seen it run.
             state = _started(kubernetes, request, place)
         for number, stage in enumerate(stages, 1):
-            lifecycle.apply(kubernetes, helm, request, stage, state, between=number < len(stages))
+            apply.apply(kubernetes, helm, request, stage, state, between=number < len(stages))
             state = _started(kubernetes, request, place)
     except NestedClustersError as error:
         failed = f"virtual cluster {request.name} did not become healthy on its way from vCluster {mark.version}"
         try:
-            go_back(kubernetes, helm, request, lifecycle.read(kubernetes, request.name, request.namespace), mark)
+            go_back(kubernetes, helm, request, cluster_state.read(kubernetes, request.name, request.namespace), mark)
         except NestedClustersError as second:
             raise NestedClustersError(
                 f"{failed}: {error}; and it could not be taken back: {second}; run the task again, which goes on "
@@ -55,10 +60,10 @@ def carry_out(
     place.leave(mark)
 
 
-def _take(place: rollback.Place, state: lifecycle.State, name: str, mark: Mark | None) -> Mark:
+def _take(place: upgrade_backup.Place, state: cluster_state.State, name: str, mark: Mark | None) -> Mark:
     """Take the way back, from a virtual cluster that is healthy; where that fails, everything is as before."""
     workload = state.workload(name)
-    if not lifecycle.is_paused(workload):
+    if not cluster_state.is_paused(workload):
         place.check_healthy(_HEALTHY_SECONDS)
     mark = mark or Mark.of(state.release, workload)
     try:
@@ -71,18 +76,20 @@ def _take(place: rollback.Place, state: lifecycle.State, name: str, mark: Mark |
     return replace(mark, copied=True)
 
 
-def _started(kubernetes: Kubernetes, request: lifecycle.Request, place: rollback.Place) -> lifecycle.State:
+def _started(kubernetes: Kubernetes, request: requests.Request, place: upgrade_backup.Place) -> cluster_state.State:
     """Start what is at rest, wait until it is ready, and look into it."""
     place.start()
-    state = lifecycle.read(kubernetes, request.name, request.namespace)
-    state = lifecycle.wait_ready(kubernetes, request.name, request.namespace, state, request.patience, kubeconfig=True)
+    state = cluster_state.read(kubernetes, request.name, request.namespace)
+    state = readiness.wait_ready(kubernetes, request.name, request.namespace, state, request.patience, kubeconfig=True)
     place.check_healthy()
     return state
 
 
-def go_back(kubernetes: Kubernetes, helm: Helm, request: lifecycle.Request, state: lifecycle.State, mark: Mark) -> None:
+def go_back(
+    kubernetes: Kubernetes, helm: Helm, request: requests.Request, state: cluster_state.State, mark: Mark
+) -> None:
     """Take the way back: the data, and then the Helm revision of before."""
-    place = rollback.Place(kubernetes, request.name, request.namespace, request.patience)
+    place = upgrade_backup.Place(kubernetes, request.name, request.namespace, request.patience)
     if not mark.returned:
         mark = replace(mark, returning=True)
         place.write(mark)

@@ -1,26 +1,116 @@
 # Copyright (c) 2026, nested.clusters contributors
 # GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""All that is on a host cluster, whoever made it: one LIST a kind, of metadata alone, however much there is."""
+"""The contents of namespaces: every object there is, in one LIST a kind, of metadata alone."""
 
 from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
+from typing import Any
 
-from ansible_collections.nested.clusters.plugins.module_utils import phase, removal
-from ansible_collections.nested.clusters.plugins.module_utils._kubernetes import (
-    UNKNOWN,
-    Kinds,
-    Kubernetes,
-    list_allowed,
-    parallel,
-    path,
+from ..common import well_known
+from ..helm.release import RELEASE_SECRET_TYPE
+from ..k8s.client import Kubernetes, list_allowed, parallel
+from ..k8s.errors import KubernetesError
+from ..k8s.objects import UNKNOWN, Kinds, Object, path
+
+# Kinds that every namespace has, or that controllers derive from others and remove with them.
+DERIVED = {
+    "bindings",
+    "endpoints",
+    "endpointslices",
+    "events",
+    "localsubjectaccessreviews",
+    "controllerrevisions",
+}
+OF_EVERY_NAMESPACE = {("configmaps", "kube-root-ca.crt"), ("serviceaccounts", "default")}
+# Cluster-scoped kinds that the chart can render, and that vCluster can sync to the host.
+CHART_CLUSTER_KINDS = (
+    ("rbac.authorization.k8s.io/v1", "clusterroles"),
+    ("rbac.authorization.k8s.io/v1", "clusterrolebindings"),
 )
-from ansible_collections.nested.clusters.plugins.module_utils.phase import Object
-from ansible_collections.nested.clusters.plugins.module_utils.removal import Thing
+SYNCED_CLUSTER_KINDS = (
+    ("v1", "persistentvolumes"),
+    ("scheduling.k8s.io/v1", "priorityclasses"),
+    ("storage.k8s.io/v1", "storageclasses"),
+)
+
+
+@dataclass(frozen=True)
+class Thing:
+    """An object in the namespace: where it is, and the metadata that tells whose it is."""
+
+    api_version: str
+    plural: str
+    meta: dict[str, Any]
+    secret_type: str = ""
+
+    @property
+    def name(self) -> str:
+        return str(self.meta["name"])
+
+    @property
+    def labels(self) -> dict[str, str]:
+        return self.meta.get("labels") or {}
+
+    @property
+    def annotations(self) -> dict[str, str]:
+        return self.meta.get("annotations") or {}
+
+    @property
+    def namespace(self) -> str | None:
+        return self.meta.get("namespace")
+
+    def path(self, namespace: str | None) -> str:
+        return path(self.api_version, self.plural, namespace, self.name)
+
+    def __str__(self) -> str:
+        return f"{self.plural}/{self.name}"
+
+
+def contents(kubernetes: Kubernetes, namespace: str | None, kinds: Kinds | None = None) -> list[Thing]:
+    """Everything in a namespace, or in all, but what each one has: one LIST a kind, of metadata alone.
+
+    ``kinds`` are those to look at, where they are known from an earlier look.
+    """
+
+    def ask(api_version: str, plural: str) -> list[Thing]:
+        if plural == UNKNOWN:
+            return [Thing(api_version, plural, {"name": "(unknown)"})]
+        try:
+            listed = kubernetes.list(path(api_version, plural, namespace), metadata_only=True)
+        except KubernetesError as error:
+            if error.status != 403:
+                raise
+            # What may not be seen may be somebody's: the namespace stays.
+            return [Thing(api_version, plural, {"name": "(no permission to list)"})]
+        found = [Thing(api_version, plural, one["metadata"]) for one in listed]
+        return [thing for thing in found if (plural, thing.name) not in OF_EVERY_NAMESPACE]
+
+    asked = [partial(ask, *kind) for kind in (namespaced_kinds(kubernetes) if kinds is None else kinds)]
+    records, *answers = parallel([partial(_records, kubernetes, namespace), *asked])
+    things = [thing for answer in answers for thing in answer]
+    return [replace(one, secret_type=RELEASE_SECRET_TYPE) if _place(one) in records else one for one in things]
+
+
+def namespaced_kinds(kubernetes: Kubernetes) -> Kinds:
+    """(apiVersion, plural) of what a virtual cluster can have in a namespace."""
+    return [kind for kind in kubernetes.namespaced_resources() if kind[1] not in DERIVED]
+
+
+def _records(kubernetes: Kubernetes, namespace: str | None) -> set[tuple[str, str | None, str]]:
+    """Where Helm keeps releases: a Secret's type tells them from others, and is no metadata."""
+    url, of_helm = path("v1", "secrets", namespace), f"type={RELEASE_SECRET_TYPE}"
+    listed = list_allowed(kubernetes, url, fields=of_helm, metadata_only=True)
+    return {_place(Thing("v1", "secrets", one["metadata"])) for one in listed}
+
+
+def _place(thing: Thing) -> tuple[str, str | None, str]:
+    return thing.plural, thing.namespace, thing.name
+
 
 OF_HELM = "app.kubernetes.io/managed-by=Helm"  # helm puts it on every object of a release
 RELEASE_NAME, RELEASE_NAMESPACE = "meta.helm.sh/release-name", "meta.helm.sh/release-namespace"
@@ -46,7 +136,7 @@ def read(kubernetes: Kubernetes, namespace: str | None, kinds: Kinds) -> Holding
     places, things = parallel(
         [
             partial(_namespaces, kubernetes, namespace),
-            partial(removal.contents, kubernetes, namespace, kinds),
+            partial(contents, kubernetes, namespace, kinds),
         ]
     )
     inside: dict[str, list[Thing]] = defaultdict(list)
@@ -65,9 +155,9 @@ def _namespaces(kubernetes: Kubernetes, namespace: str | None) -> list[Object]:
 
 def outside(kubernetes: Kubernetes) -> list[Thing]:
     """What releases and virtual clusters can have outside of their namespace; nothing of what may not be listed."""
-    kinds = [kind for kind, _namespaced in kubernetes.all_resources() if kind[1] not in removal.DERIVED | {UNKNOWN}]
+    kinds = [kind for kind, _namespaced in kubernetes.all_resources() if kind[1] not in DERIVED | {UNKNOWN}]
     questions = [partial(_labelled, kubernetes, kind, OF_HELM) for kind in kinds]
-    questions += [partial(_labelled, kubernetes, kind, phase.SYNCED_LABEL) for kind in removal.SYNCED_CLUSTER_KINDS]
+    questions += [partial(_labelled, kubernetes, kind, well_known.SYNCED_LABEL) for kind in SYNCED_CLUSTER_KINDS]
     found = {(thing.plural, thing.namespace, thing.name): thing for one in parallel(questions) for thing in one}
     return [thing for thing in found.values() if thing.annotations.get(RELEASE_NAMESPACE) != (thing.namespace or "")]
 
@@ -79,11 +169,13 @@ def _labelled(kubernetes: Kubernetes, kind: tuple[str, str], labels: str) -> lis
 
 def outside_of(things: list[Thing], namespace: str, name: str) -> list[Thing]:
     """Those of ``things`` that virtual cluster NAME of a namespace has outside of it."""
-    marker = phase.safe_concat(namespace, "x", name)
+    marker = well_known.safe_concat(namespace, "x", name)
     return [thing for thing in things if is_outside_of(thing, namespace, name, marker)]
 
 
 def is_outside_of(thing: Thing, namespace: str, name: str, marker: str) -> bool:
     """Whether a release NAME of a namespace has an object elsewhere, or a virtual cluster synced it there."""
     told = thing.annotations.get(RELEASE_NAME), thing.annotations.get(RELEASE_NAMESPACE)
-    return told == (name, namespace) or (thing.namespace is None and thing.labels.get(phase.SYNCED_LABEL) == marker)
+    return told == (name, namespace) or (
+        thing.namespace is None and thing.labels.get(well_known.SYNCED_LABEL) == marker
+    )

@@ -1,7 +1,7 @@
 # Copyright (c) 2026, nested.clusters contributors
 # GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Read the virtual clusters of a host cluster, however many they are, with a fixed number of requests."""
+"""Read what describes virtual clusters, a LIST a kind, however many they are."""
 
 from __future__ import annotations
 
@@ -9,27 +9,18 @@ import contextlib
 import gc
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import datetime
 from functools import partial
 from typing import Any
 
-from ansible_collections.nested.clusters.plugins.module_utils import hosts, membership
-from ansible_collections.nested.clusters.plugins.module_utils._kubernetes import (
-    Kubernetes,
-    KubernetesError,
-    parallel,
-    path,
-)
-from ansible_collections.nested.clusters.plugins.module_utils.errors import NestedClustersError
-from ansible_collections.nested.clusters.plugins.module_utils.hosts import HostCluster
-from ansible_collections.nested.clusters.plugins.module_utils.phase import (
-    Object,
-    cluster_name,
-    describe,
-    open_questions,
-    phase,
-)
+from ..k8s.client import Kubernetes, parallel
+from ..k8s.errors import KubernetesError
+from ..k8s.objects import Object, path
+from ..virtual_cluster.describe import describe
+from ..virtual_cluster.diagnosis import open_questions
+from ..virtual_cluster.phase import phase
+from ..virtual_cluster.workload import cluster_name
 
 # Phases that the workload alone tells.
 _TOLD_BY_WORKLOAD = {"running", "paused", "sleeping", "deleting"}
@@ -45,7 +36,6 @@ _EFFECTS = {
     "resourcequotas": "what is used",
     "persistentvolumeclaims": "what is used",
 }
-_NO_PLACE: dict[str, Any] = {"group": None, "owner": None, "size": None}
 
 _NAMESPACE_ADVICE = "or give option namespace, to read only where it is permitted"
 
@@ -71,66 +61,6 @@ class Selection:
     def in_group(self) -> bool:
         """Whether only virtual clusters in a group can be meant."""
         return self.group is not None or self.owner is not None
-
-
-@dataclass
-class Found:
-    """What host clusters have: virtual clusters, what to warn of, and the names of host clusters that did not answer.
-
-    A virtual cluster is as ``describe`` gives it, with its place in a group (``group``, ``owner`` and ``size``, all
-    None where it is in none) and its ``host_cluster`` (None for the one of the task's connection options).
-    """
-
-    virtual_clusters: list[dict[str, Any]] = field(default_factory=list)
-    warnings: list[str] = field(default_factory=list)
-    failed: list[str] = field(default_factory=list)
-
-
-def read(given: Iterable[HostCluster], selection: Selection, now: datetime) -> Found:
-    """The virtual clusters of host clusters, sorted by host cluster, namespace and name.
-
-    Left out with a warning: a host cluster that does not answer, and a kind that the caller may not read, except the
-    workloads and, where the selection needs them, namespaces. Raises NestedClustersError where no host cluster gives
-    these.
-    """
-    with garbage_collection_paused():
-        answers = hosts.ask_apart(given, lambda host: _read(host, selection, now))
-    found = Found(failed=sorted(answers.failed))
-    for _name, one in sorted(answers.some().items()):
-        found.virtual_clusters += one.virtual_clusters
-        found.warnings += one.warnings
-    found.warnings += [f"host cluster {name}: {error}" for name, error in sorted(answers.failed.items())]
-    return found
-
-
-def _read(host: HostCluster, selection: Selection, now: datetime) -> Found:
-    reader = Reader(host.kubernetes, selection.namespace)
-    labels = selection.labels()
-    *lists, services, ingresses, routes, (places, warnings) = parallel(
-        [
-            *ask_workloads(reader, selection),
-            # A virtual cluster has two Services; only those with an address of their own are transferred.
-            partial(reader.optional, "v1", "services", labels, "spec.type=LoadBalancer"),
-            partial(reader.optional, "networking.k8s.io/v1", "ingresses", labels),
-            partial(reader.optional, "gateway.networking.k8s.io/v1", "tlsroutes", labels),
-            partial(_places, reader, selection),
-        ]
-    )
-    workloads = of_lists(*lists)
-    if selection.in_group:
-        workloads = [item for item in workloads if _fits(places.get(key_of(item)), selection)]
-    clusters = describe_all(reader, selection, workloads, now, services, ingresses + routes)
-    own = None if host.name == hosts.ONLY else host.name
-    found = [
-        {"host_cluster": own, **cluster, **places.get((cluster["namespace"], cluster["name"]), _NO_PLACE)}
-        for cluster in clusters
-        if not selection.phases or cluster["phase"] in selection.phases
-    ]
-    warnings += reader.warnings()
-    return Found(
-        sorted(found, key=lambda cluster: (cluster["namespace"], cluster["name"])),
-        [f"host cluster {own}: {warning}" for warning in warnings] if own else warnings,
-    )
 
 
 def ask_workloads(reader: Reader, selection: Selection) -> list[Callable[[], list[Object]]]:
@@ -172,26 +102,6 @@ def describe_all(
         for workload in workloads
         for key in [key_of(workload)]
     ]
-
-
-def _places(reader: Reader, selection: Selection) -> tuple[dict[Key, dict[str, Any]], list[str]]:
-    """(group, owner and size of each virtual cluster in a group; warnings of what cannot be read)."""
-    label = f"{membership.GROUP_LABEL}={selection.group}" if selection.group else membership.GROUP_LABEL
-    places, warnings = {}, []
-    for namespace in reader.namespaces(label, required=selection.in_group):
-        try:
-            found = membership.allocation(namespace, reader.kubernetes.host)
-        except NestedClustersError as error:
-            warnings.append(str(error))
-            continue
-        if found:
-            place = {"group": found.group, "owner": found.owner, "size": found.size.as_dict()}
-            places[found.namespace, found.name] = place
-    return places, warnings
-
-
-def _fits(place: dict[str, Any] | None, selection: Selection) -> bool:
-    return place is not None and selection.group in (None, place["group"]) and selection.owner in (None, place["owner"])
 
 
 @contextlib.contextmanager

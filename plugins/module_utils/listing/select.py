@@ -12,22 +12,17 @@ from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 
-from ansible_collections.nested.clusters.plugins.module_utils import documents, fleet, pause, phase
-from ansible_collections.nested.clusters.plugins.module_utils._kubernetes import (
-    Kubernetes,
-    KubernetesError,
-    Objects,
-    parallel,
-    path,
-)
-from ansible_collections.nested.clusters.plugins.module_utils.hosts import HostCluster
-from ansible_collections.nested.clusters.plugins.module_utils.membership import (
-    GROUP_LABEL,
-    NAME_ANNOTATION,
-    OWNER_ANNOTATION,
-)
-from ansible_collections.nested.clusters.plugins.module_utils.pause import Seen
-from ansible_collections.nested.clusters.plugins.module_utils.phase import SYNCED_LABEL, Object
+from ..common import yaml_io
+from ..common.well_known import GROUP_LABEL, NAME_ANNOTATION, OWNER_ANNOTATION, SYNCED_LABEL
+from ..k8s.client import Kubernetes, parallel
+from ..k8s.errors import KubernetesError
+from ..k8s.host_clusters import HostCluster
+from ..k8s.objects import Object, Objects, path
+from ..virtual_cluster import phase as virtual_cluster_phase
+from ..virtual_cluster import workload as workloads
+from . import observed
+from . import reader as listing_reader
+from .observed import Seen
 
 NAMES_AT_ONCE = 50  # in one label selector; the address of a request has its limits
 _NAME = re.compile(r"[a-z0-9]([a-z0-9.-]{0,61}[a-z0-9])?")
@@ -78,15 +73,15 @@ class Lists:
 
     def seen(self, control_plane: Object, namespaces: Collection[str] = ()) -> Seen:
         """One of the virtual clusters."""
-        key = fleet.key_of(control_plane)
+        key = listing_reader.key_of(control_plane)
         bare = Seen(control_plane, self.etcd.get(key), tuple(self.pods.get(key, ())))
-        return replace(bare, synced=pause.synced_by(bare, self.synced, namespaces))
+        return replace(bare, synced=observed.synced_by(bare, self.synced, namespaces))
 
 
 def look(
-    reader: fleet.Reader, names: Iterable[str], state: str, labels: Sequence[str] = (), pods: bool = True
+    reader: listing_reader.Reader, names: Iterable[str], state: str, labels: Sequence[str] = (), pods: bool = True
 ) -> Lists:
-    """The virtual clusters of these names, or all, with what matters for a state, one of pause.STATES or absent.
+    """The virtual clusters of these names, or all, with what matters for a state, one of power_steps.STATES or absent.
 
     ``labels`` are further label selectors for control planes; without ``pods`` only a pause looks at pods.
     """
@@ -114,10 +109,10 @@ def look(
             item["kind"] = kind  # items of a LIST do not say
     of: dict[Key, Objects] = defaultdict(list)
     for pod in rest[0] if rest else ():
-        of[fleet.key_of(pod)].append(pod)
+        of[listing_reader.key_of(pod)].append(pod)
     return Lists(
         stateful_sets + deployments,
-        {fleet.key_of(item): item for item in etcds},
+        {listing_reader.key_of(item): item for item in etcds},
         of,
         rest[1] if pausing else [],
     )
@@ -128,31 +123,33 @@ def find(selector: Selector, state: str, host: HostCluster) -> tuple[list[Found]
 
     Raises KubernetesError where what the selector asks for may not be read.
     """
-    reader = fleet.Reader(host.kubernetes, selector.namespace)
+    reader = listing_reader.Reader(host.kubernetes, selector.namespace)
     read_all = partial(look, reader, selector.names, state, selector.label_selectors, pods=state == "restarted")
     lists, places = parallel([read_all, partial(_namespaces, host.kubernetes, selector)])
     candidates = [item for item in lists.control_planes if _is_named(item, selector.names)]
-    there = {phase.cluster_name(item) for item in candidates}
+    there = {workloads.cluster_name(item) for item in candidates}
     if set(selector.names) - there and selector.label_selectors:
         # One that is there, and has other labels, is no mistake.
         others = look(reader, selector.names, "running", pods=False).control_planes
-        there |= {phase.cluster_name(item) for item in others}
+        there |= {workloads.cluster_name(item) for item in others}
     made_for = _made_for(places.values())
-    narrowed = fleet.Selection(
+    narrowed = listing_reader.Selection(
         selector.names[0] if len(selector.names) == 1 else None, selector.namespace, phases=selector.phases
     )
-    pods, events = fleet.details(fleet.Reader(host.kubernetes, selector.namespace), narrowed, candidates)
+    pods, events = listing_reader.details(
+        listing_reader.Reader(host.kubernetes, selector.namespace), narrowed, candidates
+    )
     result = []
     for item in candidates:
-        key = fleet.key_of(item)
+        key = listing_reader.key_of(item)
         group, owner = membership_of(places.get(key[0]), key[1])
         # The group's label goes with the namespace: one that is not in the group is not meant.
         if (selector.group and group != selector.group) or (selector.owner and owner != selector.owner):
             continue
-        now = phase.phase(item, pods.get(key, ()), places.get(key[0]), events.get(key[0], ()))
+        now = virtual_cluster_phase.phase(item, pods.get(key, ()), places.get(key[0]), events.get(key[0], ()))
         if selector.phases and now not in selector.phases:
             continue
-        own = tuple(made_for.get(pause.marker(key[1], key[0]), ()))
+        own = tuple(made_for.get(observed.marker(key[1], key[0]), ()))
         result.append(Found(host, lists.seen(item, own), now, group, owner, own))
     return sorted(result, key=lambda found: found.key), there & set(selector.names)
 
@@ -162,12 +159,12 @@ def values_of(found: Found) -> dict[str, object] | None:
     name = f"vc-config-{found.seen.name}"
     try:
         secret = found.host.kubernetes.get(path("v1", "secrets", found.seen.namespace, name))
-        loaded = documents.load(base64.b64decode((secret or {})["data"]["config.yaml"]))
+        loaded = yaml_io.load(base64.b64decode((secret or {})["data"]["config.yaml"]))
     except KubernetesError as error:
         if error.status != 403:
             raise
         return None
-    except (KeyError, TypeError, ValueError, documents.YAMLError):
+    except (KeyError, TypeError, ValueError, yaml_io.YAMLError):
         return None
     return loaded if isinstance(loaded, dict) else None
 
@@ -207,4 +204,4 @@ def membership_of(namespace: Object | None, name: str) -> tuple[str | None, str 
 
 
 def _is_named(workload: Object, names: Collection[str]) -> bool:
-    return not names or phase.cluster_name(workload) in names
+    return not names or workloads.cluster_name(workload) in names

@@ -9,7 +9,6 @@ that are under way; only the last question, whether its API answers, goes to eac
 
 from __future__ import annotations
 
-import threading
 import time
 from collections import defaultdict, deque
 from collections.abc import Iterable, Mapping, Sequence
@@ -17,60 +16,30 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timezone
 from functools import partial
-from typing import Any, Protocol, TypeVar
+from typing import Any
 
-from ansible_collections.nested.clusters.plugins.module_utils import fleet, hosts, pause, phase, selection, waiting
-from ansible_collections.nested.clusters.plugins.module_utils._connection import WORKERS
-from ansible_collections.nested.clusters.plugins.module_utils._kubernetes import (
-    Kubernetes,
-    KubernetesError,
-    parallel,
-    path,
-)
-from ansible_collections.nested.clusters.plugins.module_utils.errors import NestedClustersError, OptionError
-from ansible_collections.nested.clusters.plugins.module_utils.hosts import HostCluster
-from ansible_collections.nested.clusters.plugins.module_utils.pause import Seen, Step
-from ansible_collections.nested.clusters.plugins.module_utils.phase import Object
-from ansible_collections.nested.clusters.plugins.module_utils.selection import Found, Selector
+from ..common.batch import NOT_BEGUN, Budget, Order, Outcome, Turn
+from ..common.errors import NestedClustersError, OptionError
+from ..k8s import host_clusters
+from ..k8s.client import Kubernetes, parallel
+from ..k8s.connection import WORKERS
+from ..k8s.errors import KubernetesError
+from ..k8s.host_clusters import HostCluster
+from ..k8s.objects import Object, path
+from ..listing import reader as listing_reader
+from ..listing import select as selection
+from ..listing.observed import Seen
+from ..listing.select import Found, Selector
+from ..virtual_cluster import diagnosis, readiness
+from ..virtual_cluster import phase as phases
+from ..virtual_cluster import workload as virtual_cluster_workload
+from . import steps as power_steps
+from .steps import Step
 
 API_PORT = 8443
 API_SECONDS = 3  # how long a question to a virtual cluster's API may take
 # After this the kubelet's word counts, which asks the same: not every host cluster's API server reaches pods.
 ASK_SECONDS = 5
-
-NOT_BEGUN = "not begun, because so many others had failed (max_failures)"
-
-
-@dataclass(frozen=True)
-class Order:
-    """What a task asks for; ``timeout`` is in seconds and for each virtual cluster."""
-
-    state: str
-    check: bool = False
-    wait: bool = True
-    timeout: float = 300
-    at_once: int = 200
-    max_failures: int | None = None
-    accept_data_loss: bool = False
-    keep_volumes: bool = False  # of those that shall be absent
-    trust_kubelet: bool = False  # whether its word that one is ready counts, and no API is asked
-
-
-@dataclass(kw_only=True)
-class Turn:
-    """A job among many. ``error`` says why it failed, ``begun`` whether it was its turn at all."""
-
-    error: str = ""
-    begun: bool = True
-    started: float = 0.0
-    last: str = "nothing was seen yet"
-
-    def late(self, order: Order) -> str:
-        """The error of a job that has had its time."""
-        raise NotImplementedError
-
-
-AnyJob = TypeVar("AnyJob", bound=Turn)
 
 
 @dataclass
@@ -95,25 +64,25 @@ class Job(Turn):
         return {
             "name": found.seen.name,
             "namespace": found.seen.namespace,
-            "host_cluster": None if found.host.name == hosts.ONLY else found.host.name,
+            "host_cluster": None if found.host.name == host_clusters.ONLY else found.host.name,
             "group": found.group,
             "owner": found.owner,
             "before": found.phase,
             "after": self._after(order, bool(steps)),
             "changed": bool(steps),
             "steps": steps,
-            "note": pause.note(found.seen),
+            "note": power_steps.note(found.seen),
             "failed": bool(self.error),
             "msg": self.error if self.begun else NOT_BEGUN,
         }
 
     def has_work(self, order: Order) -> bool:
         """Whether there is anything to do or to wait for."""
-        return bool(self.plan) or (order.wait and bool(pause.awaited(self.seen, order.state, self.old)))
+        return bool(self.plan) or (order.wait and bool(power_steps.awaited(self.seen, order.state, self.old)))
 
     def _after(self, order: Order, changed: bool) -> str:
         if self.error or not self.begun:
-            return phase.phase(self.seen.control_plane, self.seen.pods) if changed else self.found.phase
+            return phases.phase(self.seen.control_plane, self.seen.pods) if changed else self.found.phase
         if order.state == "paused":
             return "paused" if changed else self.found.phase
         if order.wait:
@@ -137,78 +106,13 @@ class Job(Turn):
         }
 
 
-class Reported(Protocol):
-    """What a result needs of a job, whatever was done."""
-
-    def describe(self, order: Order) -> dict[str, Any]: ...
-
-    def diff(self, order: Order) -> dict[str, str]: ...
-
-
-@dataclass
-class Outcome:
-    """What became of all of them. ``unread`` are host clusters that could not be read, and why."""
-
-    jobs: Sequence[Reported]
-    unread: dict[str, str]
-    warnings: list[str]
-
-
-class Budget:
-    """How many may be under way on all host clusters together, and how many may fail."""
-
-    def __init__(self, at_once: int, max_failures: int | None, failed: int = 0) -> None:
-        self._free = at_once
-        self._failures_left = float("inf") if max_failures is None else max_failures - failed
-        self._lock = threading.Lock()
-
-    @property
-    def spent(self) -> bool:
-        """Whether so many have failed that no further one is begun."""
-        return self._failures_left <= 0
-
-    def begin(self, queue: deque[AnyJob]) -> list[AnyJob]:
-        """Those of the queue whose turn it is now; all others are left out once too many have failed."""
-        begun = []
-        while queue and self._take():
-            job = queue.popleft()
-            job.started = time.monotonic()
-            begun.append(job)
-        if self.spent:
-            for job in queue:
-                job.begun = False
-            queue.clear()
-        return begun
-
-    def has_ended(self, job: Turn, reached: bool, order: Order) -> bool:
-        """Whether a job has reached its state, failed, or has had its time."""
-        if time.monotonic() - job.started > order.timeout and not (reached or job.error):
-            job.error = job.late(order)
-        ended = reached or bool(job.error)
-        if ended:
-            self._give(bool(job.error))
-        return ended
-
-    def _take(self) -> bool:
-        with self._lock:
-            if self._free < 1 or self.spent:
-                return False
-            self._free -= 1
-            return True
-
-    def _give(self, failed: bool) -> None:
-        with self._lock:
-            self._free += 1
-            self._failures_left -= failed
-
-
 def run(given: Sequence[HostCluster], selector: Selector, order: Order) -> Outcome:
     """Bring the virtual clusters that are selected on the given host clusters to a state.
 
     Raises OptionError, before anything is changed, for a name that none of them has.
     """
-    with fleet.garbage_collection_paused():
-        answers = hosts.ask_apart(given, partial(_plan, selector, order))
+    with listing_reader.garbage_collection_paused():
+        answers = host_clusters.ask_apart(given, partial(_plan, selector, order))
     answers.some()
     unread = {name: str(error) for name, error in answers.failed.items()}
     _check_names(selector, [there for _jobs, there in answers.given.values()], unread)
@@ -224,7 +128,9 @@ def run(given: Sequence[HostCluster], selector: Selector, order: Order) -> Outco
     if order.check:
         return Outcome(jobs, unread, [])
     runners = {host.name: Runner(host.kubernetes, selector.namespace, order, budget) for host in given}
-    hosts.ask(given, lambda host: runners[host.name].run([job for job in waiting_for if job.found.host is host])).all()
+    host_clusters.ask(
+        given, lambda host: runners[host.name].run([job for job in waiting_for if job.found.host is host])
+    ).all()
     return Outcome(jobs, unread, sorted({text for runner in runners.values() for text in runner.warnings}))
 
 
@@ -244,7 +150,7 @@ def _check_names(selector: Selector, there: Iterable[set[str]], unread: dict[str
 
 def _plan(selector: Selector, order: Order, host: HostCluster) -> tuple[list[Job], set[str]]:
     found, there = selection.find(selector, order.state, host)
-    asked = [one for one in found if pause.needs_values(one.seen, order.state, order.accept_data_loss)]
+    asked = [one for one in found if power_steps.needs_values(one.seen, order.state, order.accept_data_loss)]
     answers = parallel([partial(selection.values_of, one) for one in asked])
     known = {one.key: answer for one, answer in zip(asked, answers, strict=True)}
     return [_job(replace(one, seen=replace(one.seen, values=known.get(one.key))), order) for one in found], there
@@ -253,8 +159,8 @@ def _plan(selector: Selector, order: Order, host: HostCluster) -> tuple[list[Job
 def _job(found: Found, order: Order) -> Job:
     seen = found.seen
     old = frozenset(pod["metadata"]["uid"] for pod in seen.own) if order.state == "restarted" else frozenset[str]()
-    error = pause.refusal(seen, order.state, order.accept_data_loss)
-    plan = [] if error else pause.steps(seen, order.state, _now(), old)
+    error = power_steps.refusal(seen, order.state, order.accept_data_loss)
+    plan = [] if error else power_steps.steps(seen, order.state, _now(), old)
     return Job(found, seen, plan, old, error=error)
 
 
@@ -288,7 +194,7 @@ class Runner:
                 active = [job for job, end in ends if not self.budget.has_ended(job, end, self.order)]
                 if queue or active:
                     # Looking at a thousand takes its time, for the host cluster as well.
-                    time.sleep(max(waiting.POLL_SECONDS, took))
+                    time.sleep(max(readiness.POLL_SECONDS, took))
                 began = time.monotonic()
                 current = not active or self._look(active)
                 took = time.monotonic() - began
@@ -299,7 +205,7 @@ class Runner:
         try:
             names = [job.found.seen.name for job in active]
             lists = selection.look(reader, names, self.order.state)
-            seen = {fleet.key_of(item): item for item in lists.control_planes}
+            seen = {listing_reader.key_of(item): item for item in lists.control_planes}
             self._look_for_reasons(reader, lists.pods, list(seen.values()))
         except KubernetesError as error:
             for job in active:
@@ -315,21 +221,23 @@ class Runner:
                 job.seen = replace(lists.seen(control_plane, job.found.namespaces), values=job.seen.values)
         return True
 
-    def _reader(self, active: Sequence[Job]) -> fleet.Reader:
+    def _reader(self, active: Sequence[Job]) -> listing_reader.Reader:
         namespaces = {space for job in active for space in (job.found.seen.namespace, *job.found.namespaces)}
-        return fleet.Reader(self.kubernetes, namespaces.pop() if len(namespaces) == 1 else self.namespace)
+        return listing_reader.Reader(self.kubernetes, namespaces.pop() if len(namespaces) == 1 else self.namespace)
 
     def _look_for_reasons(
-        self, reader: fleet.Reader, pods: Mapping[selection.Key, list[Object]], workloads: Iterable[Object]
+        self, reader: listing_reader.Reader, pods: Mapping[selection.Key, list[Object]], workloads: Iterable[Object]
     ) -> None:
         """Now and then the events that tell why one is not ready."""
         now = time.monotonic()
-        self._explain = self.order.state != "paused" and now - self._explained >= waiting.LOOK_SECONDS
+        self._explain = self.order.state != "paused" and now - self._explained >= readiness.LOOK_SECONDS
         if not self._explain:
             return
         self._explained = now
-        unready = [item for item in workloads if not phase.workload_ready(item)]
-        questions = set().union(*(phase.open_questions(item, pods.get(fleet.key_of(item), ())) for item in unready))
+        unready = [item for item in workloads if not virtual_cluster_workload.workload_ready(item)]
+        questions = set().union(
+            *(diagnosis.open_questions(item, pods.get(listing_reader.key_of(item), ())) for item in unready)
+        )
         self._events = defaultdict(list)
         for answer in parallel([partial(reader.optional, "v1", "events", fields=text) for text in sorted(questions)]):
             for event in answer:
@@ -351,7 +259,7 @@ class Runner:
         return False
 
     def _steps(self, job: Job) -> bool:
-        steps = pause.steps(job.seen, self.order.state, _now(), job.old)
+        steps = power_steps.steps(job.seen, self.order.state, _now(), job.old)
         elapsed = time.monotonic() - job.started
         due = [step for step in steps if not step.after or elapsed > step.patience]
         for step in due:
@@ -363,7 +271,7 @@ class Runner:
             return False
         if not self.order.wait:
             return True
-        awaited = pause.awaited(job.seen, self.order.state, job.old)
+        awaited = power_steps.awaited(job.seen, self.order.state, job.old)
         if awaited:
             job.last = awaited
             self._explain_if_due(job, elapsed)
@@ -394,15 +302,15 @@ class Runner:
         if not self._explain:
             return
         seen, events = job.seen, self._events.get(job.found.seen.namespace, ())
-        etcd_first = seen.etcd is not None and phase.replicas(seen.control_plane) == 0
+        etcd_first = seen.etcd is not None and virtual_cluster_workload.replicas(seen.control_plane) == 0
         workload = seen.etcd if etcd_first and seen.etcd else seen.control_plane
-        job.last = waiting.explain(self.kubernetes, workload, seen.pods, events, elapsed)
+        job.last = readiness.explain(self.kubernetes, workload, seen.pods, events, elapsed)
 
     def _answers(self, job: Job) -> bool:
         """Whether the virtual cluster's own API says that it is ready."""
         if self._trusts_kubelet:
             return True
-        pod = next((pod["metadata"]["name"] for pod in job.seen.own if phase.pod_ready(pod)), "")
+        pod = next((pod["metadata"]["name"] for pod in job.seen.own if virtual_cluster_workload.pod_ready(pod)), "")
         where = path("v1", "pods", job.found.seen.namespace, f"https:{pod}:{API_PORT}") + "/proxy/readyz"
         job.asked = job.asked or time.monotonic()
         job.last = "its API says that it is not ready"

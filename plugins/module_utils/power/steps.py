@@ -17,14 +17,15 @@ from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from ansible_collections.nested.clusters.plugins.module_utils import phase, values
-from ansible_collections.nested.clusters.plugins.module_utils._kubernetes import path
-from ansible_collections.nested.clusters.plugins.module_utils.phase import SYNCED_LABEL, Object, replicas
-from ansible_collections.nested.clusters.plugins.module_utils.postrender import (
-    PAUSED,
-    PAUSED_DATE,
-    PAUSED_REPLICAS,
-)
+from ..common.well_known import RESTORING, SYNCED_LABEL
+from ..helm.post_renderer import PAUSED, PAUSED_DATE, PAUSED_REPLICAS
+from ..k8s.objects import Object, path
+from ..listing.observed import Seen, label_of
+from ..values import tree
+from ..virtual_cluster import diagnosis
+from ..virtual_cluster import phase as phases
+from ..virtual_cluster import workload as workloads
+from ..virtual_cluster.workload import replicas
 
 STATES = ("paused", "running", "restarted")
 REACHED = {"paused": "paused", "running": "running", "restarted": "running"}  # the phase that a state leads to
@@ -39,34 +40,6 @@ _EXTERNAL_STORES = (
 )
 _REPLICAS = ("controlPlane", "statefulSet", "highAvailability", "replicas")
 _INITIAL_CLUSTER = "--initial-cluster="
-
-
-@dataclass(frozen=True)
-class Seen:
-    """One virtual cluster as it was read.
-
-    ``pods`` are those of the control plane and its etcd, ``synced`` those it made for its users; of both a pause
-    needs only the metadata. ``values`` are those of its release, where they matter (see ``needs_values``).
-    """
-
-    control_plane: Object
-    etcd: Object | None = None
-    pods: tuple[Object, ...] = ()
-    synced: tuple[Object, ...] = ()
-    values: Mapping[str, Any] | None = None
-
-    @property
-    def name(self) -> str:
-        return phase.cluster_name(self.control_plane)
-
-    @property
-    def namespace(self) -> str:
-        return str(self.control_plane["metadata"]["namespace"])
-
-    @property
-    def own(self) -> list[Object]:
-        """Pods of the control plane."""
-        return [pod for pod in self.pods if _label(pod, "app") != "vcluster-etcd"]
 
 
 @dataclass(frozen=True)
@@ -105,17 +78,17 @@ def awaited(seen: Seen, state: str, old: Collection[str] = ()) -> str:
         return f"pods that have not ended yet: {left}" if left else ""
     # The workload's own numbers are a moment old when a pod has just gone.
     replaced = state == "running" or (_all_ready(seen) and not any(pod["metadata"]["uid"] in old for pod in seen.own))
-    if replaced and phase.workload_ready(seen.control_plane):
+    if replaced and workloads.workload_ready(seen.control_plane):
         return ""
-    return phase.progress(seen.control_plane, seen.pods)
+    return diagnosis.progress(seen.control_plane, seen.pods)
 
 
 def note(seen: Seen) -> str:
     """What is odd about how it is paused, and what a task mends; "" where nothing is."""
     control, etcd = seen.control_plane, seen.etcd
-    kind, found = phase.kind(control), []
+    kind, found = workloads.kind(control), []
     annotations = control["metadata"].get("annotations") or {}
-    if replicas(control) == 0 and phase.phase(control) == "pending" and annotations.get(phase.RESTORING) != "true":
+    if replicas(control) == 0 and phases.phase(control) == "pending" and annotations.get(RESTORING) != "true":
         found.append(f"{kind} {control['metadata']['name']} was scaled to 0 replicas, but not by a pause")
     if replicas(control) > 0 and _marked(control):
         count = replicas(control)
@@ -136,10 +109,10 @@ def note(seen: Seen) -> str:
 def refusal(seen: Seen, state: str, accept_data_loss: bool) -> str:
     """Why a virtual cluster cannot be brought to a state, with what to do about it; "" if it can."""
     control = seen.control_plane
-    now = phase.phase(control)
+    now = phases.phase(control)
     if now == "deleting":
         return "it is being deleted"
-    if (control["metadata"].get("annotations") or {}).get(phase.RESTORING) == "true":
+    if (control["metadata"].get("annotations") or {}).get(RESTORING) == "true":
         return "a snapshot is being restored into it: run again when that is done"
     if now == "sleeping" and state != "paused":
         return "the vCluster platform put it to sleep: wake it there"
@@ -159,23 +132,12 @@ def needs_values(seen: Seen, state: str, accept_data_loss: bool) -> bool:
     return state != "running" and not accept_data_loss and seen.etcd is None and not _persistent(control)
 
 
-def synced_by(seen: Seen, pods: Iterable[Object], namespaces: Collection[str] = ()) -> tuple[Object, ...]:
-    """Those of ``pods`` that a virtual cluster synced into its namespace, or into ``namespaces`` made for it."""
-    ours = {seen.namespace, *namespaces}
-    return tuple(pod for pod in pods if pod["metadata"]["namespace"] in ours and _label(pod, SYNCED_LABEL) == seen.name)
-
-
-def marker(name: str, namespace: str) -> str:
-    """The value of SYNCED_LABEL on a namespace that a virtual cluster made on its host cluster."""
-    return phase.safe_concat(namespace, "x", name)
-
-
 # --- steps ------------------------------------------------------------------------------------------------
 
 
 def _to_pause(seen: Seen, date: str) -> list[Step]:
     control, etcd = seen.control_plane, seen.etcd
-    if phase.phase(control) == "sleeping":
+    if phases.phase(control) == "sleeping":
         return []
     result = []
     if not paused(control):
@@ -213,11 +175,11 @@ def _to_restart(seen: Seen, old: Collection[str]) -> list[Step]:
     """Pods one by one: what is broken first, then from the last to the first, as a rollout does."""
     left = [pod for pod in seen.own if pod["metadata"]["uid"] in old and not pod["metadata"].get("deletionTimestamp")]
     left.sort(key=lambda pod: (len(pod["metadata"]["name"]), pod["metadata"]["name"]), reverse=True)
-    left.sort(key=phase.pod_ready)
+    left.sort(key=workloads.pod_ready)
     ending = any(pod["metadata"].get("deletionTimestamp") for pod in seen.own)
     result: list[Step] = []
     for pod in left:
-        first = not result and not ending and (_all_ready(seen) or not phase.pod_ready(pod))
+        first = not result and not ending and (_all_ready(seen) or not workloads.pod_ready(pod))
         meta = pod["metadata"]
         result.append(
             Step(
@@ -259,7 +221,7 @@ def _patch(
     patience: float = float("inf"),
 ) -> Step:
     meta = workload["metadata"]
-    plural = "statefulsets" if phase.kind(workload) == "StatefulSet" else "deployments"
+    plural = "statefulsets" if workloads.kind(workload) == "StatefulSet" else "deployments"
     # With the version that was read: somebody else's pause or resume in between is not overwritten.
     metadata = {"resourceVersion": meta["resourceVersion"], "annotations": dict(annotations)}
     body = {"metadata": metadata, "spec": {"replicas": count}}
@@ -285,13 +247,13 @@ def _remembered(workload: Object) -> int | None:
 
 def _all_ready(seen: Seen) -> bool:
     """Whether there are as many ready pods as are asked for, by the pods themselves."""
-    ready = [pod for pod in seen.own if phase.pod_ready(pod) and not pod["metadata"].get("deletionTimestamp")]
+    ready = [pod for pod in seen.own if workloads.pod_ready(pod) and not pod["metadata"].get("deletionTimestamp")]
     return len(ready) >= replicas(seen.control_plane)
 
 
 def _count(workload: Object, seen: Seen) -> int:
     """How many replicas a control plane has when it runs."""
-    configured = values.get(dict(seen.values or {}), _REPLICAS)
+    configured = tree.get(dict(seen.values or {}), _REPLICAS)
     return replicas(workload) or _remembered(workload) or (configured if isinstance(configured, int) else 0) or 1
 
 
@@ -318,7 +280,7 @@ def _lost_with_its_pods(seen: Seen, state: str) -> str:
         # A restart leaves etcd alone.
         lost = state == "paused" and replicas(etcd) > 0 and not _persistent(etcd)
         return f"the store of etcd {etcd['metadata']['name']} has no volume claim" if lost else ""
-    if _persistent(control) or any(values.get(dict(seen.values or {}), where) is True for where in _EXTERNAL_STORES):
+    if _persistent(control) or any(tree.get(dict(seen.values or {}), where) is True for where in _EXTERNAL_STORES):
         return ""
     return "its store has no volume claim"
 
@@ -332,13 +294,9 @@ def _persistent(workload: Object) -> bool:
     return any(volume.get("name") == "data" and "emptyDir" not in volume for volume in volumes)
 
 
-def _label(item: Object, key: str) -> str:
-    return (item["metadata"].get("labels") or {}).get(key, "")
-
-
 def _named(workload: Object) -> str:
-    etcd = "etcd " if _label(workload, "app") == "vcluster-etcd" else ""
-    return f"{etcd}{phase.kind(workload)} {workload['metadata']['name']}"
+    etcd = "etcd " if label_of(workload, "app") == "vcluster-etcd" else ""
+    return f"{etcd}{workloads.kind(workload)} {workload['metadata']['name']}"
 
 
 def _names(pods: Iterable[Object]) -> str:

@@ -9,9 +9,9 @@ from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from typing import Any
 
-from ansible_collections.nested.clusters.plugins.module_utils.capacity import Refused
-from ansible_collections.nested.clusters.plugins.module_utils.errors import OptionError
-from ansible_collections.nested.clusters.plugins.module_utils.size import RESOURCES, Amount, Size, rounded
+from ..common.errors import OptionError
+from ..common.size import RESOURCES, Amount, Size, rounded
+from .quota import Refused
 
 STRATEGIES = ("spread", "pack")
 

@@ -11,9 +11,9 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, fields
 from typing import Any
 
-from ansible_collections.nested.clusters.plugins.module_utils import compatibility, values
-from ansible_collections.nested.clusters.plugins.module_utils.compatibility import Version
-from ansible_collections.nested.clusters.plugins.module_utils.errors import OptionError
+from ..common.errors import OptionError
+from ..common.semver import Version, parse_kubernetes_version
+from . import accessors, licensed_features, tree, validation
 
 DISTRIBUTIONS = ("k8s", "k3s", "k0s")
 STORES = ("embedded_sqlite", "deployed_etcd", "external_etcd", "external_database")
@@ -41,7 +41,7 @@ _ETCD_REPLICAS = (*_STORE, "etcd", "deploy", "statefulSet", "highAvailability", 
 _ENDPOINT = (*_STORE, "etcd", "external", "endpoint")
 _DATA_SOURCE = (*_STORE, "database", "external", "dataSource")
 _PERSISTENCE = (_CONTROL_PLANE, "statefulSet", "persistence")
-_SWITCHES = {kind: tuple(compatibility.STORE_SWITCHES[kind.replace("_", "-")].split(".")) for kind in STORES}
+_SWITCHES = {kind: tuple(accessors.STORE_SWITCHES[kind.replace("_", "-")].split(".")) for kind in STORES}
 _TLS = {"external_etcd": (*_STORE, "etcd", "external", "tls"), "external_database": (*_STORE, "database", "external")}
 _TLS_VOLUME = "backing-store-tls"
 _TLS_DIRECTORY = "/etc/vcluster-backing-store"
@@ -88,11 +88,11 @@ class ControlPlane:
     def layer(self, merged: dict[str, Any]) -> dict[str, Any]:
         """The values that say so, to be laid on ``merged``."""
         result: dict[str, Any] = {}
-        if self.distribution and self.distribution != compatibility.distribution_of(merged):
-            result = values.at((*_DISTRO, self.distribution, "enabled"), True)
+        if self.distribution and self.distribution != accessors.distribution_of(merged):
+            result = tree.at((*_DISTRO, self.distribution, "enabled"), True)
         if self.replicas is not None:
-            result = values.merge(result, values.at(_REPLICAS, self.replicas))
-        return values.merge(result, _store_layer(self.backing_store, merged)) if self.backing_store else result
+            result = tree.merge(result, tree.at(_REPLICAS, self.replicas))
+        return tree.merge(result, _store_layer(self.backing_store, merged)) if self.backing_store else result
 
     # --- checks -------------------------------------------------------------------------------------------
 
@@ -127,7 +127,7 @@ class ControlPlane:
     def check_values(self, asked: dict[str, Any]) -> None:
         """OptionError where the values of the same task, or the same group, say something else."""
         for option, where, value in self._settings():
-            said = values.get(asked, where)
+            said = tree.get(asked, where)
             if said is not None and said != value:
                 path = ".".join(where)
                 shown = "a value" if where == _DATA_SOURCE else value
@@ -142,7 +142,7 @@ class ControlPlane:
 
     def _check_deployed(self, deployed: dict[str, Any]) -> None:
         """OptionError for another backing store than the one that a virtual cluster has."""
-        kind, has = (self.backing_store or {}).get("type"), _store_name(compatibility.backing_store(deployed))
+        kind, has = (self.backing_store or {}).get("type"), _store_name(accessors.backing_store(deployed))
         if kind and kind != has:
             reason = "nothing copies the data, and the virtual cluster would come up empty"
             raise OptionError("backing_store.type", kind, f"{has}, which is deployed", reason=reason)
@@ -161,13 +161,13 @@ class ControlPlane:
         ``merged`` are the values that the release shall have, these options among them.
         """
         if self.distribution:
-            compatibility.check_distribution(self.distribution, version)
+            validation.check_distribution(self.distribution, version)
         kind = (self.backing_store or {}).get("type", "")
         needed = _NEEDED.get(kind)
-        if needed and not values.get(merged, _ENDPOINT if needed == "endpoint" else _DATA_SOURCE):
+        if needed and not tree.get(merged, _ENDPOINT if needed == "endpoint" else _DATA_SOURCE):
             raise OptionError(f"backing_store.{needed}", None, _EXAMPLES[needed])
-        if kind == "external_etcd" and version.release < compatibility.EXTERNAL_ETCD_SINCE:
-            since = ".".join(map(str, compatibility.EXTERNAL_ETCD_SINCE))
+        if kind == "external_etcd" and version.release < validation.EXTERNAL_ETCD_SINCE:
+            since = ".".join(map(str, validation.EXTERNAL_ETCD_SINCE))
             others = ", ".join(name for name in STORES if name != kind)
             raise OptionError(
                 "backing_store.type",
@@ -175,7 +175,7 @@ class ControlPlane:
                 f"{others}, or {kind} with a vcluster_version of {since} or later",
                 reason=f"vCluster {version} has no such backing store",
             )
-        if kind == "external_database" and compatibility.needs_licence(
+        if kind == "external_database" and licensed_features.needs_licence(
             merged, ".".join(_SWITCHES[kind]), version, image_repository
         ):
             raise OptionError(
@@ -186,7 +186,7 @@ class ControlPlane:
                 reason="the open-source image opens an external database only for distribution k3s or k0s, which "
                 "vCluster has before 0.33 and 0.26",
             )
-        store = compatibility.backing_store(merged)
+        store = accessors.backing_store(merged)
         if (self.replicas or 1) > 1 and store == "embedded-sqlite":
             raise OptionError(
                 "replicas",
@@ -210,24 +210,24 @@ def desired(
     own values under those of the task, so that taking it over restarts nothing. ``options`` lie over all of them.
     """
     if deployed is None:
-        result = values.merge(values.BUILT_IN, asked or {})
+        result = tree.merge(accessors.BUILT_IN, asked or {})
     elif asked is None:
         result = copy.deepcopy(deployed)
     elif ours:
-        result = values.merge(values.BUILT_IN, asked)
-        kept_at = kubernetes_version_at(compatibility.distribution_of(result))
-        kept = values.get(deployed, kept_at)
-        if kept and values.get(asked, kept_at) is None:  # leaving it out is no order to change Kubernetes
-            result = values.merge(result, values.at(kept_at, kept))
+        result = tree.merge(accessors.BUILT_IN, asked)
+        kept_at = kubernetes_version_at(accessors.distribution_of(result))
+        kept = tree.get(deployed, kept_at)
+        if kept and tree.get(asked, kept_at) is None:  # leaving it out is no order to change Kubernetes
+            result = tree.merge(result, tree.at(kept_at, kept))
     else:
-        result = values.merge(deployed, asked)
+        result = tree.merge(deployed, asked)
     if options.distribution:
         result = _without_other_distributions(result, options.distribution)
-    result = values.merge(result, options.layer(result))
+    result = tree.merge(result, options.layer(result))
     if kubernetes_version:
-        distribution = compatibility.distribution_of(result)
+        distribution = accessors.distribution_of(result)
         tag = kubernetes_tag(distribution, kubernetes_version)
-        result = values.merge(result, values.at(kubernetes_version_at(distribution), tag))
+        result = tree.merge(result, tree.at(kubernetes_version_at(distribution), tag))
     return result
 
 
@@ -240,14 +240,14 @@ def kubernetes_tag(distribution: str, version: str) -> str:
     """A version of Kubernetes as vcluster.yaml has it: ``v1.32.1-k3s1`` for ``1.32.1`` of k3s."""
     if distribution == "k8s":
         return version
-    parsed = compatibility.parse_kubernetes_version(version)
+    parsed = parse_kubernetes_version(version)
     suffix = "" if parsed.prerelease or parsed.build else _TAG_SUFFIX[distribution]
     return f"v{parsed}{suffix}".replace("+", "-")  # k3s releases are v1.32.1+k3s1, their images v1.32.1-k3s1
 
 
 def _without_other_distributions(deployed: dict[str, Any], distribution: str) -> dict[str, Any]:
     """Values without what they say of other distributions: newer versions refuse even a switched-off one."""
-    distro = values.get(deployed, _DISTRO)
+    distro = tree.get(deployed, _DISTRO)
     if not isinstance(distro, dict):
         return deployed
     kept = {name: settings for name, settings in distro.items() if name == distribution}
@@ -257,22 +257,22 @@ def _without_other_distributions(deployed: dict[str, Any], distribution: str) ->
 def _store_layer(store: Mapping[str, Any], merged: dict[str, Any]) -> dict[str, Any]:
     kind = store["type"]
     result: dict[str, Any] = {}
-    if kind != _store_name(compatibility.backing_store(merged)):
-        result = values.at(_SWITCHES[kind], True)
+    if kind != _store_name(accessors.backing_store(merged)):
+        result = tree.at(_SWITCHES[kind], True)
     for option, where in (("replicas", _ETCD_REPLICAS), ("endpoint", _ENDPOINT), ("data_source", _DATA_SOURCE)):
         if store.get(option) is not None:
-            result = values.merge(result, values.at(where, store[option]))
+            result = tree.merge(result, tree.at(where, store[option]))
     secret = store.get("tls_secret")
     if secret:
         files = {key: f"{_TLS_DIRECTORY}/{name}" for key, name in _TLS_FILES.items()}
-        result = values.merge(result, values.at(_TLS[kind], files))
+        result = tree.merge(result, tree.at(_TLS[kind], files))
         for key, item in (
             ("addVolumes", {"name": _TLS_VOLUME, "secret": {"secretName": secret}}),
             ("addVolumeMounts", {"name": _TLS_VOLUME, "mountPath": _TLS_DIRECTORY, "readOnly": True}),
         ):
-            there = values.get(merged, (*_PERSISTENCE, key)) or []
+            there = tree.get(merged, (*_PERSISTENCE, key)) or []
             others = [one for one in there if one.get("name") != _TLS_VOLUME]
-            result = values.merge(result, values.at((*_PERSISTENCE, key), [*others, item]))
+            result = tree.merge(result, tree.at((*_PERSISTENCE, key), [*others, item]))
     return result
 
 
@@ -281,10 +281,10 @@ def _store_name(store: str) -> str:
 
 
 def _said_distribution(asked: dict[str, Any]) -> str | None:
-    return next((name for name in DISTRIBUTIONS if values.get(asked, (*_DISTRO, name, "enabled")) is True), None)
+    return next((name for name in DISTRIBUTIONS if tree.get(asked, (*_DISTRO, name, "enabled")) is True), None)
 
 
 def _said_store(asked: dict[str, Any]) -> str | None:
     """The backing store that values enable themselves."""
-    named = _store_name(compatibility.backing_store(asked))
-    return named if named != "embedded_sqlite" or values.get(asked, _SWITCHES["embedded_sqlite"]) is True else None
+    named = _store_name(accessors.backing_store(asked))
+    return named if named != "embedded_sqlite" or tree.get(asked, _SWITCHES["embedded_sqlite"]) is True else None

@@ -9,8 +9,8 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
-from ansible_collections.nested.clusters.plugins.module_utils import values
-from ansible_collections.nested.clusters.plugins.module_utils.errors import OptionError
+from ..common.errors import OptionError
+from . import tree
 
 TYPES = ("cluster_ip", "node_port", "load_balancer", "ingress", "gateway")
 NAMED = ("ingress", "gateway")  # types that tell virtual clusters apart by host name
@@ -73,16 +73,16 @@ def of_endpoint(endpoint: Mapping[str, Any], host: str | None) -> dict[str, Any]
     service: dict[str, Any] = {"annotations": annotations} if annotations else {}
     if kind in ("load_balancer", "node_port"):
         service["spec"] = {"type": "LoadBalancer" if kind == "load_balancer" else "NodePort"}
-    return values.at(_SERVICE, service) if service else {}
+    return tree.at(_SERVICE, service) if service else {}
 
 
 def way(given: dict[str, Any]) -> tuple[str, str | None]:
     """(type, host name) of the endpoint that values make; only those of NAMED have a host name."""
     for kind, part in (("ingress", "ingress"), ("gateway", "tlsRoute")):
-        found = values.get(given, (_CONTROL_PLANE, part)) or {}
+        found = tree.get(given, (_CONTROL_PLANE, part)) or {}
         if found.get("enabled") is True:
             return kind, found.get("host")
-    service = values.get(given, (*_SERVICE, "spec", "type"))
+    service = tree.get(given, (*_SERVICE, "spec", "type"))
     return {"LoadBalancer": "load_balancer", "NodePort": "node_port"}.get(str(service), "cluster_ip"), None
 
 
@@ -108,22 +108,22 @@ def gateway_namespace(endpoint: Mapping[str, Any]) -> str:
 
 def names(merged: dict[str, Any], host: str | None) -> dict[str, Any]:
     """The values that put a host name into the server's certificate; {} where they do already."""
-    there = values.get(merged, SANS) or []
-    return values.at(SANS, [*there, host]) if host and host not in there else {}
+    there = tree.get(merged, SANS) or []
+    return tree.at(SANS, [*there, host]) if host and host not in there else {}
 
 
 def onto(asked: dict[str, Any], endpoint: Mapping[str, Any], host: str | None) -> dict[str, Any]:
     """Values with this endpoint, and with none of another type that they had before."""
     result = _without(asked, host)
-    result = values.merge(result, of_endpoint(endpoint, host))
-    return values.merge(result, names(result, host))
+    result = tree.merge(result, of_endpoint(endpoint, host))
+    return tree.merge(result, names(result, host))
 
 
 def _without(deployed: dict[str, Any], host: str | None) -> dict[str, Any]:
     """Values without an endpoint of this collection: what else a Service, an Ingress or a route has stays."""
-    result = values.merge({}, deployed)
+    result = tree.merge({}, deployed)
     control_plane = result.get(_CONTROL_PLANE) or {}
-    old = {values.get(control_plane, (part, "host")) for part in ("ingress", "tlsRoute")} - {None, host}
+    old = {tree.get(control_plane, (part, "host")) for part in ("ingress", "tlsRoute")} - {None, host}
     for part in ("ingress", "tlsRoute"):
         if isinstance(control_plane.get(part), dict):
             for key in ("enabled", "host", "parentRefs"):
@@ -134,10 +134,10 @@ def _without(deployed: dict[str, Any], host: str | None) -> dict[str, Any]:
                     del control_plane[part]["spec"]
             if not control_plane[part]:
                 del control_plane[part]
-    spec = values.get(control_plane, ("service", "spec"))
+    spec = tree.get(control_plane, ("service", "spec"))
     if isinstance(spec, dict):
         spec.pop("type", None)
-    kept = [name for name in values.get(result, SANS) or [] if name not in old]
-    if old and values.get(result, SANS) is not None:
+    kept = [name for name in tree.get(result, SANS) or [] if name not in old]
+    if old and tree.get(result, SANS) is not None:
         control_plane["proxy"]["extraSANs"] = kept
     return result

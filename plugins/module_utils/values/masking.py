@@ -1,53 +1,18 @@
 # Copyright (c) 2026, nested.clusters contributors
 # GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""vcluster.yaml as data: what is built in, merging, looking up, and what must not be shown."""
+"""Hide what is secret in values before they are shown."""
 
 from __future__ import annotations
 
-import copy
 import re
 from typing import Any
-
-OPEN_SOURCE_IMAGE = "loft-sh/vcluster-oss"
-# The chart's own default image asks for a licence as soon as a licensed feature is switched on.
-BUILT_IN: dict[str, Any] = {"controlPlane": {"statefulSet": {"image": {"repository": OPEN_SOURCE_IMAGE}}}}
-
-GLOBAL_ANNOTATIONS = ("controlPlane", "advanced", "globalMetadata", "annotations")
-IMAGE_REPOSITORY = ("controlPlane", "statefulSet", "image", "repository")
 
 # Names that speak of a secret; "secrets" is the kind that is synced.
 SECRET_NAME = re.compile(
     r"passw|passphrase|token|secret(?!s$)|datasource|credential|apikey|accesskey|privatekey|licen[cs]e"
 )
 MASK = "VALUE_HIDDEN"
-
-
-def merge(under: dict[str, Any], over: dict[str, Any]) -> dict[str, Any]:
-    """``over`` laid on ``under``: dictionaries are merged, everything else is replaced, as Helm does."""
-    result = copy.deepcopy(under)
-    for key, value in over.items():
-        if isinstance(value, dict) and isinstance(result.get(key), dict):
-            result[key] = merge(result[key], value)
-        else:
-            result[key] = copy.deepcopy(value)
-    return result
-
-
-def get(values: dict[str, Any], where: tuple[str, ...]) -> Any:
-    """The value at a path, or None."""
-    for key in where:
-        if not isinstance(values, dict):
-            return None
-        values = values.get(key)  # type: ignore[assignment]
-    return values
-
-
-def at(where: tuple[str, ...], value: Any) -> dict[str, Any]:
-    """Values that hold one value at a path."""
-    for key in reversed(where):
-        value = {key: value}
-    return value
 
 
 def masked_environment(data: Any) -> Any:

@@ -1,7 +1,7 @@
 # Copyright (c) 2026, nested.clusters contributors
 # GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What state a virtual cluster is in, and why: pure functions over objects as the API server sends them.
+"""Why a virtual cluster fails or is not ready, from its pods and events. Pure functions.
 
 A *workload* is the StatefulSet or the Deployment that runs a control plane. *pods* are those of one virtual
 cluster: the control plane's (label ``app=vcluster``) and, where etcd is deployed beside it, etcd's
@@ -10,28 +10,15 @@ cluster: the control plane's (label ``app=vcluster``) and, where etcd is deploye
 
 from __future__ import annotations
 
-import hashlib
 import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
 
-from ansible_collections.nested.clusters.plugins.module_utils.endpoint import endpoint
-
-Object = dict[str, Any]
-
-PHASES = ("running", "paused", "pending", "failed", "sleeping", "deleting")
-
-PAUSED = "loft.sh/paused"
-RESTORING = "loft.sh/restoring"
-SLEEP_MODE_LABEL = "loft.sh/sleep-mode"
-SLEEPING_SINCE = "sleepmode.loft.sh/sleeping-since"
-NON_DELETABLE = "loft.sh/non-deletable"
-MANAGED = "nested-clusters/managed"
-# On everything that a virtual cluster copies to its host cluster; a virtual cluster inside a virtual cluster
-# has pods with app=vcluster there, and they are not this control plane's.
-SYNCED_LABEL = "vcluster.loft.sh/managed-by"
+from ..common.well_known import RESTORING
+from ..k8s.objects import Object
+from . import workload as workloads
+from .workload import current_pods, is_observed, label_of, pod_ready, workload_ready
 
 # How long a pod may have no node: a node may just be joining, or another pod leaving.
 UNSCHEDULABLE_GRACE = 30
@@ -70,14 +57,6 @@ _REFUSALS = (
 )
 _NOT_YET = re.compile(r"being deleted|serviceaccount .* not found|error looking up service account")
 
-_LABEL_NOISE = {"app", "chart", "heritage", "release", "app.kubernetes.io/managed-by"}
-_ANNOTATION_NOISE = ("meta.helm.sh/", "kubectl.kubernetes.io/", "deployment.kubernetes.io/")
-
-# The init container that brings Kubernetes: since chart 0.25 and before it; k3s and k0s.
-_KUBERNETES_CONTAINERS = ("kubernetes", "kube-apiserver", "vcluster")
-_KUBERNETES_TAG = re.compile(r"v?(\d+\.\d+\.\d+)(?:$|[-_.])")
-_CHART_LABEL = re.compile(r"-(\d.*)$")
-
 
 @dataclass(frozen=True)
 class Failure:
@@ -97,25 +76,6 @@ class Failure:
         return f"{self.message}; {self.advice}"
 
 
-def workload_ready(workload: Object) -> bool:
-    """Whether every replica that is asked for runs the current declaration and is ready."""
-    status = workload.get("status") or {}
-    wanted = replicas(workload)
-    if wanted < 1 or not _observed(workload) or status.get("readyReplicas", 0) != wanted:
-        return False
-    # A Deployment's old pod that still serves counts as ready beside a new one that is not.
-    if status.get("replicas", 0) != wanted:
-        return False
-    rolled_out = "updateRevision" in status and status.get("currentRevision") == status["updateRevision"]
-    return rolled_out or status.get("updatedReplicas", 0) == wanted
-
-
-def replicas(workload: Object) -> int:
-    """The number of replicas that is asked for; Kubernetes' default is 1."""
-    count = (workload.get("spec") or {}).get("replicas")
-    return 1 if count is None else int(count)
-
-
 def failure(
     workload: Object,
     pods: Iterable[Object],
@@ -130,7 +90,7 @@ def failure(
     brought about counts: nothing while the workload's controller has not seen it, and no pod of an earlier
     declaration, or terminating.
     """
-    if not _observed(workload) or replicas(workload) < 1 or workload_ready(workload):
+    if not is_observed(workload) or workloads.replicas(workload) < 1 or workload_ready(workload):
         return None
     pods, events = list(pods), list(events)
     current = current_pods(workload, pods)
@@ -145,68 +105,9 @@ def failure(
     )
 
 
-def phase(
-    workload: Object,
-    pods: Iterable[Object] = (),
-    namespace: Object | None = None,
-    events: Iterable[Object] = (),
-    now: datetime | None = None,
-) -> str:
-    """One of PHASES; the first that applies, in this order.
-
-    ``deleting``: the workload or its namespace is. ``paused``: scaled to 0 by a pause, as its annotation says
-    (annotated but scaled up again, it is what its pods make it). ``sleeping``: put to sleep by the vCluster
-    platform; one whose workloads alone sleep has a control plane that runs, and is ``running``. ``running``:
-    every replica is ready. ``failed``: it will not become ready as declared, although replicas of before may
-    still serve. ``pending``: anything else, also scaled to 0 by hand or for a restore.
-    """
-    return _phase_and_failure(workload, pods, namespace, events, now)[0]
-
-
-def describe(
-    workload: Object,
-    pods: Iterable[Object],
-    services: Iterable[Object] | None,
-    ingresses: Iterable[Object] | None,
-    namespace: Object | None,
-    now: datetime,
-    events: Iterable[Object] = (),
-    values: Object | None = None,
-) -> dict[str, Any]:
-    """A virtual cluster as the modules return it.
-
-    ``services`` and ``ingresses`` (TLSRoutes may be among them) are None where they could not be read; the
-    endpoint is then what the rest says. ``values`` are those of its release, if the caller has them.
-    """
-    pods, events = list(pods), list(events)
-    metadata = workload["metadata"]
-    labels, annotations = metadata.get("labels") or {}, metadata.get("annotations") or {}
-    state, why = _phase_and_failure(workload, pods, namespace, events, now)
-    name, created = cluster_name(workload), metadata["creationTimestamp"]
-    return {
-        "name": name,
-        "namespace": metadata["namespace"],
-        "phase": state,
-        "message": str(why) if why else progress(workload, pods, events) if state == "pending" else "",
-        "vcluster_version": _tag(workload, "containers", "syncer"),
-        "kubernetes_version": kubernetes_version(workload),
-        "chart_version": chart_version(workload),
-        "endpoint": endpoint(name, metadata["namespace"], services or (), ingresses or (), values),
-        "created": created,
-        "age": max(0, int((now - timestamp(created)).total_seconds())),
-        "kind": kind(workload),
-        "replicas": replicas(workload),
-        "ready_replicas": (workload.get("status") or {}).get("readyReplicas", 0),
-        "protected": annotations.get(NON_DELETABLE) == "true",
-        "managed": annotations.get(MANAGED) == "true",
-        "labels": {key: labels[key] for key in sorted(labels) if key not in _LABEL_NOISE},
-        "annotations": {key: annotations[key] for key in sorted(annotations) if not key.startswith(_ANNOTATION_NOISE)},
-    }
-
-
 def progress(workload: Object, pods: Iterable[Object], events: Iterable[Object] = ()) -> str:
     """The last state seen, in one line: replicas ready, what each pod waits for, the last warning."""
-    wanted, annotations = replicas(workload), workload["metadata"].get("annotations") or {}
+    wanted, annotations = workloads.replicas(workload), workload["metadata"].get("annotations") or {}
     if wanted < 1:
         if annotations.get(RESTORING) == "true":
             return "scaled to 0 replicas while a snapshot is restored"
@@ -224,57 +125,6 @@ def progress(workload: Object, pods: Iterable[Object], events: Iterable[Object] 
     return "; ".join(parts)
 
 
-def cluster_name(workload: Object) -> str:
-    """The virtual cluster's name: that of the Helm release."""
-    metadata = workload["metadata"]
-    return (metadata.get("labels") or {}).get("release") or metadata["name"]
-
-
-def kind(workload: Object) -> str:
-    """StatefulSet or Deployment; an item of a LIST does not say, but only the first has these fields."""
-    stateful = {"serviceName", "podManagementPolicy", "volumeClaimTemplates"} & workload["spec"].keys()
-    return workload.get("kind") or ("StatefulSet" if stateful else "Deployment")
-
-
-def kubernetes_version(workload: Object) -> str | None:
-    """The version of the virtual cluster's Kubernetes (``v1.35.4``); None where no image's tag says it."""
-    for container in _KUBERNETES_CONTAINERS:
-        match = _KUBERNETES_TAG.match(_tag(workload, "initContainers", container) or "")
-        if match:
-            return f"v{match[1]}"
-    return None
-
-
-def chart_version(workload: Object) -> str | None:
-    """The version in the label ``chart`` (``vcluster-0.36.1``), or None."""
-    match = _CHART_LABEL.search((workload["metadata"].get("labels") or {}).get("chart", ""))
-    return match[1].replace("_", "+") if match else None
-
-
-def safe_concat(*parts: str) -> str:
-    """vCluster's name for something on the host: joined, and shortened with a digest beyond 63 characters."""
-    whole = "-".join(parts)
-    if len(whole) <= 63:
-        return whole
-    return f"{whole[:52]}-{hashlib.sha256(whole.encode()).hexdigest()[:10]}".replace(".-", "-")
-
-
-def image_tag(image: str) -> str | None:
-    """The tag of an image reference, or None: ``registry:5000/vcluster:0.36.1@sha256:…`` has ``0.36.1``."""
-    return image.partition("@")[0].rpartition("/")[2].partition(":")[2] or None
-
-
-def timestamp(text: str) -> datetime:
-    """A time as Kubernetes writes it (RFC 3339, UTC)."""
-    return datetime.fromisoformat(text.replace("Z", "+00:00"))
-
-
-def pod_ready(pod: Object) -> bool:
-    """Whether a pod passes its readiness probes."""
-    conditions = (pod.get("status") or {}).get("conditions") or []
-    return any(item["type"] == "Ready" and item["status"] == "True" for item in conditions)
-
-
 def open_questions(workload: Object, pods: Iterable[Object]) -> set[str]:
     """Field selectors of the Events that ``failure`` still needs to know, where pods do not tell why.
 
@@ -282,71 +132,11 @@ def open_questions(workload: Object, pods: Iterable[Object]) -> set[str]:
     """
     current = current_pods(workload, pods)
     questions = set()
-    if kind(workload) == "StatefulSet" and _pods_missing(workload, current):
+    if workloads.kind(workload) == "StatefulSet" and _pods_missing(workload, current):
         questions.add("reason=FailedCreate,involvedObject.kind=StatefulSet")
     if any(_unscheduled(pod) for pod in current):
         questions |= {"type=Warning,involvedObject.kind=PersistentVolumeClaim", "reason=TriggeredScaleUp"}
     return questions
-
-
-def current_pods(workload: Object, pods: Iterable[Object]) -> list[Object]:
-    """Pods that the workload's current declaration has made and that are not terminating; etcd's too.
-
-    A StatefulSet says which revision that is. A Deployment does not: there it is the newest pod's.
-    """
-    alive = [pod for pod in pods if not pod["metadata"].get("deletionTimestamp") and not _label(pod, SYNCED_LABEL)]
-    etcd = [pod for pod in alive if _label(pod, "app") == "vcluster-etcd"]
-    own = [pod for pod in alive if _label(pod, "app") != "vcluster-etcd"]
-    status = workload.get("status") or {}
-    if kind(workload) == "StatefulSet":
-        revision = status.get("updateRevision")
-        if not revision:
-            return alive
-        return [pod for pod in own if _label(pod, "controller-revision-hash") == revision] + etcd
-    if not own or not status.get("updatedReplicas"):
-        return etcd
-    newest = max(own, key=lambda pod: pod["metadata"].get("creationTimestamp", ""))
-    template = _label(newest, "pod-template-hash")
-    return [pod for pod in own if _label(pod, "pod-template-hash") == template] + etcd
-
-
-def _phase_and_failure(
-    workload: Object,
-    pods: Iterable[Object],
-    namespace: Object | None,
-    events: Iterable[Object],
-    now: datetime | None,
-) -> tuple[str, Failure | None]:
-    metadata = workload["metadata"]
-    labels, annotations = metadata.get("labels") or {}, metadata.get("annotations") or {}
-    if any(item.get("deletionTimestamp") for item in (metadata, (namespace or {}).get("metadata") or {})):
-        return "deleting", None
-    if replicas(workload) == 0:
-        if labels.get(SLEEP_MODE_LABEL) == "true" or annotations.get(SLEEPING_SINCE):
-            return "sleeping", None
-        if annotations.get(PAUSED) == "true":
-            return "paused", None
-        return "pending", None
-    if workload_ready(workload):
-        return "running", None
-    why = failure(workload, pods, events, now=now)
-    return ("failed" if why else "pending"), why
-
-
-def _observed(workload: Object) -> bool:
-    generation = workload["metadata"].get("generation", 0)
-    return (workload.get("status") or {}).get("observedGeneration", 0) >= generation
-
-
-def _label(item: Object, key: str) -> str:
-    return (item["metadata"].get("labels") or {}).get(key, "")
-
-
-def _tag(workload: Object, where: str, container: str) -> str | None:
-    for candidate in workload["spec"]["template"]["spec"].get(where) or []:
-        if candidate["name"] == container:
-            return image_tag(candidate.get("image", ""))
-    return None
 
 
 def _container_states(pod: Object) -> Iterator[Object]:
@@ -408,7 +198,7 @@ def _lasted(since: str | None, elapsed_seconds: float, now: datetime | None) -> 
     """Seconds that a state has lasted, but no more than the caller has been watching."""
     if not since or now is None:
         return elapsed_seconds
-    return min(elapsed_seconds, (now - timestamp(since)).total_seconds())
+    return min(elapsed_seconds, (now - workloads.timestamp(since)).total_seconds())
 
 
 def _unscheduled(pod: Object) -> Object | None:
@@ -484,9 +274,11 @@ def _create_failure(
 
 
 def _pods_missing(workload: Object, pods: list[Object]) -> bool:
-    if kind(workload) == "StatefulSet" and (workload.get("status") or {}).get("replicas", 0) >= replicas(workload):
+    if workloads.kind(workload) == "StatefulSet" and (workload.get("status") or {}).get(
+        "replicas", 0
+    ) >= workloads.replicas(workload):
         return False  # also where the caller may not read pods
-    return len([pod for pod in pods if _label(pod, "app") != "vcluster-etcd"]) < replicas(workload)
+    return len([pod for pod in pods if label_of(pod, "app") != "vcluster-etcd"]) < workloads.replicas(workload)
 
 
 def _refusals(workload: Object, events: list[Object], now: datetime | None) -> Iterator[tuple[str, float]]:
@@ -497,7 +289,7 @@ def _refusals(workload: Object, events: list[Object], now: datetime | None) -> I
     name = workload["metadata"]["name"]
     for event in _events_of(events, {"FailedCreate"}, "StatefulSet", {name}):
         when = _event_time(event)
-        age = (now - timestamp(when)).total_seconds() if now and when else 0
+        age = (now - workloads.timestamp(when)).total_seconds() if now and when else 0
         message = _one_line(event.get("message", ""))
         yield message.partition(" failed error: ")[2] or message, age
 

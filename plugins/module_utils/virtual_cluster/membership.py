@@ -16,18 +16,18 @@ from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
 
-from ansible_collections.nested.clusters.plugins.module_utils.errors import NestedClustersError, OptionError
-from ansible_collections.nested.clusters.plugins.module_utils.size import Size
-
-# On the namespace of a virtual cluster.
-GROUP_LABEL = "nested-clusters/group"
-NAME_ANNOTATION = "nested-clusters/virtual-cluster"
-OWNER_ANNOTATION = "nested-clusters/owner"
-SIZE_ANNOTATION = "nested-clusters/size"  # JSON of Size.as_dict()
-APPLIED_ANNOTATION = "nested-clusters/applied"  # JSON: what of the group was applied last
+from ..common.errors import NestedClustersError, OptionError
+from ..common.size import Size
+from ..common.well_known import (
+    APPLIED_ANNOTATION,
+    GROUP_LABEL,
+    MANAGED_BY,
+    NAME_ANNOTATION,
+    OWNER_ANNOTATION,
+    SIZE_ANNOTATION,
+)
 
 REQUEST_TYPE = "nested-clusters/request"
-MANAGED_BY = {"app.kubernetes.io/managed-by": "nested.clusters"}
 # A quota of limits refuses containers without any. With these, a dozen of them fit in the default size.
 LIMITS = {
     "type": "Container",
@@ -39,7 +39,6 @@ QUOTA_KEYS: dict[str, tuple[str, ...]] = {
     "memory": ("requests.memory", "limits.memory"),
     "storage": ("requests.storage",),
 }
-OF_MEMBERS = (NAME_ANNOTATION, OWNER_ANNOTATION, SIZE_ANNOTATION, APPLIED_ANNOTATION)
 
 
 @dataclass(frozen=True)

@@ -14,7 +14,7 @@ import yaml
 from ansible.errors import AnsibleFilterError
 from ansible_collections.nested.clusters.plugins.filter import resource_bar as module
 from ansible_collections.nested.clusters.plugins.filter import resource_shares as shares_module
-from ansible_collections.nested.clusters.plugins.module_utils.shares import text
+from ansible_collections.nested.clusters.plugins.plugin_utils.resource_bars import text
 from hypothesis import assume, given
 from hypothesis import strategies as st
 

@@ -20,30 +20,31 @@ import pytest
 import yaml
 from ansible.module_utils.common.arg_spec import ArgumentSpecValidator
 from ansible_collections.nested.clusters.plugins.doc_fragments import host_clusters
-from ansible_collections.nested.clusters.plugins.module_utils import (
-    compatibility,
-    grouped,
-    hosts,
-    membership,
-    placement,
-    proof,
-    reach,
-    removal,
-)
-from ansible_collections.nested.clusters.plugins.module_utils._connection import auth_argument_spec
-from ansible_collections.nested.clusters.plugins.module_utils._helm import Release
-from ansible_collections.nested.clusters.plugins.module_utils._kubernetes import Kubernetes, KubernetesError
-from ansible_collections.nested.clusters.plugins.module_utils.errors import (
+from ansible_collections.nested.clusters.plugins.module_utils.admission import present as admission
+from ansible_collections.nested.clusters.plugins.module_utils.admission.decide import Decision
+from ansible_collections.nested.clusters.plugins.module_utils.common.errors import (
     NestedClustersError,
     OptionError,
     WaitError,
 )
-from ansible_collections.nested.clusters.plugins.module_utils.group import Member
-from ansible_collections.nested.clusters.plugins.module_utils.grouped import Decision
-from ansible_collections.nested.clusters.plugins.module_utils.lifecycle import Outcome, State
-from ansible_collections.nested.clusters.plugins.module_utils.placement import Candidate
-from ansible_collections.nested.clusters.plugins.module_utils.plan import Plan
-from ansible_collections.nested.clusters.plugins.module_utils.size import Size
+from ansible_collections.nested.clusters.plugins.module_utils.common.size import Size
+from ansible_collections.nested.clusters.plugins.module_utils.deletion import single as deletion
+from ansible_collections.nested.clusters.plugins.module_utils.endpoint import probe
+from ansible_collections.nested.clusters.plugins.module_utils.endpoint import wait as endpoint_wait
+from ansible_collections.nested.clusters.plugins.module_utils.groups import view as group_view
+from ansible_collections.nested.clusters.plugins.module_utils.groups.model import Member
+from ansible_collections.nested.clusters.plugins.module_utils.helm.release import Release
+from ansible_collections.nested.clusters.plugins.module_utils.k8s import host_clusters as k8s_host_clusters
+from ansible_collections.nested.clusters.plugins.module_utils.k8s.client import Kubernetes
+from ansible_collections.nested.clusters.plugins.module_utils.k8s.connection import auth_argument_spec
+from ansible_collections.nested.clusters.plugins.module_utils.k8s.errors import KubernetesError
+from ansible_collections.nested.clusters.plugins.module_utils.lifecycle import present as lifecycle
+from ansible_collections.nested.clusters.plugins.module_utils.scheduling import placement
+from ansible_collections.nested.clusters.plugins.module_utils.scheduling.placement import Candidate
+from ansible_collections.nested.clusters.plugins.module_utils.values import support_matrix
+from ansible_collections.nested.clusters.plugins.module_utils.virtual_cluster import membership
+from ansible_collections.nested.clusters.plugins.module_utils.virtual_cluster.plan import Plan
+from ansible_collections.nested.clusters.plugins.module_utils.virtual_cluster.state import Outcome, State
 from ansible_collections.nested.clusters.plugins.modules import vcluster
 
 Object = dict[str, Any]
@@ -111,14 +112,14 @@ class Calls:
 @pytest.fixture
 def present(monkeypatch: pytest.MonkeyPatch) -> Calls:
     calls = Calls()
-    monkeypatch.setattr(vcluster.lifecycle, "present", calls)
+    monkeypatch.setattr(lifecycle, "present", calls)
     return calls
 
 
 @pytest.fixture
 def absent(monkeypatch: pytest.MonkeyPatch) -> Calls:
     calls = Calls()
-    monkeypatch.setattr(removal, "absent", calls)
+    monkeypatch.setattr(deletion, "absent", calls)
     return calls
 
 
@@ -134,7 +135,7 @@ def in_group(monkeypatch: pytest.MonkeyPatch) -> Calls:
         seen = SimpleNamespace(group=SimpleNamespace(oidc={}, endpoint={"type": "cluster_ip"}), uncounted=list)
         return calls(given, open_helm, *asked, **options), decision, seen
 
-    monkeypatch.setattr(grouped, "present", work)
+    monkeypatch.setattr(admission, "present", work)
     return calls
 
 
@@ -190,12 +191,12 @@ def test_options_are_documented_as_they_are() -> None:
 
 
 def test_the_fragment_documents_the_option_for_several_host_clusters() -> None:
-    assert_documented({"host_clusters": hosts.host_clusters_spec()}, FRAGMENT["options"])
+    assert_documented({"host_clusters": k8s_host_clusters.host_clusters_spec()}, FRAGMENT["options"])
 
 
 def test_the_documented_version_is_the_one_that_is_used() -> None:
     text = " ".join(DOCUMENTATION["options"]["vcluster_version"]["description"])
-    assert f"a new virtual cluster gets V({compatibility.DEFAULT_VCLUSTER_VERSION})" in text
+    assert f"a new virtual cluster gets V({support_matrix.DEFAULT_VCLUSTER_VERSION})" in text
 
 
 def test_examples_are_tasks_that_the_module_takes() -> None:
@@ -210,8 +211,8 @@ def test_examples_are_tasks_that_the_module_takes() -> None:
 def test_results_are_documented(
     run: Run, present: Calls, in_group: Calls, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    answers = reach.Reach("https://127.0.0.1:30000", (proof.Link("route", True, "Service"),))
-    monkeypatch.setattr(reach, "wait", lambda *_arguments: answers)
+    answers = endpoint_wait.Reach("https://127.0.0.1:30000", (probe.Link("route", True, "Service"),))
+    monkeypatch.setattr(endpoint_wait, "wait", lambda *_arguments: answers)
     result = {}
     for options in ({"endpoint": {"type": "node_port"}}, {"group": "dev"}):
         result.update(run(export_kubeconfig={"return_content": True}, **options))
@@ -600,7 +601,7 @@ def test_deleting_in_a_group(
         views = {host.name: SimpleNamespace(host=host) for host in given}
         return SimpleNamespace(views=views), found[0]
 
-    monkeypatch.setattr(grouped, "find", find)
+    monkeypatch.setattr(group_view, "find", find)
     absent.answer = outcome("uninstall release demo")
     options = {"state": "absent", "group": "dev", "host_clusters": group_host("a", "b")}
     for more in ({}, {"host_cluster": "b"}):

@@ -9,9 +9,15 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from ansible_collections.nested.clusters.plugins.module_utils import capacity, grouped, ledger, lifecycle, many
-from ansible_collections.nested.clusters.plugins.module_utils._helm import HelmError
-from ansible_collections.nested.clusters.plugins.module_utils._kubernetes import path
+from ansible_collections.nested.clusters.plugins.module_utils.admission import reserve as reservation
+from ansible_collections.nested.clusters.plugins.module_utils.common import size
+from ansible_collections.nested.clusters.plugins.module_utils.fleet import job as fleet_jobs
+from ansible_collections.nested.clusters.plugins.module_utils.fleet import plan as fleet_plan
+from ansible_collections.nested.clusters.plugins.module_utils.groups import lock as group_lock
+from ansible_collections.nested.clusters.plugins.module_utils.helm.release import HelmError, Release
+from ansible_collections.nested.clusters.plugins.module_utils.k8s import host_clusters
+from ansible_collections.nested.clusters.plugins.module_utils.k8s.objects import path
+from ansible_collections.nested.clusters.plugins.module_utils.lifecycle import request as requests
 from ansible_collections.nested.clusters.plugins.modules import vcluster_fleet
 from test_grouped import World, asked
 from test_lifecycle import CHART
@@ -39,13 +45,13 @@ class Rendering(Refusing):
     """A helm that renders, for check mode."""
 
     def render(self, name: str, namespace: str, *_rest: Any, **_options: Any) -> Any:
-        return lifecycle.Release(name, namespace, 1, "deployed", "vcluster", "0.36.1", {}, "")
+        return Release(name, namespace, 1, "deployed", "vcluster", "0.36.1", {}, "")
 
 
 @pytest.fixture
 def world(monkeypatch: pytest.MonkeyPatch) -> World:
     found = World()
-    monkeypatch.setattr(vcluster_fleet.hosts, "open_hosts", lambda module: found.given())
+    monkeypatch.setattr(host_clusters, "open_hosts", lambda module: found.given())
     monkeypatch.setattr(vcluster_fleet, "Helm", Rendering)
     return found
 
@@ -128,25 +134,25 @@ def test_who_goes(world: World) -> None:
         world.reserve("a", name, **amounts)
     world.reserve("b", "foreign", group="other")
     entries = [
-        many.Entry(lifecycle.Request(name, f"vcluster-{name}", CHART), asked(), state)
+        fleet_jobs.Entry(requests.Request(name, f"vcluster-{name}", CHART), asked(), state)
         for name, state in (("listed", "present"), ("absent", "absent"), ("gone", "absent"))
     ]
-    assert many._going(world.picture(), entries, prune=False) == ["absent"]
-    assert many._going(world.picture(), entries, prune=True) == ["absent", "unlisted"]
+    assert fleet_plan.to_delete(world.picture(), entries, prune=False) == ["absent"]
+    assert fleet_plan.to_delete(world.picture(), entries, prune=True) == ["absent", "unlisted"]
 
 
 def test_reserving_is_one_hold_of_the_locks(world: World) -> None:
-    wanted = [(lifecycle.Request(f"c{number}", f"vcluster-c{number}", CHART), asked()) for number in range(9)]
-    new, refused = grouped.reserve(world.given(), "dev", wanted)
+    wanted = [(requests.Request(f"c{number}", f"vcluster-c{number}", CHART), asked()) for number in range(9)]
+    new, refused = reservation.reserve(world.given(), "dev", wanted)
     assert new == {f"c{number}" for number in range(8)}
     assert list(refused) == ["c8"]
     for name, host in world.hosts.items():
-        locks = [line for line in host.asked if line == f"create {ledger.LEASES}"]
+        locks = [line for line in host.asked if line == f"create {group_lock.LEASES}"]
         assert len(locks) == (name in "ab")
     found = [world.allocation(host, f"vcluster-c{number}") for number in range(8) for host in "ab"]
-    assert len([item for item in found if item and item.size == capacity.Size.parse(grouped_default(), "size")]) == 8
+    assert len([item for item in found if item and item.size == size.Size.parse(grouped_default(), "size")]) == 8
     # Once more: they have what they ask for.
-    assert grouped.reserve(world.given(), "dev", wanted[:8]) == (set(), {})
+    assert reservation.reserve(world.given(), "dev", wanted[:8]) == (set(), {})
 
 
 def grouped_default() -> Object:

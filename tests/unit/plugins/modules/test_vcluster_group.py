@@ -14,15 +14,18 @@ import pytest
 import yaml
 from ansible.module_utils.common.arg_spec import ArgumentSpecValidator
 from ansible_collections.nested.clusters.plugins.doc_fragments import host_clusters
-from ansible_collections.nested.clusters.plugins.module_utils import group as groups
-from ansible_collections.nested.clusters.plugins.module_utils import ledger, lifecycle, membership
-from ansible_collections.nested.clusters.plugins.module_utils._connection import auth_argument_spec
-from ansible_collections.nested.clusters.plugins.module_utils._kubernetes import (
-    Kubernetes,
-    KubernetesError,
-    Unreachable,
-)
-from ansible_collections.nested.clusters.plugins.module_utils.size import RESOURCES
+from ansible_collections.nested.clusters.plugins.module_utils.common import well_known
+from ansible_collections.nested.clusters.plugins.module_utils.common.size import RESOURCES
+from ansible_collections.nested.clusters.plugins.module_utils.groups import lock as group_lock
+from ansible_collections.nested.clusters.plugins.module_utils.groups import model as group_model
+from ansible_collections.nested.clusters.plugins.module_utils.groups import record as group_records
+from ansible_collections.nested.clusters.plugins.module_utils.groups import settings as group_settings
+from ansible_collections.nested.clusters.plugins.module_utils.k8s.client import Kubernetes
+from ansible_collections.nested.clusters.plugins.module_utils.k8s.connection import auth_argument_spec
+from ansible_collections.nested.clusters.plugins.module_utils.k8s.errors import KubernetesError, Unreachable
+from ansible_collections.nested.clusters.plugins.module_utils.lifecycle import present as lifecycle
+from ansible_collections.nested.clusters.plugins.module_utils.virtual_cluster import namespace as namespaces
+from ansible_collections.nested.clusters.plugins.module_utils.virtual_cluster import readiness
 from ansible_collections.nested.clusters.plugins.modules import vcluster_group
 from fakes import Clock, FakeKubernetes
 
@@ -77,8 +80,8 @@ class Host(FakeKubernetes):
 
     def virtual_cluster(self, name: str) -> None:
         size = json.dumps({"cpu": "4", "memory": "4Gi", "storage": "2Gi"})
-        annotations = {membership.NAME_ANNOTATION: name, membership.SIZE_ANNOTATION: size}
-        self.have("Namespace", f"vcluster-{name}", labels={membership.GROUP_LABEL: "dev"}, annotations=annotations)
+        annotations = {well_known.NAME_ANNOTATION: name, well_known.SIZE_ANNOTATION: size}
+        self.have("Namespace", f"vcluster-{name}", labels={well_known.GROUP_LABEL: "dev"}, annotations=annotations)
 
 
 @pytest.fixture
@@ -93,7 +96,7 @@ def hosts(monkeypatch: pytest.MonkeyPatch) -> dict[str, Host]:
         return found[context]
 
     monkeypatch.setattr(Kubernetes, "open", classmethod(open_))
-    for module in (ledger, lifecycle):
+    for module in (group_lock, namespaces, lifecycle, readiness):
         monkeypatch.setattr(module, "time", Clock())
     return found
 
@@ -111,7 +114,7 @@ def objects(hosts: dict[str, Host]) -> Object:
 
 
 def stored(host: Host) -> Object:
-    data: Object = yaml.safe_load(host.objects[RECORD]["data"][groups.RECORD])
+    data: Object = yaml.safe_load(host.objects[RECORD]["data"][group_records.RECORD])
     return data
 
 
@@ -156,7 +159,7 @@ def test_defaults_are_documented_as_they_are() -> None:
     def text(option: Object) -> str:
         return " ".join(option["description"])
 
-    new = groups.desired({"name": "dev"}, [groups.Member("a")], None)
+    new = group_settings.desired({"name": "dev"}, [group_model.Member("a")], None)
     assert f"V({new.oversubscription})" in text(options["oversubscription"])
     assert f"The default is V({new.placement})" in text(options["placement"])
     assert f"The default is V({new.distribution})" in text(options["distribution"])
@@ -166,7 +169,7 @@ def test_defaults_are_documented_as_they_are() -> None:
     assert "4 cores, 4Gi of memory and 2Gi of storage" in text(sizes["default"])
     assert new.minimum == new.default
     assert "4 cores, 4Gi and 2Gi; with V(k3s) it is 4 cores, 3Gi and no storage" in text(sizes["minimum"])
-    assert groups.MINIMUM_SIZE["k3s"] == {"cpu": "4", "memory": "3Gi", "storage": "0"}
+    assert group_model.MINIMUM_SIZE["k3s"] == {"cpu": "4", "memory": "3Gi", "storage": "0"}
 
 
 def test_examples_are_tasks_that_the_module_takes() -> None:

@@ -15,16 +15,14 @@ from typing import Any
 import pytest
 import yaml
 from ansible.module_utils.common.arg_spec import ArgumentSpecValidator
-from ansible_collections.nested.clusters.plugins.module_utils import group as groups
-from ansible_collections.nested.clusters.plugins.module_utils._connection import auth_argument_spec
-from ansible_collections.nested.clusters.plugins.module_utils._kubernetes import (
-    Kubernetes,
-    KubernetesError,
-    Unreachable,
-)
-from ansible_collections.nested.clusters.plugins.module_utils.capacity import OwnerQuota
-from ansible_collections.nested.clusters.plugins.module_utils.group import Group, Member
-from ansible_collections.nested.clusters.plugins.module_utils.size import Size
+from ansible_collections.nested.clusters.plugins.module_utils.common.size import Size
+from ansible_collections.nested.clusters.plugins.module_utils.groups import pending as group_pending
+from ansible_collections.nested.clusters.plugins.module_utils.groups import record as group_records
+from ansible_collections.nested.clusters.plugins.module_utils.groups.model import Group, Member
+from ansible_collections.nested.clusters.plugins.module_utils.k8s.client import Kubernetes
+from ansible_collections.nested.clusters.plugins.module_utils.k8s.connection import auth_argument_spec
+from ansible_collections.nested.clusters.plugins.module_utils.k8s.errors import KubernetesError, Unreachable
+from ansible_collections.nested.clusters.plugins.module_utils.scheduling.quota import OwnerQuota
 from ansible_collections.nested.clusters.plugins.modules import vcluster_group_info
 
 Object = dict[str, Any]
@@ -75,7 +73,7 @@ class FakeKubernetes:
         return self
 
     def record(self, group: Group, own: str) -> FakeKubernetes:
-        return self.add(RECORDS, groups.config_map(group, own))
+        return self.add(RECORDS, group_records.config_map(group, own))
 
     def virtual_cluster(
         self,
@@ -111,7 +109,7 @@ def namespace(name: str, group: str, annotations: Object, **metadata: Any) -> Ob
     recorded = {
         "nested-clusters/virtual-cluster": name,
         "nested-clusters/size": json.dumps(SIZE),
-        "nested-clusters/applied": json.dumps(groups.applied(DEV, A)),
+        "nested-clusters/applied": json.dumps(group_pending.applied(DEV, A)),
         **{f"nested-clusters/{key}": value for key, value in annotations.items()},
     }
     return {
@@ -408,7 +406,7 @@ def test_pending_changes_and_upgrades(info: Run, fakes: Hosts) -> None:
     locked = replace(DEV, vcluster_version="0.36.2", values={"policies": {}})
     fakes["host-a"].record(locked, "host-a").virtual_cluster("team-a")
     fakes["host-b"].record(locked, "host-b")
-    fakes["host-b"].virtual_cluster("b", annotations={"applied": json.dumps(groups.applied(locked, B))})
+    fakes["host-b"].virtual_cluster("b", annotations={"applied": json.dumps(group_pending.applied(locked, B))})
     found = only(info())
     assert (found["pending_upgrade"], found["pending_upgrade_virtual_clusters"]) == (True, ["team-a"])
     clusters = by_name(found["virtual_clusters"])
@@ -608,7 +606,7 @@ def test_a_namespace_that_cannot_be_counted(info: Run, dev: Hosts) -> None:
 
 
 def test_a_record_that_cannot_be_read(info: Run, dev: Hosts) -> None:
-    broken = groups.config_map(replace(DEV, name="ops"), "host-a")
+    broken = group_records.config_map(replace(DEV, name="ops"), "host-a")
     broken["data"] = {}
     dev["host-a"].add(RECORDS, broken).virtual_cluster("watch", "ops")
     result = info()

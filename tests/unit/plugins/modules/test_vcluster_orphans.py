@@ -15,13 +15,14 @@ import pytest
 import yaml
 from ansible.module_utils.common.arg_spec import ArgumentSpecValidator
 from ansible_collections.nested.clusters.plugins.doc_fragments.host_clusters import ModuleDocFragment
-from ansible_collections.nested.clusters.plugins.module_utils import cleanup, hosts, orphans, phase, removal
-from ansible_collections.nested.clusters.plugins.module_utils import group as groups
-from ansible_collections.nested.clusters.plugins.module_utils import plan as planning
-from ansible_collections.nested.clusters.plugins.module_utils._connection import auth_argument_spec
-from ansible_collections.nested.clusters.plugins.module_utils._kubernetes import KubernetesError, Unreachable
-from ansible_collections.nested.clusters.plugins.module_utils.group import Group, Member
-from ansible_collections.nested.clusters.plugins.module_utils.hosts import HostCluster
+from ansible_collections.nested.clusters.plugins.module_utils.common import well_known
+from ansible_collections.nested.clusters.plugins.module_utils.deletion import orphan_removal, orphans
+from ansible_collections.nested.clusters.plugins.module_utils.groups import record as group_records
+from ansible_collections.nested.clusters.plugins.module_utils.groups.model import Group, Member
+from ansible_collections.nested.clusters.plugins.module_utils.k8s import host_clusters
+from ansible_collections.nested.clusters.plugins.module_utils.k8s.connection import auth_argument_spec
+from ansible_collections.nested.clusters.plugins.module_utils.k8s.errors import KubernetesError, Unreachable
+from ansible_collections.nested.clusters.plugins.module_utils.k8s.host_clusters import HostCluster
 from ansible_collections.nested.clusters.plugins.modules import vcluster_orphans
 from fakes import Clock, release_secret
 from populated import Host as Populated
@@ -31,7 +32,7 @@ Result = dict[str, Any]
 Task = Callable[..., Result]
 CHART = {"app": "vcluster", "release": "a"}
 SPACE = "vcluster-a"
-MADE = {planning.CREATED: "true", "nested-clusters/virtual-cluster": "a"}
+MADE = {well_known.CREATED: "true", "nested-clusters/virtual-cluster": "a"}
 
 
 class Host(Populated):
@@ -51,7 +52,7 @@ class Host(Populated):
 @pytest.fixture
 def clock(monkeypatch: pytest.MonkeyPatch) -> Iterator[Clock]:
     fake = Clock()
-    monkeypatch.setattr(cleanup, "time", fake)
+    monkeypatch.setattr(orphan_removal, "time", fake)
     yield fake
     assert fake.now < 3000, "something waits for ever"
 
@@ -71,10 +72,10 @@ def task(all_hosts: list[Host], run_module: Task, monkeypatch: pytest.MonkeyPatc
     """Run the module on all hosts, the first called default and others h1, h2 ..."""
 
     def open_hosts(_module: object) -> list[HostCluster]:
-        names = [hosts.ONLY, *(f"h{number}" for number in range(1, len(all_hosts)))]
+        names = [host_clusters.ONLY, *(f"h{number}" for number in range(1, len(all_hosts)))]
         return [HostCluster(name, one) for name, one in zip(names, all_hosts, strict=True)]  # type: ignore[arg-type]
 
-    monkeypatch.setattr(hosts, "open_hosts", open_hosts)
+    monkeypatch.setattr(host_clusters, "open_hosts", open_hosts)
     return lambda **options: run_module(vcluster_orphans, **options)
 
 
@@ -135,7 +136,7 @@ def test_what_is_young(task: Task, host: Host) -> None:
 def test_what_tenants_write(task: Task, host: Host) -> None:
     """A synced object has labels that a user of the virtual cluster wrote: they say nothing."""
     space = host.cluster("b")
-    labels = {phase.SYNCED_LABEL: "b", "app": "vcluster", "release": "a", removal.REQUESTED: "a"}
+    labels = {well_known.SYNCED_LABEL: "b", "app": "vcluster", "release": "a", well_known.REQUESTED: "a"}
     host.have("Secret", "evil-x-default-x-b", namespace=space, labels=labels)
     assert task()["orphans"] == []
 
@@ -187,8 +188,8 @@ def test_after_helm_uninstall(task: Task, host: Host) -> None:
     host.left("PersistentVolumeClaim", "data-a-etcd-1", labels={"app": "vcluster-etcd", "release": "a"})
     host.left("Secret", "vc-a", labels={"app": "vcluster", "vcluster-name": "a"})
     host.left("Secret", "a-certs", labels={})
-    host.left("ConfigMap", "a-snapshot", labels={removal.REQUESTED: "a"}, finalizers=["vcluster.loft.sh/snapshot"])
-    host.left("Service", "web-x-default-x-a", labels={phase.SYNCED_LABEL: "a"})
+    host.left("ConfigMap", "a-snapshot", labels={well_known.REQUESTED: "a"}, finalizers=["vcluster.loft.sh/snapshot"])
+    host.left("Service", "web-x-default-x-a", labels={well_known.SYNCED_LABEL: "a"})
     host.cluster("b")
     others = {at: thing for at, thing in host.objects.items() if "-b" in at}
     result = checked(task, host)
@@ -223,7 +224,7 @@ def test_somebody_elses_objects(task: Task, host: Host) -> None:
 
 def test_an_empty_namespace(task: Task, host: Host) -> None:
     host.have("Namespace", SPACE, annotations=MADE)
-    host.have("Namespace", "vcluster-cli", annotations={planning.CREATED: "true"})
+    host.have("Namespace", "vcluster-cli", annotations={well_known.CREATED: "true"})
     host.have("Namespace", "vcluster-mine")
     assert told(checked(task, host)) == {f"namespaces/{SPACE}": "orphan", "namespaces/vcluster-cli": "orphan"}
     assert "/api/v1/namespaces/vcluster-mine" in host.objects
@@ -231,7 +232,7 @@ def test_an_empty_namespace(task: Task, host: Host) -> None:
 
 def test_volumes_that_were_kept(task: Task, host: Host) -> None:
     host.have("Namespace", SPACE, annotations=MADE)
-    host.left("PersistentVolumeClaim", "data-a-0", annotations={planning.KEPT: "true"})
+    host.left("PersistentVolumeClaim", "data-a-0", annotations={well_known.KEPT: "true"})
     assert told(checked(task, host)) == {"persistentvolumeclaims/data-a-0": "kept"}
     assert host.names(SPACE)
     result = checked(task, host, kept_volumes=True)
@@ -245,7 +246,7 @@ def test_shares_of_groups(task: Task, host: Host) -> None:
     host.have("Namespace", "vcluster-k", **member("k", cpu="0"))
     host.have("PersistentVolumeClaim", "data-k-0", namespace="vcluster-k", labels={"app": "vcluster", "release": "k"})
     host.have("Namespace", SPACE, **member("a"))
-    host.left("PersistentVolumeClaim", "data-a-0", annotations={planning.KEPT: "true"})
+    host.left("PersistentVolumeClaim", "data-a-0", annotations={well_known.KEPT: "true"})
     result = checked(task, host)
     assert told(result) == {
         "namespaces/vcluster-r": "orphan",
@@ -271,7 +272,7 @@ def test_outside_of_namespaces(task: Task, host: Host) -> None:
     host.cluster("b")
     of_a = {"meta.helm.sh/release-name": "a", "meta.helm.sh/release-namespace": SPACE}
     host.have("ClusterRole", "vc-a", labels=CHART, annotations=of_a)
-    host.have("PriorityClass", "high-x-a", labels={phase.SYNCED_LABEL: f"{SPACE}-x-a"})
+    host.have("PriorityClass", "high-x-a", labels={well_known.SYNCED_LABEL: f"{SPACE}-x-a"})
     assert told(checked(task, host)) == {"clusterroles/vc-a": "orphan", "priorityclasses/high-x-a": "orphan"}
     assert "/apis/rbac.authorization.k8s.io/v1/clusterroles/vc-b-v-vcluster-b" in host.objects
 
@@ -313,21 +314,21 @@ def test_a_namespace_that_is_held(task: Task, host: Host) -> None:
 
 
 def test_a_lease(task: Task, host: Host) -> None:
-    host.have("Namespace", groups.NAMESPACE)
+    host.have("Namespace", well_known.NAMESPACE)
     spec = {"holderIdentity": "laptop-42", "renewTime": "2026-01-01T00:00:00.000000Z"}
-    host.have("Lease", "allocation", namespace=groups.NAMESPACE)
-    where = f"/apis/coordination.k8s.io/v1/namespaces/{groups.NAMESPACE}/leases/allocation"
+    host.have("Lease", "allocation", namespace=well_known.NAMESPACE)
+    where = f"/apis/coordination.k8s.io/v1/namespaces/{well_known.NAMESPACE}/leases/allocation"
     host.objects[where]["spec"] = spec
     result = checked(task, host)
     assert "held by laptop-42, which was last seen alive at 2026-01-01" in reason(result, "allocation")
-    host.have("Lease", "allocation", namespace=groups.NAMESPACE)
+    host.have("Lease", "allocation", namespace=well_known.NAMESPACE)
     now = datetime.now(timezone.utc).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
     host.objects[where]["spec"] = {**spec, "renewTime": now}
     assert task(older_than=0)["orphans"] == []
 
 
 def record(host: Host, group: Group, name: str) -> None:
-    made = groups.config_map(group, name)
+    made = group_records.config_map(group, name)
     host.put({"apiVersion": "v1", "kind": "ConfigMap", **made})
 
 
@@ -336,7 +337,7 @@ def test_records_of_groups(task: Task, host: Host, all_hosts: list[Host]) -> Non
     all_hosts.append(Host())
     for number, one in enumerate(all_hosts):
         one.have("Namespace", "kube-system", uid=f"id-{number}")
-        one.have("Namespace", groups.NAMESPACE)
+        one.have("Namespace", well_known.NAMESPACE)
     both = (Member("host-a", "id-0"), Member("host-b", "id-1"))
     record(host, Group("dev", both[:1], generation=2), "host-a")
     record(all_hosts[1], Group("dev", both, generation=1), "host-b")
@@ -351,7 +352,9 @@ def test_records_of_groups(task: Task, host: Host, all_hosts: list[Host]) -> Non
         all_hosts[1].objects.pop(at, None)
     checked(task, *all_hosts)
     assert [at for at in all_hosts[1].objects if "configmaps" in at] == []
-    host.objects[f"/api/v1/namespaces/{groups.NAMESPACE}/configmaps/vcluster-group-dev"]["data"] = {"group.yaml": "["}
+    host.objects[f"/api/v1/namespaces/{well_known.NAMESPACE}/configmaps/vcluster-group-dev"]["data"] = {
+        "group.yaml": "["
+    }
     assert told(checked(task, *all_hosts)) == {"configmaps/vcluster-group-dev": "held"}
 
 

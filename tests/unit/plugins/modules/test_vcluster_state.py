@@ -16,10 +16,16 @@ import pytest
 import yaml
 from ansible.module_utils.common.arg_spec import ArgumentSpecValidator
 from ansible_collections.nested.clusters.plugins.doc_fragments.host_clusters import ModuleDocFragment
-from ansible_collections.nested.clusters.plugins.module_utils import hosts, pause, phase, switch
-from ansible_collections.nested.clusters.plugins.module_utils._connection import auth_argument_spec
-from ansible_collections.nested.clusters.plugins.module_utils._kubernetes import KubernetesError, Unreachable
-from ansible_collections.nested.clusters.plugins.module_utils.hosts import HostCluster
+from ansible_collections.nested.clusters.plugins.module_utils.common import batch
+from ansible_collections.nested.clusters.plugins.module_utils.k8s import host_clusters
+from ansible_collections.nested.clusters.plugins.module_utils.k8s.connection import auth_argument_spec
+from ansible_collections.nested.clusters.plugins.module_utils.k8s.errors import KubernetesError, Unreachable
+from ansible_collections.nested.clusters.plugins.module_utils.k8s.host_clusters import HostCluster
+from ansible_collections.nested.clusters.plugins.module_utils.listing import observed
+from ansible_collections.nested.clusters.plugins.module_utils.power import batch as power_batch
+from ansible_collections.nested.clusters.plugins.module_utils.power import steps as power_steps
+from ansible_collections.nested.clusters.plugins.module_utils.virtual_cluster import phase as phases
+from ansible_collections.nested.clusters.plugins.module_utils.virtual_cluster import workload as workloads
 from ansible_collections.nested.clusters.plugins.modules import vcluster_state
 from fakes import Clock
 from simulation import SYNCED, Host, workload
@@ -44,7 +50,8 @@ class Ticking(Clock):
 @pytest.fixture
 def clock(monkeypatch: pytest.MonkeyPatch) -> Ticking:
     fake = Ticking()
-    monkeypatch.setattr(switch, "time", fake)
+    monkeypatch.setattr(power_batch, "time", fake)
+    monkeypatch.setattr(batch, "time", fake)
     return fake
 
 
@@ -60,10 +67,10 @@ def task(clock: Ticking, host: Host, run_module: Task, monkeypatch: pytest.Monke
     """Run the module on all hosts of the clock, the first called default and others h1, h2 ..."""
 
     def open_hosts(_module: object) -> list[HostCluster]:
-        names = [hosts.ONLY, *(f"h{number}" for number in range(1, len(clock.hosts)))]
+        names = [host_clusters.ONLY, *(f"h{number}" for number in range(1, len(clock.hosts)))]
         return [HostCluster(name, one) for name, one in zip(names, clock.hosts, strict=True)]  # type: ignore[arg-type]
 
-    monkeypatch.setattr(hosts, "open_hosts", open_hosts)
+    monkeypatch.setattr(host_clusters, "open_hosts", open_hosts)
     return lambda **options: run_module(vcluster_state, **options)
 
 
@@ -117,7 +124,7 @@ def test_pause_and_resume(task: Task, host: Host) -> None:
     }
     assert (host.pods("a"), host.of("a")["spec"]["replicas"]) == ([], 0)
     assert len(host.pods("b")) == 3
-    assert phase.phase(host.of("a")) == "paused"
+    assert phases.phase(host.of("a")) == "paused"
     result = checked(task, host, name="a", state="running")
     assert (of(result, "a")["before"], of(result, "a")["after"]) == ("paused", "running")
     assert of(result, "a")["steps"] == [
@@ -405,7 +412,10 @@ def test_from_whatever_state(state: str, clock: Ticking, task: Task) -> None:
         host.tick()
         told = of(checked(task, host, name="a", state=state), "a")
         assert told["after"] == state
-        assert pause.note(pause.Seen(host.of("a"), host.of("a", "vcluster-etcd") if etcd is not None else None)) == ""
+        assert (
+            power_steps.note(observed.Seen(host.of("a"), host.of("a", "vcluster-etcd") if etcd is not None else None))
+            == ""
+        )
         assert bool(host.pods("a")) == (state == "running")
 
 
@@ -435,7 +445,7 @@ def test_killed_at_any_request(state: str, done: bool, clock: Ticking, task: Tas
         host.tick()
         result = task(name="a", state=state)
         assert not result.get("failed"), (number, result)
-        assert of(result, "a")["after"] == pause.REACHED[state]
+        assert of(result, "a")["after"] == power_steps.REACHED[state]
         replicas = [host.of("a", app)["spec"]["replicas"] for app in ("vcluster", "vcluster-etcd")]
         assert replicas == ([0, 0] if state == "paused" else [2, 3])
         if state == "paused":
@@ -443,7 +453,7 @@ def test_killed_at_any_request(state: str, done: bool, clock: Ticking, task: Tas
             task(name="a", state="running")
             replicas = [host.of("a", app)["spec"]["replicas"] for app in ("vcluster", "vcluster-etcd")]
             assert replicas == [2, 3]
-        assert task(name="a", state=pause.REACHED["running"])["changed"] is False
+        assert task(name="a", state=power_steps.REACHED["running"])["changed"] is False
         if not killed:
             break
     assert number > 10
@@ -493,8 +503,8 @@ def test_somebody_else_does_the_same_at_any_moment(state: str, clock: Ticking, t
 def elsewhere(host: Host, app: str, state: str) -> None:
     """Another task sends its step for one workload."""
     thing = host.of("a", app)
-    seen = pause.Seen(thing)
-    for step in pause.steps(seen, state, "then"):
+    seen = observed.Seen(thing)
+    for step in power_steps.steps(seen, state, "then"):
         host.patch(step.where, dict(step.body))
 
 
@@ -503,7 +513,7 @@ def test_somebody_else_undoes_it(task: Task, host: Host, clock: Ticking) -> None
     host.cluster("a")
 
     def undo() -> None:
-        for step in pause.steps(pause.Seen(host.of("a")), "running", "then"):
+        for step in power_steps.steps(observed.Seen(host.of("a")), "running", "then"):
             host.patch(step.where, dict(step.body))
 
     clock.after(0.1, undo)
@@ -559,7 +569,7 @@ def test_max_failures(task: Task, host: Host) -> None:
     result = task(label_selectors=["env=ci"], state="paused", max_failures=1, at_once=1)
     assert [one["after"] for one in result["virtual_clusters"]] == ["paused"] + ["running"] * 5
     assert [one["failed"] for one in result["virtual_clusters"]] == [False, True] + [False] * 4
-    assert {one["msg"] for one in result["virtual_clusters"][2:]} == {switch.NOT_BEGUN}
+    assert {one["msg"] for one in result["virtual_clusters"][2:]} == {batch.NOT_BEGUN}
     assert "(4 more were not begun)" in result["msg"]
     host.fault = lambda request: None
     assert not task(label_selectors=["env=ci"], state="paused", max_failures=1).get("failed")
@@ -655,7 +665,7 @@ def test_etcd_that_waits_for_the_control_plane(task: Task, host: Host, clock: Ti
     host.before = lambda request: host.never_ready.clear() if request.endswith("statefulsets/a") else None
     result = task(name="a", state="running")
     assert of(result, "a")["after"] == "running"
-    assert 1000 + pause.ETCD_PATIENCE < clock.now < 1010 + pause.ETCD_PATIENCE
+    assert 1000 + power_steps.ETCD_PATIENCE < clock.now < 1010 + power_steps.ETCD_PATIENCE
 
 
 def test_an_api_server_that_restarts(task: Task, host: Host, clock: Ticking) -> None:
@@ -797,7 +807,7 @@ def test_no_more_are_begun_anywhere(task: Task, host: Host, clock: Ticking) -> N
         one.fault = refuse("v")
     result = task(state="paused", label_selectors=["env=ci"], at_once=1, max_failures=2)
     assert sum(one["failed"] for one in result["virtual_clusters"]) == 2
-    assert sum(one["msg"] == switch.NOT_BEGUN for one in result["virtual_clusters"]) == 6
+    assert sum(one["msg"] == batch.NOT_BEGUN for one in result["virtual_clusters"]) == 6
 
 
 # --- in other namespaces ----------------------------------------------------------------------------------
@@ -808,7 +818,7 @@ def test_pods_in_namespaces_that_it_made(task: Task, host: Host) -> None:
     host.cluster("b", namespace="other")
     for number, owner in enumerate(("a", "b")):
         place = f"made-{number}"
-        mark = pause.marker(owner, "vcluster-a" if owner == "a" else "other")
+        mark = observed.marker(owner, "vcluster-a" if owner == "a" else "other")
         host.have({"metadata": {"name": place, "labels": {SYNCED: mark}}}, "namespaces")
         labels = {SYNCED: "a"}
         host.have({"metadata": {"name": "p", "namespace": place, "labels": labels, "uid": place}}, "pods")
@@ -857,7 +867,7 @@ def test_results_are_documented(task: Task, host: Host) -> None:
 def test_a_workload_of_the_simulation_is_one(host: Host) -> None:
     """What the tests above stand on: it is running when its pods are ready, and paused as the CLI has it."""
     host.cluster("a", replicas=2, etcd=3)
-    assert phase.phase(host.of("a")) == "running"
-    assert phase.kind(workload("a")) == "StatefulSet"
-    assert phase.kind(workload("a", kind="Deployment")) == "Deployment"
+    assert phases.phase(host.of("a")) == "running"
+    assert workloads.kind(workload("a")) == "StatefulSet"
+    assert workloads.kind(workload("a", kind="Deployment")) == "Deployment"
     assert host.pods("a") == ["a-0", "a-1", "a-etcd-0", "a-etcd-1", "a-etcd-2", "user-0-x-a", "user-1-x-a"]

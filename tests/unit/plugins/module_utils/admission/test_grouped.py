@@ -16,33 +16,43 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
-from ansible_collections.nested.clusters.plugins.module_utils import (
-    capacity,
-    compatibility,
-    group_change,
-    grouped,
-    hosts,
-    ledger,
-    lifecycle,
-    membership,
-    removal,
-    values,
+from ansible_collections.nested.clusters.plugins.module_utils.admission import decide as decision_rules
+from ansible_collections.nested.clusters.plugins.module_utils.admission import present as admission
+from ansible_collections.nested.clusters.plugins.module_utils.admission import reserve as reservation
+from ansible_collections.nested.clusters.plugins.module_utils.admission.decide import Decision
+from ansible_collections.nested.clusters.plugins.module_utils.common import well_known
+from ansible_collections.nested.clusters.plugins.module_utils.common.errors import NestedClustersError, OptionError
+from ansible_collections.nested.clusters.plugins.module_utils.common.size import Size
+from ansible_collections.nested.clusters.plugins.module_utils.deletion import single as deletion
+from ansible_collections.nested.clusters.plugins.module_utils.groups import change as group_change
+from ansible_collections.nested.clusters.plugins.module_utils.groups import lock as group_lock
+from ansible_collections.nested.clusters.plugins.module_utils.groups import pending as group_pending
+from ansible_collections.nested.clusters.plugins.module_utils.groups import record as group_records
+from ansible_collections.nested.clusters.plugins.module_utils.groups import view as group_view
+from ansible_collections.nested.clusters.plugins.module_utils.groups.view import Picture
+from ansible_collections.nested.clusters.plugins.module_utils.helm.chart import Chart
+from ansible_collections.nested.clusters.plugins.module_utils.helm.release import HelmError
+from ansible_collections.nested.clusters.plugins.module_utils.k8s.errors import KubernetesError
+from ansible_collections.nested.clusters.plugins.module_utils.k8s.host_clusters import ONLY, SYSTEM, HostCluster
+from ansible_collections.nested.clusters.plugins.module_utils.k8s.objects import path
+from ansible_collections.nested.clusters.plugins.module_utils.lifecycle import present as lifecycle
+from ansible_collections.nested.clusters.plugins.module_utils.lifecycle.request import Request
+from ansible_collections.nested.clusters.plugins.module_utils.scheduling import capacity as capacities
+from ansible_collections.nested.clusters.plugins.module_utils.scheduling.quota import Refused
+from ansible_collections.nested.clusters.plugins.module_utils.values import accessors, support_matrix, tree
+from ansible_collections.nested.clusters.plugins.module_utils.values.control_plane import (
+    ControlPlane,
+    kubernetes_version_at,
 )
-from ansible_collections.nested.clusters.plugins.module_utils import group as groups
-from ansible_collections.nested.clusters.plugins.module_utils._helm import Chart, HelmError
-from ansible_collections.nested.clusters.plugins.module_utils._kubernetes import KubernetesError, path
-from ansible_collections.nested.clusters.plugins.module_utils.capacity import Allocation, Refused
-from ansible_collections.nested.clusters.plugins.module_utils.control_plane import ControlPlane, kubernetes_version_at
-from ansible_collections.nested.clusters.plugins.module_utils.errors import NestedClustersError, OptionError
-from ansible_collections.nested.clusters.plugins.module_utils.grouped import Asked, Decision, Picture
-from ansible_collections.nested.clusters.plugins.module_utils.hosts import HostCluster
-from ansible_collections.nested.clusters.plugins.module_utils.lifecycle import Outcome, Request
-from ansible_collections.nested.clusters.plugins.module_utils.plan import Plan
-from ansible_collections.nested.clusters.plugins.module_utils.size import Size
+from ansible_collections.nested.clusters.plugins.module_utils.virtual_cluster import membership, readiness
+from ansible_collections.nested.clusters.plugins.module_utils.virtual_cluster import namespace as namespaces
+from ansible_collections.nested.clusters.plugins.module_utils.virtual_cluster.membership import Allocation, Asked
+from ansible_collections.nested.clusters.plugins.module_utils.virtual_cluster.plan import Plan
+from ansible_collections.nested.clusters.plugins.module_utils.virtual_cluster.state import Outcome
 from fakes import NAME, NAMESPACE, Clock
-from test_group_change import RECORD, Site
-from test_ledger import LEASE, Host, have_lease
+from test_change import RECORD, Site
 from test_lifecycle import CHART, PLACE, WORKLOAD, FakeHelm
+from test_lock import LEASE, Host, have_lease
 
 Object = dict[str, Any]
 
@@ -56,7 +66,7 @@ DEFAULT = {"cpu": "4", "memory": "4Gi", "storage": "2Gi"}
 @pytest.fixture(autouse=True)
 def clock(monkeypatch: pytest.MonkeyPatch) -> Iterator[Clock]:
     fake = Clock()
-    for module in (ledger, lifecycle, removal):
+    for module in (group_lock, namespaces, lifecycle, readiness, deletion):
         monkeypatch.setattr(module, "time", fake)
     monkeypatch.setattr(random, "uniform", lambda low, high: 0.1)
     yield fake
@@ -92,22 +102,22 @@ class World(Site):
         """Have the share of a virtual cluster: cpu, memory, storage, namespace, applied and deleting may be said."""
         amounts = {key: str(options.get(key, DEFAULT[key])) for key in DEFAULT}
         annotations = {
-            membership.NAME_ANNOTATION: name,
-            membership.OWNER_ANNOTATION: owner,
-            membership.SIZE_ANNOTATION: json.dumps(amounts),
-            membership.APPLIED_ANNOTATION: json.dumps(options.get("applied", {})),
+            well_known.NAME_ANNOTATION: name,
+            well_known.OWNER_ANNOTATION: owner,
+            well_known.SIZE_ANNOTATION: json.dumps(amounts),
+            well_known.APPLIED_ANNOTATION: json.dumps(options.get("applied", {})),
         }
         more = {"deletionTimestamp": "2026-01-01T00:00:00Z"} if options.get("deleting") else {}
-        labels = {membership.GROUP_LABEL: group}
+        labels = {well_known.GROUP_LABEL: group}
         namespace = options.get("namespace", f"vcluster-{name}")
         self.hosts[host].have("Namespace", namespace, annotations=annotations, labels=labels, **more)
 
     def picture(self, names: str = "ab") -> Picture:
-        return grouped.picture(self.given(names), "dev")
+        return group_view.picture(self.given(names), "dev")
 
     def decide(self, names: str = "ab", request: Object | None = None, **options: Any) -> Decision:
         wanted = Request(**{"name": NAME, "namespace": NAMESPACE, "chart": CHART, **(request or {})})
-        return grouped.decide(self.picture(names), wanted, asked(**options))
+        return decision_rules.decide(self.picture(names), wanted, asked(**options))
 
     def refusal(self, names: str = "ab", request: Object | None = None, **options: Any) -> NestedClustersError:
         """Why it cannot be; nothing is written."""
@@ -122,7 +132,7 @@ class World(Site):
     ) -> tuple[Outcome, Decision]:
         wanted = Request(**{"name": NAME, "namespace": NAMESPACE, "chart": CHART, **(request or {})})
         by_host = {id(host): self.helm[name] for name, host in self.hosts.items()}
-        outcome, decision, _seen = grouped.present(
+        outcome, decision, _seen = admission.present(
             self.given(names),
             lambda kubernetes: by_host[id(kubernetes)].open(),  # type: ignore[arg-type, return-value]
             wanted,
@@ -164,7 +174,7 @@ class World(Site):
 
     def locked(self) -> list[str]:
         """On which host clusters somebody held the lock."""
-        return [name for name, host in self.hosts.items() if f"create {ledger.LEASES}" in host.asked]
+        return [name for name, host in self.hosts.items() if f"create {group_lock.LEASES}" in host.asked]
 
     def allocation(self, host: str, namespace: str = NAMESPACE) -> Allocation | None:
         place = self.hosts[host].objects.get(path("v1", "namespaces", None, namespace))
@@ -192,7 +202,7 @@ def world() -> World:
 def test_a_look_is_two_lists(world: World) -> None:
     world.reserve("a", "team-a")
     world.reserve("a", "team-b")
-    view = grouped.look(world.given("a")[0])
+    view = group_view.look(world.given("a")[0])
     assert len(world.hosts["a"].asked) == 2
     assert (list(view.groups), dict(view.names)) == (["dev"], {"dev": "a"})
     assert [item.name for item in view.allocations] == ["team-a", "team-b"]
@@ -219,26 +229,26 @@ def test_what_an_owner_quota_cannot_count_is_said(world: World) -> None:
 
 def test_the_one_host_cluster_of_the_connection_options_may_have_a_name(world: World) -> None:
     world.reserve("a", "team-a")
-    only = HostCluster(hosts.ONLY, world.hosts["a"])  # type: ignore[arg-type]
-    seen = grouped.picture([only], "dev")
+    only = HostCluster(ONLY, world.hosts["a"])  # type: ignore[arg-type]
+    seen = group_view.picture([only], "dev")
     assert [(item.name, item.host_cluster) for item in seen.allocations] == [("team-a", "a")]
     wanted = Request(NAME, NAMESPACE, CHART)
-    assert grouped.decide(seen, wanted, asked()).member.name == "a"
+    assert decision_rules.decide(seen, wanted, asked()).member.name == "a"
 
 
 def test_a_group_that_does_not_exist(world: World) -> None:
     group_change.present(world.entries(["a"]), {"name": "prod"}, False)
     with pytest.raises(OptionError) as caught:
-        grouped.picture(world.given(), "dve")
+        group_view.picture(world.given(), "dve")
     assert caught.value.data == {"option": "group", "value": "dve", "allowed": "dev, prod"}
     with pytest.raises(OptionError, match="none: no group is defined"):
-        grouped.picture(world.given("c"), "dev")
+        group_view.picture(world.given("c"), "dev")
 
 
 def test_a_group_that_may_be_on_one_that_does_not_answer(world: World) -> None:
     world.hosts["b"].down = True
     with pytest.raises(NestedClustersError, match="b: host cluster https://b does not answer") as caught:
-        grouped.picture(world.given("bc"), "dev")
+        group_view.picture(world.given("bc"), "dev")
     assert caught.value.data == {"failed_host_clusters": ["b"]}
 
 
@@ -251,18 +261,18 @@ def test_records_that_differ(world: World) -> None:
     assert "the records of group dev differ between host clusters a, b" in str(error)
     assert "run its vcluster_group task again" in str(error)
     # The count of changes alone is no difference.
-    stored = groups.load(world.hosts["a"].objects[RECORD])
-    world.hosts["b"].objects[RECORD]["data"] = groups.config_map(replace(stored, generation=9), "b")["data"]
+    stored = group_records.load(world.hosts["a"].objects[RECORD])
+    world.hosts["b"].objects[RECORD]["data"] = group_records.config_map(replace(stored, generation=9), "b")["data"]
     assert world.picture().group == stored
 
 
 def test_host_clusters_by_other_names(world: World) -> None:
     for given, words in (
         ([HostCluster("b", world.hosts["a"])], "this host cluster is member a of group dev"),  # type: ignore[arg-type]
-        ([*world.given("a"), HostCluster(hosts.ONLY, world.hosts["a"])], "both are the same host cluster"),  # type: ignore[arg-type]
+        ([*world.given("a"), HostCluster(ONLY, world.hosts["a"])], "both are the same host cluster"),  # type: ignore[arg-type]
     ):
         with pytest.raises(OptionError, match=words) as caught:
-            grouped.picture(given, "dev")
+            group_view.picture(given, "dev")
         assert str(caught.value.data["option"]).startswith("host_clusters")
 
 
@@ -271,20 +281,20 @@ def test_a_member_that_is_given_twice_is_known_by_its_record(world: World, monke
     ask = world.hosts["a"].get
 
     def get(where: str) -> Any:
-        if where == hosts.SYSTEM:
+        if where == SYSTEM:
             raise KubernetesError("no permission", 403, "Forbidden")
         return ask(where)
 
     monkeypatch.setattr(world.hosts["a"], "get", get)
     with pytest.raises(OptionError, match="'a' is not usable: it is given twice"):
-        grouped.picture([*world.given("a"), HostCluster(hosts.ONLY, world.hosts["a"])], "dev")  # type: ignore[arg-type]
+        group_view.picture([*world.given("a"), HostCluster(ONLY, world.hosts["a"])], "dev")  # type: ignore[arg-type]
 
 
 def test_a_broken_share_is_named(world: World) -> None:
     """Counting it as nothing would give away twice what it has."""
     world.reserve("a", "team-a")
     place = path("v1", "namespaces", None, "vcluster-team-a")
-    world.hosts["a"].objects[place]["metadata"]["annotations"][membership.SIZE_ANNOTATION] = "{}"
+    world.hosts["a"].objects[place]["metadata"]["annotations"][well_known.SIZE_ANNOTATION] = "{}"
     error = world.refusal()
     assert "namespace vcluster-team-a on host cluster a" in str(error)
 
@@ -298,7 +308,7 @@ def test_two_of_one_name(world: World) -> None:
 
 def test_one_on_a_host_cluster_without_a_record(world: World) -> None:
     world.reserve("c", NAME)
-    for call in (lambda: world.decide("abc"), lambda: grouped.find(world.given("abc"), NAME, "dev")):
+    for call in (lambda: world.decide("abc"), lambda: group_view.find(world.given("abc"), NAME, "dev")):
         with pytest.raises(NestedClustersError, match="lives on host cluster c, which has no record of group dev"):
             call()
 
@@ -744,19 +754,19 @@ def test_a_new_one(world: World) -> None:
         f"create Secret nested-clusters-{NAME}",
         f"create ResourceQuota nested-clusters-{NAME}",
         f"create LimitRange nested-clusters-{NAME}",
-        f"install release {NAME} with vCluster {compatibility.DEFAULT_VCLUSTER_VERSION}",
+        f"install release {NAME} with vCluster {support_matrix.DEFAULT_VCLUSTER_VERSION}",
         f"set annotations of virtual cluster {NAME}: nested-clusters/managed",
     ]
     found = world.allocation("b")
     assert found is not None
     assert (found.name, found.group, found.owner, found.size.as_dict()) == (NAME, "dev", "alice", DEFAULT)
     group = world.picture().group
-    assert found.applied == groups.applied(group, decision.member)
+    assert found.applied == group_pending.applied(group, decision.member)
     assert world.request("b") == {"values": {"a": 1}, "kubernetes_version": None}
     assert world.hosts["b"].objects[QUOTA]["spec"]["hard"]["limits.cpu"] == "4"
     assert world.values(outcome)["a"] == 1
     assert outcome.state.release is not None
-    assert outcome.state.release.labels[membership.GROUP_LABEL] == "dev"
+    assert outcome.state.release.labels[well_known.GROUP_LABEL] == "dev"
     assert not [at for at in world.hosts["a"].objects if NAMESPACE in at]
 
 
@@ -770,7 +780,7 @@ def test_whoever_takes_something_holds_all_locks(world: World) -> None:
 
 
 def test_the_order_of_locks_is_that_of_the_host_clusters_themselves(world: World) -> None:
-    ids = [id_ for id_, _kubernetes in grouped.lock_order(world.picture("ba"))]
+    ids = [id_ for id_, _kubernetes in group_view.lock_order(world.picture("ba"))]
     assert sorted(ids) == ["uid of https://a", "uid of https://b"]
 
 
@@ -789,7 +799,7 @@ def test_the_versions_of_the_group(world: World) -> None:
     outcome, _decision = world.run()
     assert outcome.state.release is not None
     assert outcome.state.release.chart_version == "0.35.0"
-    assert values.get(world.values(outcome), kubernetes_version_at("k8s")) == "v1.35.0"
+    assert tree.get(world.values(outcome), kubernetes_version_at("k8s")) == "v1.35.0"
 
 
 def test_a_version_beside_the_lock(world: World) -> None:
@@ -811,14 +821,14 @@ def test_a_version_ahead_of_the_lock(world: World) -> None:
 def test_its_own_version_of_kubernetes(world: World) -> None:
     world.change(kubernetes_version="v1.34.0")
     outcome, _decision = world.checked(request={"kubernetes_version": "v1.35.0"})
-    assert values.get(world.values(outcome), kubernetes_version_at("k8s")) == "v1.35.0"
+    assert tree.get(world.values(outcome), kubernetes_version_at("k8s")) == "v1.35.0"
     world.checked()  # and it stays its own
     world.change(kubernetes_version="v1.36.0")
     assert world.run(check=True)[0].plan.steps == [f"set annotations of namespace {NAMESPACE}: nested-clusters/applied"]
 
 
 def test_a_size_without_room_for_the_control_plane(world: World) -> None:
-    asked_for = values.at(("controlPlane", "statefulSet", "resources", "limits", "memory"), "4Gi")
+    asked_for = tree.at(("controlPlane", "statefulSet", "resources", "limits", "memory"), "4Gi")
     error = world.refused(request={"values": asked_for})
     assert (error.data["option"], error.data["value"]) == ("size.memory", "4Gi")
 
@@ -887,14 +897,14 @@ def test_one_whose_namespace_goes_takes_its_room_again_under_the_lock(world: Wor
 
 def test_a_namespace_that_is_deleted_while_it_is_looked_at(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
     world.run(host_cluster="a")
-    host, look = world.hosts["a"], grouped.picture
+    host, look = world.hosts["a"], group_view.picture
 
     def meanwhile(*given: Any) -> Picture:
         seen = look(*given)
         host.objects[PLACE]["metadata"]["deletionTimestamp"] = "2026-01-01T00:00:00Z"
         return seen
 
-    monkeypatch.setattr(grouped, "picture", meanwhile)
+    monkeypatch.setattr(group_view, "picture", meanwhile)
     with pytest.raises(NestedClustersError, match="run again, which makes it anew"):
         world.run()
 
@@ -973,7 +983,7 @@ def test_what_its_group_changed_reaches_it_with_the_next_task(running: World) ->
     group = running.picture().group
     found = running.allocation("a")
     assert found is not None
-    assert groups.pending(group, group.members[0], found.applied) == ["values: changed in the group"]
+    assert group_pending.pending(group, group.members[0], found.applied) == ["values: changed in the group"]
     outcome, _decision = running.run(check=True)
     assert f"change values of release {NAME}" in outcome.plan.steps
     outcome, _decision = running.run()
@@ -983,7 +993,7 @@ def test_what_its_group_changed_reaches_it_with_the_next_task(running: World) ->
     assert (merged["own"], merged["of_group"]) == (1, 2)
     found = running.allocation("a")
     assert found is not None
-    assert groups.pending(group, group.members[0], found.applied) == []
+    assert group_pending.pending(group, group.members[0], found.applied) == []
 
 
 def test_its_values_are_those_of_the_last_task_that_named_some(running: World) -> None:
@@ -998,7 +1008,7 @@ def test_what_somebody_changed_is_repaired(running: World) -> None:
     host = running.hosts["a"]
     host.objects[QUOTA]["spec"]["hard"]["limits.cpu"] = "64"
     del host.objects[LIMITS]
-    host.objects[PLACE]["metadata"]["annotations"][membership.APPLIED_ANNOTATION] = "broken"
+    host.objects[PLACE]["metadata"]["annotations"][well_known.APPLIED_ANNOTATION] = "broken"
     outcome, _decision = running.checked()
     assert outcome.plan.steps == [
         f"set annotations of namespace {NAMESPACE}: nested-clusters/applied",
@@ -1134,7 +1144,7 @@ def once(host: Host, wanted: str, then: Callable[[], None]) -> None:
 
 def test_somebody_takes_the_room_first(world: World) -> None:
     """Who loses it goes where there is still some."""
-    once(world.hosts["a"], f"create {ledger.LEASES}", lambda: world.reserve("a", "faster", cpu=18))
+    once(world.hosts["a"], f"create {group_lock.LEASES}", lambda: world.reserve("a", "faster", cpu=18))
     _outcome, decision = world.run()
     assert decision.member.name == "b"
     assert (world.allocation("a"), world.allocation("b") is not None) == (None, True)
@@ -1142,7 +1152,7 @@ def test_somebody_takes_the_room_first(world: World) -> None:
 
 def test_somebody_takes_the_last_room(world: World) -> None:
     world.reserve("b", "other", cpu=18)
-    once(world.hosts["a"], f"create {ledger.LEASES}", lambda: world.reserve("a", "faster", cpu=18))
+    once(world.hosts["a"], f"create {group_lock.LEASES}", lambda: world.reserve("a", "faster", cpu=18))
     with pytest.raises(Refused, match="no host cluster has room"):
         world.run()
     assert (world.allocation("a"), world.allocation("b")) == (None, None)
@@ -1151,7 +1161,7 @@ def test_somebody_takes_the_last_room(world: World) -> None:
 
 def test_somebody_uses_up_the_quota(world: World) -> None:
     world.change(owner_quota={"virtual_clusters": 1})
-    once(world.hosts["b"], f"create {ledger.LEASES}", lambda: world.reserve("b", "faster", owner="alice"))
+    once(world.hosts["b"], f"create {group_lock.LEASES}", lambda: world.reserve("b", "faster", owner="alice"))
     with pytest.raises(Refused, match="owner quota"):
         world.run(owner="alice")
     assert world.written() == {}
@@ -1159,7 +1169,7 @@ def test_somebody_uses_up_the_quota(world: World) -> None:
 
 def test_somebody_makes_the_same_one(world: World) -> None:
     """It is there already, and becomes what the slower one asked for."""
-    once(world.hosts["a"], f"create {ledger.LEASES}", lambda: world.reserve("b", NAME, owner="bob"))
+    once(world.hosts["a"], f"create {group_lock.LEASES}", lambda: world.reserve("b", NAME, owner="bob"))
     _outcome, decision = world.run(owner="alice")
     assert decision.member.name == "b"
     found = world.allocation("b")
@@ -1173,9 +1183,9 @@ def test_somebody_resizes_the_same_one(running: World) -> None:
 
     def resize() -> None:
         place = running.hosts["a"].objects[PLACE]
-        place["metadata"]["annotations"][membership.SIZE_ANNOTATION] = json.dumps({**DEFAULT, "memory": "6Gi"})
+        place["metadata"]["annotations"][well_known.SIZE_ANNOTATION] = json.dumps({**DEFAULT, "memory": "6Gi"})
 
-    once(running.hosts["a"], f"create {ledger.LEASES}", resize)
+    once(running.hosts["a"], f"create {group_lock.LEASES}", resize)
     running.run(size=size(6))
     found = running.allocation("a")
     assert found is not None
@@ -1187,7 +1197,7 @@ def test_the_group_changes_meanwhile(world: World) -> None:
     def change() -> None:
         world.present(["a", "b"], values={"new": 1})
 
-    once(world.hosts["a"], f"create {ledger.LEASES}", change)
+    once(world.hosts["a"], f"create {group_lock.LEASES}", change)
     outcome, _decision = world.run()
     assert world.values(outcome)["new"] == 1
 
@@ -1203,25 +1213,25 @@ def test_the_turn_was_lost(world: World, clock: Clock) -> None:
 
     host.before = before
     world.run()
-    assert [line for line in host.asked if line == f"create {ledger.LEASES}"] == [f"create {ledger.LEASES}"] * 2
+    assert [line for line in host.asked if line == f"create {group_lock.LEASES}"] == [f"create {group_lock.LEASES}"] * 2
     assert len([line for line in world.hosts["a"].written if line == f"create {PLACE}"]) == 1
 
 
 def test_a_turn_is_waited_for(world: World, clock: Clock) -> None:
     have_lease(world.hosts["a"])
     world.run()
-    assert clock.now > 1000 + ledger.LEASE_SECONDS
+    assert clock.now > 1000 + group_lock.LEASE_SECONDS
 
 
 def test_somebody_is_always_faster(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(grouped, "ATTEMPTS", 3)
+    monkeypatch.setattr(admission, "ATTEMPTS", 3)
     attempts = []
 
     def reserve(*arguments: Any) -> None:
         attempts.append(1)
-        raise grouped.Elsewhere("x")
+        raise decision_rules.Elsewhere("x")
 
-    monkeypatch.setattr(grouped, "_reserve", reserve)
+    monkeypatch.setattr(reservation, "reserve_one", reserve)
     with pytest.raises(NestedClustersError, match="each of 3 times somebody else was faster; run the task again"):
         world.run()
     assert (len(attempts), world.written()) == (3, {})
@@ -1236,12 +1246,12 @@ def test_many_at_once_get_what_there_is_and_no_more(
     params: Object, fits: int, world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     world.change(**params)
-    monkeypatch.setattr(ledger, "time", time)
+    monkeypatch.setattr(group_lock, "time", time)
     monkeypatch.setattr(random, "uniform", lambda low, high: 0.002)
 
     def take(kubernetes: Any, open_helm: Any, request: Request, **options: Any) -> Outcome:
         options["reserve"](Plan(steps=["take it"], create_namespace=True))
-        return removal.nothing()
+        return deletion.nothing()
 
     monkeypatch.setattr(lifecycle, "present", take)
     errors: list[BaseException] = []
@@ -1262,26 +1272,26 @@ def test_many_at_once_get_what_there_is_and_no_more(
     seen = world.picture()
     assert len(seen.allocations) == fits
     for view in seen.views.values():
-        limit = capacity.limit(size(16, "32Gi"), seen.group.oversubscription)
-        assert capacity.total(view.allocations).fits_in(limit) == []
+        limit = capacities.limit(size(16, "32Gi"), seen.group.oversubscription)
+        assert capacities.total(view.allocations).fits_in(limit) == []
 
 
 # --- finding and deleting ---------------------------------------------------------------------------------
 
 
 def test_where_one_is(running: World) -> None:
-    seen, current = grouped.find(running.given(), NAME, "dev")
+    seen, current = group_view.find(running.given(), NAME, "dev")
     assert current is not None
     assert (current.host_cluster, current.namespace) == ("a", NAMESPACE)
     assert seen.views["a"].host.kubernetes is running.hosts["a"]  # type: ignore[comparison-overlap]
-    assert grouped.find(running.given(), "other", "dev")[1] is None
+    assert group_view.find(running.given(), "other", "dev")[1] is None
 
 
 def test_where_one_may_be(running: World) -> None:
     running.hosts["b"].down = True
-    assert grouped.find(running.given(), NAME, "dev")[1] is not None
+    assert group_view.find(running.given(), NAME, "dev")[1] is not None
     with pytest.raises(NestedClustersError, match=r"on none of the host clusters that answer, .*: b: ") as caught:
-        grouped.find(running.given(), "other", "dev")
+        group_view.find(running.given(), "other", "dev")
     assert caught.value.data == {"failed_host_clusters": ["b"]}
 
 
@@ -1307,14 +1317,14 @@ ETCD_OF_THREE = {"type": "deployed_etcd", "replicas": 3}
 
 
 def store_of(world: World, outcome: Any) -> str:
-    return compatibility.backing_store(world.values(outcome))
+    return accessors.backing_store(world.values(outcome))
 
 
 def test_a_new_one_has_the_groups_backing_store(world: World) -> None:
     world.change(replicas=3, backing_store=ETCD_OF_THREE, size={"default": LARGE})
     outcome, _decision = world.checked()
     assert store_of(world, outcome) == "deployed-etcd"
-    assert values.get(world.values(outcome), ("controlPlane", "statefulSet", "highAvailability", "replicas")) == 3
+    assert tree.get(world.values(outcome), ("controlPlane", "statefulSet", "highAvailability", "replicas")) == 3
     world.checked()  # unchanged
 
 
@@ -1348,4 +1358,4 @@ def test_each_has_an_external_etcd_of_its_own(world: World) -> None:
     world.change(backing_store={"type": "external_etcd", "endpoint": "etcd-*.stores.svc:2379"})
     outcome, _decision = world.checked()
     where = ("controlPlane", "backingStore", "etcd", "external", "endpoint")
-    assert values.get(world.values(outcome), where) == f"etcd-{NAME}.stores.svc:2379"
+    assert tree.get(world.values(outcome), where) == f"etcd-{NAME}.stores.svc:2379"

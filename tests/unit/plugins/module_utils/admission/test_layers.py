@@ -11,11 +11,13 @@ from typing import Any
 
 import pytest
 import yaml
-from ansible_collections.nested.clusters.plugins.module_utils import documents, layers, values
-from ansible_collections.nested.clusters.plugins.module_utils import group as groups
-from ansible_collections.nested.clusters.plugins.module_utils.errors import OptionError
-from ansible_collections.nested.clusters.plugins.module_utils.group import Group, Member
-from ansible_collections.nested.clusters.plugins.module_utils.size import Size
+from ansible_collections.nested.clusters.plugins.module_utils.admission import layers as group_layers
+from ansible_collections.nested.clusters.plugins.module_utils.common import yaml_io
+from ansible_collections.nested.clusters.plugins.module_utils.common.errors import OptionError
+from ansible_collections.nested.clusters.plugins.module_utils.common.size import Size
+from ansible_collections.nested.clusters.plugins.module_utils.groups import settings as group_settings
+from ansible_collections.nested.clusters.plugins.module_utils.groups.model import Group, Member
+from ansible_collections.nested.clusters.plugins.module_utils.values import accessors, tree
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -27,19 +29,19 @@ BARE = Member("host-b", "uid-b")
 
 
 def group(**params: Any) -> Group:
-    return groups.desired({"name": "dev", **params}, [params.pop("member", HOST)], None)
+    return group_settings.desired({"name": "dev", **params}, [params.pop("member", HOST)], None)
 
 
 def merged(of: Group, asked: Object | None = None, member: Member = HOST) -> Object:
-    return layers.merge(layers.layers(of, member, "team", asked or {}))
+    return group_layers.merge(group_layers.layers(of, member, "team", asked or {}))
 
 
 def at(path: str, value: Any) -> Object:
-    return values.at(tuple(path.split(".")), value)
+    return tree.at(tuple(path.split(".")), value)
 
 
 def get(data: Object, path: str) -> Any:
-    return values.get(data, tuple(path.split(".")))
+    return tree.get(data, tuple(path.split(".")))
 
 
 def size(cpu: Any = 4, memory: Any = "4Gi", storage: Any = "2Gi") -> Size:
@@ -65,21 +67,21 @@ def leaves(node: Any, path: Path = ()) -> dict[Path, Any]:
 
 
 @given(STACKS)
-def test_origins_are_those_of_all_values_and_of_nothing_else(stack: list[layers.Layer]) -> None:
-    assert layers.origins(stack).keys() == leaves(layers.merge(stack)).keys()
+def test_origins_are_those_of_all_values_and_of_nothing_else(stack: list[group_layers.Layer]) -> None:
+    assert group_layers.origins(stack).keys() == leaves(group_layers.merge(stack)).keys()
 
 
 @given(STACKS)
-def test_each_value_is_that_of_a_layer_of_its_origin(stack: list[layers.Layer]) -> None:
-    found = leaves(layers.merge(stack))
-    for where, origin in layers.origins(stack).items():
+def test_each_value_is_that_of_a_layer_of_its_origin(stack: list[group_layers.Layer]) -> None:
+    found = leaves(group_layers.merge(stack))
+    for where, origin in group_layers.origins(stack).items():
         assert any(name == origin and leaves(layer).get(where, "nothing") == found[where] for name, layer in stack)
 
 
 @given(STACKS, TREES)
-def test_the_last_one_wins(stack: list[layers.Layer], last: Object) -> None:
+def test_the_last_one_wins(stack: list[group_layers.Layer], last: Object) -> None:
     together = [*stack, ("the last", last)]
-    result, origins = leaves(layers.merge(together)), layers.origins(together)
+    result, origins = leaves(group_layers.merge(together)), group_layers.origins(together)
     for where, value in leaves(last).items():
         if value == {} and where not in result:
             assert any(known[: len(where)] == where for known in result)  # merged into what was there
@@ -89,25 +91,25 @@ def test_the_last_one_wins(stack: list[layers.Layer], last: Object) -> None:
 
 
 @given(STACKS)
-def test_what_is_merged_is_not_touched(stack: list[layers.Layer]) -> None:
+def test_what_is_merged_is_not_touched(stack: list[group_layers.Layer]) -> None:
     before = copy.deepcopy(stack)
-    result = layers.merge(stack)
+    result = group_layers.merge(stack)
     for node in [result, *[value for value in result.values() if isinstance(value, dict)]]:
         node["changed"] = True
     assert stack == before
 
 
 @given(STACKS)
-def test_merging_is_associative(stack: list[layers.Layer]) -> None:
+def test_merging_is_associative(stack: list[group_layers.Layer]) -> None:
     half = len(stack) // 2
-    parts = [("x", layers.merge(stack[:half])), ("y", layers.merge(stack[half:]))]
-    assert layers.merge(parts) == layers.merge(stack)
+    parts = [("x", group_layers.merge(stack[:half])), ("y", group_layers.merge(stack[half:]))]
+    assert group_layers.merge(parts) == group_layers.merge(stack)
 
 
 @given(STACKS)
-def test_a_diff_shows_values_and_where_they_come_from(stack: list[layers.Layer]) -> None:
-    data, origins = layers.merge(stack), layers.origins(stack)
-    text = documents.dump_commented(data, origins)
+def test_a_diff_shows_values_and_where_they_come_from(stack: list[group_layers.Layer]) -> None:
+    data, origins = group_layers.merge(stack), group_layers.origins(stack)
+    text = yaml_io.dump_commented(data, origins)
     assert yaml.safe_load(text) == data
     assert text.count("  # ") == len(origins)
 
@@ -117,7 +119,7 @@ def test_a_diff_shows_values_and_where_they_come_from(stack: list[layers.Layer])
 
 def test_what_everybody_gets() -> None:
     result = merged(group(), member=BARE)
-    assert get(result, "controlPlane.statefulSet.image.repository") == values.OPEN_SOURCE_IMAGE
+    assert get(result, "controlPlane.statefulSet.image.repository") == accessors.OPEN_SOURCE_IMAGE
     assert get(result, "controlPlane.statefulSet.resources.limits") == {"cpu": "1", "memory": "2Gi"}
     assert get(result, "controlPlane.statefulSet.persistence.volumeClaim.size") == "1Gi"
     assert list(result) == ["controlPlane"]
@@ -126,11 +128,11 @@ def test_what_everybody_gets() -> None:
 
 def test_the_request_is_above_the_group_and_that_above_what_is_built_in() -> None:
     path = "controlPlane.statefulSet.resources.limits"
-    of = group(values=values.merge(at(f"{path}.memory", "3Gi"), at("sync.toHost.ingresses.enabled", False)))
+    of = group(values=tree.merge(at(f"{path}.memory", "3Gi"), at("sync.toHost.ingresses.enabled", False)))
     asked = at("sync.toHost.ingresses.enabled", True)
-    found = layers.layers(of, BARE, "team", asked)
-    assert layers.merge(found)["sync"] == asked["sync"]
-    origins = layers.origins(found)
+    found = group_layers.layers(of, BARE, "team", asked)
+    assert group_layers.merge(found)["sync"] == asked["sync"]
+    origins = group_layers.origins(found)
     assert origins[tuple(f"{path}.cpu".split("."))] == "built-in"
     assert origins[tuple(f"{path}.memory".split("."))] == "group"
     assert origins["sync", "toHost", "ingresses", "enabled"] == "request"
@@ -139,11 +141,11 @@ def test_the_request_is_above_the_group_and_that_above_what_is_built_in() -> Non
 def test_nothing_that_is_given_is_changed() -> None:
     given_values, asked = at("a.b", [1]), at("controlPlane.proxy.extraSANs", ["x"])
     of = group(values=given_values, oidc=OIDC)
-    before = copy.deepcopy((values.BUILT_IN, layers.CONTROL_PLANE, layers.ETCD, of, asked))
+    before = copy.deepcopy((accessors.BUILT_IN, group_layers.CONTROL_PLANE, group_layers.ETCD, of, asked))
     result = merged(of, asked)
     result["a"]["b"].append(2)
     get(result, "controlPlane.proxy.extraSANs").append("y")
-    assert (values.BUILT_IN, layers.CONTROL_PLANE, layers.ETCD, of, asked) == before
+    assert (accessors.BUILT_IN, group_layers.CONTROL_PLANE, group_layers.ETCD, of, asked) == before
 
 
 def test_the_size_is_in_no_value() -> None:
@@ -281,7 +283,7 @@ def test_two_issuers_are_refused() -> None:
 
 
 def test_what_a_control_plane_claims() -> None:
-    assert layers.own_claims(merged(group())) == size(2, 2218 * 2**20, "1Gi")
+    assert group_layers.own_claims(merged(group())) == size(2, 2218 * 2**20, "1Gi")
 
 
 @pytest.mark.parametrize(
@@ -314,19 +316,19 @@ def test_what_a_control_plane_claims() -> None:
     ],
 )
 def test_what_makes_it_claim_more_or_less(asked: Object, expected: Size) -> None:
-    assert layers.own_claims(merged(group(), asked)) == expected
+    assert group_layers.own_claims(merged(group(), asked)) == expected
 
 
 def test_a_backing_store_without_a_claim() -> None:
     store = "controlPlane.backingStore.etcd.deploy"
-    asked = values.merge(
+    asked = tree.merge(
         at(f"{store}.enabled", True), at(f"{store}.statefulSet.persistence.volumeClaim.enabled", False)
     )
-    assert layers.own_claims(merged(group(), asked)).storage == 0
+    assert group_layers.own_claims(merged(group(), asked)).storage == 0
 
 
 def test_the_charts_own_claim_counts_where_nothing_is_said() -> None:
-    assert layers.own_claims({}) == size(1, "170Mi", "5Gi")
+    assert group_layers.own_claims({}) == size(1, "170Mi", "5Gi")
 
 
 @pytest.mark.parametrize(
@@ -346,13 +348,13 @@ def test_the_charts_own_claim_counts_where_nothing_is_said() -> None:
 @pytest.mark.parametrize("rubbish", ["two", None, [], {}, True, 1.5])
 def test_what_the_chart_refuses_better(where: str, rubbish: Any) -> None:
     """No crash: helm says what its schema has against it."""
-    assert layers.own_claims(at(where, rubbish)).cpu is not None
+    assert group_layers.own_claims(at(where, rubbish)).cpu is not None
 
 
 @pytest.mark.parametrize(("resource", "amount"), [("cpu", "much"), ("memory", "-1Gi")])
 def test_limits_that_are_no_quantities(resource: str, amount: str) -> None:
     with pytest.raises(OptionError, match=rf"^values\.controlPlane\.statefulSet\.{resource}: '{amount}'"):
-        layers.own_claims(at(f"controlPlane.statefulSet.resources.limits.{resource}", amount))
+        group_layers.own_claims(at(f"controlPlane.statefulSet.resources.limits.{resource}", amount))
 
 
 @pytest.mark.parametrize(
@@ -366,21 +368,21 @@ def test_limits_that_are_no_quantities(resource: str, amount: str) -> None:
 )
 def test_a_size_that_the_control_plane_alone_would_fill(short: Size, resource: str, needs: str) -> None:
     with pytest.raises(OptionError) as caught:
-        layers.check_room(merged(group()), short)
+        group_layers.check_room(merged(group()), short)
     assert caught.value.data["option"] == f"size.{resource}"
     assert caught.value.data["value"] == short.as_dict()[resource]
     assert f"the control plane alone claims {needs}" in str(caught.value)
-    layers.check_room(merged(group()), size(2, "2218Mi", "1Gi"))
+    group_layers.check_room(merged(group()), size(2, "2218Mi", "1Gi"))
 
 
 def test_the_least_sizes_have_room() -> None:
     """The product's own rules do not refuse each other."""
-    layers.check_room(merged(group()), size())
-    layers.check_room(merged(group(), at("controlPlane.backingStore.etcd.deploy.enabled", True)), size())
+    group_layers.check_room(merged(group()), size())
+    group_layers.check_room(merged(group(), at("controlPlane.backingStore.etcd.deploy.enabled", True)), size())
     of = group(distribution="k3s", vcluster_version="0.32.0")
-    layers.check_room(merged(of), of.default)
+    group_layers.check_room(merged(of), of.default)
     without_claim = at("controlPlane.statefulSet.persistence.volumeClaim.enabled", False)
-    layers.check_room(merged(of, without_claim), of.minimum)
+    group_layers.check_room(merged(of, without_claim), of.minimum)
 
 
 # --- the rest ---------------------------------------------------------------------------------------------
@@ -402,13 +404,13 @@ def test_the_least_sizes_have_room() -> None:
 )
 def test_whether_the_chart_limits_containers_itself(quota: Any, limits: Any, expected: bool) -> None:
     policies = {"resourceQuota": {"enabled": quota}, "limitRange": {"enabled": limits}}
-    assert layers.limits_containers({"policies": policies}) is expected
+    assert group_layers.limits_containers({"policies": policies}) is expected
 
 
 def test_claims_of_one_that_joins_stay_as_they_are() -> None:
     where = "controlPlane.statefulSet.persistence.volumeClaim.size"
-    assert get(layers.with_claims({"a": 1}), where) == "5Gi"
-    assert layers.with_claims(at(where, "9Gi")) == at(where, "9Gi")
-    etcd = layers.with_claims(at("controlPlane.backingStore.etcd.deploy.enabled", True))
+    assert get(group_layers.with_claims({"a": 1}), where) == "5Gi"
+    assert group_layers.with_claims(at(where, "9Gi")) == at(where, "9Gi")
+    etcd = group_layers.with_claims(at("controlPlane.backingStore.etcd.deploy.enabled", True))
     assert get(etcd, "controlPlane.backingStore.etcd.deploy.statefulSet.persistence.volumeClaim.size") == "5Gi"
-    assert get(merged(group(), layers.with_claims({})), where) == "5Gi"
+    assert get(merged(group(), group_layers.with_claims({})), where) == "5Gi"

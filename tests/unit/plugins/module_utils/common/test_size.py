@@ -12,8 +12,8 @@ from decimal import Decimal
 from typing import Any
 
 import pytest
-from ansible_collections.nested.clusters.plugins.module_utils.errors import OptionError
-from ansible_collections.nested.clusters.plugins.module_utils.size import RESOURCES, Size, quantity, rounded
+from ansible_collections.nested.clusters.plugins.module_utils.common.errors import OptionError
+from ansible_collections.nested.clusters.plugins.module_utils.common.size import RESOURCES, Size, quantity, rounded
 from hypothesis import given
 from hypothesis import strategies as st
 from kubernetes.utils.quantity import parse_quantity
@@ -65,7 +65,7 @@ def test_a_quantity_is_what_the_library_reads(number: str, suffix: str) -> None:
 def test_ordinary_quantities_need_no_library() -> None:
     """Importing it takes longer than most tasks."""
     code = (
-        "import sys; from ansible_collections.nested.clusters.plugins.module_utils.size import quantity; "
+        "import sys; from ansible_collections.nested.clusters.plugins.module_utils.common.size import quantity; "
         "assert quantity('250m') and quantity('4') and quantity('1.5Gi') and quantity('1e3'); "
         "sys.exit('kubernetes' in sys.modules)"
     )

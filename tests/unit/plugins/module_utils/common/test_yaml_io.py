@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 import yaml
-from ansible_collections.nested.clusters.plugins.module_utils import documents
+from ansible_collections.nested.clusters.plugins.module_utils.common import yaml_io
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -33,31 +33,31 @@ def leaves(node: Any, path: Path = ()) -> dict[Path, Any]:
 @given(TREES)
 def test_comments_change_nothing(data: Object) -> None:
     comments = dict.fromkeys(leaves(data), "from somewhere")
-    assert yaml.safe_load(documents.dump_commented(data, comments)) == data
-    assert yaml.safe_load(documents.dump_commented(data, {})) == data
+    assert yaml.safe_load(yaml_io.dump_commented(data, comments)) == data
+    assert yaml.safe_load(yaml_io.dump_commented(data, {})) == data
 
 
 @given(TREES)
 def test_each_comment_stands_on_a_line_of_its_own(data: Object) -> None:
     comments = {where: f"comment {number}" for number, where in enumerate(leaves(data))}
-    lines = documents.dump_commented(data, comments).splitlines()
+    lines = yaml_io.dump_commented(data, comments).splitlines()
     for comment in comments.values():
         assert len([line for line in lines if line.endswith(f"  # {comment}")]) == 1
 
 
 def test_it_reads_as_any_yaml() -> None:
     data = {"b": {"list": [1, {"x": 2}], "none": None, "empty": {}}, "a": "1Gi"}
-    assert documents.dump_commented(data, {}) == documents.dump(data)
+    assert yaml_io.dump_commented(data, {}) == yaml_io.dump(data)
     comments = {("a",): "group", ("b", "list"): "request", ("b", "empty"): "built-in"}
-    assert documents.dump_commented(data, comments) == (
+    assert yaml_io.dump_commented(data, comments) == (
         "a: 1Gi  # group\nb:\n  empty: {}  # built-in\n  list:  # request\n  - 1\n  - x: 2\n  none: null\n"
     )
 
 
 @pytest.mark.parametrize("data", [{}, [], None, "x", [1]])
 def test_what_has_no_entries(data: Any) -> None:
-    assert documents.dump_commented(data, {}) == documents.dump(data)
+    assert yaml_io.dump_commented(data, {}) == yaml_io.dump(data)
 
 
 def test_comments_of_what_is_not_there_are_left_out() -> None:
-    assert documents.dump_commented({"a": 1}, {("b",): "x", ("a", "c"): "y"}) == "a: 1\n"
+    assert yaml_io.dump_commented({"a": 1}, {("b",): "x", ("a", "c"): "y"}) == "a: 1\n"

@@ -12,10 +12,12 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
-from ansible_collections.nested.clusters.plugins.module_utils import clearing, hosts, removal, switch
-from ansible_collections.nested.clusters.plugins.module_utils import plan as planning
-from ansible_collections.nested.clusters.plugins.module_utils._kubernetes import KubernetesError, Unreachable
-from ansible_collections.nested.clusters.plugins.module_utils.hosts import HostCluster
+from ansible_collections.nested.clusters.plugins.module_utils.common import batch, well_known
+from ansible_collections.nested.clusters.plugins.module_utils.deletion import batch as deletion_batch
+from ansible_collections.nested.clusters.plugins.module_utils.k8s import host_clusters
+from ansible_collections.nested.clusters.plugins.module_utils.k8s.errors import KubernetesError, Unreachable
+from ansible_collections.nested.clusters.plugins.module_utils.k8s.host_clusters import HostCluster
+from ansible_collections.nested.clusters.plugins.module_utils.power import batch as power_batch
 from ansible_collections.nested.clusters.plugins.modules import vcluster_state
 from fakes import Clock
 from populated import Host, member
@@ -27,7 +29,7 @@ Task = Callable[..., Result]
 @pytest.fixture
 def clock(monkeypatch: pytest.MonkeyPatch) -> Iterator[Clock]:
     fake = Clock()
-    for module in (clearing, switch):
+    for module in (deletion_batch, power_batch, batch):
         monkeypatch.setattr(module, "time", fake)
     yield fake
     assert fake.now < 3000, "something waits for ever"
@@ -48,10 +50,10 @@ def task(all_hosts: list[Host], run_module: Task, monkeypatch: pytest.MonkeyPatc
     """Run the module on all hosts, the first called default and others h1, h2 ..."""
 
     def open_hosts(_module: object) -> list[HostCluster]:
-        names = [hosts.ONLY, *(f"h{number}" for number in range(1, len(all_hosts)))]
+        names = [host_clusters.ONLY, *(f"h{number}" for number in range(1, len(all_hosts)))]
         return [HostCluster(name, one) for name, one in zip(names, all_hosts, strict=True)]  # type: ignore[arg-type]
 
-    monkeypatch.setattr(hosts, "open_hosts", open_hosts)
+    monkeypatch.setattr(host_clusters, "open_hosts", open_hosts)
     return lambda **options: run_module(vcluster_state, **{"state": "absent", **options})
 
 
@@ -106,7 +108,7 @@ def test_everything_of_a_selection_goes(task: Task, host: Host) -> None:
 def test_all_that_are_protected_are_named(task: Task, host: Host, all_hosts: list[Host]) -> None:
     all_hosts.append(Host())
     for one in all_hosts:
-        one.cluster("safe", annotations={planning.PROTECTED: "true"})
+        one.cluster("safe", annotations={well_known.PROTECTED: "true"})
         one.cluster("other")
     before = [copy.deepcopy(one.objects) for one in all_hosts]
     for check_mode in (True, False):
@@ -127,7 +129,7 @@ def test_one_that_is_protected_meanwhile_stays(task: Task, host: Host) -> None:
     def fault(request: str) -> None:
         if request == "DELETE /api/v1/namespaces/vcluster-a":
             place = "/apis/apps/v1/namespaces/vcluster-b/statefulsets/b"
-            host.objects[place]["metadata"]["annotations"][planning.PROTECTED] = "true"
+            host.objects[place]["metadata"]["annotations"][well_known.PROTECTED] = "true"
 
     host.fault = fault
     result = task(names=["a", "b"], at_once=1)
@@ -209,10 +211,10 @@ def test_volumes_are_kept(task: Task, host: Host) -> None:
     assert of(result, "a")["steps"][-1] == "mark volume claim data-a-0 as kept"
     assert host.names(space) == {"persistentvolumeclaims/data-a-0"}
     claim = host.objects[f"/api/v1/namespaces/{space}/persistentvolumeclaims/data-a-0"]
-    assert claim["metadata"]["annotations"] == {planning.KEPT: "true"}
+    assert claim["metadata"]["annotations"] == {well_known.KEPT: "true"}
     for selection in ({"phases": ["pending"]}, {"name": "a", "keep_volumes": True}):
         assert task(**selection)["virtual_clusters"] == []
-    assert of(checked(task, host, name="a"), "a")["note"] == clearing.REMAINS
+    assert of(checked(task, host, name="a"), "a")["note"] == deletion_batch.REMAINS
     assert host.speaking_of("vcluster-a") == []
 
 
@@ -222,7 +224,7 @@ def test_a_group(task: Task, host: Host) -> None:
     host.cluster("b", space=member("b", owner="bob"), made=False)
     host.cluster("c", space=member("c", group="other"))
     reserved = member("r")
-    reserved["annotations"][planning.CREATED] = "true"
+    reserved["annotations"][well_known.CREATED] = "true"
     host.have("Namespace", "vcluster-r", **reserved)
     result = checked(task, host, group="dev")
     assert [(one["name"], one["before"], one["owner"]) for one in result["virtual_clusters"]] == [
@@ -281,7 +283,7 @@ def test_a_namespace_that_does_not_go(task: Task, host: Host) -> None:
 def test_finalizers_that_nobody_takes_off(task: Task, host: Host) -> None:
     for name, made in (("a", True), ("b", False)):
         host.cluster(name, made=made)
-        hold = {"finalizers": ["vcluster.loft.sh/snapshot-controller"], "labels": {removal.REQUESTED: name}}
+        hold = {"finalizers": ["vcluster.loft.sh/snapshot-controller"], "labels": {well_known.REQUESTED: name}}
         host.have("ConfigMap", "request", namespace=f"vcluster-{name}", **hold)
     checked(task, host, names=["a", "b"])
 

@@ -11,16 +11,22 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
-from ansible_collections.nested.clusters.plugins.module_utils import lifecycle, membership, phase, plan, removal
-from ansible_collections.nested.clusters.plugins.module_utils._helm import HelmError
-from ansible_collections.nested.clusters.plugins.module_utils._kubernetes import KubernetesError, path
-from ansible_collections.nested.clusters.plugins.module_utils.errors import (
+from ansible_collections.nested.clusters.plugins.module_utils.common import well_known
+from ansible_collections.nested.clusters.plugins.module_utils.common.errors import (
     NestedClustersError,
     OptionError,
     WaitError,
 )
-from ansible_collections.nested.clusters.plugins.module_utils.lifecycle import Outcome
-from ansible_collections.nested.clusters.plugins.module_utils.removal import Thing
+from ansible_collections.nested.clusters.plugins.module_utils.deletion import ownership
+from ansible_collections.nested.clusters.plugins.module_utils.deletion import single as deletion
+from ansible_collections.nested.clusters.plugins.module_utils.helm.release import HelmError
+from ansible_collections.nested.clusters.plugins.module_utils.k8s.errors import KubernetesError
+from ansible_collections.nested.clusters.plugins.module_utils.k8s.objects import path
+from ansible_collections.nested.clusters.plugins.module_utils.lifecycle import present as lifecycle
+from ansible_collections.nested.clusters.plugins.module_utils.listing.contents import Thing
+from ansible_collections.nested.clusters.plugins.module_utils.virtual_cluster import membership, readiness
+from ansible_collections.nested.clusters.plugins.module_utils.virtual_cluster import namespace as namespaces
+from ansible_collections.nested.clusters.plugins.module_utils.virtual_cluster.state import Outcome
 from fakes import NAME, NAMESPACE, Clock, FakeKubernetes, release_secret
 
 
@@ -45,7 +51,7 @@ class Uninstaller:
 @pytest.fixture(autouse=True)
 def clock(monkeypatch: pytest.MonkeyPatch) -> Iterator[Clock]:
     fake = Clock()
-    for module in (removal, lifecycle):
+    for module in (deletion, namespaces, lifecycle, readiness):
         monkeypatch.setattr(module, "time", fake)
     yield fake
     assert fake.now < 2000, "something waits for ever"
@@ -63,7 +69,7 @@ def helm(host: FakeKubernetes) -> Uninstaller:
     return Uninstaller(host)
 
 
-OURS = {plan.CREATED: "true", lifecycle.NAME_ANNOTATION: NAME}
+OURS = {well_known.CREATED: "true", well_known.NAME_ANNOTATION: NAME}
 HELM = {"meta.helm.sh/release-name": NAME, "meta.helm.sh/release-namespace": NAMESPACE}
 CHART = {"app": "vcluster", "release": NAME}
 MANIFEST = f"""
@@ -96,17 +102,17 @@ def virtual_cluster(host: FakeKubernetes, namespace: dict[str, str] | None = Non
     host.have(
         "Pod",
         "web-x-default-x-demo",
-        labels={phase.SYNCED_LABEL: NAME},
+        labels={well_known.SYNCED_LABEL: NAME},
         finalizers=["vcluster.loft.sh/hold"],
         ownerReferences=[{"uid": service["metadata"]["uid"], "kind": "Service", "name": NAME}],
     )
-    host.have("PriorityClass", "vcluster-high-x-demo", labels={phase.SYNCED_LABEL: f"{NAMESPACE}-x-{NAME}"})
-    host.have("PriorityClass", "somebody-elses", labels={phase.SYNCED_LABEL: f"other-x-{NAME}"})
+    host.have("PriorityClass", "vcluster-high-x-demo", labels={well_known.SYNCED_LABEL: f"{NAMESPACE}-x-{NAME}"})
+    host.have("PriorityClass", "somebody-elses", labels={well_known.SYNCED_LABEL: f"other-x-{NAME}"})
 
 
 def absent(host: FakeKubernetes, helm: Uninstaller, **options: Any) -> Outcome:
     arguments = {"check": False, "keep_volumes": False, "wait": 60.0, **options}
-    return removal.absent(host, lambda: helm, NAME, NAMESPACE, **arguments)  # type: ignore[arg-type,return-value]
+    return deletion.absent(host, lambda: helm, NAME, NAMESPACE, **arguments)  # type: ignore[arg-type,return-value]
 
 
 def checked(host: FakeKubernetes, helm: Uninstaller, **options: Any) -> Outcome:
@@ -146,8 +152,8 @@ CERTAIN = thing("statefulsets", "demo", labels=CHART)
     ids=str,
 )
 def test_what_a_virtual_cluster_made(candidate: Thing) -> None:
-    assert removal.belongs(candidate, "demo")
-    assert not removal.belongs(candidate, "other")
+    assert ownership.belongs(candidate, "demo")
+    assert not ownership.belongs(candidate, "other")
 
 
 @pytest.mark.parametrize(
@@ -167,16 +173,16 @@ def test_what_a_virtual_cluster_made(candidate: Thing) -> None:
     ids=str,
 )
 def test_what_it_did_not(candidate: Thing) -> None:
-    assert removal.sort_out([candidate], "demo") == ([], [candidate])
+    assert ownership.sort_out([candidate], "demo") == ([], [candidate])
 
 
-@pytest.mark.parametrize(("plural", "name"), sorted(removal.unlabelled("demo")))
+@pytest.mark.parametrize(("plural", "name"), sorted(ownership.unlabelled("demo")))
 def test_names_count_where_it_is_certain_that_there_was_one(plural: str, name: str) -> None:
     candidate = thing(plural, name)
-    assert removal.sort_out([candidate], "demo") == ([], [candidate])
-    assert removal.sort_out([candidate], "demo", known=True) == ([candidate], [])
-    assert removal.sort_out([candidate, CERTAIN], "demo")[1] == []
-    assert removal.sort_out([candidate], "other", known=True)[0] == []
+    assert ownership.sort_out([candidate], "demo") == ([], [candidate])
+    assert ownership.sort_out([candidate], "demo", known=True) == ([candidate], [])
+    assert ownership.sort_out([candidate, CERTAIN], "demo")[1] == []
+    assert ownership.sort_out([candidate], "other", known=True)[0] == []
 
 
 def test_owners_decide_for_what_they_own() -> None:
@@ -185,7 +191,7 @@ def test_owners_decide_for_what_they_own() -> None:
 
     chain = [owned("c", "b"), owned("b", "a"), owned("a", "demo"), owned("shared", "x", "a")]
     foreign = [owned("y", "x"), thing("things", "z"), Thing("v1", "things", {"name": "(no permission to list)"})]
-    mine, rest = removal.sort_out([*chain, *foreign, CERTAIN], "demo")
+    mine, rest = ownership.sort_out([*chain, *foreign, CERTAIN], "demo")
     assert {candidate.name for candidate in mine} == {"demo", "a", "b", "c", "shared"}
     assert rest == foreign
 
@@ -202,7 +208,7 @@ def test_owners_decide_for_what_they_own() -> None:
     ],
 )
 def test_names_are_shortened_as_vcluster_does(parts: tuple[str, ...], expected: str) -> None:
-    assert phase.safe_concat(*parts) == expected
+    assert well_known.safe_concat(*parts) == expected
 
 
 @pytest.mark.parametrize(
@@ -210,22 +216,22 @@ def test_names_are_shortened_as_vcluster_does(parts: tuple[str, ...], expected: 
     [
         (None, NAMESPACE, True, False),
         ({}, NAMESPACE, True, False),
-        ({plan.CREATED: "false"}, NAMESPACE, True, False),
-        ({lifecycle.NAME_ANNOTATION: NAME}, NAMESPACE, True, False),
+        ({well_known.CREATED: "false"}, NAMESPACE, True, False),
+        ({well_known.NAME_ANNOTATION: NAME}, NAMESPACE, True, False),
         (OURS, NAMESPACE, False, True),
         (OURS, "team", False, True),
-        ({**OURS, lifecycle.NAME_ANNOTATION: "other"}, NAMESPACE, True, False),
+        ({**OURS, well_known.NAME_ANNOTATION: "other"}, NAMESPACE, True, False),
         # The CLI's does not say for whom: the virtual cluster that is in it, or the name of the namespace.
-        ({plan.CREATED: "true"}, "team", True, True),
-        ({plan.CREATED: "true"}, NAMESPACE, False, True),
-        ({plan.CREATED: "true"}, "team", False, False),
+        ({well_known.CREATED: "true"}, "team", True, True),
+        ({well_known.CREATED: "true"}, NAMESPACE, False, True),
+        ({well_known.CREATED: "true"}, "team", False, False),
     ],
 )
 def test_for_whom_a_namespace_was_made(
     annotations: dict[str, str] | None, namespace: str, seen: bool, expected: bool
 ) -> None:
     place = {"metadata": {"annotations": annotations}}
-    assert removal.made_for(place, NAME, namespace, seen) is expected
+    assert ownership.made_for(place, NAME, namespace, seen) is expected
 
 
 # --- absent -----------------------------------------------------------------------------------------------
@@ -251,7 +257,7 @@ def test_everything_goes(host: FakeKubernetes, helm: Uninstaller) -> None:
     }
 
 
-@pytest.mark.parametrize("namespace", [{}, {**OURS, lifecycle.NAME_ANNOTATION: "other"}])
+@pytest.mark.parametrize("namespace", [{}, {**OURS, well_known.NAME_ANNOTATION: "other"}])
 def test_a_namespace_that_was_not_made_for_it_stays(
     namespace: dict[str, str], host: FakeKubernetes, helm: Uninstaller
 ) -> None:
@@ -357,7 +363,7 @@ def test_an_unfinished_installation_is_removed(host: FakeKubernetes, helm: Unins
 
 @pytest.mark.parametrize("recorded", [True, False], ids=["with its release", "without"])
 def test_a_protected_one_stays(recorded: bool, host: FakeKubernetes, helm: Uninstaller) -> None:
-    virtual_cluster(host, None, **{plan.PROTECTED: "true"})
+    virtual_cluster(host, None, **{well_known.PROTECTED: "true"})
     if not recorded:
         host.objects = {at: thing for at, thing in host.objects.items() if "sh.helm" not in at}
     before = copy.deepcopy(host.objects)
@@ -371,7 +377,12 @@ def test_a_protected_one_stays(recorded: bool, host: FakeKubernetes, helm: Unins
 def test_a_tenant_protects_nothing(host: FakeKubernetes, helm: Uninstaller) -> None:
     """What is synced carries annotations that users of the virtual cluster write."""
     virtual_cluster(host)
-    host.have("Pod", "evil-x-default-x-demo", labels={phase.SYNCED_LABEL: NAME}, annotations={plan.PROTECTED: "true"})
+    host.have(
+        "Pod",
+        "evil-x-default-x-demo",
+        labels={well_known.SYNCED_LABEL: NAME},
+        annotations={well_known.PROTECTED: "true"},
+    )
     assert checked(host, helm).plan.changed
 
 
@@ -455,7 +466,7 @@ def test_what_a_dying_syncer_writes_goes_as_well(host: FakeKubernetes, helm: Uni
 
     def last_words() -> None:
         del host.objects[pod]
-        host.have("Service", "late-x-default-x-demo", labels={phase.SYNCED_LABEL: NAME})
+        host.have("Service", "late-x-default-x-demo", labels={well_known.SYNCED_LABEL: NAME})
 
     clock.after(5, last_words)
     absent(host, helm)
@@ -579,13 +590,13 @@ PLACE = path("v1", "namespaces", None, NAMESPACE)
 def of_group(host: FakeKubernetes, name: str = NAME, **annotations: str) -> None:
     """Put the virtual cluster's namespace, which was not made for it, into a group."""
     metadata = host.objects[PLACE]["metadata"]
-    metadata["labels"] = {membership.GROUP_LABEL: "dev", "team": "x"}
+    metadata["labels"] = {well_known.GROUP_LABEL: "dev", "team": "x"}
     metadata["annotations"] = {
         "team": "x",
-        membership.NAME_ANNOTATION: name,
-        membership.OWNER_ANNOTATION: "alice",
-        membership.SIZE_ANNOTATION: json.dumps(SIZE),
-        membership.APPLIED_ANNOTATION: "{}",
+        well_known.NAME_ANNOTATION: name,
+        well_known.OWNER_ANNOTATION: "alice",
+        well_known.SIZE_ANNOTATION: json.dumps(SIZE),
+        well_known.APPLIED_ANNOTATION: "{}",
         **annotations,
     }
 
@@ -600,8 +611,8 @@ def test_a_namespace_that_stays_has_no_share_any_more(host: FakeKubernetes, helm
     host.have("ConfigMap", "somebody-elses")
     steps = checked(host, helm).plan.steps
     assert [step for step in steps if "namespace" in step] == [
-        f"set labels of namespace {NAMESPACE}: {membership.GROUP_LABEL}",
-        f"set annotations of namespace {NAMESPACE}: " + ", ".join(sorted(removal.OF_MEMBERS)),
+        f"set labels of namespace {NAMESPACE}: {well_known.GROUP_LABEL}",
+        f"set annotations of namespace {NAMESPACE}: " + ", ".join(sorted(well_known.OF_MEMBERS)),
     ]
     metadata = host.objects[PLACE]["metadata"]
     assert (metadata["labels"], metadata["annotations"]) == ({"team": "x"}, {"team": "x"})
@@ -635,7 +646,7 @@ def test_kept_volumes_keep_their_share(host: FakeKubernetes, helm: Uninstaller) 
 
 def test_a_namespace_that_goes_is_not_changed_first(host: FakeKubernetes, helm: Uninstaller) -> None:
     virtual_cluster(host)
-    of_group(host, **{plan.CREATED: "true"})
+    of_group(host, **{well_known.CREATED: "true"})
     outcome = checked(host, helm)
     assert f"delete namespace {NAMESPACE}" in outcome.plan.steps
     assert not [step for step in outcome.plan.steps if step.startswith("set ")]
@@ -652,13 +663,13 @@ def test_the_share_of_another_stays(host: FakeKubernetes, helm: Uninstaller) -> 
 
 def test_a_broken_share_keeps_nothing_from_going(host: FakeKubernetes, helm: Uninstaller) -> None:
     virtual_cluster(host, {})
-    of_group(host, **{membership.SIZE_ANNOTATION: "broken"})
+    of_group(host, **{well_known.SIZE_ANNOTATION: "broken"})
     checked(host, helm)
     assert counted(host) is None
 
 
 def test_without_a_group_nothing_is_taken_off(host: FakeKubernetes, helm: Uninstaller) -> None:
-    virtual_cluster(host, {"team": "x", lifecycle.NAME_ANNOTATION: NAME})
+    virtual_cluster(host, {"team": "x", well_known.NAME_ANNOTATION: NAME})
     before = host.objects[PLACE]["metadata"]["annotations"]
     checked(host, helm, keep_volumes=True)
     assert host.objects[PLACE]["metadata"]["annotations"] == before

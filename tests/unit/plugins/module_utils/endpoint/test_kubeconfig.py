@@ -11,14 +11,14 @@ from typing import Any
 
 import pytest
 import yaml
-from ansible_collections.nested.clusters.plugins.module_utils.endpoint import (
-    endpoint,
+from ansible_collections.nested.clusters.plugins.module_utils.common.errors import NestedClustersError
+from ansible_collections.nested.clusters.plugins.module_utils.endpoint.kubeconfig import (
     kubeconfig,
     merge_kubeconfig,
     with_oidc,
     write_kubeconfig,
 )
-from ansible_collections.nested.clusters.plugins.module_utils.errors import NestedClustersError
+from ansible_collections.nested.clusters.plugins.module_utils.virtual_cluster.describe import endpoint
 
 KEY = "c2VjcmV0LWtleQ=="
 

@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from ansible_collections.nested.clusters.plugins.module_utils import proof
+from ansible_collections.nested.clusters.plugins.module_utils.endpoint import probe
 
 Object = dict[str, Any]
 SERVICE: Object = {"metadata": {"name": "team"}, "spec": {"type": "NodePort"}}
@@ -85,10 +85,10 @@ def problem(
     url: str | None, given: Object | None, routes: list[Object] | None = None, service: Object | None = None
 ) -> str:
     """The link that is broken and why, after those before it have held."""
-    links = proof.prove(url, routes or [], service or SERVICE, given)
-    assert [link.name for link in links] == list(proof.LINKS[: len(links)])
+    links = probe.prove(url, routes or [], service or SERVICE, given)
+    assert [link.name for link in links] == list(probe.LINKS[: len(links)])
     assert all(link.ok for link in links[:-1])
-    found = proof.broken(links)
+    found = probe.broken(links)
     assert found is not None
     assert found is links[-1]
     return f"{found.name}: {found.message}"
@@ -97,10 +97,10 @@ def problem(
 def test_everything_holds(authority: Callable[[str, str], Path]) -> None:
     own = authority("own", "IP:127.0.0.1")
     with serve(own) as url:
-        links = proof.prove(url, [], SERVICE, secret(own))
-    assert [(link.name, link.ok) for link in links] == [(name, True) for name in proof.LINKS]
+        links = probe.prove(url, [], SERVICE, secret(own))
+    assert [(link.name, link.ok) for link in links] == [(name, True) for name in probe.LINKS]
     assert links[-1].message == "lists 3 namespaces"
-    assert proof.broken(links) is None
+    assert probe.broken(links) is None
 
 
 def test_another_certificate(authority: Callable[[str, str], Path]) -> None:

@@ -12,15 +12,28 @@ from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 import pytest
-from ansible_collections.nested.clusters.plugins.module_utils import group as groups
-from ansible_collections.nested.clusters.plugins.module_utils import group_change, ledger, lifecycle, membership
-from ansible_collections.nested.clusters.plugins.module_utils._kubernetes import path
-from ansible_collections.nested.clusters.plugins.module_utils.errors import NestedClustersError, WaitError
-from ansible_collections.nested.clusters.plugins.module_utils.group import NAMESPACE, Group
-from ansible_collections.nested.clusters.plugins.module_utils.group_change import Change
-from ansible_collections.nested.clusters.plugins.module_utils.hosts import HostCluster
+from ansible_collections.nested.clusters.plugins.module_utils.common.errors import NestedClustersError, WaitError
+from ansible_collections.nested.clusters.plugins.module_utils.common.well_known import (
+    APPLIED_ANNOTATION,
+    GROUP_LABEL,
+    NAME_ANNOTATION,
+    NAMESPACE,
+    SIZE_ANNOTATION,
+)
+from ansible_collections.nested.clusters.plugins.module_utils.groups import change as group_change
+from ansible_collections.nested.clusters.plugins.module_utils.groups import eligibility
+from ansible_collections.nested.clusters.plugins.module_utils.groups import lock as group_lock
+from ansible_collections.nested.clusters.plugins.module_utils.groups import pending as group_pending
+from ansible_collections.nested.clusters.plugins.module_utils.groups import record as group_records
+from ansible_collections.nested.clusters.plugins.module_utils.groups.change import Change
+from ansible_collections.nested.clusters.plugins.module_utils.groups.model import Group
+from ansible_collections.nested.clusters.plugins.module_utils.k8s.host_clusters import HostCluster
+from ansible_collections.nested.clusters.plugins.module_utils.k8s.objects import path
+from ansible_collections.nested.clusters.plugins.module_utils.lifecycle import present as lifecycle
+from ansible_collections.nested.clusters.plugins.module_utils.virtual_cluster import namespace as namespaces
+from ansible_collections.nested.clusters.plugins.module_utils.virtual_cluster import readiness
 from fakes import Clock
-from test_ledger import LEASE, Host, have_lease
+from test_lock import LEASE, Host, have_lease
 
 Object = dict[str, Any]
 
@@ -33,7 +46,7 @@ SIZE = {"cpu": "4", "memory": "4Gi", "storage": "2Gi"}
 @pytest.fixture(autouse=True)
 def clock(monkeypatch: pytest.MonkeyPatch) -> Iterator[Clock]:
     fake = Clock()
-    for module in (ledger, lifecycle):
+    for module in (group_lock, namespaces, lifecycle, readiness):
         monkeypatch.setattr(module, "time", fake)
     monkeypatch.setattr(random, "uniform", lambda low, high: 0.1)
     yield fake
@@ -78,16 +91,16 @@ class Site:
 
     def record(self, name: str) -> Group | None:
         stored = self.hosts[name].objects.get(RECORD)
-        return groups.load(stored) if stored else None
+        return group_records.load(stored) if stored else None
 
     def place(self, host: str, name: str, group: str = "dev", applied: Object | None = None, **more: Any) -> None:
         """Have a virtual cluster."""
         annotations = {
-            membership.NAME_ANNOTATION: name,
-            membership.SIZE_ANNOTATION: json.dumps({**SIZE, **more}),
-            membership.APPLIED_ANNOTATION: json.dumps(applied or {}),
+            NAME_ANNOTATION: name,
+            SIZE_ANNOTATION: json.dumps({**SIZE, **more}),
+            APPLIED_ANNOTATION: json.dumps(applied or {}),
         }
-        labels = {membership.GROUP_LABEL: group}
+        labels = {GROUP_LABEL: group}
         self.hosts[host].have("Namespace", f"vcluster-{name}", annotations=annotations, labels=labels)
 
 
@@ -159,7 +172,7 @@ def test_a_new_group(site: Site) -> None:
     ]
     for name in "ab":
         host = site.hosts[name]
-        assert host.objects[RECORD]["metadata"]["labels"][groups.HOST_LABEL] == name
+        assert host.objects[RECORD]["metadata"]["labels"][group_records.HOST_LABEL] == name
         assert host.objects[PLACE]["metadata"]["labels"] == {"app.kubernetes.io/managed-by": "nested.clusters"}
     (entry,) = change.diff
     assert (entry["before"], "description: Development" in entry["after"]) == ("", True)
@@ -260,7 +273,7 @@ def test_members_are_asked_for_names_of_their_patterns(site: Site, monkeypatch: 
         asked.append(name)
         return []
 
-    monkeypatch.setattr(group_change.fitness, "problems", problems)
+    monkeypatch.setattr(eligibility, "problems", problems)
     site.present({"a": {"dns_pattern": "vc-*.example.com"}, "b": {}}, check=True)
     assert sorted(asked, key=str) == [None, "vc-team-a.example.com"]
 
@@ -369,7 +382,7 @@ def test_a_record_without_its_labels_is_still_the_groups(made: Site) -> None:
     assert change.sentences() == [f"change the record of group dev on host cluster {name}" for name in "ab"]
     assert change.after.description == "before"  # type: ignore[union-attr]
     labels = made.hosts["a"].objects[RECORD]["metadata"]["labels"]
-    assert (labels[groups.RECORD_LABEL], labels[groups.HOST_LABEL], labels["team"]) == ("dev", "a", "x")
+    assert (labels[group_records.RECORD_LABEL], labels[group_records.HOST_LABEL], labels["team"]) == ("dev", "a", "x")
 
 
 def test_a_record_that_somebody_deleted_is_written_again(made: Site) -> None:
@@ -605,7 +618,7 @@ def test_somebody_places_a_virtual_cluster_while_its_host_cluster_is_removed(del
     host = made.hosts["b"]
 
     def placing(method: str, where: str) -> None:
-        if (method, where) == ("create", ledger.LEASES):
+        if (method, where) == ("create", group_lock.LEASES):
             host.before = lambda method, where: None
             made.place("b", "team-a")
 
@@ -715,9 +728,9 @@ def test_an_unfinished_deletion_is_finished(made: Site) -> None:
 def test_what_is_pending(made: Site) -> None:
     group = made.record("a")
     assert group is not None
-    has = groups.applied(group, group.members[0])
+    has = group_pending.applied(group, group.members[0])
     made.place("a", "team-b", applied=has)
-    made.place("b", "team-a", applied=groups.applied(group, group.members[1]))
+    made.place("b", "team-a", applied=group_pending.applied(group, group.members[1]))
     made.place("a", "kept", cpu="0", memory="0")
     made.place("a", "foreign", group="prod")
     assert made.present(check=True).pending == {}
@@ -733,6 +746,6 @@ def test_what_is_pending_of_one_host_cluster(made: Site) -> None:
     group = made.record("a")
     assert group is not None
     for host, name, member in (("a", "team-a", group.members[0]), ("b", "team-b", group.members[1])):
-        made.place(host, name, applied=groups.applied(group, member))
+        made.place(host, name, applied=group_pending.applied(group, member))
     change = made.present({"a": {"node_selector": {"x": "y"}}, "b": {}})
     assert change.pending == {"team-a": ["node_selector: changed in the group"]}

@@ -8,14 +8,15 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from ansible_collections.nested.clusters.plugins.module_utils import fitness, nginx
-from ansible_collections.nested.clusters.plugins.module_utils._kubernetes import KubernetesError
-from ansible_collections.nested.clusters.plugins.module_utils.group import Group
-from test_ledger import Host
+from ansible_collections.nested.clusters.plugins.module_utils.endpoint import host_support, ingress_controllers
+from ansible_collections.nested.clusters.plugins.module_utils.groups import eligibility
+from ansible_collections.nested.clusters.plugins.module_utils.groups.model import Group
+from ansible_collections.nested.clusters.plugins.module_utils.k8s.errors import KubernetesError
+from test_lock import Host
 
 Object = dict[str, Any]
 
-GATEWAY_API = fitness.GATEWAY_API
+GATEWAY_API = host_support.GATEWAY_API
 FROM_ALL = {"namespaces": {"from": "All"}}
 PASSTHROUGH = {
     "name": "tls",
@@ -51,7 +52,7 @@ def host() -> Discovery:
 
 def problems(host: Host, name: str | None = None, **endpoint: Any) -> list[str]:
     group = Group("dev", (), endpoint={"type": "cluster_ip", **endpoint})
-    return fitness.problems(host, group, name)  # type: ignore[arg-type]
+    return eligibility.problems(host, group, name)  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize("kind", ["cluster_ip", "node_port"])
@@ -73,11 +74,11 @@ def test_a_virtual_cluster_is_none() -> None:
 
 
 def test_a_cluster_without_nodes_is_not_taken_for_virtual() -> None:
-    assert not fitness.is_virtual([])
-    assert not fitness.is_virtual([{"metadata": {"name": "x"}}, {"metadata": {"labels": None}, "status": {}}])
+    assert not eligibility.is_virtual([])
+    assert not eligibility.is_virtual([{"metadata": {"name": "x"}}, {"metadata": {"labels": None}, "status": {}}])
 
 
-@pytest.mark.parametrize(("verb", "group", "plural"), fitness.NEEDED)
+@pytest.mark.parametrize(("verb", "group", "plural"), eligibility.NEEDED)
 def test_what_nobody_can_go_without(verb: str, group: str, plural: str, host: Discovery) -> None:
     host.denied = {(verb, plural)}
     (problem,) = problems(host)
@@ -85,9 +86,9 @@ def test_what_nobody_can_go_without(verb: str, group: str, plural: str, host: Di
 
 
 def test_all_that_is_missing_is_named(host: Discovery) -> None:
-    host.denied = {(verb, plural) for verb, _group, plural in fitness.NEEDED}
+    host.denied = {(verb, plural) for verb, _group, plural in eligibility.NEEDED}
     (problem,) = problems(host, type="ingress")
-    for verb, _group, plural in fitness.NEEDED:
+    for verb, _group, plural in eligibility.NEEDED:
         assert f"{verb} {plural}" in problem
 
 
@@ -123,7 +124,7 @@ def test_no_cloud_does(provider: str, host: Discovery) -> None:
     assert problems(host, type="load_balancer")
 
 
-@pytest.mark.parametrize("api", sorted(fitness.LOAD_BALANCER_APIS))
+@pytest.mark.parametrize("api", sorted(host_support.LOAD_BALANCER_APIS))
 def test_an_implementation_gives_them_one(api: str, host: Discovery) -> None:
     host.apis = {f"{api}/v1": []}
     assert problems(host, type="load_balancer") == []
@@ -180,7 +181,7 @@ def test_an_ingress_class_whose_controller_ends_tls(host: Discovery) -> None:
         "StatefulSet edge/ending, which serves ingress class nginx, does not pass TLS through: "
         "its flag --enable-ssl-passthrough is not set"
     }
-    host.denied = {("list", plural) for plural in nginx.WORKLOADS}
+    host.denied = {("list", plural) for plural in ingress_controllers.WORKLOADS}
     assert problems(host, type="ingress", ingress_class="nginx") == []
 
 
@@ -212,7 +213,7 @@ def test_the_version_of_routes_is_that_of_the_chart_or_of_the_values(host: Disco
     assert problem.startswith(f"it serves no TLSRoute of {GATEWAY_API}/v1, ")
     values = {"controlPlane": {"tlsRoute": {"apiVersion": older}}}
     group = Group("dev", (), endpoint={"type": "gateway", "gateway_name": "public"}, values=values)
-    assert fitness.problems(host, group) == []  # type: ignore[arg-type]
+    assert eligibility.problems(host, group) == []  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize("allowed", [None, {}, {"namespaces": {"from": "Same"}}, {"kinds": [{"kind": "TLSRoute"}]}])

@@ -13,13 +13,14 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
-from ansible_collections.nested.clusters.plugins.module_utils import ledger
-from ansible_collections.nested.clusters.plugins.module_utils._kubernetes import KubernetesError, Unreachable, path
-from ansible_collections.nested.clusters.plugins.module_utils.errors import NestedClustersError
-from ansible_collections.nested.clusters.plugins.module_utils.group import NAMESPACE
+from ansible_collections.nested.clusters.plugins.module_utils.common.errors import NestedClustersError
+from ansible_collections.nested.clusters.plugins.module_utils.common.well_known import NAMESPACE
+from ansible_collections.nested.clusters.plugins.module_utils.groups import lock as group_lock
+from ansible_collections.nested.clusters.plugins.module_utils.k8s.errors import KubernetesError, Unreachable
+from ansible_collections.nested.clusters.plugins.module_utils.k8s.objects import path
 from fakes import Clock, FakeKubernetes
 
-LEASE = f"{ledger.LEASES}/{ledger.LEASE}"
+LEASE = f"{group_lock.LEASES}/{group_lock.LEASE}"
 START = 1000.0  # of the clock
 
 
@@ -127,7 +128,7 @@ class Host(FakeKubernetes):
 @pytest.fixture
 def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
     fake = Clock()
-    monkeypatch.setattr(ledger, "time", fake)
+    monkeypatch.setattr(group_lock, "time", fake)
     monkeypatch.setattr(random, "uniform", lambda low, high: 0.1)
     return fake
 
@@ -144,12 +145,12 @@ def host() -> Host:
 
 
 def locked(*hosts: Host) -> Any:
-    return ledger.locked([(host.host, host) for host in hosts])  # type: ignore[misc]
+    return group_lock.locked([(host.host, host) for host in hosts])  # type: ignore[misc]
 
 
 def have_lease(host: Host, holder: str = "somebody", **metadata: Any) -> None:
     spec = {"holderIdentity": holder, "renewTime": "1999-01-01T00:00:00Z"}
-    host.have("Lease", ledger.LEASE, namespace=NAMESPACE, spec=spec, **metadata)
+    host.have("Lease", group_lock.LEASE, namespace=NAMESPACE, spec=spec, **metadata)
 
 
 def touch(host: Host) -> None:
@@ -166,7 +167,7 @@ def leases(host: Host) -> list[str]:
 def test_a_lock_exists_while_it_is_held(host: Host, clock: Clock) -> None:
     with locked(host) as lock:
         (lease,) = [host.objects[at] for at in leases(host)]
-        assert lease["spec"]["leaseDurationSeconds"] == ledger.LEASE_SECONDS
+        assert lease["spec"]["leaseDurationSeconds"] == group_lock.LEASE_SECONDS
         assert lease["spec"]["holderIdentity"]
         lock.check()
     assert leases(host) == []
@@ -179,7 +180,7 @@ def test_no_host_cluster_needs_no_lock(clock: Clock) -> None:
 
 
 def test_of_many_one_is_inside(host: Host, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(ledger, "time", time)
+    monkeypatch.setattr(group_lock, "time", time)
     monkeypatch.setattr(random, "uniform", lambda low, high: 0.001)
     inside, seen, errors = [0], [], []
 
@@ -225,7 +226,7 @@ def test_waiting_for_one_does_not_hold_those_behind_it(clock: Clock) -> None:
     clock.after(2, lambda: (leases(second), first.delete(LEASE)))
     with locked(second, first):
         assert (len(leases(first)), len(leases(second))) == (1, 1)
-    assert [line for line in second.asked if line.startswith("create")] == [f"create {ledger.LEASES}"]
+    assert [line for line in second.asked if line.startswith("create")] == [f"create {group_lock.LEASES}"]
 
 
 # --- who was killed ---------------------------------------------------------------------------------------
@@ -234,7 +235,7 @@ def test_waiting_for_one_does_not_hold_those_behind_it(clock: Clock) -> None:
 def test_a_lock_whose_holder_is_gone_is_taken_away(host: Host, clock: Clock) -> None:
     have_lease(host)
     with locked(host):
-        assert ledger.LEASE_SECONDS < clock.now - START < ledger.LEASE_SECONDS + 1
+        assert group_lock.LEASE_SECONDS < clock.now - START < group_lock.LEASE_SECONDS + 1
         assert host.objects[LEASE]["spec"]["holderIdentity"] != "somebody"
     assert leases(host) == []
 
@@ -253,7 +254,7 @@ def test_times_that_others_wrote_mean_nothing(host: Host, clock: Clock) -> None:
     have_lease(host)
     host.objects[LEASE]["spec"].update(renewTime="2999-01-01T00:00:00Z", leaseDurationSeconds=99999)
     with locked(host):
-        assert clock.now - START < ledger.LEASE_SECONDS + 1
+        assert clock.now - START < group_lock.LEASE_SECONDS + 1
 
 
 def test_another_holder_has_all_its_time(host: Host, clock: Clock) -> None:
@@ -266,7 +267,7 @@ def test_another_holder_has_all_its_time(host: Host, clock: Clock) -> None:
 
     clock.after(8, change_hands)
     with locked(host):
-        assert clock.now - START > 8 + ledger.LEASE_SECONDS
+        assert clock.now - START > 8 + group_lock.LEASE_SECONDS
 
 
 def test_a_lock_is_taken_away_from_the_dead_only(host: Host, clock: Clock) -> None:
@@ -304,10 +305,10 @@ def test_a_sign_of_life_in_the_last_moment_counts(host: Host, clock: Clock) -> N
 
 def test_it_is_not_written_when_it_is_too_late(host: Host, clock: Clock) -> None:
     with locked(host) as lock:
-        clock.now += ledger.SAFE_SECONDS
+        clock.now += group_lock.SAFE_SECONDS
         lock.check()
         clock.now += 0.1
-        with pytest.raises(ledger.TooLate):
+        with pytest.raises(group_lock.TooLate):
             lock.check()
 
 
@@ -321,8 +322,8 @@ def test_a_slow_answer_counts_from_the_question(host: Host, clock: Clock) -> Non
     host.before = slow
     with locked(host) as lock:
         assert lock.alive <= clock.now - 3
-        clock.now += ledger.SAFE_SECONDS - 2.9
-        with pytest.raises(ledger.TooLate):
+        clock.now += group_lock.SAFE_SECONDS - 2.9
+        with pytest.raises(group_lock.TooLate):
             lock.check()
 
 
@@ -337,7 +338,7 @@ def test_locks_are_renewed_while_others_are_waited_for(clock: Clock) -> None:
         clock.after(moment, lambda: versions.append(first.objects[LEASE]["metadata"]["resourceVersion"]))
     with locked(first, second) as lock:
         lock.check()
-        assert clock.now - lock.alive <= ledger.RENEW_SECONDS + 0.1
+        assert clock.now - lock.alive <= group_lock.RENEW_SECONDS + 0.1
     assert len(set(versions)) == len(versions) == 29
 
 
@@ -364,7 +365,7 @@ def test_a_lock_that_was_taken_away_while_waiting_is_noticed(clock: Clock) -> No
             then(first)
 
         clock.after(clock.now - START + 3, steal)
-        with pytest.raises(ledger.TooLate, match="https://host-1"), locked(first, second):
+        with pytest.raises(group_lock.TooLate, match="https://host-1"), locked(first, second):
             pytest.fail("it is not held")
         # What somebody else has now stays.
         assert [lease["spec"]["holderIdentity"] for lease in map(first.objects.get, leases(first)) if lease] in (
@@ -379,9 +380,9 @@ def test_the_turn_does_not_come(host: Host, clock: Clock) -> None:
         clock.after(moment, lambda: touch(host))
     with pytest.raises(NestedClustersError) as caught, locked(host):
         pytest.fail("it is somebody else's")
-    for word in ("https://host-0", "a-machine-1234", f"{ledger.PATIENCE_SECONDS} s", "run the task again"):
+    for word in ("https://host-0", "a-machine-1234", f"{group_lock.PATIENCE_SECONDS} s", "run the task again"):
         assert word in str(caught.value)
-    assert ledger.PATIENCE_SECONDS <= clock.now - START < ledger.PATIENCE_SECONDS + 1
+    assert group_lock.PATIENCE_SECONDS <= clock.now - START < group_lock.PATIENCE_SECONDS + 1
     assert host.objects[LEASE]["spec"]["holderIdentity"] == "a-machine-1234"
 
 
@@ -394,7 +395,7 @@ def test_patience_is_for_all_locks_together(clock: Clock) -> None:
     clock.after(200, lambda: first.delete(LEASE))
     with pytest.raises(NestedClustersError, match="https://host-2"), locked(first, second):
         pytest.fail("it is somebody else's")
-    assert clock.now - START < ledger.PATIENCE_SECONDS + 1
+    assert clock.now - START < group_lock.PATIENCE_SECONDS + 1
     assert leases(first) == []
 
 
@@ -432,7 +433,7 @@ def test_releasing_never_fails(clock: Clock) -> None:
     hosts[1].down = False
     assert [len(leases(host)) for host in hosts] == [0, 1, 0]
     with locked(hosts[1]):
-        assert clock.now - START > ledger.LEASE_SECONDS
+        assert clock.now - START > group_lock.LEASE_SECONDS
 
 
 def test_a_lock_that_is_somebody_elses_by_now_is_not_released(host: Host, clock: Clock) -> None:

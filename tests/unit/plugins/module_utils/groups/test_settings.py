@@ -13,12 +13,14 @@ from typing import Any
 
 import pytest
 import yaml
-from ansible_collections.nested.clusters.plugins.module_utils import group as g
-from ansible_collections.nested.clusters.plugins.module_utils import layers
-from ansible_collections.nested.clusters.plugins.module_utils.capacity import OwnerQuota
-from ansible_collections.nested.clusters.plugins.module_utils.errors import NestedClustersError, OptionError
-from ansible_collections.nested.clusters.plugins.module_utils.group import Group, Member
-from ansible_collections.nested.clusters.plugins.module_utils.size import RESOURCES, Size
+from ansible_collections.nested.clusters.plugins.module_utils.admission import layers as group_layers
+from ansible_collections.nested.clusters.plugins.module_utils.common.errors import NestedClustersError, OptionError
+from ansible_collections.nested.clusters.plugins.module_utils.common.size import RESOURCES, Size
+from ansible_collections.nested.clusters.plugins.module_utils.groups import pending as group_pending
+from ansible_collections.nested.clusters.plugins.module_utils.groups import record as group_records
+from ansible_collections.nested.clusters.plugins.module_utils.groups import settings as group_settings
+from ansible_collections.nested.clusters.plugins.module_utils.groups.model import NO_SIZE, STRATEGIES, Group, Member
+from ansible_collections.nested.clusters.plugins.module_utils.scheduling.quota import OwnerQuota
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
@@ -29,7 +31,7 @@ B = Member("host-b", "uid-b", "*.b.example.com")
 
 
 def desired(deployed: Group | None = None, members: Any = (A, B), **params: Any) -> Group:
-    return g.desired({"name": "dev", **params}, members, deployed)
+    return group_settings.desired({"name": "dev", **params}, members, deployed)
 
 
 def refused(option: str, *words: str, deployed: Group | None = None, members: Any = (A, B), **params: Any) -> Any:
@@ -149,7 +151,7 @@ def test_the_order_of_host_clusters_means_nothing() -> None:
     before = desired(members=(A, B))
     after = desired(before, members=(B, A))
     assert (after, after.generation) == (before, 1)
-    assert g.config_map(desired(members=(B, A)), "host-a") == g.config_map(before, "host-a")
+    assert group_records.config_map(desired(members=(B, A)), "host-a") == group_records.config_map(before, "host-a")
 
 
 def test_how_a_version_is_written_means_nothing() -> None:
@@ -175,7 +177,7 @@ def test_names_of_groups(name: str) -> None:
 
 @pytest.mark.parametrize("name", ["d", "0", "d" * 40, "a-b--c"])
 def test_names_that_groups_can_have(name: str) -> None:
-    thing = g.config_map(desired(name=name), "host-a")
+    thing = group_records.config_map(desired(name=name), "host-a")
     assert len(thing["metadata"]["name"]) <= 63
 
 
@@ -431,7 +433,7 @@ def groups(draw: Any) -> Group:
         "vcluster_version": st.sampled_from(["0.36.1", "v0.35.0", "0.37.0-rc.1"]),
         "kubernetes_version": st.sampled_from(["v1.35.4", "1.36.0"]),
         "oversubscription": st.integers(1, 1000),
-        "placement": st.sampled_from(g.STRATEGIES),
+        "placement": st.sampled_from(STRATEGIES),
         "size": bounds(),
         "owner_quota": st.fixed_dictionaries({}, optional={**AMOUNTS, "virtual_clusters": st.integers(0, 99)}),
         "values": st.fixed_dictionaries({}, optional={"a": JSON, "b": JSON}),
@@ -440,7 +442,7 @@ def groups(draw: Any) -> Group:
     params = {option: draw(strategy) for option, strategy in optional.items() if draw(st.booleans())}
     name = draw(st.from_regex(r"[a-z0-9]([a-z0-9-]{0,38}[a-z0-9])?", fullmatch=True))
     try:
-        return g.desired({"name": name, **params}, draw(members()), None)
+        return group_settings.desired({"name": name, **params}, draw(members()), None)
     except OptionError as error:  # of a name in the values that speaks of a credential
         assume(error.data["option"] != "values")
         raise
@@ -449,28 +451,32 @@ def groups(draw: Any) -> Group:
 @given(groups())
 def test_the_record_holds_all_of_a_group(group: Group) -> None:
     for member in group.members:
-        stored = json.loads(json.dumps(g.config_map(group, member.name)))  # as it goes to the API server
-        loaded = g.load(stored)
+        stored = json.loads(json.dumps(group_records.config_map(group, member.name)))  # as it goes to the API server
+        loaded = group_records.load(stored)
         assert (loaded, loaded.generation) == (group, group.generation)
-        assert g.config_map(loaded, member.name) == stored
-        assert g.record(loaded) == g.record(group)
-        assert stored["metadata"]["labels"][g.RECORD_LABEL] == group.name
-        assert stored["metadata"]["labels"][g.HOST_LABEL] == member.name
+        assert group_records.config_map(loaded, member.name) == stored
+        assert group_records.record(loaded) == group_records.record(group)
+        assert stored["metadata"]["labels"][group_records.RECORD_LABEL] == group.name
+        assert stored["metadata"]["labels"][group_records.HOST_LABEL] == member.name
 
 
 @given(groups())
 def test_a_second_task_changes_nothing(group: Group) -> None:
     """Neither one that says the same, nor one that says nothing."""
-    record = g.record(group)
+    record = group_records.record(group)
     said = {name: record[name] for name in record if name not in ("schema", "generation", "host_clusters", "name")}
     for params in ({}, said):
-        again = g.desired({"name": group.name, **params}, reversed(group.members), g.load(g.config_map(group, "x")))
+        again = group_settings.desired(
+            {"name": group.name, **params},
+            reversed(group.members),
+            group_records.load(group_records.config_map(group, "x")),
+        )
         assert (again, again.generation) == (group, group.generation)
-        assert g.config_map(again, "x") == g.config_map(group, "x")
+        assert group_records.config_map(again, "x") == group_records.config_map(group, "x")
 
 
 def test_a_record_can_be_read_by_people() -> None:
-    text = g.config_map(desired(**EVERYTHING), "host-a")["data"][g.RECORD]
+    text = group_records.config_map(desired(**EVERYTHING), "host-a")["data"][group_records.RECORD]
     data = yaml.safe_load(text)
     assert data["host_clusters"][0]["name"] == "host-a"
     assert data["owner_quota"] == {
@@ -489,7 +495,7 @@ def damages(data: Any, at: tuple[Any, ...] = ()) -> list[tuple[Any, ...]]:
     return [at] * bool(at) + [path for key, value in inner for path in damages(value, (*at, key))]
 
 
-WHOLE = g.record(desired(**EVERYTHING))
+WHOLE = group_records.record(desired(**EVERYTHING))
 RUBBISH: list[Any] = [None, "x", 3, -1, True, [], {}, ["x"], {"x": 1}, [[]], 1.5]
 
 
@@ -505,33 +511,33 @@ def test_a_record_that_somebody_broke_is_named(where: tuple[Any, ...]) -> None:
             del node[where[-1]]
         else:
             node[where[-1]] = rubbish
-        broken = {"metadata": {"name": "vcluster-group-dev"}, "data": {g.RECORD: yaml.safe_dump(data)}}
+        broken = {"metadata": {"name": "vcluster-group-dev"}, "data": {group_records.RECORD: yaml.safe_dump(data)}}
         with contextlib.suppress(NestedClustersError):
-            group = g.load(broken)
-            g.record(group)
+            group = group_records.load(broken)
+            group_records.record(group)
             for member in group.members:
-                g.applied(group, member)
-                layers.merge(layers.layers(group, member, "team", {}))
+                group_pending.applied(group, member)
+                group_layers.merge(group_layers.layers(group, member, "team", {}))
 
 
 @pytest.mark.parametrize("text", ["", "[]", "x", "{", "a: b: c", "schema: 1", "3", "\t"])
 def test_what_is_no_record(text: str) -> None:
-    broken = {"metadata": {"name": "vcluster-group-dev"}, "data": {g.RECORD: text}}
+    broken = {"metadata": {"name": "vcluster-group-dev"}, "data": {group_records.RECORD: text}}
     with pytest.raises(NestedClustersError, match=r"ConfigMap nested-clusters/vcluster-group-dev|schema None"):
-        g.load(broken)
+        group_records.load(broken)
 
 
 @pytest.mark.parametrize("data", [None, {}, {"other": "x"}])
 def test_a_config_map_without_a_record(data: Any) -> None:
     with pytest.raises(NestedClustersError, match="ConfigMap nested-clusters/vcluster-group-dev"):
-        g.load({"metadata": {"name": "vcluster-group-dev"}, "data": data})
+        group_records.load({"metadata": {"name": "vcluster-group-dev"}, "data": data})
 
 
 def test_a_record_of_another_version() -> None:
-    stored = g.config_map(desired(), "host-a")
-    stored["data"][g.RECORD] = stored["data"][g.RECORD].replace("schema: 1", "schema: 2")
+    stored = group_records.config_map(desired(), "host-a")
+    stored["data"][group_records.RECORD] = stored["data"][group_records.RECORD].replace("schema: 1", "schema: 2")
     with pytest.raises(NestedClustersError, match="group dev has schema 2, and this collection reads schema 1"):
-        g.load(stored)
+        group_records.load(stored)
 
 
 # --- what virtual clusters have of it ---------------------------------------------------------------------
@@ -552,37 +558,41 @@ CHANGES: dict[str, tuple[Object, list[str]]] = {
 def test_what_a_virtual_cluster_does_not_have_yet(what: str) -> None:
     params, expected = CHANGES[what]
     before = desired()
-    has = json.loads(json.dumps(g.applied(before, A)))
-    assert g.pending(before, A, has) == []
-    assert g.pending(desired(before, **params), A, has) == expected
+    has = json.loads(json.dumps(group_pending.applied(before, A)))
+    assert group_pending.pending(before, A, has) == []
+    assert group_pending.pending(desired(before, **params), A, has) == expected
 
 
 def test_a_lock_that_moves_on() -> None:
-    has = g.applied(desired(vcluster_version="0.35.0"), A)
-    assert g.pending(desired(vcluster_version="0.36.1"), A, has) == [
+    has = group_pending.applied(desired(vcluster_version="0.35.0"), A)
+    assert group_pending.pending(desired(vcluster_version="0.36.1"), A, has) == [
         "vcluster_version: 0.35.0 applied, 0.36.1 in the group"
     ]
-    assert g.pending(desired(), A, has) == []  # to take it away changes nothing
+    assert group_pending.pending(desired(), A, has) == []  # to take it away changes nothing
 
 
 def test_what_its_host_cluster_has() -> None:
     group = desired()
-    has = g.applied(group, A)
-    assert g.pending(group, Member("host-a", "uid-a", "*.other.example.com"), has) == ["endpoint: changed in the group"]
+    has = group_pending.applied(group, A)
+    assert group_pending.pending(group, Member("host-a", "uid-a", "*.other.example.com"), has) == [
+        "endpoint: changed in the group"
+    ]
     moved = Member("host-a", "uid-a", A.dns_pattern, node_selector={"a": "b"})
-    assert g.pending(group, moved, has) == ["node_selector: changed in the group"]
-    assert g.pending(group, Member("host-a", "uid-a", A.dns_pattern, Size.zero()), has) == []
+    assert group_pending.pending(group, moved, has) == ["node_selector: changed in the group"]
+    assert group_pending.pending(group, Member("host-a", "uid-a", A.dns_pattern, Size.zero()), has) == []
 
 
 def test_nothing_is_known_of_what_was_applied() -> None:
-    assert len(g.pending(desired(vcluster_version="0.36.1"), A, {})) == 6
+    assert len(group_pending.pending(desired(vcluster_version="0.36.1"), A, {})) == 6
 
 
 @given(groups())
 def test_what_was_applied_is_not_pending(group: Group) -> None:
     for member in group.members:
-        kept = json.loads(json.dumps(g.applied(g.load(g.config_map(group, "x")), member)))
-        assert g.pending(group, member, kept) == []
+        kept = json.loads(
+            json.dumps(group_pending.applied(group_records.load(group_records.config_map(group, "x")), member))
+        )
+        assert group_pending.pending(group, member, kept) == []
 
 
 # --- backing store ----------------------------------------------------------------------------------------
@@ -590,8 +600,8 @@ def test_what_was_applied_is_not_pending(group: Group) -> None:
 
 def test_a_backing_store_is_recorded_and_can_be_taken_away() -> None:
     before = desired(backing_store={"type": "deployed_etcd", "replicas": 3, "endpoint": None})
-    assert g.from_record(g.record(before)) == before
-    assert g.record(before)["backing_store"] == {"type": "deployed_etcd", "replicas": 3}
+    assert group_records.from_record(group_records.record(before)) == before
+    assert group_records.record(before)["backing_store"] == {"type": "deployed_etcd", "replicas": 3}
     assert desired(before) == before
     assert desired(before, backing_store={}).backing_store == {}
 
@@ -621,4 +631,4 @@ def test_a_maximum_can_be_lifted() -> None:
     nothing = {"storage": 0}
     before = desired(size={"maximum": {"cpu": 8, "storage": "0"}, "minimum": nothing, "default": nothing})
     assert before.maximum.as_dict() == {"cpu": "8", "memory": None, "storage": "0"}
-    assert desired(before, size={"maximum": {"cpu": "", "storage": ""}}).maximum == g.NO_SIZE
+    assert desired(before, size={"maximum": {"cpu": "", "storage": ""}}).maximum == NO_SIZE

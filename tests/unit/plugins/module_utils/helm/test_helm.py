@@ -17,9 +17,16 @@ from typing import Any
 
 import pytest
 import yaml
-from ansible_collections.nested.clusters.plugins.module_utils import _helm
-from ansible_collections.nested.clusters.plugins.module_utils._helm import AtRest, Chart, Helm, HelmError, Release
-from ansible_collections.nested.clusters.plugins.module_utils.errors import NestedClustersError, OptionError
+from ansible_collections.nested.clusters.plugins.module_utils.common.errors import NestedClustersError, OptionError
+from ansible_collections.nested.clusters.plugins.module_utils.helm import cli as helm_cli
+from ansible_collections.nested.clusters.plugins.module_utils.helm.chart import Chart
+from ansible_collections.nested.clusters.plugins.module_utils.helm.cli import AtRest, Helm
+from ansible_collections.nested.clusters.plugins.module_utils.helm.release import (
+    HelmError,
+    Release,
+    decode_release,
+    newest_releases,
+)
 from fakes import raw_secret, release_json, release_secret
 
 REPOSITORY = "https://charts.loft.sh"
@@ -29,7 +36,7 @@ IN_REPOSITORY = Chart("vcluster", REPOSITORY, "0.36.1")
 
 
 def test_a_release_is_read_from_its_secret() -> None:
-    assert _helm.decode_release(release_secret(3, apply_method="ssa")) == Release(
+    assert decode_release(release_secret(3, apply_method="ssa")) == Release(
         name="demo",
         namespace="vcluster-demo",
         revision=3,
@@ -46,12 +53,12 @@ def test_a_release_is_read_from_its_secret() -> None:
 def test_a_release_that_is_not_compressed() -> None:
     """Helm 2 did not, and helm 3 still reads such."""
     secret = raw_secret(base64.b64encode(json.dumps(release_json()).encode()))
-    assert _helm.decode_release(secret).chart_version == "0.36.1"
+    assert decode_release(secret).chart_version == "0.36.1"
 
 
 def test_what_a_release_does_not_say() -> None:
     secret = raw_secret(base64.b64encode(b'{"name": "demo", "config": null}'))
-    release = _helm.decode_release(secret)
+    release = decode_release(secret)
     assert (release.values, release.manifest, release.status) == ({}, "", "unknown")
     assert (release.chart_name, release.chart_version, release.apply_method) == ("", "", "")
 
@@ -75,7 +82,7 @@ PACKED = gzip.compress(json.dumps(release_json()).encode())
 )
 def test_a_secret_that_holds_no_release(secret: dict[str, Any]) -> None:
     with pytest.raises(HelmError) as caught:
-        _helm.decode_release(secret)
+        decode_release(secret)
     assert "vcluster-demo/sh.helm.release.v1.demo.v1" in str(caught.value)
     assert "restore it from a backup" in str(caught.value)
 
@@ -84,7 +91,7 @@ def test_the_newest_revision_of_each_release() -> None:
     """By number: revision 10 is newer than revision 9, in whatever order they are listed."""
     secrets = [release_secret(9), release_secret(10), release_secret(2), release_secret(1, "other")]
     for listed in (secrets, secrets[::-1]):
-        newest = _helm.newest_releases(listed)
+        newest = newest_releases(listed)
         assert {name: secret["metadata"]["labels"]["version"] for name, secret in newest.items()} == {
             "demo": "10",
             "other": "1",
@@ -95,7 +102,7 @@ def test_secrets_that_are_no_releases_do_not_matter() -> None:
     opaque = {"type": "Opaque", "metadata": {"name": "a", "labels": {"name": "demo", "version": "99"}}}
     nameless = [{"type": "helm.sh/release.v1", "metadata": {"name": name}} for name in "ab"]
     odd = raw_secret(b"", revision="x")
-    newest = _helm.newest_releases([opaque, *nameless, odd, release_secret(1), odd])
+    newest = newest_releases([opaque, *nameless, odd, release_secret(1), odd])
     assert list(newest) == ["demo"]
     assert newest["demo"]["metadata"]["labels"]["version"] == "1"
 
@@ -401,7 +408,7 @@ def test_an_answer_that_is_no_release(answer: str, fake: FakeHelm, work: Path) -
 )
 def test_versions_that_work(version: str, expected: tuple[int, int], fake: FakeHelm) -> None:
     fake.says(version=version)
-    assert _helm.binary_version(str(fake.binary)) == expected
+    assert helm_cli.binary_version(str(fake.binary)) == expected
 
 
 @pytest.mark.parametrize(
@@ -430,7 +437,7 @@ def test_a_helm_that_is_not_there(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
     text.write_text("no program")
     for binary in (None, "helm", str(tmp_path / "helm"), str(text)):
         with pytest.raises(OptionError, match=r"binary_path: .*no such program.*helm\.sh"):
-            _helm.find_binary(binary)
+            helm_cli.find_binary(binary)
 
 
 def test_a_file_that_cannot_be_run(tmp_path: Path) -> None:
@@ -438,12 +445,12 @@ def test_a_file_that_cannot_be_run(tmp_path: Path) -> None:
     binary.write_text("#!/nonexistent/interpreter\n")
     binary.chmod(0o755)
     with pytest.raises(OptionError, match="binary_path"):
-        _helm.binary_version(_helm.find_binary(str(binary)))
+        helm_cli.binary_version(helm_cli.find_binary(str(binary)))
 
 
 def test_helm_on_the_path(fake: FakeHelm, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PATH", str(fake.binary.parent), prepend=os.pathsep)
-    assert _helm.find_binary(None) == str(fake.binary)
+    assert helm_cli.find_binary(None) == str(fake.binary)
 
 
 def test_a_helm_that_is_named_from_here(fake: FakeHelm, work: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -494,7 +501,7 @@ WANTED = Chart("vcluster", REPOSITORY, "9.9.9")
     ],
 )
 def test_a_refusal_that_an_option_caused(text: str, chart: Chart, option: str, words: list[str]) -> None:
-    error = _helm.explain(text.strip(), "upgrade", chart)
+    error = helm_cli.explain(text.strip(), "upgrade", chart)
     assert isinstance(error, OptionError)
     assert error.data["option"] == option
     assert [word for word in words if word not in str(error)] == []
@@ -541,7 +548,7 @@ def test_a_refusal_that_an_option_caused(text: str, chart: Chart, option: str, w
     ],
 )
 def test_a_refusal_that_is_helms_own(text: str, chart: Chart | None, words: list[str]) -> None:
-    error = _helm.explain(text, "upgrade", chart)
+    error = helm_cli.explain(text, "upgrade", chart)
     assert isinstance(error, HelmError)
     assert isinstance(error, NestedClustersError)
     assert str(error).startswith("helm upgrade: ")
@@ -549,12 +556,14 @@ def test_a_refusal_that_is_helms_own(text: str, chart: Chart | None, words: list
 
 
 def test_a_webhook_without_its_service_was_not_deleted_meanwhile() -> None:
-    error = _helm.explain('Error: UPGRADE FAILED: failed calling webhook "a": service "x" not found', "upgrade", LOCAL)
+    error = helm_cli.explain(
+        'Error: UPGRADE FAILED: failed calling webhook "a": service "x" not found', "upgrade", LOCAL
+    )
     assert str(error).endswith('service "x" not found')
 
 
 def test_the_logs_of_helm_4_are_no_message() -> None:
-    error = _helm.explain(f"{HELM_4_LOG}{PENDING}", "upgrade", LOCAL)
+    error = helm_cli.explain(f"{HELM_4_LOG}{PENDING}", "upgrade", LOCAL)
     assert "level=WARN" not in str(error)
     assert "level=WARN" in error.data["helm_output"]
 

@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 import yaml
-from ansible_collections.nested.clusters.plugins.module_utils import postrender
+from ansible_collections.nested.clusters.plugins.module_utils.helm import post_renderer
 
 # What parsers disagree on: written anew, some of it would be another value for helm.
 OTHERS = """\
@@ -47,7 +47,7 @@ spec:
 """
 IN_BLOCKS = SET.replace("  labels:", '  annotations:\n    own: "yes"\n  labels:')
 MORE = {"example.com/ran": 'a "quoted" text'}
-EXPECTED = {**MORE, postrender.PAUSED: "true", postrender.PAUSED_REPLICAS: "3"}
+EXPECTED = {**MORE, post_renderer.PAUSED: "true", post_renderer.PAUSED_REPLICAS: "3"}
 
 
 def read(text: str) -> list[Any]:
@@ -68,14 +68,14 @@ def read(text: str) -> list[Any]:
         pytest.param(
             "---\nkind: Deployment\nmetadata: {name: demo}\nspec: {replicas: 3, template: {}}\n", {}, "3", id="flow"
         ),
-        pytest.param(postrender.at_rest(SET, ["demo"], MORE), {}, "0", id="at rest already"),
+        pytest.param(post_renderer.at_rest(SET, ["demo"], MORE), {}, "0", id="at rest already"),
     ],
 )
 def test_the_named_workload_comes_to_rest(text: str, own: dict[str, str], count: str) -> None:
     before = read(text)[0]
-    first, second, after = read(postrender.at_rest(OTHERS + text, ["demo", "demo-etcd"], MORE))
+    first, second, after = read(post_renderer.at_rest(OTHERS + text, ["demo", "demo-etcd"], MORE))
     assert [first, second] == read(OTHERS)
-    assert after["metadata"].pop("annotations") == {**own, **EXPECTED, postrender.PAUSED_REPLICAS: count}
+    assert after["metadata"].pop("annotations") == {**own, **EXPECTED, post_renderer.PAUSED_REPLICAS: count}
     assert after["spec"].pop("replicas") == 0
     before["metadata"].pop("annotations", None)
     before["spec"].pop("replicas", None)
@@ -84,27 +84,27 @@ def test_the_named_workload_comes_to_rest(text: str, own: dict[str, str], count:
 
 @pytest.mark.parametrize("text", [SET, IN_BLOCKS])
 def test_everything_else_stays_to_the_byte(text: str) -> None:
-    result = postrender.at_rest(OTHERS + text, ["demo"], MORE)
+    result = post_renderer.at_rest(OTHERS + text, ["demo"], MORE)
     assert result.startswith(OTHERS)
     kept = [line for line in result.splitlines() if "loft.sh/" not in line and "example.com/" not in line]
     assert kept == [line if line != "  replicas: 3" else "  replicas: 0" for line in (OTHERS + text).splitlines()]
 
 
 def test_only_names_that_are_asked_for() -> None:
-    assert postrender.at_rest(OTHERS + SET, ["demo-etcd"], MORE) == OTHERS + SET
+    assert post_renderer.at_rest(OTHERS + SET, ["demo-etcd"], MORE) == OTHERS + SET
 
 
 def run(text: str, names: list[str], monkeypatch: pytest.MonkeyPatch) -> str:
     monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(text.encode())))
     written = io.BytesIO()
     monkeypatch.setattr(sys, "stdout", io.TextIOWrapper(written, write_through=True))
-    postrender.main(names, MORE)
+    post_renderer.main(names, MORE)
     return written.getvalue().decode()
 
 
 @pytest.mark.parametrize("text", [OTHERS + SET, OTHERS + IN_BLOCKS, OTHERS + "---\n# nothing\n" + SET])
 def test_as_helm_runs_it(text: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    assert run(text, ["demo"], monkeypatch) == postrender.at_rest(text, ["demo"], MORE)
+    assert run(text, ["demo"], monkeypatch) == post_renderer.at_rest(text, ["demo"], MORE)
 
 
 def test_a_text_that_cannot_be_edited_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -26,13 +26,14 @@ import pytest
 import yaml
 from ansible_collections.kubernetes.core.plugins.module_utils import args_common
 from ansible_collections.kubernetes.core.plugins.module_utils.k8s import client as kubernetes_core
-from ansible_collections.nested.clusters.plugins.module_utils import _connection as c
-from ansible_collections.nested.clusters.plugins.module_utils import _kubernetes as k
-from ansible_collections.nested.clusters.plugins.module_utils.errors import NestedClustersError
+from ansible_collections.nested.clusters.plugins.module_utils.common.errors import NestedClustersError
+from ansible_collections.nested.clusters.plugins.module_utils.k8s import client, objects
+from ansible_collections.nested.clusters.plugins.module_utils.k8s import connection as k8s_connection
+from ansible_collections.nested.clusters.plugins.module_utils.k8s import errors as api_errors
 from kubernetes.client import Configuration
 from kubernetes.config import kube_config
 
-SECRETS = k.path("v1", "secrets", "demo")
+SECRETS = objects.path("v1", "secrets", "demo")
 
 
 class ApiServer:
@@ -103,12 +104,12 @@ def connection_of_nobody(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Non
         monkeypatch.delenv(name, raising=False)
 
 
-def connect(**options: Any) -> k.Kubernetes:
-    return k.Kubernetes.from_module(SimpleNamespace(params=options, tmpdir=None))
+def connect(**options: Any) -> client.Kubernetes:
+    return client.Kubernetes.from_module(SimpleNamespace(params=options, tmpdir=None))
 
 
 @pytest.fixture
-def api(server: ApiServer) -> k.Kubernetes:
+def api(server: ApiServer) -> client.Kubernetes:
     return connect(host=server.url, api_key="hunter2")
 
 
@@ -148,47 +149,47 @@ FORBIDDEN = status(
     ],
 )
 def test_path(arguments: tuple[str, ...], expected: str) -> None:
-    assert k.path(*arguments) == expected
+    assert objects.path(*arguments) == expected
 
 
 # --- reading ----------------------------------------------------------------------------------------------
 
 
-def test_a_list_is_read_in_pages(server: ApiServer, api: k.Kubernetes) -> None:
+def test_a_list_is_read_in_pages(server: ApiServer, api: client.Kubernetes) -> None:
     server.answers(page("a", "b", token="1&x"), page("c", token="2"), page("d"))
     assert names(api.list(SECRETS, labels="!a", fields="type=x")) == ["a", "b", "c", "d"]
     assert [request.query.get("continue") for request in server.seen] == [None, "1&x", "2"]
-    wanted = {"limit": str(k.PAGE), "labelSelector": "!a", "fieldSelector": "type=x"}
+    wanted = {"limit": str(client.PAGE), "labelSelector": "!a", "fieldSelector": "type=x"}
     assert all(wanted.items() <= request.query.items() for request in server.seen)
     assert {request.path for request in server.seen} == {SECRETS}
     assert api.requests == 3
 
 
-def test_a_list_that_expired_starts_over(server: ApiServer, api: k.Kubernetes) -> None:
+def test_a_list_that_expired_starts_over(server: ApiServer, api: client.Kubernetes) -> None:
     server.answers(page("a", token="1"), GONE, page("b", token="2"), page("c"))
     assert names(api.list(SECRETS)) == ["b", "c"]
     assert [request.query.get("continue") for request in server.seen] == [None, "1", None, "2"]
 
 
-def test_a_list_that_expires_without_a_page_fails(server: ApiServer, api: k.Kubernetes) -> None:
+def test_a_list_that_expires_without_a_page_fails(server: ApiServer, api: client.Kubernetes) -> None:
     server.answers(GONE)
-    with pytest.raises(k.KubernetesError) as caught:
+    with pytest.raises(api_errors.KubernetesError) as caught:
         api.list(SECRETS)
     assert caught.value.status == 410
 
 
-def test_selectors_that_are_not_given_are_not_sent(server: ApiServer, api: k.Kubernetes) -> None:
+def test_selectors_that_are_not_given_are_not_sent(server: ApiServer, api: client.Kubernetes) -> None:
     api.list(SECRETS)
-    assert server.seen[0].query == {"limit": str(k.PAGE)}
+    assert server.seen[0].query == {"limit": str(client.PAGE)}
 
 
 @pytest.mark.parametrize("body", [{}, {"items": None}, {"items": [], "metadata": None}])
-def test_a_list_without_items(body: Any, server: ApiServer, api: k.Kubernetes) -> None:
+def test_a_list_without_items(body: Any, server: ApiServer, api: client.Kubernetes) -> None:
     server.answers((200, body))
     assert api.list(SECRETS) == []
 
 
-def test_what_is_not_there(server: ApiServer, api: k.Kubernetes) -> None:
+def test_what_is_not_there(server: ApiServer, api: client.Kubernetes) -> None:
     server.answers(NOT_FOUND, NOT_FOUND, NOT_FOUND)
     assert api.get(f"{SECRETS}/x") is None
     assert api.list(SECRETS) == []
@@ -196,7 +197,7 @@ def test_what_is_not_there(server: ApiServer, api: k.Kubernetes) -> None:
     assert [request.method for request in server.seen] == ["GET", "GET", "DELETE"]
 
 
-def test_metadata_alone(server: ApiServer, api: k.Kubernetes) -> None:
+def test_metadata_alone(server: ApiServer, api: client.Kubernetes) -> None:
     """With whole objects as the second choice, which aggregated APIs may need."""
     api.list(SECRETS, metadata_only=True)
     api.list(SECRETS)
@@ -206,7 +207,7 @@ def test_metadata_alone(server: ApiServer, api: k.Kubernetes) -> None:
     assert server.seen[1].headers["Accept"] == "application/json"
 
 
-def test_text(server: ApiServer, api: k.Kubernetes) -> None:
+def test_text(server: ApiServer, api: client.Kubernetes) -> None:
     server.answers((200, b"gr\xc3\xbc\xc3\x9fe \xff\n"))
     assert api.text("/api/v1/namespaces/demo/pods/a/log", container="syncer", previous=None) == "grüße \ufffd\n"
     assert server.seen[0].query == {"container": "syncer"}
@@ -215,7 +216,7 @@ def test_text(server: ApiServer, api: k.Kubernetes) -> None:
 # --- writing ----------------------------------------------------------------------------------------------
 
 
-def test_writing(server: ApiServer, api: k.Kubernetes) -> None:
+def test_writing(server: ApiServer, api: client.Kubernetes) -> None:
     body = {"metadata": {"name": "ü", "labels": {"a": None}}}
     server.answer = lambda request: (200, {"came": request.body})
     assert json.loads(api.create(SECRETS, body)["came"]) == body
@@ -229,7 +230,7 @@ def test_writing(server: ApiServer, api: k.Kubernetes) -> None:
     assert json.loads(server.seen[2].body) == {"propagationPolicy": "Background"}
 
 
-def test_what_is_being_deleted_already(server: ApiServer, api: k.Kubernetes) -> None:
+def test_what_is_being_deleted_already(server: ApiServer, api: client.Kubernetes) -> None:
     server.answers(status(409, "Conflict", "The system is ensuring all content is removed"))
     assert api.delete("/api/v1/namespaces/demo") is False
 
@@ -237,14 +238,14 @@ def test_what_is_being_deleted_already(server: ApiServer, api: k.Kubernetes) -> 
 # --- refusals ---------------------------------------------------------------------------------------------
 
 
-def refused(server: ApiServer, call: Callable[[], Any], *answers: tuple[int, Any]) -> k.KubernetesError:
+def refused(server: ApiServer, call: Callable[[], Any], *answers: tuple[int, Any]) -> api_errors.KubernetesError:
     server.answers(*answers)
-    with pytest.raises(k.KubernetesError) as caught:
+    with pytest.raises(api_errors.KubernetesError) as caught:
         call()
     return caught.value
 
 
-def test_no_permission(server: ApiServer, api: k.Kubernetes) -> None:
+def test_no_permission(server: ApiServer, api: client.Kubernetes) -> None:
     error = refused(server, lambda: api.list(SECRETS), FORBIDDEN)
     assert (error.status, error.reason) == (403, "Forbidden")
     assert error.data == {"status": 403, "reason": "Forbidden"}
@@ -252,7 +253,7 @@ def test_no_permission(server: ApiServer, api: k.Kubernetes) -> None:
     assert [word for word in words if word not in str(error)] == []
 
 
-def test_a_refusal_that_is_no_lack_of_permission(server: ApiServer, api: k.Kubernetes) -> None:
+def test_a_refusal_that_is_no_lack_of_permission(server: ApiServer, api: client.Kubernetes) -> None:
     quota = status(403, "Forbidden", 'pods "a" is forbidden: exceeded quota: small')
     error = refused(server, lambda: api.create(SECRETS, {}), quota)
     assert "exceeded quota: small" in str(error)
@@ -260,13 +261,13 @@ def test_a_refusal_that_is_no_lack_of_permission(server: ApiServer, api: k.Kuber
     assert f"POST {SECRETS}" in str(error)
 
 
-def test_a_namespace_that_is_being_deleted(server: ApiServer, api: k.Kubernetes) -> None:
+def test_a_namespace_that_is_being_deleted(server: ApiServer, api: client.Kubernetes) -> None:
     text = 'secrets "a" is forbidden: unable to create new content in namespace demo because it is being terminated'
     error = refused(server, lambda: api.create(SECRETS, {}), status(403, "Forbidden", text))
     assert str(error).endswith("run again, which waits until it is gone")
 
 
-def test_what_somebody_deleted_meanwhile(server: ApiServer, api: k.Kubernetes) -> None:
+def test_what_somebody_deleted_meanwhile(server: ApiServer, api: client.Kubernetes) -> None:
     gone = status(404, "NotFound", 'statefulsets.apps "a" not found')
     error = refused(server, lambda: api.patch(f"{SECRETS}/a", {}), gone)
     assert str(error).endswith('"a" not found; somebody deleted it meanwhile: run again')
@@ -274,7 +275,7 @@ def test_what_somebody_deleted_meanwhile(server: ApiServer, api: k.Kubernetes) -
     assert "meanwhile" not in str(error)
 
 
-def test_credentials_that_are_not_known(server: ApiServer, api: k.Kubernetes) -> None:
+def test_credentials_that_are_not_known(server: ApiServer, api: client.Kubernetes) -> None:
     error = refused(server, lambda: api.get(SECRETS), status(401, "Unauthorized", "Unauthorized"))
     assert error.status == 401
     assert "credentials" in str(error)
@@ -290,17 +291,17 @@ def test_credentials_that_are_not_known(server: ApiServer, api: k.Kubernetes) ->
         (status(422, "Invalid", "spec.replicas: Invalid value"), ["422", "spec.replicas"]),
     ],
 )
-def test_other_refusals(answer: Any, words: list[str], server: ApiServer, api: k.Kubernetes) -> None:
+def test_other_refusals(answer: Any, words: list[str], server: ApiServer, api: client.Kubernetes) -> None:
     error = refused(server, lambda: api.get(SECRETS), answer)
     assert error.status == answer[0]
     assert [word for word in [*words, server.url] if word not in str(error)] == []
 
 
 @pytest.mark.parametrize("body", [b"<html>Log in</html>", b""])
-def test_a_server_that_is_no_api_server(body: bytes, server: ApiServer, api: k.Kubernetes) -> None:
+def test_a_server_that_is_no_api_server(body: bytes, server: ApiServer, api: client.Kubernetes) -> None:
     for call in (api.get, api.list, lambda where: api.create(where, {}), lambda where: api.patch(where, {})):
         server.answers((200, body))
-        with pytest.raises(k.KubernetesError, match="not as a Kubernetes API server"):
+        with pytest.raises(api_errors.KubernetesError, match="not as a Kubernetes API server"):
             call(SECRETS)
 
 
@@ -313,7 +314,7 @@ def closed_port() -> str:
 @pytest.mark.parametrize("scheme", ["http", "https"])
 def test_a_server_that_is_not_there(scheme: str) -> None:
     host = f"{scheme}://{closed_port()}"
-    with pytest.raises(k.Unreachable) as caught:
+    with pytest.raises(api_errors.Unreachable) as caught:
         connect(host=host, api_key="hunter2").get(SECRETS)
     assert f"host cluster {host} does not answer" in str(caught.value)
     assert "Connection refused" in str(caught.value)
@@ -323,7 +324,7 @@ def test_a_server_that_is_not_there(scheme: str) -> None:
 
 
 def test_a_server_that_speaks_no_tls(server: ApiServer) -> None:
-    with pytest.raises(k.Unreachable, match="does not answer"):
+    with pytest.raises(api_errors.Unreachable, match="does not answer"):
         connect(host=server.url.replace("http:", "https:"), api_key="x").get(SECRETS)
 
 
@@ -337,15 +338,15 @@ def test_a_certificate_that_is_not_there(server: ApiServer) -> None:
     [(0, True), (429, True), (500, True), (503, True), (400, False), (403, False), (404, False), (409, False)],
 )
 def test_what_may_pass_by_waiting(status: int, passing: bool) -> None:
-    assert k.KubernetesError("x", status).passing is passing
-    assert k.Unreachable("x").passing is True
+    assert api_errors.KubernetesError("x", status).passing is passing
+    assert api_errors.Unreachable("x").passing is True
 
 
-def test_a_redirect_is_not_followed(server: ApiServer, api: k.Kubernetes) -> None:
+def test_a_redirect_is_not_followed(server: ApiServer, api: client.Kubernetes) -> None:
     """It would carry the credentials along."""
     seen = server.seen
     server.answer = lambda request: (302, b"")
-    with pytest.raises(k.KubernetesError):
+    with pytest.raises(api_errors.KubernetesError):
         api.get(SECRETS)
     assert len(seen) == 1
 
@@ -357,14 +358,14 @@ def test_answers_come_in_the_order_of_the_questions() -> None:
     def later(number: int) -> Callable[[], int]:
         return lambda: time.sleep((5 - number) / 500) or number  # type: ignore[func-returns-value]
 
-    assert k.parallel([later(number) for number in range(5)]) == [0, 1, 2, 3, 4]
-    assert k.parallel(later(number) for number in range(1)) == [0]
-    assert k.parallel([]) == []
+    assert client.parallel([later(number) for number in range(5)]) == [0, 1, 2, 3, 4]
+    assert client.parallel(later(number) for number in range(1)) == [0]
+    assert client.parallel([]) == []
 
 
 def test_questions_are_asked_at_once() -> None:
-    meeting = threading.Barrier(k.WORKERS, timeout=5)
-    assert len(k.parallel([meeting.wait] * k.WORKERS)) == k.WORKERS
+    meeting = threading.Barrier(k8s_connection.WORKERS, timeout=5)
+    assert len(client.parallel([meeting.wait] * k8s_connection.WORKERS)) == k8s_connection.WORKERS
 
 
 @pytest.mark.parametrize("count", [1, 3])
@@ -373,11 +374,11 @@ def test_the_first_error_is_raised(count: int) -> None:
         raise ValueError(number)
 
     with pytest.raises(ValueError, match=r"^0$"):
-        k.parallel([partial(fail, number) for number in range(count)])
+        client.parallel([partial(fail, number) for number in range(count)])
 
 
-def test_every_request_is_counted(server: ApiServer, api: k.Kubernetes) -> None:
-    k.parallel([lambda: api.get(SECRETS)] * 40)
+def test_every_request_is_counted(server: ApiServer, api: client.Kubernetes) -> None:
+    client.parallel([lambda: api.get(SECRETS)] * 40)
     server.answers(NOT_FOUND)
     api.get(SECRETS)
     assert api.requests == len(server.seen) == 41
@@ -424,26 +425,26 @@ def discovery(request: SimpleNamespace) -> tuple[int, Any]:
     return (200, DISCOVERY[request.path]) if request.path in DISCOVERY else NOT_FOUND
 
 
-def test_everything_that_lives_in_a_namespace(server: ApiServer, api: k.Kubernetes) -> None:
+def test_everything_that_lives_in_a_namespace(server: ApiServer, api: client.Kubernetes) -> None:
     """Each once, also what is served in a version alone that is not the preferred one, or not at all just now."""
     server.answer = discovery
     assert sorted(api.namespaced_resources()) == [
-        ("down.example.com/v1", k.UNKNOWN),
+        ("down.example.com/v1", objects.UNKNOWN),
         ("example.com/v1", "boxes"),
         ("example.com/v1alpha1", "jars"),
         ("v1", "pods"),
     ]
 
 
-def test_known_kinds_cost_no_request(server: ApiServer, api: k.Kubernetes) -> None:
-    for (api_version, kind), plural in k.PLURALS.items():
+def test_known_kinds_cost_no_request(server: ApiServer, api: client.Kubernetes) -> None:
+    for (api_version, kind), plural in objects.PLURALS.items():
         scoped = kind in ("Namespace", "ClusterRole", "ClusterRoleBinding")
         assert api.resource(api_version, kind) == (plural, not scoped)
         assert api.namespaced(api_version, kind) is not scoped
     assert server.seen == []
 
 
-def test_other_kinds_are_asked_for_once(server: ApiServer, api: k.Kubernetes) -> None:
+def test_other_kinds_are_asked_for_once(server: ApiServer, api: client.Kubernetes) -> None:
     server.answer = discovery
     assert api.resource("example.com/v1", "Box") == ("boxes", True)
     assert api.resource("example.com/v1", "Box") == ("boxes", True)
@@ -452,9 +453,9 @@ def test_other_kinds_are_asked_for_once(server: ApiServer, api: k.Kubernetes) ->
     assert [request.path for request in server.seen] == ["/apis/example.com/v1", "/api/v1"]
 
 
-def test_a_kind_that_is_not_served(server: ApiServer, api: k.Kubernetes) -> None:
+def test_a_kind_that_is_not_served(server: ApiServer, api: client.Kubernetes) -> None:
     server.answer = discovery
-    with pytest.raises(k.KubernetesError, match=r"does not serve Box of nowhere\.com/v1") as caught:
+    with pytest.raises(api_errors.KubernetesError, match=r"does not serve Box of nowhere\.com/v1") as caught:
         api.resource("nowhere.com/v1", "Box")
     assert caught.value.status == 404
     assert api.namespaced("nowhere.com/v1", "Box") is True
@@ -495,7 +496,7 @@ def test_impersonation_from_the_environment(server: ApiServer, monkeypatch: pyte
 # --- the connection as a kubeconfig, for helm -------------------------------------------------------------
 
 
-def parts(api: k.Kubernetes) -> tuple[dict[str, Any], dict[str, Any]]:
+def parts(api: client.Kubernetes) -> tuple[dict[str, Any], dict[str, Any]]:
     """(cluster, user) of the kubeconfig, which must hang together."""
     config = api.kubeconfig()
     (cluster,), (user,), (context,) = config["clusters"], config["users"], config["contexts"]
@@ -643,7 +644,7 @@ def seen(connection: Any, authorization: str | None) -> tuple[Any, ...]:
 
 def both_ways(options: dict[str, Any], keep: Callable[[bytes], str]) -> tuple[Any, Any]:
     """(what we read ourselves, what kubernetes.core reads) of the same options."""
-    ours = c.simple_connection(c.given_options(options, os.environ), os.environ, keep)
+    ours = k8s_connection.simple_connection(k8s_connection.given_options(options, os.environ), os.environ, keep)
     configuration = kubernetes_core._create_configuration(
         kubernetes_core._create_auth_spec(SimpleNamespace(params=options))
     )
@@ -655,7 +656,7 @@ def both_ways(options: dict[str, Any], keep: Callable[[bytes], str]) -> tuple[An
 def keep(tmp_path: Path) -> Callable[[bytes], str]:
     directory = tmp_path / "kept"
     directory.mkdir()
-    return lambda content: c._private_file(str(directory), content)
+    return lambda content: k8s_connection._private_file(str(directory), content)
 
 
 CA = {"certificate-authority-data": encoded(CERTIFICATE)}
@@ -779,8 +780,8 @@ def test_what_is_more_is_left_to_the_library(
 ) -> None:
     file = tmp_path / "config"
     file.write_text(yaml.safe_dump(given))
-    found = c.given_options({"kubeconfig": str(file), **options}, environment)
-    assert c.simple_connection(found, environment, keep) is None
+    found = k8s_connection.given_options({"kubeconfig": str(file), **options}, environment)
+    assert k8s_connection.simple_connection(found, environment, keep) is None
 
 
 def test_the_library_takes_the_environment_of_the_task(tmp_path: Path) -> None:
@@ -788,7 +789,7 @@ def test_the_library_takes_the_environment_of_the_task(tmp_path: Path) -> None:
     for server in ("https://first", "https://second"):
         file = tmp_path / server.rpartition("/")[2]
         file.write_text(yaml.safe_dump(config({"server": server})))
-        assert c._library_connection({}, {"KUBECONFIG": f"{file}:/nowhere"}).host == server
+        assert k8s_connection._library_connection({}, {"KUBECONFIG": f"{file}:/nowhere"}).host == server
 
 
 @pytest.mark.parametrize(
@@ -802,17 +803,17 @@ def test_what_the_environment_makes_more(
     file = tmp_path / "config"
     file.write_text(yaml.safe_dump(config()))
     environment = {name: value.replace("FILE", str(file)) for name, value in environment.items()}
-    assert c.simple_connection({}, environment, keep) is None
+    assert k8s_connection.simple_connection({}, environment, keep) is None
     # Inside of a cluster, what is named explicitly is used all the same.
     if "KUBERNETES_SERVICE_HOST" in environment:
-        assert c.simple_connection({"kubeconfig": str(file)}, environment, keep) is not None
+        assert k8s_connection.simple_connection({"kubeconfig": str(file)}, environment, keep) is not None
 
 
 def test_what_is_empty_is_not_given() -> None:
     """Where kubernetes.core takes it for a value and fails: a variable without a value is ordinary."""
-    assert c.given_options({"host": "", "context": None, "api_key": "hunter2"}, {"K8S_AUTH_CONTEXT": ""}) == {
-        "api_key": "hunter2"
-    }
+    assert k8s_connection.given_options(
+        {"host": "", "context": None, "api_key": "hunter2"}, {"K8S_AUTH_CONTEXT": ""}
+    ) == {"api_key": "hunter2"}
 
 
 def test_kept_files_are_private(keep: Callable[[bytes], str]) -> None:
@@ -829,7 +830,7 @@ def test_a_plain_kubeconfig_costs_no_client_library(tmp_path: Path) -> None:
     file.write_text(yaml.safe_dump(config()))
     program = (
         "import sys, types\n"
-        f"from {k.__name__} import Kubernetes\n"
+        f"from {client.__name__} import Kubernetes\n"
         f"module = types.SimpleNamespace(params={{'kubeconfig': {str(file)!r}}}, tmpdir={str(tmp_path)!r})\n"
         "Kubernetes.from_module(module)\n"
         "print([name for name in ('kubernetes', 'requests') if name in sys.modules])\n"
@@ -895,7 +896,7 @@ def test_a_kubeconfig_as_a_dictionary_is_not_shown() -> None:
 
 
 def test_a_library_that_is_missing(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(c, "IMPORT_ERROR", "Traceback: No module named 'kubernetes'")
+    monkeypatch.setattr(k8s_connection, "IMPORT_ERROR", "Traceback: No module named 'kubernetes'")
     with pytest.raises(NestedClustersError, match="kubernetes") as caught:
         connect(host="https://127.0.0.1:6443", api_key="x")
     assert "Traceback" in caught.value.data["exception"]
@@ -930,9 +931,9 @@ def test_the_private_functions_of_kubernetes_core_are_as_we_call_them() -> None:
 
 
 def test_the_connection_options_are_those_of_kubernetes_core() -> None:
-    spec = c.auth_argument_spec()
+    spec = k8s_connection.auth_argument_spec()
     assert spec == args_common.AUTH_ARG_SPEC
     for secret in ("api_key", "password", "kubeconfig"):
         assert spec[secret]["no_log"] is True
     spec["host"]["type"] = "changed"
-    assert c.auth_argument_spec() == args_common.AUTH_ARG_SPEC
+    assert k8s_connection.auth_argument_spec() == args_common.AUTH_ARG_SPEC

@@ -14,14 +14,14 @@ from typing import Any
 import pytest
 import yaml
 from ansible_collections.kubernetes.core.plugins.module_utils.args_common import AUTH_ARG_MAP
-from ansible_collections.nested.clusters.plugins.module_utils import _connection, hosts
-from ansible_collections.nested.clusters.plugins.module_utils._kubernetes import Kubernetes
-from ansible_collections.nested.clusters.plugins.module_utils.errors import NestedClustersError, OptionError
-from ansible_collections.nested.clusters.plugins.module_utils.hosts import HostCluster
+from ansible_collections.nested.clusters.plugins.module_utils.common.errors import NestedClustersError, OptionError
+from ansible_collections.nested.clusters.plugins.module_utils.k8s import connection, host_clusters
+from ansible_collections.nested.clusters.plugins.module_utils.k8s.client import Kubernetes
+from ansible_collections.nested.clusters.plugins.module_utils.k8s.host_clusters import HostCluster
 from hypothesis import given
 from hypothesis import strategies as st
 
-SPEC = _connection.auth_argument_spec()
+SPEC = connection.auth_argument_spec()
 WHERE = {"kubeconfig", "context", "host"}
 # Which of the options let somebody in, and what else belongs to one host cluster alone.
 WHO = {"api_key", "username", "password", "client_cert", "client_key", "impersonate_user", "impersonate_groups"}
@@ -55,8 +55,8 @@ def variables(options: set[str]) -> dict[str, str]:
 def effective(options: dict[str, Any], environment: dict[str, str]) -> dict[str, Any]:
     """What a connection is made of, as the connection itself reads it."""
     return {
-        **_connection.given_options(options, environment),
-        **dict(_connection.impersonation(options, environment)),
+        **connection.given_options(options, environment),
+        **dict(connection.impersonation(options, environment)),
     }
 
 
@@ -66,7 +66,7 @@ OPTIONS = st.sets(st.sampled_from(sorted(SPEC)))
 @given(OPTIONS, OPTIONS, OPTIONS)
 def test_nobody_is_shown_the_credentials_of_another(entry: set[str], task: set[str], environment: set[str]) -> None:
     own = values(entry, "entry")
-    found = effective(*hosts.connection_options(own, values(task, "task"), variables(environment)))
+    found = effective(*host_clusters.connection_options(own, values(task, "task"), variables(environment)))
     text = yaml.safe_dump(found)
     if entry & WHERE:
         for option in WHO:
@@ -80,8 +80,10 @@ def test_nobody_is_shown_the_credentials_of_another(entry: set[str], task: set[s
 
 @given(OPTIONS, OPTIONS)
 def test_an_entry_that_says_where_goes_there(entry: set[str], task: set[str]) -> None:
-    options, environment = hosts.connection_options(values(entry, "entry"), values(task, "task"), variables(set(SPEC)))
-    found = _connection.given_options(options, environment)
+    options, environment = host_clusters.connection_options(
+        values(entry, "entry"), values(task, "task"), variables(set(SPEC))
+    )
+    found = connection.given_options(options, environment)
     # A context is one of the kubeconfig that all of them share; everything else of another leads elsewhere.
     shared = {"kubeconfig"} if "context" in entry else set()
     if entry & WHERE:
@@ -92,7 +94,9 @@ def test_an_entry_that_says_where_goes_there(entry: set[str], task: set[str]) ->
 @given(OPTIONS, OPTIONS, OPTIONS)
 def test_an_entry_that_does_not_say_where_is_completed(entry: set[str], task: set[str], environment: set[str]) -> None:
     entry -= WHERE
-    options, left = hosts.connection_options(values(entry, "entry"), values(task, "task"), variables(environment))
+    options, left = host_clusters.connection_options(
+        values(entry, "entry"), values(task, "task"), variables(environment)
+    )
     assert options == {**values(task, "task"), **values(entry, "entry")}
     assert left == variables(environment)
 
@@ -100,20 +104,20 @@ def test_an_entry_that_does_not_say_where_is_completed(entry: set[str], task: se
 @given(OPTIONS, OPTIONS)
 def test_what_belongs_to_nobody_is_inherited(entry: set[str], task: set[str]) -> None:
     """Such as the proxy, and whether certificates are verified."""
-    options, _environment = hosts.connection_options(values(entry, "entry"), values(task, "task"), {})
+    options, _environment = host_clusters.connection_options(values(entry, "entry"), values(task, "task"), {})
     for option in task - entry - OWN:
         assert options[option] == value(option, "task")
 
 
 def test_null_is_as_if_it_were_left_out() -> None:
     entry = {"name": "a", "state": "present", **dict.fromkeys(SPEC), "context": "a"}
-    options, _environment = hosts.connection_options(entry, {**dict.fromkeys(SPEC), "kubeconfig": "k"}, {})
+    options, _environment = host_clusters.connection_options(entry, {**dict.fromkeys(SPEC), "kubeconfig": "k"}, {})
     assert options == {"kubeconfig": "k", "context": "a"}
 
 
 def test_other_variables_stay() -> None:
     environment = {"K8S_AUTH_API_KEY": "x", "K8S_AUTH_VERIFY_SSL": "no", "KUBECONFIG": "k", "PATH": "p"}
-    _options, left = hosts.connection_options({"context": "a"}, {}, environment)
+    _options, left = host_clusters.connection_options({"context": "a"}, {}, environment)
     assert left == {"K8S_AUTH_VERIFY_SSL": "no", "KUBECONFIG": "k", "PATH": "p"}
 
 
@@ -143,14 +147,14 @@ def entry(name: str, **options: Any) -> dict[str, Any]:
 
 def test_each_has_its_connection(tmp_path: Path) -> None:
     entries = [entry(name, kubeconfig=config(tmp_path, name)) for name in ("b", "a")]
-    found = hosts.open_hosts(module(tmp_path, entries, api_key="token of the task"))
+    found = host_clusters.open_hosts(module(tmp_path, entries, api_key="token of the task"))
     assert [(host.name, host.kubernetes.host) for host in found] == [("b", "https://b"), ("a", "https://a")]
     assert [host.kubernetes.connection.authorization for host in found] == ["Bearer token of b", "Bearer token of a"]
 
 
 def test_without_the_option_it_is_the_tasks_own(tmp_path: Path) -> None:
-    (host,) = hosts.open_hosts(module(tmp_path, None, kubeconfig=config(tmp_path, "a")))
-    assert (host.name, host.kubernetes.host) == (hosts.ONLY, "https://a")
+    (host,) = host_clusters.open_hosts(module(tmp_path, None, kubeconfig=config(tmp_path, "a")))
+    assert (host.name, host.kubernetes.host) == (host_clusters.ONLY, "https://a")
 
 
 @pytest.mark.parametrize(
@@ -165,7 +169,7 @@ def test_without_the_option_it_is_the_tasks_own(tmp_path: Path) -> None:
 def test_names_that_cannot_be_used(names: list[str], reason: str, allowed: str, tmp_path: Path) -> None:
     """Before any connection is made: none of these kubeconfigs exists."""
     with pytest.raises(OptionError) as caught:
-        hosts.open_hosts(module(tmp_path, [entry(name, kubeconfig="/nowhere") for name in names]))
+        host_clusters.open_hosts(module(tmp_path, [entry(name, kubeconfig="/nowhere") for name in names]))
     assert (caught.value.data["option"], caught.value.data["allowed"]) == ("host_clusters", allowed)
     assert reason in str(caught.value)
 
@@ -173,31 +177,31 @@ def test_names_that_cannot_be_used(names: list[str], reason: str, allowed: str, 
 def test_a_connection_that_cannot_be_used_is_named(tmp_path: Path) -> None:
     entries = [entry("a", kubeconfig=config(tmp_path, "a")), entry("b", kubeconfig=str(tmp_path / "nowhere"))]
     with pytest.raises(NestedClustersError, match=r"^host_clusters: b: kubeconfig: .*nowhere"):
-        hosts.open_hosts(module(tmp_path, entries))
+        host_clusters.open_hosts(module(tmp_path, entries))
 
 
 def test_what_is_lost_needs_no_connection(tmp_path: Path) -> None:
     entries = [entry("a", kubeconfig=config(tmp_path, "a")), entry("b", state="lost", kubeconfig="/nowhere")]
-    assert [host.name for host in hosts.open_hosts(module(tmp_path, entries))] == ["a"]
+    assert [host.name for host in host_clusters.open_hosts(module(tmp_path, entries))] == ["a"]
     with pytest.raises(OptionError, match="a is there 2 times"):
-        hosts.open_hosts(module(tmp_path, [entries[0], entry("a", state="lost")]))
+        host_clusters.open_hosts(module(tmp_path, [entries[0], entry("a", state="lost")]))
 
 
 def test_the_environment_is_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(os.environ, "K8S_AUTH_KUBECONFIG", config(tmp_path, "a"))
     monkeypatch.setitem(os.environ, "K8S_AUTH_API_KEY", "token of the environment")
-    first, second = hosts.open_hosts(module(tmp_path, [entry("x"), entry("y", context="a")]))
+    first, second = host_clusters.open_hosts(module(tmp_path, [entry("x"), entry("y", context="a")]))
     assert first.kubernetes.connection.authorization == "Bearer token of the environment"
     assert second.kubernetes.connection.authorization == "Bearer token of a"
 
 
 @pytest.mark.parametrize(
     ("names", "wanted", "found"),
-    [(["a"], None, "a"), (["a"], "a", "a"), (["a", "b"], "b", "b"), (None, None, hosts.ONLY)],
+    [(["a"], None, "a"), (["a"], "a", "a"), (["a", "b"], "b", "b"), (None, None, host_clusters.ONLY)],
 )
 def test_the_one_host_cluster(names: Any, wanted: Any, found: str, tmp_path: Path) -> None:
     entries = names and [entry(name, kubeconfig=config(tmp_path, name)) for name in names]
-    one = hosts.only_host(module(tmp_path, entries, kubeconfig=config(tmp_path, "own")), wanted)
+    one = host_clusters.only_host(module(tmp_path, entries, kubeconfig=config(tmp_path, "own")), wanted)
     assert (one.name, one.kubernetes.host) == (found, f"https://{found if names else 'own'}")
 
 
@@ -205,7 +209,7 @@ def test_the_one_host_cluster(names: Any, wanted: Any, found: str, tmp_path: Pat
 def test_which_one_is_not_said(wanted: str | None, reason: str, tmp_path: Path) -> None:
     entries = [entry(name, kubeconfig=config(tmp_path, name)) for name in ("a", "b")]
     with pytest.raises(OptionError, match=reason) as caught:
-        hosts.only_host(module(tmp_path, entries), wanted)
+        host_clusters.only_host(module(tmp_path, entries), wanted)
     assert caught.value.data == {"option": "host_cluster", "value": wanted, "allowed": "a, b"}
 
 
@@ -213,7 +217,7 @@ def test_which_one_is_not_said(wanted: str | None, reason: str, tmp_path: Path) 
 
 
 def clusters(*names: str) -> list[HostCluster]:
-    return [HostCluster(name, Kubernetes(_connection.Connection(f"https://{name}"))) for name in names]
+    return [HostCluster(name, Kubernetes(connection.Connection(f"https://{name}"))) for name in names]
 
 
 def test_one_that_fails_does_not_silence_the_others() -> None:
@@ -222,7 +226,7 @@ def test_one_that_fails_does_not_silence_the_others() -> None:
             raise NestedClustersError(f"{host.name} is down")
         return host.kubernetes.host
 
-    answers = hosts.ask(clusters("c", "b", "a", "d"), question)
+    answers = host_clusters.ask(clusters("c", "b", "a", "d"), question)
     assert list(answers.given.items()) == [("c", "https://c"), ("a", "https://a")]
     assert answers.reasons() == "b: b is down; d: d is down"
     with pytest.raises(NestedClustersError, match=r"^b: b is down; d: d is down$") as caught:
@@ -231,14 +235,14 @@ def test_one_that_fails_does_not_silence_the_others() -> None:
 
 
 def test_all_are_asked_at_once() -> None:
-    everybody = threading.Barrier(hosts.HOSTS_AT_ONCE, timeout=30)
-    names = [f"h{number}" for number in range(hosts.HOSTS_AT_ONCE)]
-    answers = hosts.ask(clusters(*names), lambda host: everybody.wait() >= 0)
+    everybody = threading.Barrier(host_clusters.HOSTS_AT_ONCE, timeout=30)
+    names = [f"h{number}" for number in range(host_clusters.HOSTS_AT_ONCE)]
+    answers = host_clusters.ask(clusters(*names), lambda host: everybody.wait() >= 0)
     assert answers.all() == dict.fromkeys(names, True)
 
 
 def test_nobody_to_ask() -> None:
-    assert hosts.ask([], lambda host: 1).all() == {}
+    assert host_clusters.ask([], lambda host: 1).all() == {}
 
 
 def test_a_mistake_of_the_programs_own_is_none_of_a_host_cluster() -> None:
@@ -246,4 +250,4 @@ def test_a_mistake_of_the_programs_own_is_none_of_a_host_cluster() -> None:
         raise ValueError(host.name)
 
     with pytest.raises(ValueError, match=r"^a$"):
-        hosts.ask(clusters("a"), question)
+        host_clusters.ask(clusters("a"), question)

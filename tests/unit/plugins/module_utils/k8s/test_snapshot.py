@@ -8,11 +8,12 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from ansible_collections.nested.clusters.plugins.module_utils import lifecycle
-from ansible_collections.nested.clusters.plugins.module_utils._kubernetes import KubernetesError, Unreachable, path
-from ansible_collections.nested.clusters.plugins.module_utils.snapshot import Snapshot, live
+from ansible_collections.nested.clusters.plugins.module_utils.k8s.errors import KubernetesError, Unreachable
+from ansible_collections.nested.clusters.plugins.module_utils.k8s.objects import path
+from ansible_collections.nested.clusters.plugins.module_utils.k8s.snapshot import Snapshot, live
+from ansible_collections.nested.clusters.plugins.module_utils.virtual_cluster import state as cluster_state
 from populated import Host
-from test_ledger import Host as StrictHost
+from test_lock import Host as StrictHost
 
 
 @pytest.fixture
@@ -37,8 +38,8 @@ def names(things: list[dict[str, Any]]) -> list[str]:
         (path("v1", "secrets", "vcluster-red"), "owner=helm,name=red"),
         (path("v1", "secrets", "vcluster-red"), "owner=helm,name=green"),
         (path("v1", "secrets", "vcluster-red"), "app=vcluster,!vcluster-name"),
-        (path("v1", "services", "vcluster-green"), lifecycle.NOT_SYNCED),
-        (path("apps/v1", "statefulsets", "vcluster-blue"), lifecycle.NOT_SYNCED),
+        (path("v1", "services", "vcluster-green"), cluster_state.NOT_SYNCED),
+        (path("apps/v1", "statefulsets", "vcluster-blue"), cluster_state.NOT_SYNCED),
         (path("v1", "namespaces"), "nested-clusters/group"),
         (path("v1", "namespaces"), ""),
     ],
@@ -66,7 +67,7 @@ def test_many_questions_are_one_list_a_kind(host: Host) -> None:
     seen.prefetch()
     host.lists.clear()
     for name in ("red", "green", "blue"):
-        seen.list(path("v1", "secrets", f"vcluster-{name}"), lifecycle.NOT_SYNCED)
+        seen.list(path("v1", "secrets", f"vcluster-{name}"), cluster_state.NOT_SYNCED)
         seen.get(path("apps/v1", "statefulsets", f"vcluster-{name}", name))
     assert host.lists == []
 

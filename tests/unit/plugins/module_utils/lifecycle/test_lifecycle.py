@@ -19,40 +19,47 @@ from typing import Any
 
 import pytest
 import yaml
-from ansible_collections.nested.clusters.plugins.module_utils import (
-    compatibility,
-    lifecycle,
-    phase,
-    plan,
-    postrender,
-    rollback,
-    values,
-    waiting,
-    way_back,
-)
-from ansible_collections.nested.clusters.plugins.module_utils._helm import AtRest, Chart, HelmError, Release
-from ansible_collections.nested.clusters.plugins.module_utils._kubernetes import Unreachable, path
-from ansible_collections.nested.clusters.plugins.module_utils.control_plane import kubernetes_version_at
-from ansible_collections.nested.clusters.plugins.module_utils.errors import (
+from ansible_collections.nested.clusters.plugins.module_utils.common import well_known
+from ansible_collections.nested.clusters.plugins.module_utils.common.errors import (
     NestedClustersError,
     OptionError,
     WaitError,
 )
-from ansible_collections.nested.clusters.plugins.module_utils.lifecycle import Outcome, Request
+from ansible_collections.nested.clusters.plugins.module_utils.helm import post_renderer
+from ansible_collections.nested.clusters.plugins.module_utils.helm.chart import Chart
+from ansible_collections.nested.clusters.plugins.module_utils.helm.cli import AtRest
+from ansible_collections.nested.clusters.plugins.module_utils.helm.release import HelmError, Release
+from ansible_collections.nested.clusters.plugins.module_utils.k8s.errors import KubernetesError, Unreachable
+from ansible_collections.nested.clusters.plugins.module_utils.k8s.objects import path
+from ansible_collections.nested.clusters.plugins.module_utils.lifecycle import plan as lifecycle_plan
+from ansible_collections.nested.clusters.plugins.module_utils.lifecycle import present as lifecycle
+from ansible_collections.nested.clusters.plugins.module_utils.lifecycle import (
+    upgrade_backup,
+    upgrade_record,
+    upgrade_stages,
+)
+from ansible_collections.nested.clusters.plugins.module_utils.lifecycle.request import Request
+from ansible_collections.nested.clusters.plugins.module_utils.values import accessors, support_matrix, tree
+from ansible_collections.nested.clusters.plugins.module_utils.values.control_plane import kubernetes_version_at
+from ansible_collections.nested.clusters.plugins.module_utils.virtual_cluster import diagnosis, drift, readiness
+from ansible_collections.nested.clusters.plugins.module_utils.virtual_cluster import namespace as namespaces
+from ansible_collections.nested.clusters.plugins.module_utils.virtual_cluster import state as cluster_state
+from ansible_collections.nested.clusters.plugins.module_utils.virtual_cluster import workload as workloads
+from ansible_collections.nested.clusters.plugins.module_utils.virtual_cluster.state import Outcome
 from fakes import NAME, NAMESPACE, Clock, FakeKubernetes, merge_patch, release_secret
 
 CHART = Chart("vcluster", "https://charts.loft.sh", None)
 WORKLOAD = path("apps/v1", "statefulsets", NAMESPACE, NAME)
 KUBECONFIG = path("v1", "secrets", NAMESPACE, f"vc-{NAME}")
 PLACE = path("v1", "namespaces", None, NAMESPACE)
-DEFAULT = compatibility.DEFAULT_VCLUSTER_VERSION
+DEFAULT = support_matrix.DEFAULT_VCLUSTER_VERSION
 
 READY = {"observedGeneration": 1, "replicas": 1, "readyReplicas": 1, "updatedReplicas": 1}
 
 
 def manifest(version: str, given: dict[str, Any]) -> str:
     """A release that is small, and has what matters: a Secret with the values, a set, an object in no namespace."""
-    image = values.get(given, kubernetes_version_at("k8s")) or "v1.36.0"
+    image = tree.get(given, kubernetes_version_at("k8s")) or "v1.36.0"
     documents = [
         {
             "apiVersion": "v1",
@@ -129,7 +136,7 @@ class FakeHelm:
         release = self._release(chart, given)
         self.made.append(release.chart_version)
         if at_rest:
-            manifest = postrender.at_rest(release.manifest, at_rest.names, at_rest.annotations)
+            manifest = post_renderer.at_rest(release.manifest, at_rest.names, at_rest.annotations)
             release = replace(release, manifest=manifest)
         self._store(release, labels if deployed is None else {**deployed.labels, **labels})
         for thing in yaml.safe_load_all(release.manifest):
@@ -205,7 +212,9 @@ def stored(host: FakeKubernetes, revision: int = 1, extra: dict[str, str] | None
 @pytest.fixture(autouse=True)
 def clock(monkeypatch: pytest.MonkeyPatch) -> Iterator[Clock]:
     fake = Clock()
+    monkeypatch.setattr(namespaces, "time", fake)
     monkeypatch.setattr(lifecycle, "time", fake)
+    monkeypatch.setattr(readiness, "time", fake)
     yield fake
     assert fake.now < 2000, "something waits for ever"
 
@@ -265,12 +274,15 @@ def test_a_new_one(host: FakeKubernetes, helm: FakeHelm) -> None:
     assert outcome.plan.steps == [
         f"create namespace {NAMESPACE}",
         f"install release {NAME} with vCluster {DEFAULT}",
-        f"set annotations of virtual cluster {NAME}: {plan.MANAGED}",
+        f"set annotations of virtual cluster {NAME}: {well_known.MANAGED}",
     ]
-    assert host.objects[PLACE]["metadata"]["annotations"] == {plan.CREATED: "true", lifecycle.NAME_ANNOTATION: NAME}
+    assert host.objects[PLACE]["metadata"]["annotations"] == {
+        well_known.CREATED: "true",
+        well_known.NAME_ANNOTATION: NAME,
+    }
     release = outcome.state.release
     assert release is not None
-    assert (release.chart_version, release.values) == (DEFAULT, values.BUILT_IN)
+    assert (release.chart_version, release.values) == (DEFAULT, accessors.BUILT_IN)
     assert outcome.state.ours
     shown = [entry["before_header"] for entry in outcome.plan.diff]
     assert shown == [
@@ -294,7 +306,7 @@ def test_a_namespace_that_is_being_deleted_is_waited_for(host: FakeKubernetes, h
     outcome = present(host, helm)
     assert outcome.plan.steps[0] == f"create namespace {NAMESPACE}"
     assert 1030 <= clock.now < 1032
-    assert host.objects[PLACE]["metadata"]["annotations"][lifecycle.NAME_ANNOTATION] == NAME
+    assert host.objects[PLACE]["metadata"]["annotations"][well_known.NAME_ANNOTATION] == NAME
 
 
 def test_a_namespace_that_stays_says_why(host: FakeKubernetes, helm: FakeHelm, clock: Clock) -> None:
@@ -354,27 +366,27 @@ def test_an_object_that_somebody_deleted_is_no_end_of_the_namespace(running: Fak
 
 def claim(host: FakeKubernetes, name: str, **labels: str) -> str:
     """A volume claim that was kept; returns where it is."""
-    host.have("PersistentVolumeClaim", name, labels=labels, annotations={plan.KEPT: "true", "note": "x"})
+    host.have("PersistentVolumeClaim", name, labels=labels, annotations={well_known.KEPT: "true", "note": "x"})
     return path("v1", "persistentvolumeclaims", NAMESPACE, name)
 
 
 def is_marked(host: FakeKubernetes, where: str) -> bool:
     annotations = host.objects[where]["metadata"]["annotations"]
     assert annotations["note"] == "x"
-    return plan.KEPT in annotations
+    return well_known.KEPT in annotations
 
 
 def test_kept_volumes_are_used_again(host: FakeKubernetes, helm: FakeHelm) -> None:
     host.have("Namespace", NAMESPACE)
     own = claim(host, f"data-{NAME}-0", app="vcluster", release=NAME)
-    synced = claim(host, "web-x", **{phase.SYNCED_LABEL: NAME})
+    synced = claim(host, "web-x", **{well_known.SYNCED_LABEL: NAME})
     others = claim(host, "data-other-0", app="vcluster", release="other")
     outcome = checked(host, helm)
     names = (f"data-{NAME}-0", "web-x")
     assert outcome.plan.steps[-2:] == [f"mark volume claim {name} as used again" for name in names]
     assert outcome.plan.diff[-1]["before_header"] == "annotations of volume claim web-x"
-    assert plan.KEPT in outcome.plan.diff[-1]["before"]
-    assert plan.KEPT not in outcome.plan.diff[-1]["after"]
+    assert well_known.KEPT in outcome.plan.diff[-1]["before"]
+    assert well_known.KEPT not in outcome.plan.diff[-1]["after"]
     assert [is_marked(host, where) for where in (own, synced, others)] == [False, False, True]
 
 
@@ -382,7 +394,7 @@ def test_a_mark_that_a_killed_task_left_goes_with_the_next(running: FakeKubernet
     own = claim(running, f"data-{NAME}-0", app="vcluster", release=NAME)
     assert checked(running, helm).plan.steps == []  # nothing is asked where nothing is to be done
     assert is_marked(running, own)
-    del running.objects[WORKLOAD]["metadata"]["annotations"][plan.MANAGED]  # it was killed after Helm
+    del running.objects[WORKLOAD]["metadata"]["annotations"][well_known.MANAGED]  # it was killed after Helm
     assert checked(running, helm).plan.steps[-1] == f"mark volume claim data-{NAME}-0 as used again"
     assert not is_marked(running, own)
 
@@ -408,10 +420,10 @@ def test_everything_that_can_be_said(host: FakeKubernetes, helm: FakeHelm) -> No
     meta = host.objects[WORKLOAD]["metadata"]
     assert meta["labels"]["env"] == "prod"
     assert "absent" not in meta["labels"]
-    assert meta["annotations"] == {"note": "x", plan.PROTECTED: "true", plan.MANAGED: "true"}
+    assert meta["annotations"] == {"note": "x", well_known.PROTECTED: "true", well_known.MANAGED: "true"}
     assert outcome.state.release is not None
     assert outcome.state.release.chart_version == "0.35.0"
-    assert values.get(outcome.state.release.values, kubernetes_version_at("k8s")) == "v1.35.0"
+    assert tree.get(outcome.state.release.values, kubernetes_version_at("k8s")) == "v1.35.0"
 
 
 # --- changes ----------------------------------------------------------------------------------------------
@@ -428,7 +440,7 @@ def running(host: FakeKubernetes, helm: FakeHelm) -> FakeKubernetes:
 @pytest.fixture
 def adopted(host: FakeKubernetes, helm: FakeHelm) -> FakeKubernetes:
     """One that `vcluster create` made."""
-    host.have("Namespace", NAMESPACE, annotations={plan.CREATED: "true"})
+    host.have("Namespace", NAMESPACE, annotations={well_known.CREATED: "true"})
     given = {"sync": {"fromHost": {"nodes": {"enabled": True}}}}
     helm.apply(NAME, NAMESPACE, Chart("vcluster", "", "0.35.0"), given, None, {})
     helm.runs = []
@@ -441,7 +453,7 @@ def test_what_is_not_spoken_of_stays(running: FakeKubernetes, helm: FakeHelm) ->
     assert outcome.state.release is not None
     assert outcome.state.release.chart_version == "0.35.0"
     meta = running.objects[WORKLOAD]["metadata"]
-    assert (meta["labels"]["env"], meta["annotations"][plan.PROTECTED]) == ("prod", "true")
+    assert (meta["labels"]["env"], meta["annotations"][well_known.PROTECTED]) == ("prod", "true")
 
 
 CHANGES: dict[str, tuple[dict[str, Any], list[str], bool]] = {
@@ -457,7 +469,7 @@ CHANGES: dict[str, tuple[dict[str, Any], list[str], bool]] = {
     "Kubernetes": ({"kubernetes_version": "v1.37.0"}, ["change values of release demo"], True),
     "label": ({"labels": {"env": "test"}}, ["set labels of virtual cluster demo: env"], False),
     "no label": ({"labels": {"env": None}}, ["set labels of virtual cluster demo: env"], False),
-    "protection": ({"protected": False}, [f"set annotations of virtual cluster demo: {plan.PROTECTED}"], False),
+    "protection": ({"protected": False}, [f"set annotations of virtual cluster demo: {well_known.PROTECTED}"], False),
     "protected already": ({"protected": True, "labels": {"env": "prod"}}, [], False),
     "annotations": ({"annotations": {"b": "1", "a": "2"}}, ["set annotations of virtual cluster demo: a, b"], False),
 }
@@ -551,16 +563,16 @@ def test_its_values_stay_under_those_of_the_task(adopted: FakeKubernetes, helm: 
     asked = {"sync": {"toHost": {"ingresses": {"enabled": True}}}}
     outcome = checked(adopted, helm, values=asked)
     assert outcome.state.release is not None
-    assert outcome.state.release.values == values.merge({"sync": {"fromHost": {"nodes": {"enabled": True}}}}, asked)
+    assert outcome.state.release.values == tree.merge({"sync": {"fromHost": {"nodes": {"enabled": True}}}}, asked)
     assert not outcome.state.ours
 
 
 def test_a_failed_release_is_repeated(running: FakeKubernetes, helm: FakeHelm) -> None:
-    given = values.BUILT_IN
+    given = accessors.BUILT_IN
     stored(
         running,
         2,
-        {plan.MANAGED: "true"},
+        {well_known.MANAGED: "true"},
         info={"status": "failed"},
         config=given,
         manifest=manifest("0.35.0", given),
@@ -624,7 +636,7 @@ def test_an_upgrade_under_way_is_waited_for(running: FakeKubernetes, helm: FakeH
         ({"values": {"privateNodes": {"enabled": True}}}, "values", "privateNodes"),
         ({"labels": {"count": 3}}, "labels", "string"),
         ({"labels": {"app": "x"}}, "labels", "sets it"),
-        ({"annotations": {plan.PAUSED: "true"}}, "annotations", "sets it"),
+        ({"annotations": {post_renderer.PAUSED: "true"}}, "annotations", "sets it"),
         ({"chart": Chart("/nowhere/vcluster.tgz", "", None)}, "chart_ref", "/nowhere/vcluster.tgz"),
     ],
 )
@@ -692,7 +704,11 @@ def test_a_chart_that_is_not_vcluster_is_refused(host: FakeKubernetes, helm: Fak
 def paused(running: FakeKubernetes) -> FakeKubernetes:
     workload = running.objects[WORKLOAD]
     workload["spec"]["replicas"] = 0
-    workload["metadata"]["annotations"] |= {plan.PAUSED: "true", plan.PAUSED_REPLICAS: "1", plan.PAUSED_DATE: "today"}
+    workload["metadata"]["annotations"] |= {
+        post_renderer.PAUSED: "true",
+        post_renderer.PAUSED_REPLICAS: "1",
+        post_renderer.PAUSED_DATE: "today",
+    }
     workload["status"] = {"observedGeneration": 1}
     return running
 
@@ -719,11 +735,11 @@ def test_a_paused_one_is_changed_and_not_woken(
     assert "replicas: 0" not in str(outcome.plan.diff)
     workload = paused.objects[WORKLOAD]
     assert workload["spec"]["replicas"] == 0
-    assert workload["metadata"]["annotations"][plan.PAUSED_REPLICAS] == "1"
+    assert workload["metadata"]["annotations"][post_renderer.PAUSED_REPLICAS] == "1"
     assert clock.now == 1000
     # Resumed as the CLI does it, the release is as it should be; helm may then change it as any other.
     workload["spec"]["replicas"] = 1
-    for name in (plan.PAUSED, plan.PAUSED_REPLICAS):
+    for name in (post_renderer.PAUSED, post_renderer.PAUSED_REPLICAS):
         del workload["metadata"]["annotations"][name]
     helm.start()
     assert checked(paused, helm, **asked).plan.steps == []
@@ -740,12 +756,12 @@ def test_a_paused_one_is_upgraded_only_as_far_as_a_running_one(paused: FakeKuber
     error = refused(paused, helm, vcluster_version="0.37.0")
     assert "0.35.0 is what ran last" in str(error)
     workload = paused.objects[WORKLOAD]
-    workload["metadata"]["annotations"][plan.PAUSED_DATE] = "tomorrow"  # it was resumed, and paused again
+    workload["metadata"]["annotations"][post_renderer.PAUSED_DATE] = "tomorrow"  # it was resumed, and paused again
     checked(paused, helm, vcluster_version="0.37.0")
 
 
 def test_a_paused_one_does_not_go_past_a_minor_version(paused: FakeKubernetes, helm: FakeHelm) -> None:
-    text = manifest("0.34.0", values.BUILT_IN)
+    text = manifest("0.34.0", accessors.BUILT_IN)
     stored(paused, chart={"metadata": {"name": "vcluster", "version": "0.34.0"}}, manifest=text)
     error = refused(paused, helm, vcluster_version="0.36.1")
     assert "0.35.3, 0.36.1 one after another" in str(error)
@@ -877,7 +893,7 @@ def test_what_cannot_become_ready_is_given_up_early(
         assert where.endswith(f"/pods/{NAME}-0/log")
         assert query["container"] == "syncer"
         if log is None or query["previous"] == "true":
-            raise lifecycle.KubernetesError("no previous container", 400, "BadRequest")
+            raise KubernetesError("no previous container", 400, "BadRequest")
         return log
 
     host.text = text  # type: ignore[attr-defined]
@@ -927,10 +943,10 @@ def test_an_api_server_that_stays_away(
 def test_one_that_is_ready_costs_no_request_to_wait_for(
     running: FakeKubernetes, clock: Clock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    state = lifecycle.read(running, NAME, NAMESPACE)  # type: ignore[arg-type]
+    state = cluster_state.read(running, NAME, NAMESPACE)  # type: ignore[arg-type]
     for method in ("get", "list"):
         monkeypatch.setattr(running, method, lambda *_asked, **_rest: pytest.fail("asks"))
-    assert lifecycle.wait_ready(running, NAME, NAMESPACE, state, 60, kubeconfig=True) is state  # type: ignore[arg-type]
+    assert readiness.wait_ready(running, NAME, NAMESPACE, state, 60, kubeconfig=True) is state  # type: ignore[arg-type]
     assert clock.now == 1000
 
 
@@ -959,14 +975,14 @@ def test_why_it_is_not_ready_is_asked_now_and_then(
     present(host, helm)
     pods = [seconds for where, seconds in asked if where == path("v1", "pods", NAMESPACE)]
     events = [seconds for where, seconds in asked if where == path("v1", "events", NAMESPACE)]
-    assert pods == [seconds for seconds in range(20) if seconds and seconds % waiting.LOOK_SECONDS == 0]
+    assert pods == [seconds for seconds in range(20) if seconds and seconds % readiness.LOOK_SECONDS == 0]
     assert events == [0, *pods]
 
 
 def test_a_time_too_short_to_look_at_ends_with_a_look(host: FakeKubernetes, helm: FakeHelm) -> None:
     helm.ready = False
     with pytest.raises(WaitError, match="0 of 1 replicas ready"):
-        present(host, helm, wait=waiting.LOOK_SECONDS / 2)
+        present(host, helm, wait=readiness.LOOK_SECONDS / 2)
 
 
 def have_refusal(host: FakeKubernetes, uid: str = "first", **parts: Any) -> None:
@@ -1001,7 +1017,7 @@ def test_what_was_refused_before_ends_the_wait_when_it_is_refused_again(
     with pytest.raises(WaitError, match="exceeded quota: small; raise the ResourceQuota") as caught:
         present(running, helm)
     assert caught.value.data == {"phase": "failed", "reason": "FailedCreate"}
-    assert 1010 <= clock.now <= 1010 + waiting.LOOK_SECONDS
+    assert 1010 <= clock.now <= 1010 + readiness.LOOK_SECONDS
 
 
 def test_what_was_refused_before_ends_the_wait_where_nothing_comes_of_it(
@@ -1011,7 +1027,7 @@ def test_what_was_refused_before_ends_the_wait_where_nothing_comes_of_it(
     have_refusal(running, count=3)
     with pytest.raises(WaitError, match="exceeded quota"):
         present(running, helm)
-    assert phase.UNSCHEDULABLE_GRACE <= clock.now - 1000 <= phase.UNSCHEDULABLE_GRACE + waiting.LOOK_SECONDS
+    assert diagnosis.UNSCHEDULABLE_GRACE <= clock.now - 1000 <= diagnosis.UNSCHEDULABLE_GRACE + readiness.LOOK_SECONDS
 
 
 def test_what_was_refused_before_and_put_right_since_is_waited_out(
@@ -1019,7 +1035,7 @@ def test_what_was_refused_before_and_put_right_since_is_waited_out(
 ) -> None:
     running.objects[WORKLOAD]["status"] = {"observedGeneration": 1}
     have_refusal(running, count=3)
-    clock.after(phase.UNSCHEDULABLE_GRACE - 1, helm.start)
+    clock.after(diagnosis.UNSCHEDULABLE_GRACE - 1, helm.start)
     assert present(running, helm).plan.steps == []
 
 
@@ -1031,21 +1047,21 @@ def test_a_refusal_by_the_api_server_is_not_waited_out(
 
     def refuse(where: str) -> Any:
         if clock.now >= 1005:
-            raise lifecycle.KubernetesError("no permission to get StatefulSets", 403, "Forbidden")
+            raise KubernetesError("no permission to get StatefulSets", 403, "Forbidden")
         return get(where)
 
     monkeypatch.setattr(host, "get", refuse)
-    with pytest.raises(lifecycle.KubernetesError, match="no permission"):
+    with pytest.raises(KubernetesError, match="no permission"):
         present(host, helm)
     assert clock.now < 1006
 
 
 def test_a_release_without_a_workload_is_not_waited_for(running: FakeKubernetes) -> None:
-    state = lifecycle.read(running, NAME, NAMESPACE)  # type: ignore[arg-type]
+    state = cluster_state.read(running, NAME, NAMESPACE)  # type: ignore[arg-type]
     for things in (state.live, state.manifest):
         del things["apps/v1", "StatefulSet", NAMESPACE, NAME]
     with pytest.raises(NestedClustersError, match="no StatefulSet or Deployment"):
-        lifecycle.wait_ready(running, NAME, NAMESPACE, state, 60, kubeconfig=False)  # type: ignore[arg-type]
+        readiness.wait_ready(running, NAME, NAMESPACE, state, 60, kubeconfig=False)  # type: ignore[arg-type]
 
 
 # --- reading ----------------------------------------------------------------------------------------------
@@ -1055,7 +1071,7 @@ def test_what_is_synced_is_not_read(running: FakeKubernetes) -> None:
     synced = {"vcluster.loft.sh/managed-by": NAME}
     running.have("Secret", "db-x-default-x-demo", labels=synced)
     running.have("StatefulSet", "inner", labels={**synced, "app": "vcluster"}, spec={})
-    state = lifecycle.read(running, NAME, NAMESPACE)  # type: ignore[arg-type]
+    state = cluster_state.read(running, NAME, NAMESPACE)  # type: ignore[arg-type]
     assert not [where for where in state.live if where[3] in ("inner", "db-x-default-x-demo")]
 
 
@@ -1068,7 +1084,7 @@ def test_one_question_for_each_kind(running: FakeKubernetes, monkeypatch: pytest
 
     for method in ("list", "get"):
         monkeypatch.setattr(running, method, partial(counted, getattr(running, method)))
-    lifecycle.read(running, NAME, NAMESPACE)  # type: ignore[arg-type]
+    cluster_state.read(running, NAME, NAMESPACE)  # type: ignore[arg-type]
     assert sorted(asked) == sorted(
         [
             path("v1", "secrets", NAMESPACE),
@@ -1091,7 +1107,7 @@ def test_one_question_for_each_kind(running: FakeKubernetes, monkeypatch: pytest
     ],
 )
 def test_without_nulls(data: Any, expected: Any) -> None:
-    assert lifecycle.without_nulls(data) == expected
+    assert lifecycle_plan.without_nulls(data) == expected
 
 
 def test_what_the_database_of_the_control_plane_is_stays(running: FakeKubernetes, helm: FakeHelm) -> None:
@@ -1125,16 +1141,16 @@ def test_a_namespace_that_may_not_be_made(
     host: FakeKubernetes, helm: FakeHelm, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def no(where: str, body: dict[str, Any]) -> Any:
-        raise lifecycle.KubernetesError("no permission", 403, "Forbidden")
+        raise KubernetesError("no permission", 403, "Forbidden")
 
     monkeypatch.setattr(host, "create", no)
-    with pytest.raises(lifecycle.KubernetesError, match="no permission"):
+    with pytest.raises(KubernetesError, match="no permission"):
         present(host, helm)
     assert "apply" not in helm.runs
 
 
 def test_secrets_by_name(running: FakeKubernetes) -> None:
-    state = lifecycle.read(running, NAME, NAMESPACE)  # type: ignore[arg-type]
+    state = cluster_state.read(running, NAME, NAMESPACE)  # type: ignore[arg-type]
     assert len(state.secrets) > 2
     for name in (f"vc-{NAME}", f"vc-config-{NAME}"):
         assert (state.secret(name) or {})["metadata"]["name"] == name
@@ -1148,9 +1164,9 @@ def test_a_kind_that_the_host_cluster_does_not_serve_any_more(
     running.KINDS = tuple(kind for kind in running.KINDS if kind[1] != "ClusterRole")
     monitor = running.namespaced
     monkeypatch.setattr(running, "namespaced", lambda *where: where[1] != "ClusterRole" and monitor(*where))
-    state = lifecycle.read(running, NAME, NAMESPACE)  # type: ignore[arg-type]
-    found = plan.as_found(state.manifest, state.live)
-    assert plan.drift(found, state.manifest) == [f"restore ClusterRole vc-{NAME}"]
+    state = cluster_state.read(running, NAME, NAMESPACE)  # type: ignore[arg-type]
+    found = drift.as_found(state.manifest, state.live)
+    assert drift.drift(found, state.manifest) == [f"restore ClusterRole vc-{NAME}"]
 
 
 # --- upgrades over several versions -----------------------------------------------------------------------
@@ -1160,13 +1176,13 @@ def test_a_kind_that_the_host_cluster_does_not_serve_any_more(
 def old(running: FakeKubernetes, helm: FakeHelm) -> FakeKubernetes:
     """One on 0.34.0, with the Kubernetes of then."""
     helm.made.clear()
-    given = values.merge(values.BUILT_IN, values.at(("controlPlane", "distro", "k8s", "version"), "v1.35.0"))
+    given = tree.merge(accessors.BUILT_IN, tree.at(("controlPlane", "distro", "k8s", "version"), "v1.35.0"))
     text = manifest("0.34.0", given)
     stored(
         running,
         1,
-        {plan.MANAGED: "true"},
-        config=values.BUILT_IN,
+        {well_known.MANAGED: "true"},
+        config=accessors.BUILT_IN,
         manifest=text,
         chart={"metadata": {"name": "vcluster", "version": "0.34.0"}},
     )
@@ -1194,7 +1210,7 @@ def test_no_minor_version_is_skipped(old: FakeKubernetes, helm: FakeHelm) -> Non
     assert (way["before"], way["after"]) == ("- 0.34.0\n", "- 0.35.3\n- 0.36.1\n")
     assert helm.made == WAY
     assert outcome.state.release is not None
-    assert plan.BETWEEN not in outcome.state.release.labels
+    assert well_known.BETWEEN not in outcome.state.release.labels
 
 
 def test_kubernetes_goes_step_by_step(old: FakeKubernetes, helm: FakeHelm) -> None:
@@ -1204,7 +1220,7 @@ def test_kubernetes_goes_step_by_step(old: FakeKubernetes, helm: FakeHelm) -> No
         f"upgrade release {NAME} to Kubernetes v1.37.0",
         f"change values of release {NAME}",
     ]
-    assert phase.kubernetes_version(old.objects[WORKLOAD]) == "v1.37.0"
+    assert workloads.kubernetes_version(old.objects[WORKLOAD]) == "v1.37.0"
 
 
 def test_each_version_runs_before_the_next(old: FakeKubernetes, helm: FakeHelm, clock: Clock) -> None:
@@ -1225,16 +1241,16 @@ def test_what_is_on_the_way_can_be_changed(old: FakeKubernetes, helm: FakeHelm) 
     helm.ready = False
     with pytest.raises(WaitError):
         present(old, helm, vcluster_version="0.36.1")
-    broken = values.at(("controlPlane", "statefulSet", "image", "tag"), "0.35.3-repaired")
+    broken = tree.at(("controlPlane", "statefulSet", "image", "tag"), "0.35.3-repaired")
     assert present(old, helm, wait=None, vcluster_version="0.35.3", values=broken).plan.changed
 
 
 def test_values_that_a_version_between_does_not_know_come_with_the_last(old: FakeKubernetes, helm: FakeHelm) -> None:
     asked = {"sync": {"toHost": {"gatewayApi": {"enabled": True}}}}  # since 0.35
-    given = values.merge(values.BUILT_IN, asked)
+    given = tree.merge(accessors.BUILT_IN, asked)
     request = Request(NAME, NAMESPACE, CHART)
-    state = lifecycle.read(old, NAME, NAMESPACE)  # type: ignore[arg-type]
-    stages = lifecycle.plan_stages(request, replace_release(state, "0.33.0"), "0.36.1", given)
+    state = cluster_state.read(old, NAME, NAMESPACE)  # type: ignore[arg-type]
+    stages = upgrade_stages.plan_stages(request, replace_release(state, "0.33.0"), "0.36.1", given)
     assert [(stage.version, stage.values == given) for stage in stages] == [
         ("0.34.7", False),
         ("0.35.3", True),
@@ -1243,14 +1259,16 @@ def test_values_that_a_version_between_does_not_know_come_with_the_last(old: Fak
 
 
 def test_values_that_no_version_between_takes_are_refused(old: FakeKubernetes, helm: FakeHelm) -> None:
-    state = lifecycle.read(old, NAME, NAMESPACE)  # type: ignore[arg-type]
+    state = cluster_state.read(old, NAME, NAMESPACE)  # type: ignore[arg-type]
     state = replace_release(state, "0.30.0", {"policies": {"networkPolicy": {"outgoingConnections": {}}}})
     given = {"sync": {"toHost": {"gatewayApi": {"enabled": True}}}}
     with pytest.raises(OptionError, match=r"vCluster 0\.31\.3 comes in between, and takes neither"):
-        lifecycle.plan_stages(Request(NAME, NAMESPACE, CHART), state, "0.36.1", given)
+        upgrade_stages.plan_stages(Request(NAME, NAMESPACE, CHART), state, "0.36.1", given)
 
 
-def replace_release(state: lifecycle.State, version: str, given: dict[str, Any] | None = None) -> lifecycle.State:
+def replace_release(
+    state: cluster_state.State, version: str, given: dict[str, Any] | None = None
+) -> cluster_state.State:
     assert state.release is not None
     config = state.release.values if given is None else given
     return replace(state, release=replace(state.release, chart_version=version, values=config))
@@ -1300,7 +1318,7 @@ def place(monkeypatch: pytest.MonkeyPatch, helm: FakeHelm) -> list[str]:
                 raise WaitError("its CoreDNS does not run")
 
         def __getattr__(self, name: str) -> Callable[..., None]:
-            def call(mark: way_back.Mark | None = None) -> None:
+            def call(mark: upgrade_record.Mark | None = None) -> None:
                 stage = "" if mark is None else f" {mark.copied:d}{mark.returning:d}{mark.returned:d}"
                 calls.append(f"{name}{stage}")
                 if name in failing:
@@ -1312,13 +1330,13 @@ def place(monkeypatch: pytest.MonkeyPatch, helm: FakeHelm) -> list[str]:
     failing: set[str] = set()
     Place.failing = failing  # type: ignore[attr-defined]
     Place.unhealthy = unhealthy  # type: ignore[attr-defined]
-    monkeypatch.setattr(rollback, "Place", Place)
+    monkeypatch.setattr(upgrade_backup, "Place", Place)
     return calls
 
 
 def marked(host: FakeKubernetes, **mark: Any) -> None:
     text = json.dumps({"revision": 1, "version": "0.34.0", "paused": False, **mark})
-    host.objects[WORKLOAD]["metadata"].setdefault("annotations", {})[way_back.WAY_BACK] = text
+    host.objects[WORKLOAD]["metadata"].setdefault("annotations", {})[well_known.WAY_BACK] = text
 
 
 def calls_of(place: list[str]) -> list[str]:
@@ -1340,14 +1358,14 @@ def test_no_way_back_for_what_is_no_upgrade(old: FakeKubernetes, helm: FakeHelm,
 
 
 def test_what_is_not_healthy_before_is_left_alone(old: FakeKubernetes, helm: FakeHelm, place: list[str]) -> None:
-    rollback.Place.unhealthy.add(1)  # type: ignore[attr-defined]
+    upgrade_backup.Place.unhealthy.add(1)  # type: ignore[attr-defined]
     with pytest.raises(WaitError):
         present(old, helm, vcluster_version="0.36.1", rollback=True)
     assert calls_of(place) == ["look"]
 
 
 def test_a_copy_that_fails_leaves_it_as_it_was(old: FakeKubernetes, helm: FakeHelm, place: list[str]) -> None:
-    rollback.Place.failing.add("take")  # type: ignore[attr-defined]
+    upgrade_backup.Place.failing.add("take")  # type: ignore[attr-defined]
     with pytest.raises(NestedClustersError, match="No space left"):
         present(old, helm, vcluster_version="0.36.1", rollback=True)
     assert calls_of(place) == ["look", "take 000", "start", "leave 000"]
@@ -1357,16 +1375,16 @@ def test_a_paused_one_is_not_started_for_a_copy_that_fails(
     old: FakeKubernetes, helm: FakeHelm, place: list[str]
 ) -> None:
     old.objects[WORKLOAD]["spec"]["replicas"] = 0
-    old.objects[WORKLOAD]["metadata"].setdefault("annotations", {})[plan.PAUSED] = "true"
+    old.objects[WORKLOAD]["metadata"].setdefault("annotations", {})[post_renderer.PAUSED] = "true"
     assert present(old, helm, check=True, vcluster_version="0.36.1", rollback=True).plan.steps[0].startswith("copy ")
-    rollback.Place.failing.add("take")  # type: ignore[attr-defined]
+    upgrade_backup.Place.failing.add("take")  # type: ignore[attr-defined]
     with pytest.raises(NestedClustersError, match="No space left"):
         present(old, helm, vcluster_version="0.36.1", rollback=True)
     assert calls_of(place) == ["take 000", "leave 000"]
 
 
 def test_the_way_back_is_gone(old: FakeKubernetes, helm: FakeHelm, place: list[str]) -> None:
-    rollback.Place.unhealthy.add(3)  # type: ignore[attr-defined]
+    upgrade_backup.Place.unhealthy.add(3)  # type: ignore[attr-defined]
     with pytest.raises(NestedClustersError) as caught:
         present(old, helm, vcluster_version="0.36.1", rollback=True)
     assert caught.value.data["rolled_back"] is True
@@ -1377,7 +1395,7 @@ def test_the_way_back_is_gone(old: FakeKubernetes, helm: FakeHelm, place: list[s
 
 
 def test_a_way_back_that_fails_says_so(old: FakeKubernetes, helm: FakeHelm, place: list[str]) -> None:
-    rollback.Place.unhealthy.update((2, 3))  # type: ignore[attr-defined]
+    upgrade_backup.Place.unhealthy.update((2, 3))  # type: ignore[attr-defined]
     with pytest.raises(NestedClustersError, match="could not be taken back") as caught:
         present(old, helm, vcluster_version="0.36.1", rollback=True)
     assert caught.value.data["rolled_back"] is False
@@ -1401,7 +1419,7 @@ def test_what_was_begun_is_gone_on_with(
     marked(old, **mark)
     if resting:
         old.objects[WORKLOAD]["spec"]["replicas"] = 0
-        old.objects[WORKLOAD]["metadata"]["annotations"][plan.PAUSED] = "true"
+        old.objects[WORKLOAD]["metadata"]["annotations"][post_renderer.PAUSED] = "true"
     present(old, helm, vcluster_version="0.36.1")
     assert calls_of(place)[: len(expected)] == expected
 
@@ -1426,10 +1444,10 @@ def test_a_return_that_was_begun_comes_first(old: FakeKubernetes, helm: FakeHelm
     assert foreseen.plan.steps == ["go back to vCluster 0.34.0, which an earlier task did not finish"]
     assert calls_of(place) == []
 
-    def leave(_self: Any, _mark: way_back.Mark) -> None:
-        old.objects[WORKLOAD]["metadata"]["annotations"].pop(way_back.WAY_BACK, None)
+    def leave(_self: Any, _mark: upgrade_record.Mark) -> None:
+        old.objects[WORKLOAD]["metadata"]["annotations"].pop(well_known.WAY_BACK, None)
 
-    rollback.Place.leave = leave  # type: ignore[assignment, method-assign]
+    upgrade_backup.Place.leave = leave  # type: ignore[assignment, method-assign]
     outcome = present(old, helm, vcluster_version="0.35.3")
     assert outcome.plan.steps == [
         *foreseen.plan.steps,

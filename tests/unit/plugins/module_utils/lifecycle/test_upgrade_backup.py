@@ -17,10 +17,14 @@ from typing import Any
 
 import pytest
 import yaml
-from ansible_collections.nested.clusters.plugins.module_utils import pause, phase, rollback, way_back
-from ansible_collections.nested.clusters.plugins.module_utils._kubernetes import KubernetesError, Unreachable
-from ansible_collections.nested.clusters.plugins.module_utils.errors import NestedClustersError, WaitError
-from ansible_collections.nested.clusters.plugins.module_utils.rollback import Mark, Place
+from ansible_collections.nested.clusters.plugins.module_utils.common import well_known
+from ansible_collections.nested.clusters.plugins.module_utils.common.errors import NestedClustersError, WaitError
+from ansible_collections.nested.clusters.plugins.module_utils.helm import post_renderer
+from ansible_collections.nested.clusters.plugins.module_utils.k8s.errors import KubernetesError, Unreachable
+from ansible_collections.nested.clusters.plugins.module_utils.lifecycle import upgrade_backup
+from ansible_collections.nested.clusters.plugins.module_utils.lifecycle.upgrade_backup import Place
+from ansible_collections.nested.clusters.plugins.module_utils.lifecycle.upgrade_record import Mark, read_mark
+from ansible_collections.nested.clusters.plugins.module_utils.virtual_cluster import phase as phases
 from fakes import Clock
 from simulation import Host, Object, refuse, workload
 
@@ -84,7 +88,7 @@ def clock(host: Kubernetes, monkeypatch: pytest.MonkeyPatch) -> Clock:
         host.tick()
 
     fake.sleep = tick  # type: ignore[method-assign]
-    monkeypatch.setattr(rollback, "time", fake)
+    monkeypatch.setattr(upgrade_backup, "time", fake)
     return fake
 
 
@@ -103,7 +107,7 @@ def at(host: Kubernetes) -> Place:
 
 
 def mark(host: Kubernetes) -> Mark | None:
-    return way_back.read_mark(host.of("a"))
+    return read_mark(host.of("a"))
 
 
 def revision(host: Kubernetes, image: str) -> None:
@@ -129,7 +133,7 @@ def test_a_mark_is_read_as_it_was_written(host: Kubernetes) -> None:
 
 
 def test_a_broken_mark_is_named(host: Kubernetes) -> None:
-    host.of("a")["metadata"]["annotations"][way_back.WAY_BACK] = '{"revision": 1}'
+    host.of("a")["metadata"]["annotations"][well_known.WAY_BACK] = '{"revision": 1}'
     with pytest.raises(NestedClustersError, match="nested-clusters/way-back"):
         mark(host)
 
@@ -141,7 +145,7 @@ def test_the_copy_is_taken_while_nothing_runs(host: Kubernetes) -> None:
     before = host.pods("a")
     at(host).take(MARK)
     assert mark(host) == Mark(1, "0.35.1", paused=False, copied=True)
-    assert phase.phase(host.of("a")) == "paused"
+    assert phases.phase(host.of("a")) == "paused"
     assert host.pods("a") == [pod for pod in before if pod.startswith("user-")], "what runs in it goes on"
     (pod,) = host.made
     spec = pod["spec"]
@@ -205,7 +209,7 @@ def test_the_data_comes_back_with_the_image_of_before(host: Kubernetes) -> None:
     assert pod["spec"]["containers"][0]["image"] == "vcluster-oss:0.35.1"
     at(host).start()
     assert host.of("a")["spec"]["replicas"] == 1
-    assert pause.PAUSED not in host.of("a")["metadata"]["annotations"]
+    assert post_renderer.PAUSED not in host.of("a")["metadata"]["annotations"]
 
 
 def test_what_was_not_copied_is_not_restored(host: Kubernetes) -> None:
@@ -288,30 +292,30 @@ def test_who_may_not_look_is_told_at_once(host: Kubernetes, clock: Clock) -> Non
 
 def test_claims() -> None:
     etcd = workload("a", "vcluster-etcd", replicas=3)
-    assert rollback.claims(workload("a"), None) == ["data-a-0"]
+    assert upgrade_backup.claims(workload("a"), None) == ["data-a-0"]
     resting = workload("a", replicas=0, annotations={"loft.sh/paused-replicas": "1"})
     expected = ["data-a-0", "data-a-etcd-0", "data-a-etcd-1", "data-a-etcd-2"]
-    assert rollback.claims(resting, etcd) == expected
-    assert rollback.claims(workload("a", claim=False), None) == []
+    assert upgrade_backup.claims(resting, etcd) == expected
+    assert upgrade_backup.claims(workload("a", claim=False), None) == []
     own = workload("a", kind="Deployment")
     volumes = [{"name": "data", "persistentVolumeClaim": {"claimName": "mine"}}]
     own["spec"]["template"]["spec"]["volumes"] = volumes
-    assert rollback.claims(own, None) == ["mine"]
+    assert upgrade_backup.claims(own, None) == ["mine"]
 
 
 def test_steps() -> None:
     running, resting = workload("a"), workload("a", replicas=0, annotations={"loft.sh/paused": "true"})
     copy = "copy the data in volume claim data-a-0"
-    assert rollback.steps_before(running, None, None) == ["stop the control plane of a", copy]
-    assert rollback.steps_before(resting, None, None) == [copy]
-    assert rollback.steps_before(resting, None, Mark(1, "0.35.1", paused=False, copied=True)) == []
-    nothing = rollback.steps_before(workload("a", claim=False), None, None)
+    assert upgrade_backup.steps_before(running, None, None) == ["stop the control plane of a", copy]
+    assert upgrade_backup.steps_before(resting, None, None) == [copy]
+    assert upgrade_backup.steps_before(resting, None, Mark(1, "0.35.1", paused=False, copied=True)) == []
+    nothing = upgrade_backup.steps_before(workload("a", claim=False), None, None)
     assert nothing[-1] == "copy no data of a: it is in no volume claim of its own"
     look = "start a, and look whether it is healthy with vCluster 0.36.1"
-    assert rollback.steps_after("a", "0.36.1", None, paused=False) == [look]
-    assert rollback.steps_after("a", "0.36.1", None, paused=True) == [look, "pause a again"]
+    assert upgrade_backup.steps_after("a", "0.36.1", None, paused=False) == [look]
+    assert upgrade_backup.steps_after("a", "0.36.1", None, paused=True) == [look, "pause a again"]
     # What is at rest for an upgrade that was ended was not paused by anybody.
-    assert rollback.steps_after("a", "0.36.1", MARK, paused=True) == [look]
+    assert upgrade_backup.steps_after("a", "0.36.1", MARK, paused=True) == [look]
 
 
 def contents(directory: Path) -> dict[str, str]:
@@ -323,7 +327,7 @@ def contents(directory: Path) -> dict[str, str]:
 
 
 def run(script: str, directory: Path) -> int:
-    text = script.replace(f"cd {rollback.DATA}", f"cd '{directory}'")
+    text = script.replace(f"cd {upgrade_backup.DATA}", f"cd '{directory}'")
     return subprocess.run(["sh", "-c", text], check=False, capture_output=True).returncode
 
 
@@ -336,20 +340,20 @@ def test_the_scripts_bring_back_what_was_there(tmp_path: Path) -> None:
     (data / ".hidden").write_text("three")
     (data / "link").symlink_to("nowhere")
     before = contents(data)
-    assert run(rollback.RESTORE, data) != 0, "there is no copy yet"
+    assert run(upgrade_backup.RESTORE, data) != 0, "there is no copy yet"
     assert contents(data) == before
-    assert run(rollback.TAKE, data) == 0
-    copied = {f"{rollback.COPY}/{name}": text for name, text in before.items()}
+    assert run(upgrade_backup.TAKE, data) == 0
+    copied = {f"{upgrade_backup.COPY}/{name}": text for name, text in before.items()}
     assert contents(data) == {**before, **copied}
     (data / "state.db").write_text("changed")
     (data / "state.db-wal").write_text("new")
     (data / ".hidden").unlink()
     for _again in range(2):
-        assert run(rollback.RESTORE, data) == 0
+        assert run(upgrade_backup.RESTORE, data) == 0
         assert contents(data) == {**before, **copied}
     assert (data / "lost+found").is_dir()
     (data / "state.db").write_text("later")
-    assert run(rollback.TAKE, data) == 0, "the next upgrade takes its own"
-    assert (data / rollback.COPY / "state.db").read_text() == "later"
-    assert not (data / f"{rollback.COPY}.new").exists()
-    assert not (data / rollback.COPY / rollback.COPY).exists()
+    assert run(upgrade_backup.TAKE, data) == 0, "the next upgrade takes its own"
+    assert (data / upgrade_backup.COPY / "state.db").read_text() == "later"
+    assert not (data / f"{upgrade_backup.COPY}.new").exists()
+    assert not (data / upgrade_backup.COPY / upgrade_backup.COPY).exists()

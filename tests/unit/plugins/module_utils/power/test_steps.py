@@ -8,8 +8,11 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from ansible_collections.nested.clusters.plugins.module_utils import pause
-from ansible_collections.nested.clusters.plugins.module_utils.pause import Seen, Step
+from ansible_collections.nested.clusters.plugins.module_utils.listing import observed
+from ansible_collections.nested.clusters.plugins.module_utils.listing.observed import Seen
+from ansible_collections.nested.clusters.plugins.module_utils.power import steps as power_steps
+from ansible_collections.nested.clusters.plugins.module_utils.power.steps import Step
+from ansible_collections.nested.clusters.plugins.module_utils.virtual_cluster import workload as workloads
 from simulation import SYNCED, workload
 
 DATE = "2026-11-21T06:43:23.000Z"
@@ -100,7 +103,7 @@ PAUSES: dict[str, tuple[Seen, list[str]]] = {
 
 @pytest.mark.parametrize(("seen", "expected"), PAUSES.values(), ids=PAUSES)
 def test_pause(seen: Seen, expected: list[str]) -> None:
-    assert texts(pause.steps(seen, "paused", DATE)) == expected
+    assert texts(power_steps.steps(seen, "paused", DATE)) == expected
 
 
 RESUMES: dict[str, tuple[Seen, list[str]]] = {
@@ -147,11 +150,11 @@ RESUMES: dict[str, tuple[Seen, list[str]]] = {
 
 @pytest.mark.parametrize(("seen", "expected"), RESUMES.values(), ids=RESUMES)
 def test_resume(seen: Seen, expected: list[str]) -> None:
-    assert texts(pause.steps(seen, "running", DATE)) == expected
+    assert texts(power_steps.steps(seen, "running", DATE)) == expected
 
 
 def test_the_annotations_are_those_of_the_cli() -> None:
-    (step,) = pause.steps(Seen(control(3)), "paused", DATE)
+    (step,) = power_steps.steps(Seen(control(3)), "paused", DATE)
     assert (step.verb, step.where) == ("patch", "/apis/apps/v1/namespaces/vcluster-a/statefulsets/a")
     assert step.body == {
         "metadata": {
@@ -164,27 +167,27 @@ def test_the_annotations_are_those_of_the_cli() -> None:
         },
         "spec": {"replicas": 0},
     }
-    (step,) = pause.steps(Seen(control(0, annotations=MARKED, kind="Deployment")), "running", DATE)
+    (step,) = power_steps.steps(Seen(control(0, annotations=MARKED, kind="Deployment")), "running", DATE)
     assert step.where == "/apis/apps/v1/namespaces/vcluster-a/deployments/a"
     annotations = {"loft.sh/paused": None, "loft.sh/paused-replicas": None, "loft.sh/paused-date": None}
     assert step.body == {"metadata": {"resourceVersion": "1", "annotations": annotations}, "spec": {"replicas": 3}}
 
 
 def test_what_was_woken_keeps_the_replicas_it_has() -> None:
-    (step,) = pause.steps(Seen(control(2, annotations=MARKED)), "running", DATE)
+    (step,) = power_steps.steps(Seen(control(2, annotations=MARKED)), "running", DATE)
     assert step.body["spec"] == {"replicas": 2}
 
 
 def test_a_control_plane_does_not_wait_for_its_etcd_for_ever() -> None:
     """Where neither has ever started, etcd waits for certificates that the control plane writes."""
-    _etcd, step = pause.steps(Seen(control(0), etcd(0)), "running", DATE)
-    assert step.patience == pause.ETCD_PATIENCE
-    first, second = pause.steps(Seen(control(), etcd(), (pod("a-0"),)), "paused", DATE)
+    _etcd, step = power_steps.steps(Seen(control(0), etcd(0)), "running", DATE)
+    assert step.patience == power_steps.ETCD_PATIENCE
+    first, second = power_steps.steps(Seen(control(), etcd(), (pod("a-0"),)), "paused", DATE)
     assert (first.patience, second.patience) == (float("inf"), float("inf"))
 
 
 def test_synced_pods_are_deleted_by_their_label() -> None:
-    (step,) = pause.steps(Seen(control(0, annotations=MARKED), None, (), (synced("x"),)), "paused", DATE)
+    (step,) = power_steps.steps(Seen(control(0, annotations=MARKED), None, (), (synced("x"),)), "paused", DATE)
     assert (step.verb, step.where, step.labels) == (
         "delete_all",
         "/api/v1/namespaces/vcluster-a/pods",
@@ -229,12 +232,12 @@ OTHERS = "the other pods are ready"
 )
 def test_restart(replicas: int, pods: tuple[Object, ...], expected: list[str]) -> None:
     old = {*OLD, "uid of a-etcd-0"}
-    steps = texts(pause.steps(Seen(control(replicas), None, pods), "restarted", DATE, old))
+    steps = texts(power_steps.steps(Seen(control(replicas), None, pods), "restarted", DATE, old))
     assert steps[: len(expected) or None] == expected
 
 
 def test_a_restart_deletes_the_pods_that_it_saw() -> None:
-    (step,) = pause.steps(Seen(control(), None, (pod("a-0"),)), "restarted", DATE, OLD)
+    (step,) = power_steps.steps(Seen(control(), None, (pod("a-0"),)), "restarted", DATE, OLD)
     assert (step.verb, step.where) == ("delete", "/api/v1/namespaces/vcluster-a/pods/a-0")
     assert step.body == {"uid": "uid of a-0"}
 
@@ -262,7 +265,7 @@ def test_a_restart_deletes_the_pods_that_it_saw() -> None:
     ],
 )
 def test_what_is_awaited(seen: Seen, state: str, word: str) -> None:
-    awaited = pause.awaited(seen, state, {"uid of a-0"})
+    awaited = power_steps.awaited(seen, state, {"uid of a-0"})
     assert bool(awaited) == bool(word)
     assert word in awaited
 
@@ -291,7 +294,7 @@ def test_what_is_awaited(seen: Seen, state: str, word: str) -> None:
     ],
 )
 def test_what_is_odd_is_named(seen: Seen, words: list[str]) -> None:
-    note = pause.note(seen)
+    note = power_steps.note(seen)
     assert bool(note) == bool(words)
     assert all(word in note for word in words)
 
@@ -317,10 +320,10 @@ LOST = "its store has no volume claim"
     ("seen", "refused"),
     [
         (Seen(control()), {}),
-        (Seen(deleting()), dict.fromkeys(pause.STATES, "being deleted")),
+        (Seen(deleting()), dict.fromkeys(power_steps.STATES, "being deleted")),
         (
             Seen(control(0, annotations={"loft.sh/restoring": "true"})),
-            dict.fromkeys(pause.STATES, "snapshot is being restored"),
+            dict.fromkeys(power_steps.STATES, "snapshot is being restored"),
         ),
         (
             Seen(control(0, labels={"loft.sh/sleep-mode": "true"})),
@@ -343,11 +346,11 @@ LOST = "its store has no volume claim"
     ],
 )
 def test_what_is_refused(seen: Seen, refused: dict[str, str]) -> None:
-    for state in pause.STATES:
-        message = pause.refusal(seen, state, False)
+    for state in power_steps.STATES:
+        message = power_steps.refusal(seen, state, False)
         assert bool(message) == (state in refused), (state, message)
         assert refused.get(state, "") in message
-        accepted = pause.refusal(seen, state, True)
+        accepted = power_steps.refusal(seen, state, True)
         assert accepted == ("" if "volume claim" in message else message)
         assert ("accept_data_loss" in message) == ("volume claim" in message)
 
@@ -357,16 +360,16 @@ def test_what_is_refused(seen: Seen, refused: dict[str, str]) -> None:
     [
         (Seen(control()), ()),
         (Seen(control(0, annotations=MARKED)), ()),
-        (Seen(control(0)), pause.STATES),
-        (Seen(control(0, annotations={"loft.sh/paused": "true"})), pause.STATES),
+        (Seen(control(0)), power_steps.STATES),
+        (Seen(control(0, annotations={"loft.sh/paused": "true"})), power_steps.STATES),
         (Seen(NO_CLAIM), ("paused", "restarted")),
         (Seen(NO_CLAIM, etcd()), ()),
     ],
 )
 def test_values_are_read_only_where_they_decide(seen: Seen, needed: tuple[str, ...]) -> None:
-    assert tuple(state for state in pause.STATES if pause.needs_values(seen, state, False)) == needed
-    accepted = tuple(state for state in pause.STATES if pause.needs_values(seen, state, True))
-    assert accepted == (needed if pause.replicas(seen.control_plane) == 0 else ())
+    assert tuple(state for state in power_steps.STATES if power_steps.needs_values(seen, state, False)) == needed
+    accepted = tuple(state for state in power_steps.STATES if power_steps.needs_values(seen, state, True))
+    assert accepted == (needed if workloads.replicas(seen.control_plane) == 0 else ())
 
 
 # --- what a virtual cluster synced ------------------------------------------------------------------------
@@ -376,12 +379,12 @@ def test_what_it_synced() -> None:
     seen = Seen(control())
     foreign = {"metadata": {**synced("f")["metadata"], "labels": {SYNCED: "b"}}}
     pods = [synced("x"), synced("y", "more"), synced("z", "elsewhere"), foreign]
-    assert [one["metadata"]["name"] for one in pause.synced_by(seen, pods)] == ["x"]
-    assert [one["metadata"]["name"] for one in pause.synced_by(seen, pods, ["more"])] == ["x", "y"]
+    assert [one["metadata"]["name"] for one in observed.synced_by(seen, pods)] == ["x"]
+    assert [one["metadata"]["name"] for one in observed.synced_by(seen, pods, ["more"])] == ["x", "y"]
 
 
 def test_the_marker_of_its_namespaces() -> None:
     """As vCluster writes it: longer ones end in the first ten digits of a SHA-256."""
-    assert pause.marker("a", "vcluster-a") == "vcluster-a-x-a"
-    long = pause.marker("n" * 40, "vcluster-" + "n" * 40)
+    assert observed.marker("a", "vcluster-a") == "vcluster-a-x-a"
+    long = observed.marker("n" * 40, "vcluster-" + "n" * 40)
     assert long == "vcluster-" + "n" * 40 + "-x-" + "-2d824a1423"

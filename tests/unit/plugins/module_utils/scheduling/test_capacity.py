@@ -11,20 +11,22 @@ from decimal import Decimal
 from typing import Any
 
 import pytest
-from ansible_collections.nested.clusters.plugins.module_utils.capacity import (
+from ansible_collections.nested.clusters.plugins.module_utils.common.errors import NestedClustersError, OptionError
+from ansible_collections.nested.clusters.plugins.module_utils.common.size import RESOURCES, Size
+from ansible_collections.nested.clusters.plugins.module_utils.scheduling.capacity import (
     HostLoad,
-    OwnerQuota,
-    Refused,
     capacity,
-    check_owner_quota,
-    check_size,
     limit,
     total,
     why_no_nodes,
 )
-from ansible_collections.nested.clusters.plugins.module_utils.errors import NestedClustersError, OptionError
-from ansible_collections.nested.clusters.plugins.module_utils.membership import Allocation
-from ansible_collections.nested.clusters.plugins.module_utils.size import RESOURCES, Size
+from ansible_collections.nested.clusters.plugins.module_utils.scheduling.quota import (
+    OwnerQuota,
+    Refused,
+    check_owner_quota,
+    check_size,
+)
+from ansible_collections.nested.clusters.plugins.module_utils.virtual_cluster.membership import Allocation
 from hypothesis import given
 from hypothesis import strategies as st
 from test_size import size, sizes

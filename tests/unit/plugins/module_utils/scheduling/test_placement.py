@@ -10,23 +10,23 @@ from dataclasses import replace
 from decimal import Decimal
 
 import pytest
-from ansible_collections.nested.clusters.plugins.module_utils.capacity import (
-    Allocation,
-    OwnerQuota,
-    Refused,
-    check_owner_quota,
-    check_size,
-    total,
-)
-from ansible_collections.nested.clusters.plugins.module_utils.errors import OptionError
-from ansible_collections.nested.clusters.plugins.module_utils.placement import (
+from ansible_collections.nested.clusters.plugins.module_utils.common.errors import OptionError
+from ansible_collections.nested.clusters.plugins.module_utils.common.size import RESOURCES, Size
+from ansible_collections.nested.clusters.plugins.module_utils.scheduling.capacity import total
+from ansible_collections.nested.clusters.plugins.module_utils.scheduling.placement import (
     STRATEGIES,
     Candidate,
     Placement,
     place,
     room,
 )
-from ansible_collections.nested.clusters.plugins.module_utils.size import RESOURCES, Size
+from ansible_collections.nested.clusters.plugins.module_utils.scheduling.quota import (
+    OwnerQuota,
+    Refused,
+    check_owner_quota,
+    check_size,
+)
+from ansible_collections.nested.clusters.plugins.module_utils.virtual_cluster.membership import Allocation
 from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.stateful import Bundle, RuleBasedStateMachine, consumes, invariant, rule

@@ -10,12 +10,21 @@ import itertools
 from typing import Any
 
 import pytest
-from ansible_collections.nested.clusters.plugins.module_utils import compatibility as c
-from ansible_collections.nested.clusters.plugins.module_utils.errors import NestedClustersError, OptionError
+from ansible_collections.nested.clusters.plugins.module_utils.common import semver
+from ansible_collections.nested.clusters.plugins.module_utils.common.errors import NestedClustersError, OptionError
+from ansible_collections.nested.clusters.plugins.module_utils.lifecycle import upgrade_path
+from ansible_collections.nested.clusters.plugins.module_utils.values import (
+    accessors,
+    immutability,
+    licensed_features,
+    support_matrix,
+    validation,
+)
+from ansible_collections.nested.clusters.plugins.module_utils.virtual_cluster import names as cluster_names
 from hypothesis import given
 from hypothesis import strategies as st
 
-V = c.parse_version
+V = semver.parse_version
 
 
 def values(*settings: tuple[str, Any]) -> dict[str, Any]:
@@ -89,10 +98,10 @@ def test_parse_version(text: str, expected: str) -> None:
     ],
 )
 def test_parse_version_refuses(text: Any) -> None:
-    error = refusal(c.parse_version, text, "vcluster_version")
+    error = refusal(semver.parse_version, text, "vcluster_version")
     assert error.data["option"] == "vcluster_version"
     assert error.data["value"] == text
-    assert refusal(c.parse_version, text, "other").data["option"] == "other"
+    assert refusal(semver.parse_version, text, "other").data["option"] == "other"
 
 
 def test_order_is_total_and_is_semvers() -> None:
@@ -116,32 +125,32 @@ def test_build_metadata_has_no_precedence() -> None:
 
 @pytest.mark.parametrize("text", ["v1.36.3", "1.36.3"])
 def test_parse_kubernetes_version(text: str) -> None:
-    assert c.parse_kubernetes_version(text) == c.Version(1, 36, 3)
+    assert semver.parse_kubernetes_version(text) == semver.Version(1, 36, 3)
 
 
 @pytest.mark.parametrize("text", ["1.36", "v1.36", "0.36.1", "latest", ""])
 def test_parse_kubernetes_version_refuses(text: str) -> None:
-    assert refusal(c.parse_kubernetes_version, text).data["option"] == "kubernetes_version"
+    assert refusal(semver.parse_kubernetes_version, text).data["option"] == "kubernetes_version"
 
 
 @pytest.mark.parametrize(
-    "text", [c.OLDEST_VCLUSTER_VERSION, c.DEFAULT_VCLUSTER_VERSION, "0.37.0-rc.1", "1.0.0"]
+    "text", [support_matrix.OLDEST_VCLUSTER_VERSION, support_matrix.DEFAULT_VCLUSTER_VERSION, "0.37.0-rc.1", "1.0.0"]
 )
 def test_check_vcluster_version(text: str) -> None:
-    assert c.check_vcluster_version(text) == V(text) == c.check_vcluster_version(V(text))
+    assert support_matrix.check_vcluster_version(text) == V(text) == support_matrix.check_vcluster_version(V(text))
 
 
 @pytest.mark.parametrize("text", ["0.19.9", "0.20.0-beta.1", "0.36", "latest"])
 def test_check_vcluster_version_refuses(text: str) -> None:
-    assert refusal(c.check_vcluster_version, text).data["option"] == "vcluster_version"
+    assert refusal(support_matrix.check_vcluster_version, text).data["option"] == "vcluster_version"
 
 
 # --- names ------------------------------------------------------------------------------------------------
 
 
 def test_name_length_is_what_the_etcd_pods_leave() -> None:
-    assert c.NAME_LENGTH == 47
-    assert len("n" * c.NAME_LENGTH + "-etcd-" + "5" * 10) == 63
+    assert cluster_names.NAME_LENGTH == 47
+    assert len("n" * cluster_names.NAME_LENGTH + "-etcd-" + "5" * 10) == 63
 
 
 @pytest.mark.parametrize(
@@ -149,17 +158,17 @@ def test_name_length_is_what_the_etcd_pods_leave() -> None:
     [("a", "vcluster-a"), ("team-1", "default"), ("a" * 47, "n" * 63), ("b", "1st"), ("b", "kube-system")],
 )
 def test_check_names(name: str, namespace: str) -> None:
-    c.check_names(name, namespace)
+    cluster_names.check_names(name, namespace)
 
 
 @pytest.mark.parametrize("name", ["", "1a", "-a", "a-", "A", "a.b", "a_b", "a\n", "a" * 48, None])
 def test_check_names_refuses_name(name: Any) -> None:
-    assert refusal(c.check_names, name, "x").data["option"] == "name"
+    assert refusal(cluster_names.check_names, name, "x").data["option"] == "name"
 
 
 @pytest.mark.parametrize("namespace", ["", "-a", "a-", "A", "a.b", "a" * 64, None])
 def test_check_names_refuses_namespace(namespace: Any) -> None:
-    assert refusal(c.check_names, "x", namespace).data["option"] == "namespace"
+    assert refusal(cluster_names.check_names, "x", namespace).data["option"] == "namespace"
 
 
 # --- changes of version -----------------------------------------------------------------------------------
@@ -167,8 +176,8 @@ def test_check_names_refuses_namespace(namespace: Any) -> None:
 
 @pytest.mark.parametrize("text", [*ASCENDING, "0.19.3"])
 def test_no_change_is_never_refused(text: str) -> None:
-    c.check_change(V(text), V(text))
-    c.check_kubernetes_change(V(text), V(text))
+    upgrade_path.check_change(V(text), V(text))
+    upgrade_path.check_kubernetes_change(V(text), V(text))
 
 
 @pytest.mark.parametrize(
@@ -183,8 +192,8 @@ def test_no_change_is_never_refused(text: str) -> None:
     ],
 )
 def test_check_change(deployed: str, desired: str) -> None:
-    c.check_change(V(deployed), V(desired))
-    error = refusal(c.check_change, V(desired), V(deployed))
+    upgrade_path.check_change(V(deployed), V(desired))
+    error = refusal(upgrade_path.check_change, V(desired), V(deployed))
     assert "downgrade" in str(error)
     assert error.data["option"] == "vcluster_version"
 
@@ -200,14 +209,14 @@ def test_check_change(deployed: str, desired: str) -> None:
     ],
 )
 def test_check_change_refuses(deployed: str, desired: str, words: list[str]) -> None:
-    message = str(refusal(c.check_change, V(deployed), V(desired)))
+    message = str(refusal(upgrade_path.check_change, V(deployed), V(desired)))
     assert message.startswith("vcluster_version: ")
     assert [word for word in words if word not in message] == []
 
 
 def test_the_etcd_stop_is_not_named_without_need() -> None:
-    assert "etcd" not in str(refusal(c.check_change, V("0.24.2"), V("0.29.0")))
-    assert "etcd" not in str(refusal(c.check_change, V("0.22.0"), V("0.28.0")))
+    assert "etcd" not in str(refusal(upgrade_path.check_change, V("0.24.2"), V("0.29.0")))
+    assert "etcd" not in str(refusal(upgrade_path.check_change, V("0.22.0"), V("0.28.0")))
 
 
 @pytest.mark.parametrize(
@@ -222,7 +231,7 @@ def test_the_etcd_stop_is_not_named_without_need() -> None:
     ],
 )
 def test_check_kubernetes_change(deployed: str | None, desired: str | None) -> None:
-    c.check_kubernetes_change(V(deployed) if deployed else None, V(desired) if desired else None)
+    upgrade_path.check_kubernetes_change(V(deployed) if deployed else None, V(desired) if desired else None)
 
 
 @pytest.mark.parametrize(
@@ -230,18 +239,18 @@ def test_check_kubernetes_change(deployed: str | None, desired: str | None) -> N
     [("1.36.0", "1.35.9", "go back"), ("1.33.4", "1.36.0", "first 1.34, 1.35"), ("1.36.0", "2.0.0", "skip")],
 )
 def test_check_kubernetes_change_refuses(deployed: str, desired: str, word: str) -> None:
-    error = refusal(c.check_kubernetes_change, V(deployed), V(desired))
+    error = refusal(upgrade_path.check_kubernetes_change, V(deployed), V(desired))
     assert error.data["option"] == "kubernetes_version"
     assert word in str(error)
 
 
 # --- upgrades over several versions -----------------------------------------------------------------------
 
-NEWEST = [V(text) for text in c._NEWEST_RELEASES]
+NEWEST = [V(text) for text in upgrade_path._NEWEST_RELEASES]
 
 
 @st.composite
-def releases(draw: st.DrawFn) -> c.Version:
+def releases(draw: st.DrawFn) -> semver.Version:
     """A release of a minor that is known, with any patch; some are pre-releases."""
     suffix = draw(st.sampled_from(["", "", "-rc.1"]))
     return V(f"0.{draw(st.integers(20, 36))}.{draw(st.integers(0, 12))}{suffix}")
@@ -251,7 +260,7 @@ def test_the_newest_releases_are_one_a_minor() -> None:
     assert sorted(NEWEST) == NEWEST
     for before, after in itertools.pairwise(NEWEST):
         assert (after.major, after.minor) == (before.major, before.minor + 1)
-    assert NEWEST[-1] >= V(c.DEFAULT_VCLUSTER_VERSION)
+    assert NEWEST[-1] >= V(support_matrix.DEFAULT_VCLUSTER_VERSION)
 
 
 @pytest.mark.parametrize(
@@ -267,7 +276,7 @@ def test_the_newest_releases_are_one_a_minor() -> None:
     ],
 )
 def test_upgrade_path(deployed: str, desired: str, expected: str) -> None:
-    assert " ".join(map(str, c.upgrade_path(V(deployed), V(desired)))) == expected
+    assert " ".join(map(str, upgrade_path.upgrade_path(V(deployed), V(desired)))) == expected
 
 
 @pytest.mark.parametrize(
@@ -281,28 +290,28 @@ def test_upgrade_path(deployed: str, desired: str, expected: str) -> None:
     ],
 )
 def test_upgrade_path_refuses(deployed: str, desired: str, word: str) -> None:
-    error = refusal(c.upgrade_path, V(deployed), V(desired))
+    error = refusal(upgrade_path.upgrade_path, V(deployed), V(desired))
     assert error.data["option"] == "vcluster_version"
     assert word in str(error)
 
 
 @given(releases(), releases())
-def test_each_step_of_a_path_is_allowed(deployed: c.Version, desired: c.Version) -> None:
+def test_each_step_of_a_path_is_allowed(deployed: semver.Version, desired: semver.Version) -> None:
     if desired < deployed:
-        refusal(c.upgrade_path, deployed, desired)
+        refusal(upgrade_path.upgrade_path, deployed, desired)
         return
-    way = [deployed, *c.upgrade_path(deployed, desired)]
+    way = [deployed, *upgrade_path.upgrade_path(deployed, desired)]
     assert way[-1] == desired
     for before, after in itertools.pairwise(way):
         assert before < after
-        c.check_change(before, after)
+        upgrade_path.check_change(before, after)
     if deployed < V("0.24.2") and desired.release >= (0, 29):
         assert any(V("0.24.2") <= version and version.release < (0, 29) for version in way)
     assert len({version.release for version in way[1:]}) == len(way) - 1
 
 
-def kubernetes_on(way: list[c.Step], given: dict[str, Any]) -> list[c.Version | None]:
-    return [step.kubernetes or c._kubernetes_of(given, step.vcluster) for step in way]
+def kubernetes_on(way: list[upgrade_path.Step], given: dict[str, Any]) -> list[semver.Version | None]:
+    return [step.kubernetes or upgrade_path._kubernetes_of(given, step.vcluster) for step in way]
 
 
 @pytest.mark.parametrize(
@@ -325,8 +334,8 @@ def kubernetes_on(way: list[c.Step], given: dict[str, Any]) -> list[c.Version | 
 )
 def test_upgrade_steps(deployed: str, desired: str, running: str | None, asked: str | None, expected: str) -> None:
     given = values(("controlPlane.distro.k8s.version", f"v{asked}")) if asked else {}
-    path = c.upgrade_path(V(deployed), V(desired)) or [V(desired)]
-    steps = c.upgrade_steps(path, V(running) if running else None, given)
+    path = upgrade_path.upgrade_path(V(deployed), V(desired)) or [V(desired)]
+    steps = upgrade_path.upgrade_steps(path, V(running) if running else None, given)
     shown = zip(steps, kubernetes_on(steps, given), strict=True)
     assert " ".join(f"{step.vcluster}/{version}" for step, version in shown) == expected
     assert steps[-1].kubernetes is None, "the last step has what was asked for"
@@ -347,38 +356,38 @@ def test_upgrade_steps(deployed: str, desired: str, running: str | None, asked: 
     ],
 )
 def test_upgrade_steps_refuses(desired: str, running: str, given: tuple[tuple[str, Any], ...], word: str) -> None:
-    assert word in str(refusal(c.upgrade_steps, [V(desired)], V(running), values(*given)))
+    assert word in str(refusal(upgrade_path.upgrade_steps, [V(desired)], V(running), values(*given)))
 
 
 def test_an_image_of_somebody_is_taken_as_it_is() -> None:
     given = values(("controlPlane.distro.k8s.image.tag", "mine"))
-    assert c.upgrade_steps([V("0.36.1")], V("1.33.0"), given) == [c.Step(V("0.36.1"))]
+    assert upgrade_path.upgrade_steps([V("0.36.1")], V("1.33.0"), given) == [upgrade_path.Step(V("0.36.1"))]
 
 
 @given(releases(), releases(), st.integers(30, 36), st.one_of(st.none(), st.integers(30, 36)))
 def test_kubernetes_never_skips_nor_goes_back(
-    deployed: c.Version, desired: c.Version, running: int, asked: int | None
+    deployed: semver.Version, desired: semver.Version, running: int, asked: int | None
 ) -> None:
     if desired < deployed:
         return
     given = values(("controlPlane.distro.k8s.version", f"v1.{asked}.0")) if asked else {}
     now = V(f"1.{running}.0")
-    path = c.upgrade_path(deployed, desired) or [desired]
-    target = c._kubernetes_of(given, desired)
+    path = upgrade_path.upgrade_path(deployed, desired) or [desired]
+    target = upgrade_path._kubernetes_of(given, desired)
     if target and target.release < now.release:
-        assert "go back" in str(refusal(c.upgrade_steps, path, now, given))
+        assert "go back" in str(refusal(upgrade_path.upgrade_steps, path, now, given))
         return
-    steps = c.upgrade_steps(path, now, given)
+    steps = upgrade_path.upgrade_steps(path, now, given)
     assert list(dict.fromkeys(step.vcluster for step in steps)) == path
     for version in kubernetes_on(steps, given):
-        c.check_kubernetes_change(now, version)
+        upgrade_path.check_kubernetes_change(now, version)
         now = version or now
     assert steps[-1].kubernetes is None
 
 
 # --- Kubernetes versions ----------------------------------------------------------------------------------
 
-RELEASES = [V(text) for text in c._DEFAULT_KUBERNETES]
+RELEASES = [V(text) for text in support_matrix.DEFAULT_KUBERNETES]
 
 
 @pytest.mark.parametrize(
@@ -397,7 +406,7 @@ RELEASES = [V(text) for text in c._DEFAULT_KUBERNETES]
     ],
 )
 def test_default_kubernetes(version: str, distribution: str, expected: str | None) -> None:
-    default = c.kubernetes_versions(V(version), distribution).default
+    default = support_matrix.kubernetes_versions(V(version), distribution).default
     assert (str(default) if default else None) == expected
 
 
@@ -405,20 +414,22 @@ def test_default_kubernetes_follows_every_upgrade() -> None:
     assert sorted(RELEASES) == RELEASES
     for deployed, desired in itertools.pairwise(RELEASES):
         for distribution in ("k8s", "k3s"):
-            pair = [c.kubernetes_versions(version, distribution).default for version in (deployed, desired)]
-            c.check_change(deployed, desired)
-            c.check_kubernetes_change(*pair)
+            pair = [
+                support_matrix.kubernetes_versions(version, distribution).default for version in (deployed, desired)
+            ]
+            upgrade_path.check_change(deployed, desired)
+            upgrade_path.check_kubernetes_change(*pair)
 
 
 @pytest.mark.parametrize("version", RELEASES)
-def test_default_kubernetes_is_documented(version: c.Version) -> None:
-    known = c.kubernetes_versions(version)
+def test_default_kubernetes_is_documented(version: semver.Version) -> None:
+    known = support_matrix.kubernetes_versions(version)
     assert known.default is not None
     assert f"{known.default.major}.{known.default.minor}" in known.documented
 
 
 def test_kubernetes_of_an_unknown_vcluster() -> None:
-    assert c.kubernetes_versions(V("0.99.0")) == c.KubernetesVersions(None, ())
+    assert support_matrix.kubernetes_versions(V("0.99.0")) == support_matrix.KubernetesVersions(None, ())
 
 
 @pytest.mark.parametrize(
@@ -426,7 +437,7 @@ def test_kubernetes_of_an_unknown_vcluster() -> None:
     [("1.33.4", "1.34.0", True), ("1.34.0", "1.36.0", False), ("1.33.4", "1.33.0", False)],
 )
 def test_kubernetes_known_issue(kubernetes: str, host: str, warns: bool) -> None:
-    assert bool(c.kubernetes_known_issue(V(kubernetes), V(host))) is warns
+    assert bool(support_matrix.kubernetes_known_issue(V(kubernetes), V(host))) is warns
 
 
 # --- values -----------------------------------------------------------------------------------------------
@@ -460,7 +471,7 @@ ETCD = f"{STORES}.etcd.deploy.statefulSet"
     ],
 )
 def test_backing_store(settings: list[tuple[str, Any]], expected: str) -> None:
-    assert c.backing_store(values(*settings)) == expected
+    assert accessors.backing_store(values(*settings)) == expected
 
 
 @pytest.mark.parametrize(
@@ -514,19 +525,19 @@ def test_backing_store(settings: list[tuple[str, Any]], expected: str) -> None:
     ],
 )
 def test_licensed_keys(version: str, setting: tuple[str, Any], path: str | None) -> None:
-    assert c.licensed_keys(values(setting), V(version)) == ([path] if path else [])
+    assert licensed_features.licensed_keys(values(setting), V(version)) == ([path] if path else [])
 
 
 @pytest.mark.parametrize("version", RELEASES)
-def test_default_values_need_no_licence_and_pass(version: c.Version) -> None:
-    assert c.licensed_keys({}, version) == []
-    c.check_values({}, version)
-    c.check_immutable({}, {}, version)
+def test_default_values_need_no_licence_and_pass(version: semver.Version) -> None:
+    assert licensed_features.licensed_keys({}, version) == []
+    validation.check_values({}, version)
+    immutability.check_immutable({}, {}, version)
 
 
 def test_k3s_opens_an_external_database_without_licence() -> None:
-    assert c.licensed_keys(values(K3S, EXTERNAL_DATABASE), V("0.30.0")) == []
-    assert c.licensed_keys(values(K8S, EXTERNAL_DATABASE), V("0.30.0")) == [EXTERNAL_DATABASE[0]]
+    assert licensed_features.licensed_keys(values(K3S, EXTERNAL_DATABASE), V("0.30.0")) == []
+    assert licensed_features.licensed_keys(values(K8S, EXTERNAL_DATABASE), V("0.30.0")) == [EXTERNAL_DATABASE[0]]
 
 
 @pytest.mark.parametrize(
@@ -540,13 +551,11 @@ def test_k3s_opens_an_external_database_without_licence() -> None:
         ([EMBEDDED_ETCD, (IMAGE, "loft-sh/vcluster-pro")], "loft-sh/vcluster-oss", True),
     ],
 )
-def test_licence_depends_on_the_image(
-    settings: list[tuple[str, Any]], repository: str | None, refused: bool
-) -> None:
+def test_licence_depends_on_the_image(settings: list[tuple[str, Any]], repository: str | None, refused: bool) -> None:
     if refused:
-        assert "licence" in str(refusal(c.check_values, values(*settings), V("0.36.1"), repository))
+        assert "licence" in str(refusal(validation.check_values, values(*settings), V("0.36.1"), repository))
     else:
-        c.check_values(values(*settings), V("0.36.1"), repository)
+        validation.check_values(values(*settings), V("0.36.1"), repository)
 
 
 @pytest.mark.parametrize(
@@ -593,7 +602,7 @@ def test_licence_depends_on_the_image(
     ],
 )
 def test_check_values_refuses(version: str, settings: list[Any], paths: list[str], words: list[str]) -> None:
-    error = refusal(c.check_values, values(*settings), V(version))
+    error = refusal(validation.check_values, values(*settings), V(version))
     assert error.data["option"] == "values"
     assert error.data["value"] == paths
     assert [word for word in [*words, *paths] if word not in str(error)] == []
@@ -601,7 +610,7 @@ def test_check_values_refuses(version: str, settings: list[Any], paths: list[str
 
 def test_check_values_names_every_path() -> None:
     error = refusal(
-        c.check_values, values((REPLICAS, 3), ("privateNodes.enabled", True), ("external", {})), V("0.36.1")
+        validation.check_values, values((REPLICAS, 3), ("privateNodes.enabled", True), ("external", {})), V("0.36.1")
     )
     assert error.data["value"] == ["external", REPLICAS, "privateNodes.enabled"]
 
@@ -620,14 +629,14 @@ def test_check_values_names_every_path() -> None:
     ],
 )
 def test_check_values(version: str, settings: list[Any]) -> None:
-    c.check_values(values(*settings), V(version))
+    validation.check_values(values(*settings), V(version))
 
 
 def test_no_secret_in_a_refusal() -> None:
     secret = [(f"{STORES}.database.external.dataSource", "mysql://u:hunter2@db"), EXTERNAL_DATABASE]
-    assert "hunter2" not in str(refusal(c.check_values, values(*secret), V("0.36.1")))
+    assert "hunter2" not in str(refusal(validation.check_values, values(*secret), V("0.36.1")))
     embedded = values((f"{STORES}.database.embedded.dataSource", "mysql://u:hunter2@db"))
-    assert "hunter2" not in str(refusal(c.check_immutable, {}, embedded))
+    assert "hunter2" not in str(refusal(immutability.check_immutable, {}, embedded))
 
 
 # --- changes of values ------------------------------------------------------------------------------------
@@ -668,14 +677,14 @@ IMMUTABLE = [
 
 @pytest.mark.parametrize(("deployed", "desired", "paths"), IMMUTABLE)
 def test_check_immutable_refuses(deployed: list[Any], desired: list[Any], paths: list[str]) -> None:
-    error = refusal(c.check_immutable, values(*deployed), values(*desired))
+    error = refusal(immutability.check_immutable, values(*deployed), values(*desired))
     assert error.data["option"] == "values"
     assert error.data["value"] == paths
 
 
 @pytest.mark.parametrize("settings", [side for row in IMMUTABLE for side in row[:2]])
 def test_unchanged_values_are_never_refused(settings: list[Any]) -> None:
-    c.check_immutable(values(*settings), values(*settings))
+    immutability.check_immutable(values(*settings), values(*settings))
 
 
 @pytest.mark.parametrize(
@@ -695,7 +704,7 @@ def test_unchanged_values_are_never_refused(settings: list[Any]) -> None:
     ],
 )
 def test_check_immutable(deployed: list[Any], desired: list[Any]) -> None:
-    c.check_immutable(values(*deployed), values(*desired))
+    immutability.check_immutable(values(*deployed), values(*desired))
 
 
 @pytest.mark.parametrize(
@@ -704,19 +713,19 @@ def test_check_immutable(deployed: list[Any], desired: list[Any]) -> None:
 def test_k3s_becomes_k8s_in_some_versions(version: str, refused: bool) -> None:
     if refused:
         assert "'k3s' is deployed, 'k8s' is asked for" in str(
-            refusal(c.check_immutable, values(K3S), {}, V(version))
+            refusal(immutability.check_immutable, values(K3S), {}, V(version))
         )
     else:
-        c.check_immutable(values(K3S), values(K8S), V(version))
-        refusal(c.check_immutable, values(K8S), values(K3S), V(version))
+        immutability.check_immutable(values(K3S), values(K8S), V(version))
+        refusal(immutability.check_immutable, values(K8S), values(K3S), V(version))
 
 
 def test_a_refused_change_names_old_and_new() -> None:
-    message = str(refusal(c.check_immutable, {}, values((f"{CLAIM}.size", "10Gi"))))
+    message = str(refusal(immutability.check_immutable, {}, values((f"{CLAIM}.size", "10Gi"))))
     assert "'5Gi' is deployed" in message
     assert "'10Gi' is asked for" in message
 
 
 def test_sizes_that_are_no_quantity_are_compared_as_text() -> None:
-    refusal(c.check_immutable, {}, values((f"{CLAIM}.size", "much")))
-    refusal(c.check_immutable, {}, values((f"{CLAIM}.size", "5G")))
+    refusal(immutability.check_immutable, {}, values((f"{CLAIM}.size", "much")))
+    refusal(immutability.check_immutable, {}, values((f"{CLAIM}.size", "5G")))

@@ -11,13 +11,18 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
-from ansible_collections.nested.clusters.plugins.module_utils import compatibility
-from ansible_collections.nested.clusters.plugins.module_utils import control_plane as c
-from ansible_collections.nested.clusters.plugins.module_utils import values as v
-from ansible_collections.nested.clusters.plugins.module_utils.control_plane import ControlPlane
-from ansible_collections.nested.clusters.plugins.module_utils.errors import OptionError
+from ansible_collections.nested.clusters.plugins.module_utils.common import semver
+from ansible_collections.nested.clusters.plugins.module_utils.common.errors import OptionError
+from ansible_collections.nested.clusters.plugins.module_utils.values import (
+    accessors,
+    control_plane,
+    immutability,
+    tree,
+    validation,
+)
+from ansible_collections.nested.clusters.plugins.module_utils.values.control_plane import ControlPlane
 
-VERSION = c.kubernetes_version_at("k8s")
+VERSION = control_plane.kubernetes_version_at("k8s")
 ETCD = ControlPlane.of({"replicas": 3, "backing_store": {"type": "deployed_etcd", "replicas": 3, "endpoint": None}})
 EXTERNAL = ControlPlane.of(
     {"backing_store": {"type": "external_etcd", "endpoint": "etcd.example.com:2379", "tls_secret": "etcd-login"}}
@@ -28,15 +33,15 @@ DATABASE = ControlPlane.of(
 
 
 def at(path: str, value: Any) -> dict[str, Any]:
-    return v.at(tuple(path.split(".")), value)
+    return tree.at(tuple(path.split(".")), value)
 
 
 def get(data: dict[str, Any], path: str) -> Any:
-    return v.get(data, tuple(path.split(".")))
+    return tree.get(data, tuple(path.split(".")))
 
 
-def version(text: str) -> compatibility.Version:
-    return compatibility.parse_version(text)
+def version(text: str) -> semver.Version:
+    return semver.parse_version(text)
 
 
 def store(**options: Any) -> ControlPlane:
@@ -73,27 +78,27 @@ NODES = {"sync": {"fromHost": {"nodes": {"enabled": True}}}}
 
 
 def versioned(version: str, *others: dict[str, Any]) -> dict[str, Any]:
-    result = v.at(VERSION, version)
+    result = tree.at(VERSION, version)
     for other in others:
-        result = v.merge(result, other)
+        result = tree.merge(result, other)
     return result
 
 
 @pytest.mark.parametrize(
     ("asked", "kubernetes_version", "deployed", "ours", "expected"),
     [
-        pytest.param(None, None, None, False, v.BUILT_IN, id="new"),
-        pytest.param(INGRESSES, None, None, False, v.merge(v.BUILT_IN, INGRESSES), id="new with values"),
+        pytest.param(None, None, None, False, accessors.BUILT_IN, id="new"),
+        pytest.param(INGRESSES, None, None, False, tree.merge(accessors.BUILT_IN, INGRESSES), id="new with values"),
         pytest.param(OWN_IMAGE, None, None, False, OWN_IMAGE, id="new with its own image"),
         pytest.param(
-            None, "v1.36.0", None, False, versioned("v1.36.0", v.BUILT_IN), id="new with a Kubernetes version"
+            None, "v1.36.0", None, False, versioned("v1.36.0", accessors.BUILT_IN), id="new with a Kubernetes version"
         ),
         pytest.param(
             versioned("v1.35.0"),
             "v1.36.0",
             None,
             False,
-            versioned("v1.36.0", v.BUILT_IN),
+            versioned("v1.36.0", accessors.BUILT_IN),
             id="the option wins over the value",
         ),
         pytest.param(None, None, INGRESSES, True, INGRESSES, id="ours, not spoken of"),
@@ -106,14 +111,16 @@ def versioned(version: str, *others: dict[str, Any]) -> dict[str, Any]:
             versioned("v1.36.0", NODES),
             id="adopted, only Kubernetes is spoken of",
         ),
-        pytest.param(INGRESSES, None, NODES, True, v.merge(v.BUILT_IN, INGRESSES), id="ours, the whole is said"),
-        pytest.param({}, None, NODES, True, v.BUILT_IN, id="ours, back to the defaults"),
+        pytest.param(
+            INGRESSES, None, NODES, True, tree.merge(accessors.BUILT_IN, INGRESSES), id="ours, the whole is said"
+        ),
+        pytest.param({}, None, NODES, True, accessors.BUILT_IN, id="ours, back to the defaults"),
         pytest.param(
             INGRESSES,
             None,
             versioned("v1.35.0", NODES),
             True,
-            versioned("v1.35.0", v.BUILT_IN, INGRESSES),
+            versioned("v1.35.0", accessors.BUILT_IN, INGRESSES),
             id="ours, leaving Kubernetes out does not change it",
         ),
         pytest.param(
@@ -121,19 +128,19 @@ def versioned(version: str, *others: dict[str, Any]) -> dict[str, Any]:
             None,
             versioned("v1.35.0"),
             True,
-            versioned("v1.36.0", v.BUILT_IN),
+            versioned("v1.36.0", accessors.BUILT_IN),
             id="ours, Kubernetes changed by value",
         ),
-        pytest.param(INGRESSES, None, NODES, False, v.merge(NODES, INGRESSES), id="adopted, laid on its own"),
+        pytest.param(INGRESSES, None, NODES, False, tree.merge(NODES, INGRESSES), id="adopted, laid on its own"),
         pytest.param({}, None, NODES, False, NODES, id="adopted, nothing laid on its own"),
     ],
 )
 def test_desired(asked: Any, kubernetes_version: Any, deployed: Any, ours: bool, expected: Any) -> None:
-    arguments = copy.deepcopy((asked, deployed, v.BUILT_IN))
-    result = c.desired(asked, ControlPlane(), kubernetes_version, deployed, ours)
+    arguments = copy.deepcopy((asked, deployed, accessors.BUILT_IN))
+    result = control_plane.desired(asked, ControlPlane(), kubernetes_version, deployed, ours)
     assert result == expected
-    assert not containers(result) & (containers(asked) | containers(deployed) | containers(v.BUILT_IN))
-    assert (asked, deployed, v.BUILT_IN) == arguments
+    assert not containers(result) & (containers(asked) | containers(deployed) | containers(accessors.BUILT_IN))
+    assert (asked, deployed, accessors.BUILT_IN) == arguments
 
 
 def test_desired_is_stable() -> None:
@@ -141,10 +148,10 @@ def test_desired_is_stable() -> None:
     for asked, deployed in pairs():
         for ours in (True, False):
             for version, options in ((None, ControlPlane()), ("v1.36.0", ETCD)):
-                if not isinstance(v.get(asked, ("controlPlane",)) or {}, dict):
+                if not isinstance(tree.get(asked, ("controlPlane",)) or {}, dict):
                     continue
-                once = c.desired(asked, options, version, deployed, ours)
-                assert c.desired(asked, options, version, once, ours) == once
+                once = control_plane.desired(asked, options, version, deployed, ours)
+                assert control_plane.desired(asked, options, version, once, ours) == once
 
 
 # --- options as values ------------------------------------------------------------------------------------
@@ -155,7 +162,7 @@ def test_options_become_values() -> None:
     assert get(result, "controlPlane.statefulSet.highAvailability.replicas") == 3
     assert get(result, "controlPlane.backingStore.etcd.deploy.enabled") is True
     assert get(result, "controlPlane.backingStore.etcd.deploy.statefulSet.highAvailability.replicas") == 3
-    assert compatibility.backing_store(result) == "deployed-etcd"
+    assert accessors.backing_store(result) == "deployed-etcd"
 
 
 def test_nothing_said_is_nothing_laid() -> None:
@@ -166,13 +173,13 @@ def test_nothing_said_is_nothing_laid() -> None:
 @pytest.mark.parametrize("options", [ETCD, EXTERNAL, DATABASE, ControlPlane("k3s"), ControlPlane("k0s")])
 def test_the_layer_says_nothing_twice(options: ControlPlane) -> None:
     once = options.layer({})
-    assert v.merge(once, options.layer(once)) == once
+    assert tree.merge(once, options.layer(once)) == once
 
 
 def test_an_external_etcd_is_logged_in_to_with_a_secret_beside_other_volumes() -> None:
     own = {"name": "own", "emptyDir": {}}
     before = at("controlPlane.statefulSet.persistence.addVolumes", [own])
-    result = v.merge(before, EXTERNAL.layer(before))
+    result = tree.merge(before, EXTERNAL.layer(before))
     assert get(result, "controlPlane.backingStore.etcd.external") == {
         "enabled": True,
         "endpoint": "etcd.example.com:2379",
@@ -190,7 +197,7 @@ def test_an_external_etcd_is_logged_in_to_with_a_secret_beside_other_volumes() -
 
 def test_another_secret_replaces_the_first() -> None:
     before = EXTERNAL.layer({})
-    after = v.merge(before, store(type="external_etcd", tls_secret="other").layer(before))
+    after = tree.merge(before, store(type="external_etcd", tls_secret="other").layer(before))
     (volume,) = get(after, "controlPlane.statefulSet.persistence.addVolumes")
     assert volume["secret"] == {"secretName": "other"}
 
@@ -207,22 +214,24 @@ def test_another_secret_replaces_the_first() -> None:
     ],
 )
 def test_the_version_of_kubernetes_of_each_distribution(distribution: str, given: str, path: str, tag: str) -> None:
-    result = c.desired(None, ControlPlane(distribution), given, None, True)
+    result = control_plane.desired(None, ControlPlane(distribution), given, None, True)
     assert get(result, path) == tag
     # Leaving it out of a later task, which says everything else, is no order to change it.
-    again = c.desired(at(f"controlPlane.distro.{distribution}.enabled", True), ControlPlane(), None, result, True)
+    again = control_plane.desired(
+        at(f"controlPlane.distro.{distribution}.enabled", True), ControlPlane(), None, result, True
+    )
     assert get(again, path) == tag
 
 
 def test_k3s_becomes_k8s_without_a_trace_of_k3s() -> None:
     """Not even switched off: from 0.33 on, the chart's schema refuses the key."""
-    deployed = c.desired(None, ControlPlane("k3s"), "1.32.1", None, True)
-    result = c.desired(None, ControlPlane("k8s"), None, deployed, True)
+    deployed = control_plane.desired(None, ControlPlane("k3s"), "1.32.1", None, True)
+    result = control_plane.desired(None, ControlPlane("k8s"), None, deployed, True)
     assert "k3s" not in get(result, "controlPlane.distro")
-    assert compatibility.distribution_of(result) == "k8s"
-    compatibility.check_immutable(deployed, result, version("0.30.0"))
+    assert accessors.distribution_of(result) == "k8s"
+    immutability.check_immutable(deployed, result, version("0.30.0"))
     with pytest.raises(OptionError, match=r"only vCluster 0\.25 to 0\.32 turn k3s into k8s"):
-        compatibility.check_immutable(deployed, result, version("0.24.0"))
+        immutability.check_immutable(deployed, result, version("0.24.0"))
 
 
 def test_upper_options_hide_lower_ones() -> None:
@@ -335,7 +344,7 @@ def test_what_a_version_can_do(options: ControlPlane, vcluster: str, image: str 
     merged = options.layer({})
     options.check_form()
     options.check(merged, version(vcluster), image)
-    compatibility.check_values(merged, version(vcluster), image)
+    validation.check_values(merged, version(vcluster), image)
 
 
 def test_another_backing_store_than_the_one_that_is_deployed() -> None:
@@ -348,4 +357,4 @@ def test_another_backing_store_than_the_one_that_is_deployed() -> None:
 def test_the_members_of_an_etcd_are_fixed() -> None:
     more = store(type="deployed_etcd", replicas=5).layer({})
     with pytest.raises(OptionError, match="the members of an etcd are fixed when it first starts"):
-        compatibility.check_immutable(ETCD.layer({}), more, version("0.36.1"))
+        immutability.check_immutable(ETCD.layer({}), more, version("0.36.1"))

@@ -8,8 +8,9 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from ansible_collections.nested.clusters.plugins.module_utils import exposure, values
-from ansible_collections.nested.clusters.plugins.module_utils.errors import OptionError
+from ansible_collections.nested.clusters.plugins.module_utils.common.errors import OptionError
+from ansible_collections.nested.clusters.plugins.module_utils.values import endpoint as endpoint_values
+from ansible_collections.nested.clusters.plugins.module_utils.values import tree
 
 HOST = "team.vc.example.com"
 ENDPOINTS: list[dict[str, Any]] = [
@@ -22,7 +23,7 @@ ENDPOINTS: list[dict[str, Any]] = [
 
 
 def get(data: dict[str, Any], path: str) -> Any:
-    return values.get(data, tuple(path.split(".")))
+    return tree.get(data, tuple(path.split(".")))
 
 
 @pytest.mark.parametrize("second", ENDPOINTS, ids=lambda one: str(one["type"]))
@@ -30,22 +31,22 @@ def get(data: dict[str, Any], path: str) -> Any:
 def test_one_endpoint_replaces_another(first: dict[str, Any], second: dict[str, Any]) -> None:
     """Whatever was there before, one is there in the end; and the same once more changes nothing."""
     own = {"sync": {"toHost": {"ingresses": {"enabled": True}}}}
-    result = exposure.onto(exposure.onto(own, first, "old.example.com"), second, HOST)
+    result = endpoint_values.onto(endpoint_values.onto(own, first, "old.example.com"), second, HOST)
     assert get(result, "controlPlane.ingress.enabled") is (True if second["type"] == "ingress" else None)
     assert get(result, "controlPlane.tlsRoute.enabled") is (True if second["type"] == "gateway" else None)
     kinds = {"load_balancer": "LoadBalancer", "node_port": "NodePort"}
     assert get(result, "controlPlane.service.spec.type") == kinds.get(second["type"])
     assert get(result, "sync.toHost.ingresses.enabled") is True
     assert HOST in get(result, "controlPlane.proxy.extraSANs")
-    assert exposure.onto(result, second, HOST) == result
-    if first["type"] in exposure.NAMED:
+    assert endpoint_values.onto(result, second, HOST) == result
+    if first["type"] in endpoint_values.NAMED:
         assert "old.example.com" not in str(result)
 
 
 def test_values() -> None:
-    ingress = exposure.onto({}, ENDPOINTS[3], HOST)["controlPlane"]["ingress"]
+    ingress = endpoint_values.onto({}, ENDPOINTS[3], HOST)["controlPlane"]["ingress"]
     assert ingress == {"enabled": True, "host": HOST, "spec": {"ingressClassName": "nginx"}}
-    route = exposure.onto({}, ENDPOINTS[4], HOST)["controlPlane"]["tlsRoute"]
+    route = endpoint_values.onto({}, ENDPOINTS[4], HOST)["controlPlane"]["tlsRoute"]
     assert route == {"enabled": True, "host": HOST, "parentRefs": [{"name": "public", "namespace": "net"}]}
 
 
@@ -59,7 +60,7 @@ def test_values() -> None:
 )
 def test_endpoints_that_contradict_themselves(endpoint: dict[str, Any], message: str) -> None:
     with pytest.raises(OptionError, match=message):
-        exposure.check_form(endpoint)
+        endpoint_values.check_form(endpoint)
 
 
 @pytest.mark.parametrize(
@@ -76,24 +77,24 @@ def test_endpoints_that_contradict_themselves(endpoint: dict[str, Any], message:
 )
 def test_host_names_that_cannot_be(host: str | None, message: str) -> None:
     with pytest.raises(OptionError, match=message):
-        exposure.check_host({"type": "ingress"}, host, "endpoint.host")
+        endpoint_values.check_host({"type": "ingress"}, host, "endpoint.host")
 
 
 def test_host_names_that_can_be() -> None:
-    exposure.check_host({"type": "load_balancer"}, None, "endpoint.host")
-    exposure.check_host({"type": "ingress"}, "a" * 63 + ".vc.example.com", "endpoint.host")
+    endpoint_values.check_host({"type": "load_balancer"}, None, "endpoint.host")
+    endpoint_values.check_host({"type": "ingress"}, "a" * 63 + ".vc.example.com", "endpoint.host")
 
 
 @pytest.mark.parametrize("endpoint", ENDPOINTS, ids=lambda one: str(one["type"]))
 def test_which_way(endpoint: dict[str, Any]) -> None:
     """Values say which endpoint they make, also to whom did not make them."""
-    host = HOST if endpoint["type"] in exposure.NAMED else None
-    assert exposure.way(exposure.onto({}, endpoint, HOST)) == (endpoint["type"], host)
+    host = HOST if endpoint["type"] in endpoint_values.NAMED else None
+    assert endpoint_values.way(endpoint_values.onto({}, endpoint, HOST)) == (endpoint["type"], host)
 
 
 def moved(first: int, second: int, old: str | None, host: str = HOST) -> str | None:
-    before = exposure.onto({}, ENDPOINTS[first], HOST)
-    return exposure.moved("team", before, exposure.onto(before, ENDPOINTS[second], host), old)
+    before = endpoint_values.onto({}, ENDPOINTS[first], HOST)
+    return endpoint_values.moved("team", before, endpoint_values.onto(before, ENDPOINTS[second], host), old)
 
 
 def test_what_clients_have_to_change() -> None:

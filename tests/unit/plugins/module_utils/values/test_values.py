@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
-from ansible_collections.nested.clusters.plugins.module_utils import values as v
+from ansible_collections.nested.clusters.plugins.module_utils.values import accessors, masking, tree
 
 KEYS = ("a", "b", "c", "d")
 LEAVES: tuple[Any, ...] = (None, True, False, 0, 1, "", "x", [], [1, 2], {})
@@ -54,28 +54,28 @@ def containers(data: Any) -> set[int]:
 
 def test_merging_with_nothing_changes_nothing() -> None:
     for one, _other in pairs():
-        assert v.merge(one, {}) == one
-        assert v.merge({}, one) == one
-        assert v.merge(one, one) == one
+        assert tree.merge(one, {}) == one
+        assert tree.merge({}, one) == one
+        assert tree.merge(one, one) == one
 
 
 def test_every_value_laid_on_top_wins() -> None:
     for under, over in pairs():
-        merged = v.merge(under, over)
+        merged = tree.merge(under, over)
         for where, value in leaves(over):
             if value != {}:  # an empty dictionary has nothing to say
-                assert v.get(merged, where) == value
+                assert tree.get(merged, where) == value
 
 
 def test_what_is_laid_on_top_twice_is_there_once() -> None:
     for under, over in pairs():
-        merged = v.merge(under, over)
-        assert v.merge(merged, over) == merged
+        merged = tree.merge(under, over)
+        assert tree.merge(merged, over) == merged
 
 
 def test_what_the_upper_does_not_speak_of_stays() -> None:
     for under, over in pairs():
-        merged = v.merge(under, over)
+        merged = tree.merge(under, over)
         assert merged.keys() == under.keys() | over.keys()
         assert all(merged[name] == under[name] for name in under.keys() - over.keys())
 
@@ -83,7 +83,7 @@ def test_what_the_upper_does_not_speak_of_stays() -> None:
 def test_merging_changes_and_shares_nothing_of_its_arguments() -> None:
     for under, over in pairs():
         before = copy.deepcopy((under, over))
-        merged = v.merge(under, over)
+        merged = tree.merge(under, over)
         assert (under, over) == before
         assert not containers(merged) & (containers(under) | containers(over))
 
@@ -99,14 +99,14 @@ def test_merging_changes_and_shares_nothing_of_its_arguments() -> None:
     ],
 )
 def test_merge_replaces_all_but_dictionaries(under: Any, over: Any, expected: Any) -> None:
-    assert v.merge(under, over) == expected
+    assert tree.merge(under, over) == expected
 
 
 def test_at_and_get_are_inverse() -> None:
-    assert v.at(("a", "b"), 1) == {"a": {"b": 1}}
-    assert v.get(v.at(v.IMAGE_REPOSITORY, "vcluster"), v.IMAGE_REPOSITORY) == "vcluster"
-    assert v.get({"a": "text"}, ("a", "b")) is None
-    assert v.get({}, ("a",)) is None
+    assert tree.at(("a", "b"), 1) == {"a": {"b": 1}}
+    assert tree.get(tree.at(accessors.IMAGE_REPOSITORY, "vcluster"), accessors.IMAGE_REPOSITORY) == "vcluster"
+    assert tree.get({"a": "text"}, ("a", "b")) is None
+    assert tree.get({}, ("a",)) is None
 
 
 # --- masked -----------------------------------------------------------------------------------------------
@@ -115,19 +115,19 @@ def test_at_and_get_are_inverse() -> None:
 @pytest.mark.parametrize(
     ("data", "shown"),
     [
-        ({"password": "hunter2"}, {"password": v.MASK}),
-        ({"dataSource": "postgres://u:hunter2@db"}, {"dataSource": v.MASK}),
-        ({"access-key": "hunter2"}, {"access-key": v.MASK}),
-        ({"PRIVATE_KEY": "hunter2"}, {"PRIVATE_KEY": v.MASK}),
-        ({"tokens": ["hunter2", "hunter3"]}, {"tokens": [v.MASK, v.MASK]}),
-        ({"list": [{"apiToken": "hunter2"}]}, {"list": [{"apiToken": v.MASK}]}),
+        ({"password": "hunter2"}, {"password": masking.MASK}),
+        ({"dataSource": "postgres://u:hunter2@db"}, {"dataSource": masking.MASK}),
+        ({"access-key": "hunter2"}, {"access-key": masking.MASK}),
+        ({"PRIVATE_KEY": "hunter2"}, {"PRIVATE_KEY": masking.MASK}),
+        ({"tokens": ["hunter2", "hunter3"]}, {"tokens": [masking.MASK, masking.MASK]}),
+        ({"list": [{"apiToken": "hunter2"}]}, {"list": [{"apiToken": masking.MASK}]}),
         ({"password": ""}, {"password": ""}),
         ({"password": None}, {"password": None}),
-        ({"password": 12345}, {"password": v.MASK}),
-        ({"secretData": {"key": "hunter2"}}, {"secretData": {"key": v.MASK}}),
+        ({"password": 12345}, {"password": masking.MASK}),
+        ({"secretData": {"key": "hunter2"}}, {"secretData": {"key": masking.MASK}}),
         (
             {"env": [{"name": "DB_PASSWORD", "value": "hunter2"}, {"name": "LEVEL", "value": "debug"}]},
-            {"env": [{"name": "DB_PASSWORD", "value": v.MASK}, {"name": "LEVEL", "value": "debug"}]},
+            {"env": [{"name": "DB_PASSWORD", "value": masking.MASK}, {"name": "LEVEL", "value": "debug"}]},
         ),
         # Switches are no secrets: the diff would be useless.
         ({"sync": {"toHost": {"secrets": {"enabled": True}}}}, {"sync": {"toHost": {"secrets": {"enabled": True}}}}),
@@ -136,21 +136,21 @@ def test_at_and_get_are_inverse() -> None:
 )
 def test_masked(data: Any, shown: Any) -> None:
     before = copy.deepcopy(data)
-    assert v.masked(data) == shown
+    assert masking.masked(data) == shown
     assert data == before
 
 
 def test_masking_twice_is_masking_once() -> None:
     data = {"a": [{"password": "hunter2", "secret": {"x": ["y"]}}], "env": [{"name": "TOKEN", "value": "hunter2"}]}
-    once = v.masked(data)
-    assert v.masked(once) == once
+    once = masking.masked(data)
+    assert masking.masked(once) == once
     assert "hunter2" not in json.dumps(once)
 
 
 @pytest.mark.parametrize(
     ("data", "shown"),
     [
-        ([{"name": "DB_PASSWORD", "value": "hunter2"}], [{"name": "DB_PASSWORD", "value": v.MASK}]),
+        ([{"name": "DB_PASSWORD", "value": "hunter2"}], [{"name": "DB_PASSWORD", "value": masking.MASK}]),
         ([{"name": "LEVEL", "value": "debug"}], [{"name": "LEVEL", "value": "debug"}]),
         ({"env": [{"name": "TOKEN"}]}, {"env": [{"name": "TOKEN"}]}),
         # A manifest names Secrets everywhere; what they hold is hidden elsewhere.
@@ -160,5 +160,5 @@ def test_masking_twice_is_masking_once() -> None:
 )
 def test_masked_environment(data: Any, shown: Any) -> None:
     before = copy.deepcopy(data)
-    assert v.masked_environment(data) == shown
+    assert masking.masked_environment(data) == shown
     assert data == before

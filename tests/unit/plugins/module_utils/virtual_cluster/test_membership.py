@@ -10,11 +10,17 @@ import json
 from typing import Any
 
 import pytest
-from ansible_collections.nested.clusters.plugins.module_utils import membership
-from ansible_collections.nested.clusters.plugins.module_utils.errors import NestedClustersError
-from ansible_collections.nested.clusters.plugins.module_utils.membership import Allocation, Membership, allocation
-from ansible_collections.nested.clusters.plugins.module_utils.removal import Thing, belongs
-from ansible_collections.nested.clusters.plugins.module_utils.size import Size
+from ansible_collections.nested.clusters.plugins.module_utils.common import well_known
+from ansible_collections.nested.clusters.plugins.module_utils.common.errors import NestedClustersError
+from ansible_collections.nested.clusters.plugins.module_utils.common.size import Size
+from ansible_collections.nested.clusters.plugins.module_utils.deletion.ownership import belongs
+from ansible_collections.nested.clusters.plugins.module_utils.listing.contents import Thing
+from ansible_collections.nested.clusters.plugins.module_utils.virtual_cluster import membership
+from ansible_collections.nested.clusters.plugins.module_utils.virtual_cluster.membership import (
+    Allocation,
+    Membership,
+    allocation,
+)
 from hypothesis import given
 from hypothesis import strategies as st
 from test_size import size, sizes
@@ -47,7 +53,7 @@ def test_what_is_written_is_what_is_counted() -> None:
 
 
 def test_nobody_owns_it() -> None:
-    assert member(owner="").annotations("team")[membership.OWNER_ANNOTATION] is None
+    assert member(owner="").annotations("team")[well_known.OWNER_ANNOTATION] is None
 
 
 def test_the_same_is_always_written_the_same() -> None:
@@ -59,7 +65,7 @@ def test_the_same_is_always_written_the_same() -> None:
 
 def test_everything_of_a_member_is_named() -> None:
     """What leaving a group takes off again."""
-    assert set(member().annotations("team")) == set(membership.OF_MEMBERS)
+    assert set(member().annotations("team")) == set(well_known.OF_MEMBERS)
 
 
 def test_the_quota_is_the_size() -> None:

@@ -7,19 +7,23 @@ from datetime import datetime, timedelta, timezone
 from typing import Any
 
 import pytest
-from ansible_collections.nested.clusters.plugins.module_utils.phase import (
+from ansible_collections.nested.clusters.plugins.module_utils.common.well_known import (
     NON_DELETABLE,
     PAUSED,
     SLEEP_MODE_LABEL,
     SYNCED_LABEL,
+)
+from ansible_collections.nested.clusters.plugins.module_utils.k8s.objects import Object
+from ansible_collections.nested.clusters.plugins.module_utils.virtual_cluster.describe import describe
+from ansible_collections.nested.clusters.plugins.module_utils.virtual_cluster.diagnosis import (
     Failure,
-    Object,
-    chart_version,
-    describe,
     failure,
-    image_tag,
     open_questions,
-    phase,
+)
+from ansible_collections.nested.clusters.plugins.module_utils.virtual_cluster.phase import phase
+from ansible_collections.nested.clusters.plugins.module_utils.virtual_cluster.workload import (
+    chart_version,
+    image_tag,
     workload_ready,
 )
 

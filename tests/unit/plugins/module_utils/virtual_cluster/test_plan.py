@@ -14,9 +14,13 @@ from typing import Any
 
 import pytest
 import yaml
-from ansible_collections.nested.clusters.plugins.module_utils import documents, plan, postrender
-from ansible_collections.nested.clusters.plugins.module_utils._helm import Release
-from ansible_collections.nested.clusters.plugins.module_utils.errors import OptionError
+from ansible_collections.nested.clusters.plugins.module_utils.common import well_known, yaml_io
+from ansible_collections.nested.clusters.plugins.module_utils.common.errors import OptionError
+from ansible_collections.nested.clusters.plugins.module_utils.helm import post_renderer
+from ansible_collections.nested.clusters.plugins.module_utils.helm.release import Release
+from ansible_collections.nested.clusters.plugins.module_utils.virtual_cluster import drift as virtual_cluster_drift
+from ansible_collections.nested.clusters.plugins.module_utils.virtual_cluster import manifest as manifests
+from ansible_collections.nested.clusters.plugins.module_utils.virtual_cluster import plan as planning
 
 NAMESPACE = "vcluster-demo"
 STATEFUL_SET = ("apps/v1", "StatefulSet", NAMESPACE, "demo")
@@ -74,18 +78,18 @@ DIFFERENT: list[tuple[str, Any, Any]] = [
 
 @pytest.mark.parametrize(("live", "wanted"), [pytest.param(*pair, id=name) for name, *pair in SAME])
 def test_no_difference(live: Any, wanted: Any) -> None:
-    assert plan.project(live, wanted) == wanted
+    assert virtual_cluster_drift.project(live, wanted) == wanted
 
 
 @pytest.mark.parametrize(("live", "wanted"), [pytest.param(*pair, id=name) for name, *pair in DIFFERENT])
 def test_a_difference(live: Any, wanted: Any) -> None:
-    assert plan.project(live, wanted) != wanted
+    assert virtual_cluster_drift.project(live, wanted) != wanted
 
 
 @pytest.mark.parametrize(("_name", "live", "wanted"), [*SAME, *DIFFERENT])
 def test_project_changes_nothing_of_its_arguments(_name: str, live: Any, wanted: Any) -> None:
     before = copy.deepcopy((live, wanted))
-    plan.project(live, wanted)
+    virtual_cluster_drift.project(live, wanted)
     assert (live, wanted) == before
 
 
@@ -139,14 +143,14 @@ def replaced(data: Any, at: Path, value: Any) -> Any:
 
 def test_an_object_is_like_itself() -> None:
     for _source, thing in random_objects():
-        assert plan.project(thing, thing) == thing
+        assert virtual_cluster_drift.project(thing, thing) == thing
 
 
 def test_projecting_twice_is_projecting_once() -> None:
     things = [thing for _source, thing in random_objects()]
     for live, wanted in itertools.pairwise(things):
-        once = plan.project(live, wanted)
-        assert plan.project(once, wanted) == once
+        once = virtual_cluster_drift.project(live, wanted)
+        assert virtual_cluster_drift.project(once, wanted) == once
 
 
 def test_fields_that_are_not_spoken_of_change_nothing() -> None:
@@ -154,7 +158,7 @@ def test_fields_that_are_not_spoken_of_change_nothing() -> None:
         live = copy.deepcopy(wanted)
         for node in list(dictionaries(live)):
             node[f"added-{source.randint(1, 3)}"] = source.choice(["x", 1, {"y": [2]}, []])
-        assert plan.project(live, wanted) == wanted
+        assert virtual_cluster_drift.project(live, wanted) == wanted
 
 
 def test_any_leaf_that_changes_is_seen() -> None:
@@ -166,7 +170,7 @@ def test_any_leaf_that_changes_is_seen() -> None:
                 before = before[step]
             value = source.choice(["another", 12345, ["z"], {"z": 1}])
             live = replaced(wanted, where, value)
-            assert plan.project(live, wanted) != wanted, (where, before, value)
+            assert virtual_cluster_drift.project(live, wanted) != wanted, (where, before, value)
             seen += 1
     assert seen > 1000
 
@@ -183,7 +187,7 @@ def test_any_leaf_that_goes_is_seen_unless_it_is_empty() -> None:
                 value = value[step]
             del node[last]
             empty = isinstance(last, str) and value in ("", [], False, 0)
-            assert (plan.project(live, wanted) == wanted) == empty, (where, value)
+            assert (virtual_cluster_drift.project(live, wanted) == wanted) == empty, (where, value)
 
 
 # --- as_found, drift --------------------------------------------------------------------------------------
@@ -207,8 +211,8 @@ def from_a_list(thing: dict[str, Any], **changes: Any) -> dict[str, Any]:
 
 def drift(live: dict[str, Any] | None, wanted: dict[str, Any] | None = None) -> list[str]:
     manifest = {STATEFUL_SET: wanted or stateful_set()}
-    found = plan.as_found(manifest, {STATEFUL_SET: live} if live else {})
-    return plan.drift(found, manifest)
+    found = virtual_cluster_drift.as_found(manifest, {STATEFUL_SET: live} if live else {})
+    return virtual_cluster_drift.drift(found, manifest)
 
 
 def test_what_the_release_made_is_no_drift() -> None:
@@ -223,7 +227,7 @@ def test_what_was_deleted_is_restored() -> None:
     assert drift(None) == ["restore StatefulSet demo"]
 
 
-PAUSED = {plan.PAUSED: "true", plan.PAUSED_REPLICAS: "1"}
+PAUSED = {post_renderer.PAUSED: "true", post_renderer.PAUSED_REPLICAS: "1"}
 CONTROL_PLANE = {"app": "vcluster"}
 ETCD = ("apps/v1", "StatefulSet", NAMESPACE, "demo-etcd")
 RELEASE = Release("demo", NAMESPACE, 1, "deployed", "vcluster", "0.36.1", {}, "")
@@ -244,7 +248,7 @@ def test_the_replicas_of_a_paused_one_are_ignored_and_nothing_else() -> None:
     "metadata",
     [
         {"labels": CONTROL_PLANE},
-        {"labels": CONTROL_PLANE, "annotations": {plan.PAUSED: "false"}},
+        {"labels": CONTROL_PLANE, "annotations": {post_renderer.PAUSED: "false"}},
         {"labels": {"app": "other"}, "annotations": PAUSED},
         {"annotations": PAUSED},
     ],
@@ -271,8 +275,8 @@ def test_the_replicas_of_etcd_beside_a_paused_one(
         ETCD: from_a_list(etcd(etcd_replicas, annotations=PAUSED)),
         ("v1", "Service", NAMESPACE, "demo"): {"metadata": {"labels": CONTROL_PLANE}},
     }
-    assert plan.drift(plan.as_found(manifest, live), manifest) == steps
-    found = plan.at_rest(RELEASE, live, manifest)
+    assert virtual_cluster_drift.drift(virtual_cluster_drift.as_found(manifest, live), manifest) == steps
+    found = manifests.at_rest(RELEASE, live, manifest)
     assert (found.names if found else None) == at_rest
 
 
@@ -284,31 +288,33 @@ def test_another_paused_one_in_the_namespace_is_not_this_one() -> None:
         (*STATEFUL_SET[:3], "other"): from_a_list(other),
     }
     manifest = {STATEFUL_SET: stateful_set()}
-    assert plan.drift(plan.as_found(manifest, live), manifest) == ["repair StatefulSet demo"]
-    assert plan.at_rest(RELEASE, live, manifest) is None
+    assert virtual_cluster_drift.drift(virtual_cluster_drift.as_found(manifest, live), manifest) == [
+        "repair StatefulSet demo"
+    ]
+    assert manifests.at_rest(RELEASE, live, manifest) is None
 
 
 def test_a_manifest_that_helm_stored_at_rest_is_read_as_rendered() -> None:
     rendered = stateful_set(3, annotations={"own": "x"})
-    text = documents.dump(rendered)
-    stored = postrender.at_rest(text, ["demo"], {plan.RAN: "x"})
+    text = yaml_io.dump(rendered)
+    stored = post_renderer.at_rest(text, ["demo"], {well_known.RAN: "x"})
     assert "replicas: 0" in stored
     for manifest in (text, stored):
-        assert plan.objects(manifest, NAMESPACE, namespaced) == {STATEFUL_SET: rendered}
+        assert manifests.objects(manifest, NAMESPACE, namespaced) == {STATEFUL_SET: rendered}
     del rendered["metadata"]["annotations"]
-    stored = postrender.at_rest(documents.dump(rendered), ["demo"], {})
-    assert plan.objects(stored, NAMESPACE, namespaced) == {STATEFUL_SET: rendered}
+    stored = post_renderer.at_rest(yaml_io.dump(rendered), ["demo"], {})
+    assert manifests.objects(stored, NAMESPACE, namespaced) == {STATEFUL_SET: rendered}
 
 
 def test_what_is_in_the_cluster_besides_is_not_found() -> None:
     other = ("v1", "Service", NAMESPACE, "other")
-    assert plan.as_found({}, {other: {"metadata": {}}}) == {}
+    assert virtual_cluster_drift.as_found({}, {other: {"metadata": {}}}) == {}
 
 
 def test_drift_is_in_a_fixed_order() -> None:
     keys = [("v1", "Service", NAMESPACE, name) for name in "bca"]
     wanted = {k: {"kind": "Service"} for k in keys}
-    assert plan.drift({}, wanted) == [f"restore Service {name}" for name in "abc"]
+    assert virtual_cluster_drift.drift({}, wanted) == [f"restore Service {name}" for name in "abc"]
 
 
 def test_a_repair_leaves_nothing_to_repair() -> None:
@@ -318,10 +324,10 @@ def test_a_repair_leaves_nothing_to_repair() -> None:
     for edited, wanted in itertools.pairwise(things):
         # What Helm has merged: another object, in which some fields are as wanted.
         live = {**edited, "metadata": wanted["metadata"], "status": {"phase": "x"}}
-        found = plan.project(live, wanted)
-        patch = plan.repair_patch(found, wanted)
+        found = virtual_cluster_drift.project(live, wanted)
+        patch = virtual_cluster_drift.repair_patch(found, wanted)
         assert "metadata" not in patch
-        assert plan.project(merge_patch(live, patch), wanted) == wanted
+        assert virtual_cluster_drift.project(merge_patch(live, patch), wanted) == wanted
         assert bool(patch) <= (found != wanted)
         repaired += bool(patch)
     assert repaired > 100
@@ -340,7 +346,7 @@ def test_a_repair_leaves_nothing_to_repair() -> None:
     ],
 )
 def test_repair_patch(found: Any, wanted: Any, patch: Any) -> None:
-    assert plan.repair_patch(found, wanted) == patch
+    assert virtual_cluster_drift.repair_patch(found, wanted) == patch
 
 
 # --- objects, workload_key --------------------------------------------------------------------------------
@@ -370,23 +376,25 @@ apiVersion: scheduling.k8s.io/v1
 kind: PriorityClass
 metadata: {name: high}
 """
-    assert set(plan.objects(manifest, NAMESPACE, namespaced)) == {
+    assert set(manifests.objects(manifest, NAMESPACE, namespaced)) == {
         ("v1", "Service", NAMESPACE, "demo"),
         ("v1", "Service", "elsewhere", "demo"),
         ("rbac.authorization.k8s.io/v1", "ClusterRole", "", "vc-demo"),
         ("postgresql.cnpg.io/v1", "Cluster", NAMESPACE, "database"),
         ("scheduling.k8s.io/v1", "PriorityClass", "", "high"),
     }
-    assert plan.objects("", NAMESPACE, namespaced) == {}
+    assert manifests.objects("", NAMESPACE, namespaced) == {}
 
 
 def test_string_data_is_compared_as_it_is_stored() -> None:
     manifest = "apiVersion: v1\nkind: Secret\nmetadata: {name: vc-config-demo}\nstringData: {a: hunter2, b: 7}\n"
-    wanted = plan.objects(manifest, NAMESPACE, namespaced)
+    wanted = manifests.objects(manifest, NAMESPACE, namespaced)
     stored = {"metadata": {"name": "vc-config-demo"}, "data": {"a": "aHVudGVyMg==", "b": "Nw=="}}
-    assert plan.drift(plan.as_found(wanted, {SECRET: stored}), wanted) == []
+    assert virtual_cluster_drift.drift(virtual_cluster_drift.as_found(wanted, {SECRET: stored}), wanted) == []
     stored["data"]["a"] = "aHVudGVyMw=="
-    assert plan.drift(plan.as_found(wanted, {SECRET: stored}), wanted) == ["repair Secret vc-config-demo"]
+    assert virtual_cluster_drift.drift(virtual_cluster_drift.as_found(wanted, {SECRET: stored}), wanted) == [
+        "repair Secret vc-config-demo"
+    ]
 
 
 @pytest.mark.parametrize(
@@ -401,7 +409,7 @@ def test_string_data_is_compared_as_it_is_stored() -> None:
 def test_the_workload_is_the_set_of_that_name(kind: str, name: str, found: bool) -> None:
     where = ("apps/v1", kind, NAMESPACE, name)
     others = [("v1", "Service", NAMESPACE, "demo"), ("apps/v1", "StatefulSet", NAMESPACE, "demo-etcd")]
-    assert plan.workload_key([*others, where], "demo") == (where if found else None)
+    assert manifests.workload_key([*others, where], "demo") == (where if found else None)
 
 
 # --- metadata ---------------------------------------------------------------------------------------------
@@ -429,9 +437,9 @@ def test_after_the_metadata_patch_nothing_is_to_patch() -> None:
     for _each in range(300):
         live = {"metadata": {"labels": some(False), "annotations": source.choice([some(False), None])}}
         labels, annotations = some(True), some(True)
-        patch = plan.metadata_patch(live, labels, annotations)
+        patch = planning.metadata_patch(live, labels, annotations)
         after = merge_patch(live, {"metadata": patch})
-        assert plan.metadata_patch(after, labels, annotations) == {}
+        assert planning.metadata_patch(after, labels, annotations) == {}
         for part, wanted in (("labels", labels), ("annotations", annotations)):
             before = live["metadata"][part] or {}
             kept = {name: value for name, value in before.items() if name not in wanted}
@@ -443,8 +451,8 @@ def test_after_the_metadata_patch_nothing_is_to_patch() -> None:
 
 @pytest.mark.parametrize("live", [None, {}, {"metadata": {}}, {"metadata": {"labels": None}}])
 def test_metadata_of_what_has_none(live: Any) -> None:
-    assert plan.metadata_patch(live, {"a": "1", "b": None}, {}) == {"labels": {"a": "1"}}
-    assert plan.metadata_patch(live, {}, {}) == {}
+    assert planning.metadata_patch(live, {"a": "1", "b": None}, {}) == {"labels": {"a": "1"}}
+    assert planning.metadata_patch(live, {}, {}) == {}
 
 
 @pytest.mark.parametrize(
@@ -459,7 +467,7 @@ def test_metadata_of_what_has_none(live: Any) -> None:
     ],
 )
 def test_metadata_that_can_be_set(option: str, wanted: dict[str, Any]) -> None:
-    plan.check_metadata(option, wanted, {"from-values": "same"})
+    planning.check_metadata(option, wanted, {"from-values": "same"})
 
 
 @pytest.mark.parametrize(
@@ -477,16 +485,16 @@ def test_metadata_that_can_be_set(option: str, wanted: dict[str, Any]) -> None:
         ("labels", {"app": "x"}, "sets it"),
         ("labels", {"release": "x"}, "sets it"),
         ("annotations", {"meta.helm.sh/release-name": "x"}, "sets it"),
-        ("annotations", {plan.PROTECTED: "true"}, "sets it"),
-        ("annotations", {plan.PAUSED: "true"}, "sets it"),
-        ("annotations", {plan.MANAGED: None}, "sets it"),
+        ("annotations", {well_known.PROTECTED: "true"}, "sets it"),
+        ("annotations", {post_renderer.PAUSED: "true"}, "sets it"),
+        ("annotations", {well_known.MANAGED: None}, "sets it"),
         ("labels", {"from-values": "other"}, "values set"),
         ("labels", {"from-values": None}, "values set"),
     ],
 )
 def test_metadata_that_is_refused_before_anything_is_done(option: str, wanted: dict[str, Any], word: str) -> None:
     with pytest.raises(OptionError) as caught:
-        plan.check_metadata(option, wanted, {"from-values": "same"})
+        planning.check_metadata(option, wanted, {"from-values": "same"})
     assert word in str(caught.value)
     assert str(caught.value).startswith(f"{option}: ")
     assert caught.value.data["option"] == option
@@ -506,12 +514,12 @@ def secret(**data: str) -> dict[str, Any]:
 def test_secrets_are_masked_and_what_differs_is_marked() -> None:
     before = {SECRET: secret(same=encoded("hunter2"), other=encoded("hunter3"), gone=encoded("hunter4"))}
     after = {SECRET: secret(same=encoded("hunter2"), other=encoded("hunter5"), new=encoded("hunter6"))}
-    assert yaml.safe_load(plan.show(before, after, "before"))["data"] == {
+    assert yaml.safe_load(virtual_cluster_drift.show(before, after, "before"))["data"] == {
         "same": "***",
         "other": "*** (before)",
         "gone": "*** (before)",
     }
-    assert yaml.safe_load(plan.show(after, before, "after"))["data"] == {
+    assert yaml.safe_load(virtual_cluster_drift.show(after, before, "after"))["data"] == {
         "same": "***",
         "other": "*** (after)",
         "new": "*** (after)",
@@ -528,7 +536,7 @@ def test_nothing_that_a_secret_holds_is_ever_shown(part: str) -> None:
             for _side in range(2)
         )
         release = Release("demo", NAMESPACE, 1, "deployed", "vcluster", "0.36.1", {"password": words[0]}, "")
-        entries = plan.release_diff(release, {"password": words[1]}, before, after, "demo")
+        entries = virtual_cluster_drift.release_diff(release, {"password": words[1]}, before, after, "demo")
         text = "".join(entry["before"] + entry["after"] for entry in entries)
         assert not [word for word in words if word in text]
         # Hidden, but not unseen.
@@ -537,13 +545,13 @@ def test_nothing_that_a_secret_holds_is_ever_shown(part: str) -> None:
 
 def test_config_maps_are_shown() -> None:
     thing = {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "a"}, "data": {"b": "shown"}}
-    assert "shown" in plan.show({("v1", "ConfigMap", NAMESPACE, "a"): thing}, {}, "before")
+    assert "shown" in virtual_cluster_drift.show({("v1", "ConfigMap", NAMESPACE, "a"): thing}, {}, "before")
 
 
 def test_objects_are_shown_in_a_fixed_order() -> None:
     things = {("v1", "Service", NAMESPACE, name): {"metadata": {"name": name}} for name in "cab"}
     backwards = dict(reversed(things.items()))
-    assert plan.show(things, {}, "before") == plan.show(backwards, {}, "before")
+    assert virtual_cluster_drift.show(things, {}, "before") == virtual_cluster_drift.show(backwards, {}, "before")
 
 
 @pytest.mark.parametrize(
@@ -558,13 +566,13 @@ def test_objects_are_shown_in_a_fixed_order() -> None:
     ],
 )
 def test_diff(before: Any, after: Any, expected: tuple[str, str] | None) -> None:
-    entries = plan.diff(before, after, "thing")
+    entries = planning.diff(before, after, "thing")
     assert [(entry["before"], entry["after"]) for entry in entries] == ([expected] if expected else [])
     assert all(entry["before_header"] == entry["after_header"] == "thing" for entry in entries)
 
 
 def test_a_new_release_is_shown_from_nothing() -> None:
-    entries = plan.release_diff(None, {"a": 1}, {}, {STATEFUL_SET: stateful_set()}, "demo")
+    entries = virtual_cluster_drift.release_diff(None, {"a": 1}, {}, {STATEFUL_SET: stateful_set()}, "demo")
     assert [entry["before"] for entry in entries] == ["", ""]
     assert [entry["before_header"] for entry in entries] == ["values of demo", "manifests of demo"]
 
@@ -575,7 +583,7 @@ ORIGINS = {("a", "b"): "group", ("c",): "request", ("password",): "built-in"}
 def values_of(deployed: dict[str, Any], wanted: dict[str, Any]) -> tuple[str, str]:
     """The values before and after, with ORIGINS."""
     release = Release("demo", NAMESPACE, 1, "deployed", "vcluster", "0.36.1", deployed, "")
-    entries = plan.release_diff(release, wanted, {}, {}, "demo", ORIGINS)
+    entries = virtual_cluster_drift.release_diff(release, wanted, {}, {}, "demo", ORIGINS)
     return (entries[0]["before"], entries[0]["after"]) if entries else ("", "")
 
 
@@ -601,10 +609,10 @@ def test_where_a_credential_comes_from_can_be_said() -> None:
 def test_new_and_vanished_values_with_origins() -> None:
     assert values_of({}, {"c": 1}) == ("", "c: 1  # request\n")
     assert values_of({"c": 1}, {}) == ("c: 1\n", "")
-    (entry,) = plan.release_diff(None, {"c": 1}, {}, {}, "demo", ORIGINS)
+    (entry,) = virtual_cluster_drift.release_diff(None, {"c": 1}, {}, {}, "demo", ORIGINS)
     assert (entry["before"], entry["after"]) == ("", "c: 1  # request\n")
 
 
 def test_a_plan_changes_something_if_it_has_a_step() -> None:
-    assert not plan.Plan().changed
-    assert plan.Plan(steps=["install"]).changed
+    assert not planning.Plan().changed
+    assert planning.Plan(steps=["install"]).changed

@@ -1,0 +1,105 @@
+# Copyright (c) 2026, nested.clusters contributors
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Complete a request by what its group and size say."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Any
+
+from ..common import well_known
+from ..common.errors import OptionError
+from ..groups import pending as group_pending
+from ..groups.model import Group
+from ..helm.release import decode_release, newest_releases
+from ..k8s.objects import path
+from ..lifecycle.request import Request
+from ..values import accessors, tree
+from ..values.control_plane import ControlPlane, kubernetes_version_at
+from ..virtual_cluster.membership import Membership, object_name, stored_request
+from . import layers as group_layers
+from .decide import Decision
+
+
+def complete(request: Request, group: Group, decision: Decision, ahead: bool = False) -> Request:
+    """The request with all that its group and size add to it."""
+    name, namespace = request.name, decision.namespace
+    before = _request_before(decision, name)
+    own = request.values if request.values is not None else before["values"]
+    own_kubernetes = request.kubernetes_version or before["kubernetes_version"]
+    own_options = request.control_plane.over(ControlPlane.of(before))
+    if before["made"]:  # a backing store is for life: the group's is that of new virtual clusters
+        group = replace(group, backing_store={})
+    else:
+        group = replace(group, backing_store=_for_name(group.backing_store, name))
+    options = own_options.over(group.control_plane)
+    chosen = replace(own_options, backing_store=options.backing_store)
+    options.check_form()
+    options.check_values(tree.merge(dict(group.values), own))
+    if (
+        request.vcluster_version
+        and group.vcluster_version
+        and not ahead
+        and not _same(request.vcluster_version, group.vcluster_version)
+    ):
+        raise OptionError(
+            "vcluster_version",
+            request.vcluster_version,
+            group.vcluster_version,
+            reason=f"group {group.name} is locked to this version",
+        )
+    found = group_layers.layers(group, decision.member, name, own, own_options)
+    merged = group_layers.merge(found)
+    group_layers.check_room(merged, decision.size)
+    origins = group_layers.origins(found)
+    kubernetes_version = own_kubernetes or group.kubernetes_version
+    if kubernetes_version:  # laid over the values
+        where = kubernetes_version_at(accessors.distribution_of(merged))
+        origins[where] = "request" if own_kubernetes else "group"
+    return replace(
+        request,
+        namespace=namespace,
+        vcluster_version=request.vcluster_version or group.vcluster_version,
+        kubernetes_version=kubernetes_version,
+        values=merged,
+        control_plane=options,
+        origins=origins,
+        leaving=decision.current is not None and decision.current.deleting,
+        membership=Membership(
+            group=group.name,
+            owner=decision.owner,
+            size=decision.size,
+            applied=group_pending.applied(group, decision.member),
+            request={"values": own, "kubernetes_version": own_kubernetes, **chosen.as_dict()},
+            limit_range=not group_layers.limits_containers(merged),
+        ),
+    )
+
+
+def _request_before(decision: Decision, name: str) -> dict[str, Any]:
+    """What earlier tasks asked for, and whether it was made; of one without a group, all its values."""
+    if decision.current and decision.current.deleting:  # what is there goes, and it is made anew
+        return {"values": {}, "kubernetes_version": None, "made": False}
+    kubernetes, namespace = decision.kubernetes, decision.namespace
+    stored = kubernetes.get(path("v1", "secrets", namespace, object_name(name)))
+    if stored:
+        return {**stored_request(stored), "made": True}
+    secrets = kubernetes.list(path("v1", "secrets", namespace), labels=f"owner=helm,name={name}")
+    newest = newest_releases(secrets).get(name)
+    release = decode_release(newest) if newest else None
+    # With the label, it has the group's values already, and nobody knows which are its own.
+    without_group = release is not None and well_known.GROUP_LABEL not in release.labels
+    own = group_layers.with_claims(release.values) if release and without_group else {}
+    return {"values": own, "kubernetes_version": None, "made": release is not None}
+
+
+def _for_name(backing_store: Mapping[str, Any], name: str) -> dict[str, Any]:
+    """The backing store of a group for one of its virtual clusters."""
+    endpoint = backing_store.get("endpoint")
+    return {**backing_store, "endpoint": endpoint.replace("*", name)} if endpoint else dict(backing_store)
+
+
+def _same(left: str, right: str) -> bool:
+    return left.removeprefix("v") == right.removeprefix("v")

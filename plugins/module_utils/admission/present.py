@@ -1,0 +1,74 @@
+# Copyright (c) 2026, nested.clusters contributors
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""A virtual cluster in a cluster group: decide, reserve, then as any other.
+
+What host clusters say is read first and decided on without a lock, so that a refusal costs nothing. Only who is
+about to take more than it has decides once more under the locks of all host clusters, and writes at once: the
+namespace with its size is the reservation.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import partial
+
+from ..common.errors import NestedClustersError
+from ..groups import lock as group_lock
+from ..groups import view as group_view
+from ..groups.view import Picture
+from ..helm.cli import Helm
+from ..k8s.client import Kubernetes
+from ..k8s.host_clusters import HostCluster
+from ..lifecycle import present as lifecycle
+from ..lifecycle.request import Request
+from ..virtual_cluster.membership import Asked
+from ..virtual_cluster.state import Outcome
+from . import reserve as reservation
+from .complete import complete
+from .decide import Decision, Elsewhere, decide
+
+ATTEMPTS = 50  # each is lost only to somebody who got what was left
+
+
+# --- doing ------------------------------------------------------------------------------------------------
+
+
+def present(
+    given: list[HostCluster],
+    open_helm: Callable[[Kubernetes], Helm],
+    request: Request,
+    asked: Asked,
+    *,
+    check: bool,
+    wait: float | None,
+    kubeconfig: bool = False,
+    first: Picture | None = None,
+) -> tuple[Outcome, Decision, Picture]:
+    """Bring a virtual cluster of a group to what the request, the group and its size say.
+
+    ``first`` is a picture that the caller has just taken. Raises what ``lifecycle.present`` does, quota.Refused, and
+    OptionError; all of them before anything is changed, except where waiting or Helm fails.
+    """
+    for attempt in range(ATTEMPTS):
+        seen = first if first and not attempt else group_view.picture(given, asked.group)
+        decision = decide(seen, request, asked)
+        full = complete(request, seen.group, decision, asked.ahead)
+        try:
+            outcome = lifecycle.present(
+                decision.kubernetes,
+                partial(open_helm, decision.kubernetes),
+                full,
+                check=check,
+                wait=wait,
+                kubeconfig=kubeconfig,
+                reserve=partial(reservation.reserve_one, given, request, asked, decision, full, seen.group)
+                if decision.takes_more
+                else None,
+            )
+        except (Elsewhere, group_lock.TooLate):
+            continue
+        return outcome, decision, seen
+    raise NestedClustersError(
+        f"virtual cluster {request.name}: each of {ATTEMPTS} times somebody else was faster; run the task again"
+    )

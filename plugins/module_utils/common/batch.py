@@ -1,0 +1,112 @@
+# Copyright (c) 2026, nested.clusters contributors
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What tasks that work on many virtual clusters at once have in common: their options, jobs and results."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections import deque
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, Protocol, TypeVar
+
+NOT_BEGUN = "not begun, because so many others had failed (max_failures)"
+
+
+@dataclass(frozen=True)
+class Order:
+    """What a task asks for; ``timeout`` is in seconds and for each virtual cluster."""
+
+    state: str
+    check: bool = False
+    wait: bool = True
+    timeout: float = 300
+    at_once: int = 200
+    max_failures: int | None = None
+    accept_data_loss: bool = False
+    keep_volumes: bool = False  # of those that shall be absent
+    trust_kubelet: bool = False  # whether its word that one is ready counts, and no API is asked
+
+
+@dataclass(kw_only=True)
+class Turn:
+    """A job among many. ``error`` says why it failed, ``begun`` whether it was its turn at all."""
+
+    error: str = ""
+    begun: bool = True
+    started: float = 0.0
+    last: str = "nothing was seen yet"
+
+    def late(self, order: Order) -> str:
+        """The error of a job that has had its time."""
+        raise NotImplementedError
+
+
+AnyJob = TypeVar("AnyJob", bound=Turn)
+
+
+class Reported(Protocol):
+    """What a result needs of a job, whatever was done."""
+
+    def describe(self, order: Order) -> dict[str, Any]: ...
+
+    def diff(self, order: Order) -> dict[str, str]: ...
+
+
+@dataclass
+class Outcome:
+    """What became of all of them. ``unread`` are host clusters that could not be read, and why."""
+
+    jobs: Sequence[Reported]
+    unread: dict[str, str]
+    warnings: list[str]
+
+
+class Budget:
+    """How many may be under way on all host clusters together, and how many may fail."""
+
+    def __init__(self, at_once: int, max_failures: int | None, failed: int = 0) -> None:
+        self._free = at_once
+        self._failures_left = float("inf") if max_failures is None else max_failures - failed
+        self._lock = threading.Lock()
+
+    @property
+    def spent(self) -> bool:
+        """Whether so many have failed that no further one is begun."""
+        return self._failures_left <= 0
+
+    def begin(self, queue: deque[AnyJob]) -> list[AnyJob]:
+        """Those of the queue whose turn it is now; all others are left out once too many have failed."""
+        begun = []
+        while queue and self._take():
+            job = queue.popleft()
+            job.started = time.monotonic()
+            begun.append(job)
+        if self.spent:
+            for job in queue:
+                job.begun = False
+            queue.clear()
+        return begun
+
+    def has_ended(self, job: Turn, reached: bool, order: Order) -> bool:
+        """Whether a job has reached its state, failed, or has had its time."""
+        if time.monotonic() - job.started > order.timeout and not (reached or job.error):
+            job.error = job.late(order)
+        ended = reached or bool(job.error)
+        if ended:
+            self._give(bool(job.error))
+        return ended
+
+    def _take(self) -> bool:
+        with self._lock:
+            if self._free < 1 or self.spent:
+                return False
+            self._free -= 1
+            return True
+
+    def _give(self, failed: bool) -> None:
+        with self._lock:
+            self._free += 1
+            self._failures_left -= failed

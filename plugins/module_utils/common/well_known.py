@@ -1,0 +1,56 @@
+# Copyright (c) 2026, nested.clusters contributors
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The labels, annotations, finalizers and names that objects of virtual clusters and groups carry."""
+
+from __future__ import annotations
+
+import hashlib
+
+MANAGED = "nested-clusters/managed"  # annotation of the workload, and label of the Helm release: we made it
+BETWEEN = "nested-clusters/between"  # label of a Helm release that is a step on the way of an upgrade
+RAN = "nested-clusters/ran"  # annotation of a paused workload that helm has changed: see last_run
+PROTECTED = "loft.sh/non-deletable"  # the platform's own annotation: `vcluster delete` respects it as well
+KEPT = "nested-clusters/kept"  # annotation of a volume claim: it stayed because a task asked for that
+CREATED = "vcluster.loft.sh/created"  # annotation of a namespace that the CLI or this collection made
+CONTROL_PLANE, ETCD = "vcluster", "vcluster-etcd"  # label app of the workloads
+
+# What Helm, the chart, vCluster and this collection write on the workload themselves.
+RESERVED_LABELS = {"app", "chart", "release", "heritage", "app.kubernetes.io/managed-by"}
+RESERVED_PREFIXES = ("meta.helm.sh/", "loft.sh/", "nested-clusters/")
+
+PAUSED = "loft.sh/paused"
+RESTORING = "loft.sh/restoring"
+SLEEP_MODE_LABEL = "loft.sh/sleep-mode"
+SLEEPING_SINCE = "sleepmode.loft.sh/sleeping-since"
+NON_DELETABLE = "loft.sh/non-deletable"
+# On everything that a virtual cluster copies to its host cluster; a virtual cluster inside a virtual cluster
+# has pods with app=vcluster there, and they are not this control plane's.
+SYNCED_LABEL = "vcluster.loft.sh/managed-by"
+
+
+def safe_concat(*parts: str) -> str:
+    """vCluster's name for something on the host: joined, and shortened with a digest beyond 63 characters."""
+    whole = "-".join(parts)
+    if len(whole) <= 63:
+        return whole
+    return f"{whole[:52]}-{hashlib.sha256(whole.encode()).hexdigest()[:10]}".replace(".-", "-")
+
+
+# On the namespace of a virtual cluster.
+GROUP_LABEL = "nested-clusters/group"
+NAME_ANNOTATION = "nested-clusters/virtual-cluster"
+OWNER_ANNOTATION = "nested-clusters/owner"
+SIZE_ANNOTATION = "nested-clusters/size"  # JSON of Size.as_dict()
+APPLIED_ANNOTATION = "nested-clusters/applied"  # JSON: what of the group was applied last
+MANAGED_BY = {"app.kubernetes.io/managed-by": "nested.clusters"}
+OF_MEMBERS = (NAME_ANNOTATION, OWNER_ANNOTATION, SIZE_ANNOTATION, APPLIED_ANNOTATION)
+
+BELONGS = "vcluster.loft.sh/belongs-to"  # Services that stand for nodes
+REQUESTED = "vcluster.loft.sh/vcluster-name"  # snapshots, and the credentials of their store
+NAMED = "vcluster-name"  # Secrets with the certificates and the kubeconfig
+FINALIZERS = "vcluster.loft.sh/"  # only a running vCluster takes these off again
+
+WAY_BACK = "nested-clusters/way-back"  # annotation of a workload that is being upgraded
+
+NAMESPACE = "nested-clusters"

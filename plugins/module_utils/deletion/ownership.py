@@ -1,0 +1,201 @@
+# Copyright (c) 2026, nested.clusters contributors
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Whose an object is: what goes with a virtual cluster, what is kept, what is left alone."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Collection, Iterable
+from decimal import Decimal
+from typing import Any
+
+from ..common import well_known
+from ..common.size import Size
+from ..common.well_known import (
+    BELONGS,
+    CREATED,
+    GROUP_LABEL,
+    NAME_ANNOTATION,
+    NAMED,
+    OF_MEMBERS,
+    REQUESTED,
+    SIZE_ANNOTATION,
+)
+from ..helm.release import RELEASE_SECRET_TYPE
+from ..k8s.objects import path
+from ..listing.contents import Holdings, Key, Thing
+from ..virtual_cluster import plan as planning
+from ..virtual_cluster.membership import allocation
+
+
+def leaving(place: dict[str, Any], name: str, keep_volumes: bool) -> dict[str, Any]:
+    """The patch for a namespace that stays when its virtual cluster leaves its group; {} where it is in none.
+
+    Volumes that are kept keep their share of the storage.
+    """
+    metadata = place["metadata"]
+    labels, annotations = metadata.get("labels") or {}, metadata.get("annotations") or {}
+    if GROUP_LABEL not in labels or annotations.get(NAME_ANNOTATION) != name:
+        return {}
+    there = allocation(place, "") if keep_volumes else None  # else it may be broken, and goes
+    if there:
+        rest = Size(Decimal(0), Decimal(0), there.size.storage)
+        return planning.metadata_patch(place, {}, {SIZE_ANNOTATION: json.dumps(rest.as_dict())})
+    return planning.metadata_patch(place, {GROUP_LABEL: None}, dict.fromkeys(OF_MEMBERS))
+
+
+def to_mark(claims: Iterable[Thing]) -> list[Thing]:
+    """Volume claims that stay because the task says so, and do not say it themselves yet."""
+    return [claim for claim in claims if well_known.KEPT not in claim.annotations]
+
+
+def mark_steps(claims: Iterable[Thing]) -> list[str]:
+    return [f"mark volume claim {name} as kept" for name in sorted(claim.name for claim in claims)]
+
+
+def sort_out(things: Iterable[Thing], name: str, known: bool = False) -> tuple[list[Thing], list[Thing]]:
+    """(what the virtual cluster made, what is somebody else's), owners deciding for what they own.
+
+    A name alone, such as Secret NAME-certs, says something only where it is certain that there is or was a
+    virtual cluster NAME: because of ``known``, or of a label.
+    """
+    things = list(things)
+    mine = [thing for thing in things if belongs(thing, name)]
+    if mine or known:
+        mine += [thing for thing in things if thing not in mine and (thing.plural, thing.name) in unlabelled(name)]
+    rest = [thing for thing in things if thing not in mine]
+    while True:
+        owners = {thing.meta.get("uid") for thing in mine}
+        owned = [t for t in rest if any(o.get("uid") in owners for o in t.meta.get("ownerReferences") or [])]
+        if not owned:
+            return mine, rest
+        mine += owned
+        rest = [thing for thing in rest if thing not in owned]
+
+
+def belongs(thing: Thing, name: str) -> bool:
+    """Whether labels or annotations say that this virtual cluster made an object."""
+    labels, annotations = thing.labels, thing.meta.get("annotations") or {}
+    if thing.secret_type == RELEASE_SECRET_TYPE:
+        return labels.get("name") == name
+    return (
+        name in (labels.get(well_known.SYNCED_LABEL), labels.get(BELONGS), labels.get(REQUESTED))
+        or (str(labels.get("app", "")).startswith("vcluster") and name in (labels.get("release"), labels.get(NAMED)))
+        or (
+            annotations.get("meta.helm.sh/release-name") == name
+            and annotations.get("meta.helm.sh/release-namespace") == thing.meta.get("namespace")
+        )
+    )
+
+
+def unlabelled(name: str) -> set[tuple[str, str]]:
+    """What vCluster and its CLI write at run time and do not label, or did not in earlier versions."""
+    return {
+        ("secrets", f"vc-{name}"),
+        ("secrets", f"vc-k3s-{name}"),
+        ("secrets", f"{name}-certs"),
+        ("configmaps", f"configmap-{name}"),
+        ("leases", well_known.safe_concat("vcluster", name, "controller")),  # with high availability
+    }
+
+
+def protection(mine: Iterable[Thing], name: str) -> Thing | None:
+    """The control plane that says that it is protected. Not the release: its record may be gone, and this is not."""
+    for thing in mine:
+        is_control_plane = thing.plural in ("statefulsets", "deployments") and thing.name == name
+        if is_control_plane and thing.annotations.get(well_known.PROTECTED) == "true":
+            return thing
+    return None
+
+
+def keep(mine: Iterable[Thing], keep_volumes: bool) -> tuple[list[Thing], list[Thing]]:
+    """(what goes, the volume claims that stay) of what a virtual cluster made."""
+    mine = list(mine)
+    kept = [thing for thing in mine if keep_volumes and thing.plural == "persistentvolumeclaims"]
+    return [thing for thing in mine if thing not in kept], kept
+
+
+def made_for(place: dict[str, Any], name: str, namespace: str, seen: bool) -> bool:
+    """Whether a namespace was made for this virtual cluster: by this collection, or by the CLI."""
+    annotations = place["metadata"].get("annotations") or {}
+    if annotations.get(well_known.CREATED) != "true":
+        return False
+    return annotations.get(NAME_ANNOTATION, name if seen or namespace == f"vcluster-{name}" else "") == name
+
+
+def steps(helm: bool, name: str, namespace: str, things: Iterable[Thing], whole: bool) -> list[str]:
+    """A removal in words; ``helm`` says whether there is a release, ``whole`` whether the namespace goes as well."""
+    found = [f"uninstall release {name}"] if helm else []
+    found += [f"delete {text}" for text in deleted_singly(helm, things)]
+    return found + ([f"delete namespace {namespace}"] if whole else [])
+
+
+def deleted_singly(helm: bool, things: Iterable[Thing]) -> list[str]:
+    return sorted({str(thing) for thing in things if not (helm and _goes_with_another(thing))})
+
+
+def _goes_with_another(thing: Thing) -> bool:
+    """Whether something else's deletion takes an object along: Helm's of the release, or its controller's."""
+    return (
+        "meta.helm.sh/release-name" in (thing.meta.get("annotations") or {})
+        or thing.secret_type == RELEASE_SECRET_TYPE
+        or any(owner.get("controller") for owner in thing.meta.get("ownerReferences") or [])
+    )
+
+
+def deleted_with(volumes: Iterable[dict[str, Any]], namespace: str, claims: Collection[str]) -> set[str]:
+    """Names of the PersistentVolumes that go with claims of a namespace, by their reclaim policy."""
+    found = set()
+    for volume in volumes:
+        claim = volume["spec"].get("claimRef") or {}
+        is_deleted = volume["spec"].get("persistentVolumeReclaimPolicy") == "Delete"
+        if is_deleted and claim.get("namespace") == namespace and claim.get("name") in claims:
+            found.add(volume["metadata"]["name"])
+    return found
+
+
+VOLUMES = path("v1", "persistentvolumes")
+
+
+def control_planes(held: Holdings) -> set[Key]:
+    """Every virtual cluster that has a workload."""
+    return {
+        (namespace, thing.labels["release"])
+        for namespace, things in held.inside.items()
+        for thing in things
+        if thing.plural in ("statefulsets", "deployments")
+        and thing.labels.get("app") == "vcluster"
+        and "release" in thing.labels
+    }
+
+
+def with_values(held: Holdings) -> set[Key]:
+    """Virtual clusters whose values are there."""
+    return {
+        (namespace, thing.labels["release"])
+        for namespace, things in held.inside.items()
+        for thing in things
+        if is_values(thing)
+    }
+
+
+def recorded(held: Holdings) -> set[Key]:
+    """Virtual clusters by what is written on namespaces that were made for them, or that have a share of a group."""
+    found = set()
+    for namespace, place in held.namespaces.items():
+        annotations = place["metadata"].get("annotations") or {}
+        made = annotations.get(CREATED) == "true"
+        # The CLI's do not say for whom they were made.
+        by_cli = namespace.removeprefix("vcluster-") if made and namespace.startswith("vcluster-") else None
+        name = annotations.get(well_known.NAME_ANNOTATION, by_cli)
+        if name and (made or well_known.GROUP_LABEL in (place["metadata"].get("labels") or {})):
+            found.add((namespace, name))
+    return found
+
+
+def is_values(thing: Thing) -> bool:
+    """Whether it is the Secret that a virtual cluster has its values from."""
+    labels = thing.labels
+    of_chart = labels.get("app") == "vcluster" and "release" in labels
+    return of_chart and thing.plural == "secrets" and thing.name == f"vc-config-{labels['release']}"

@@ -1,0 +1,55 @@
+# Copyright (c) 2026, nested.clusters contributors
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Refuse an endpoint that its host cluster cannot serve, or that another one has."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from ..common.errors import OptionError
+from ..k8s.client import Kubernetes
+from ..k8s.objects import Object
+from ..values import tree
+from ..virtual_cluster import describe as description
+from .host_support import INGRESSES, ROUTES, endpoint_problems, list_optional
+
+
+def check(
+    kubernetes: Kubernetes, name: str, namespace: str, wanted: Object, deployed: Object, asked: Mapping[str, Any] | None
+) -> None:
+    """OptionError for an endpoint that cannot be on this host cluster: ``wanted`` and ``deployed`` are values.
+
+    ``asked`` is the endpoint of a task; that of a group was held to its host clusters when they became members.
+    """
+    if asked and _parts(wanted) != _parts(deployed):
+        problems = endpoint_problems(kubernetes, asked, wanted)
+        if problems:
+            allowed = "an endpoint that the host cluster can serve"
+            raise OptionError("endpoint.type", asked["type"], allowed, reason="; ".join(problems))
+    new = _hosts(wanted) - _hosts(deployed)
+    if not new:
+        return
+    for kind in (INGRESSES, ROUTES):
+        for thing in list_optional(kubernetes, kind, None, ""):
+            meta = thing["metadata"]
+            taken = new & set(description.hosts(thing["spec"]))
+            if taken and (meta["name"], meta["namespace"]) != (name, namespace):
+                raise OptionError(
+                    "endpoint.host",
+                    sorted(taken)[0],
+                    "a host name that nothing else has",
+                    reason=f"{kind[2]} {meta['name']} in namespace {meta['namespace']} has it",
+                )
+
+
+def _parts(given: Object) -> list[Any]:
+    return [tree.get(given, (*part, "enabled")) for _api, _plural, _kind, part in (INGRESSES, ROUTES)] + [
+        tree.get(given, ("controlPlane", "service", "spec", "type"))
+    ]
+
+
+def _hosts(given: Object) -> set[str]:
+    parts = [tree.get(given, part) or {} for _api, _plural, _kind, part in (INGRESSES, ROUTES)]
+    return {str(part["host"]) for part in parts if part.get("enabled") is True and part.get("host")}

@@ -1,0 +1,95 @@
+# Copyright (c) 2026, nested.clusters contributors
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Plan for each virtual cluster of a list, from one look at all of them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+
+from ..admission import complete as completion
+from ..admission import decide as decision_rules
+from ..common.errors import NestedClustersError, OptionError
+from ..groups.view import Picture
+from ..helm.cli import Helm
+from ..k8s.host_clusters import HostCluster
+from ..k8s.snapshot import Snapshot
+from ..lifecycle import export
+from ..lifecycle import present as lifecycle
+from ..virtual_cluster import state as cluster_state
+from ..virtual_cluster.plan import Plan
+from ..virtual_cluster.state import Outcome
+from .job import Entry, Job
+
+
+class _HelmIsNeeded(Exception):
+    """A plan goes on with Helm, which is not started before it is its turn."""
+
+
+def check_names(names: Sequence[str]) -> None:
+    """OptionError for a name that is listed twice."""
+    for name in names:
+        if names.count(name) > 1:
+            many = f"it is listed {names.count(name)} times"
+            raise OptionError("virtual_clusters.name", name, "each name once", reason=many)
+
+
+def any_kubeconfig(entries: Iterable[Entry]) -> bool:
+    return any(entry.kubeconfig for entry in entries)
+
+
+def prefetch(host: HostCluster) -> None:
+    if isinstance(host.kubernetes, Snapshot):
+        host.kubernetes.prefetch()
+
+
+# --- planning ---------------------------------------------------------------------------------------------
+
+
+def to_delete(seen: Picture, entries: Iterable[Entry], prune: bool) -> list[str]:
+    """Names of what is there and shall not be: listed as absent, or with ``prune`` not listed."""
+    listed = {entry.name: entry.state for entry in entries}
+    mine = [item for item in seen.allocations if item.group == seen.group.name]
+    absent = {item.name for item in mine if listed.get(item.name) == "absent"}
+    unlisted = {item.name for item in mine if prune and item.name not in listed and not item.kept}
+    return sorted(absent | unlisted)
+
+
+def plan_jobs(seen: Picture, jobs: Iterable[Job]) -> None:
+    """Plan for each in the order of the list, as if those before it had what they ask for."""
+    for job in jobs:
+        request, asked = job.entry.request, job.entry.asked
+        try:
+            job.decision = found = decision_rules.decide(seen, request, asked)
+            job.full = completion.complete(request, seen.group, found, asked.ahead)
+            try:
+                outcome = lifecycle.present(found.kubernetes, _no_helm, job.full, check=True, wait=None)
+                job.planned, job.changes, state = outcome.plan, outcome.plan.changed, outcome.state
+            except _HelmIsNeeded:
+                job.changes, state = True, cluster_state.read(found.kubernetes, job.name, found.namespace)
+            job.look(state)
+            job.before = job.after
+            if job.entry.kubeconfig and not job.changes:
+                missing = state.secret(f"vc-{job.name}") is None
+                job.changes = missing or bool(export_kubeconfig(seen, job, check=True))
+        except NestedClustersError as error:
+            job.error = str(error)
+            continue
+        if job.takes_more and job.full.membership:
+            seen = seen.with_allocation(found.allocation(job.name, seen.group.name, job.full.membership.applied))
+
+
+def _no_helm() -> Helm:
+    raise _HelmIsNeeded
+
+
+def export_kubeconfig(seen: Picture, job: Job, check: bool) -> list[str]:
+    """Write the kubeconfig of a virtual cluster as it was last seen; returns what that changes, as steps."""
+    if job.state is None:
+        return []
+    asked = {"path": job.entry.kubeconfig, "server": job.entry.server}
+    unsaid = {"context": None, "in_cluster": False, "user": None, "return_content": False}
+    params = {"name": job.name, "export_kubeconfig": {**asked, **unsaid}}
+    done = Outcome(Plan(), job.state)
+    export.export(params, job.namespace, done, check, seen.group.oidc)
+    return done.plan.steps

@@ -1,0 +1,73 @@
+# Copyright (c) 2026, nested.clusters contributors
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""A cluster group and its members."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from ..common.size import Size
+from ..scheduling.quota import OwnerQuota
+from ..values.control_plane import ControlPlane
+
+STRATEGIES = ("spread", "pack")
+OVERSUBSCRIPTION = 120  # percent
+# The product's own rules, for groups that set none.
+DEFAULT_SIZE = {"cpu": "4", "memory": "4Gi", "storage": "2Gi"}
+MINIMUM_SIZE = {
+    "k8s": {"cpu": "4", "memory": "4Gi", "storage": "2Gi"},
+    "k3s": {"cpu": "4", "memory": "3Gi", "storage": "0"},
+    "k0s": {"cpu": "4", "memory": "4Gi", "storage": "2Gi"},
+}
+NO_SIZE = Size(None, None, None)
+
+
+@dataclass(frozen=True)
+class Member:
+    """A host cluster of a group. ``id`` is the UID of its namespace kube-system: a host cluster has no other."""
+
+    name: str
+    id: str = ""
+    dns_pattern: str | None = None
+    capacity: Size = NO_SIZE
+    node_selector: Mapping[str, str] = field(default_factory=dict)
+
+    def host_name(self, name: str) -> str | None:
+        """The host name of a virtual cluster here, or None without a pattern."""
+        return self.dns_pattern.replace("*", name) if self.dns_pattern else None
+
+
+@dataclass(frozen=True)
+class Group:
+    """A cluster group. Sizes without a bound have None."""
+
+    name: str
+    members: tuple[Member, ...]
+    description: str = ""
+    tags: Mapping[str, str] = field(default_factory=dict)
+    endpoint: Mapping[str, Any] = field(default_factory=lambda: {"type": "cluster_ip"})
+    distribution: str = "k8s"
+    replicas: int | None = None  # of each control plane
+    backing_store: Mapping[str, Any] = field(default_factory=dict)  # of new virtual clusters
+    kubernetes_version: str | None = None
+    vcluster_version: str | None = None
+    oversubscription: int = OVERSUBSCRIPTION
+    placement: str = "spread"
+    default: Size = NO_SIZE
+    minimum: Size = NO_SIZE
+    maximum: Size = NO_SIZE
+    owner_quota: OwnerQuota = field(default_factory=lambda: OwnerQuota.parse(None, "owner_quota"))
+    values: Mapping[str, Any] = field(default_factory=dict)
+    oidc: Mapping[str, Any] = field(default_factory=dict)
+    generation: int = field(default=0, compare=False)  # counts changes: of records that differ, the newest holds
+
+    @property
+    def control_plane(self) -> ControlPlane:
+        """What the group says of its control planes."""
+        return ControlPlane(self.distribution, self.replicas, self.backing_store or None)
+
+    def member(self, name: str) -> Member | None:
+        return next((member for member in self.members if member.name == name), None)

@@ -1,0 +1,184 @@
+# Copyright (c) 2026, nested.clusters contributors
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Read what all host clusters say of one cluster group."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable, Mapping
+from dataclasses import dataclass, field, replace
+from functools import partial
+
+from ..common import well_known
+from ..common.errors import NestedClustersError, OptionError
+from ..k8s.client import Kubernetes, parallel
+from ..k8s.host_clusters import ONLY, HostCluster, ask_apart
+from ..k8s.objects import path
+from ..virtual_cluster import membership
+from ..virtual_cluster.membership import Allocation
+from . import record as group_records
+from .model import Group
+
+
+@dataclass(frozen=True)
+class View:
+    """What one host cluster says: the records of groups, which member of them it is, and what is allocated on it."""
+
+    host: HostCluster
+    groups: Mapping[str, Group]
+    names: Mapping[str, str]  # by group: its own name there
+    allocations: tuple[Allocation, ...]
+
+
+@dataclass
+class Picture:
+    """What all given host clusters say of one group."""
+
+    group: Group
+    views: dict[str, View]  # by the name of the member
+    others: list[View]  # host clusters that are no members: what owners have there counts as well
+    failed: dict[str, NestedClustersError]  # members that did not answer, by name
+    known: Mapping[str, Group] = field(default_factory=dict)  # every group there is a record of
+    silent: Mapping[str, NestedClustersError] = field(default_factory=dict)  # all that did not answer, by name
+
+    @property
+    def allocations(self) -> list[Allocation]:
+        return [item for view in [*self.views.values(), *self.others] for item in view.allocations]
+
+    def uncounted(self) -> list[str]:
+        """What the owner quota cannot know, one sentence for each host cluster that does not answer."""
+        if not self.group.owner_quota.limits:
+            return []
+        return [
+            f"host cluster {name} does not answer, so the owner quota does not count what is there: {error}"
+            for name, error in sorted(self.silent.items())
+        ]
+
+    def with_allocation(self, new: Allocation) -> Picture:
+        """What it will be once a virtual cluster of the group has what was decided."""
+        own, same = new.host_cluster, (new.name, new.group)
+        kept = [item for item in self.views[own].allocations if (item.name, item.group) != same]
+        return replace(self, views={**self.views, own: replace(self.views[own], allocations=(*kept, new))})
+
+    def without(self, names: Collection[str]) -> Picture:
+        """What it will be without virtual clusters of the group."""
+
+        def left(view: View) -> View:
+            gone = {(name, self.group.name) for name in names}
+            return replace(view, allocations=tuple(i for i in view.allocations if (i.name, i.group) not in gone))
+
+        views = {own: left(view) for own, view in self.views.items()}
+        return replace(self, views=views, others=[left(view) for view in self.others])
+
+    @property
+    def exempt(self) -> set[str]:
+        return {name for name, group in self.known.items() if group.owner_quota.exempt}
+
+    def of(self, name: str) -> Allocation | None:
+        """The virtual cluster of this name in the group.
+
+        Raises NestedClustersError where there are two, or where its host cluster has no record of the group.
+        """
+        found = [item for item in self.allocations if (item.name, item.group) == (name, self.group.name)]
+        if len(found) > 1:
+            places = ", ".join(f"{item.host_cluster} (namespace {item.namespace})" for item in found)
+            raise NestedClustersError(
+                f"group {self.group.name} has two virtual clusters {name}: on {places}; delete one of them with a task "
+                "without group, for its host cluster and namespace"
+            )
+        if found and found[0].host_cluster not in self.views:
+            raise NestedClustersError(
+                f"virtual cluster {name} lives on host cluster {found[0].host_cluster}, which has no record of group "
+                f"{self.group.name}: run the group's vcluster_group task again"
+            )
+        return found[0] if found else None
+
+
+# --- reading ----------------------------------------------------------------------------------------------
+
+
+def look(host: HostCluster) -> View:
+    """One host cluster's records and allocations: two LISTs, whatever it holds."""
+    records, namespaces = parallel(
+        [
+            partial(
+                host.kubernetes.list, path("v1", "configmaps", well_known.NAMESPACE), labels=group_records.RECORD_LABEL
+            ),
+            partial(host.kubernetes.list, path("v1", "namespaces"), labels=well_known.GROUP_LABEL),
+        ]
+    )
+    found = [(group_records.load(record), record["metadata"]["labels"]) for record in records]
+    allocations = [membership.allocation(namespace, host.name) for namespace in namespaces]
+    return View(
+        host,
+        {group.name: group for group, _labels in found},
+        {group.name: labels.get(group_records.HOST_LABEL, "") for group, labels in found},
+        tuple(item for item in allocations if item),
+    )
+
+
+def picture(given: Iterable[HostCluster], name: str) -> Picture:
+    """What the given host clusters say of group ``name``.
+
+    Raises OptionError where no record of it is found, NestedClustersError where records differ.
+    """
+    answers = ask_apart(given, look)
+    known = {group.name: group for view in answers.given.values() for group in view.groups.values()}
+    records = {view.host.name: view.groups[name] for view in answers.given.values() if name in view.groups}
+    if not records:
+        answers.all()
+        raise OptionError("group", name, ", ".join(sorted(known)) or "none: no group is defined on these host clusters")
+    if any(record != next(iter(records.values())) for record in records.values()):
+        raise NestedClustersError(
+            f"the records of group {name} differ between host clusters {', '.join(sorted(records))}: a change of the "
+            "group was not finished; run its vcluster_group task again"
+        )
+    group = next(iter(records.values()))
+    views = {}
+    for view in answers.given.values():
+        own = view.names.get(name)
+        if own is None:
+            continue
+        if view.host.name not in (own, ONLY):
+            raise OptionError(
+                "host_clusters.name", view.host.name, own, reason=f"this host cluster is member {own} of group {name}"
+            )
+        if own in views:
+            raise OptionError("host_clusters", own, "each host cluster once", reason="it is given twice")
+        named = tuple(replace(item, host_cluster=own) for item in view.allocations)
+        views[own] = replace(view, allocations=named)
+    return Picture(
+        group,
+        views,
+        [view for view in answers.given.values() if name not in view.groups],
+        {host: error for host, error in answers.failed.items() if group.member(host)},
+        known,
+        answers.failed,
+    )
+
+
+def lock_order(seen: Picture) -> list[tuple[str, Kubernetes]]:
+    """The host clusters to lock, with their IDs: those of other groups as well, where owners may have something."""
+    found = {}
+    for view in [*seen.views.values(), *seen.others]:
+        for group, own in view.names.items():
+            member = view.groups[group].member(own)
+            if member:
+                found[member.id] = view.host.kubernetes
+    return list(found.items())
+
+
+def find(given: list[HostCluster], name: str, group: str) -> tuple[Picture, Allocation | None]:
+    """Where a virtual cluster of a group is; None where it is on no host cluster.
+
+    Raises NestedClustersError where it may be on one that does not answer.
+    """
+    seen = picture(given, group)
+    current = seen.of(name)
+    if current is None and seen.failed:
+        reasons = "; ".join(f"{host}: {error}" for host, error in sorted(seen.failed.items()))
+        raise NestedClustersError(
+            f"virtual cluster {name} is on none of the host clusters that answer, but may be on another: {reasons}",
+            failed_host_clusters=sorted(seen.failed),
+        )
+    return seen, current

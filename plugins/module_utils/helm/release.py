@@ -1,0 +1,94 @@
+# Copyright (c) 2026, nested.clusters contributors
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Helm's release Secrets: find the newest, and decode them."""
+
+from __future__ import annotations
+
+import base64
+import gzip
+import json
+import zlib
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from typing import Any
+
+from ..common.errors import NestedClustersError
+
+RELEASE_SECRET_TYPE = "helm.sh/release.v1"
+# A killed helm leaves one of these, and then refuses to go on from it.
+PENDING = ("pending-install", "pending-upgrade", "pending-rollback", "uninstalling")
+
+
+class HelmError(NestedClustersError):
+    """helm said no; the message is helm's own."""
+
+
+@dataclass(frozen=True)
+class Release:
+    """One revision of a Helm release, as helm stores or prints it."""
+
+    name: str
+    namespace: str
+    revision: int
+    status: str
+    chart_name: str
+    chart_version: str
+    values: dict[str, Any]  # what the caller gave, without the chart's defaults
+    manifest: str
+    apply_method: str = ""  # "ssa" where helm 4 applies on the server, "csa" or "" elsewhere
+    labels: dict[str, str] = field(default_factory=dict)
+
+    @property
+    def secret_name(self) -> str:
+        return f"sh.helm.release.v1.{self.name}.v{self.revision}"
+
+    @classmethod
+    def from_json(cls, data: dict[str, Any], labels: dict[str, str] | None = None) -> Release:
+        chart = (data.get("chart") or {}).get("metadata") or {}
+        return cls(
+            name=data["name"],
+            namespace=data.get("namespace", ""),
+            revision=int(data.get("version", 0)),
+            status=(data.get("info") or {}).get("status", "unknown"),
+            chart_name=chart.get("name", ""),
+            chart_version=chart.get("version", ""),
+            values=data.get("config") or {},
+            manifest=data.get("manifest", ""),
+            apply_method=data.get("apply_method") or "",
+            labels=labels if labels is not None else dict(data.get("labels") or {}),
+        )
+
+
+def newest_releases(secrets: Iterable[dict[str, Any]]) -> dict[str, dict[str, Any]]:
+    """The Secret with the newest revision of each release among a namespace's Secrets, by release name.
+
+    Source: helm's storage driver; the payload is base64 (helm's) of gzip of JSON, in a Secret (base64 again).
+    """
+    newest: dict[str, dict[str, Any]] = {}
+    for secret in secrets:
+        name = (secret["metadata"].get("labels") or {}).get("name")
+        if secret.get("type") != RELEASE_SECRET_TYPE or not name:
+            continue
+        if name not in newest or _revision(secret) > _revision(newest[name]):
+            newest[name] = secret
+    return newest
+
+
+def _revision(secret: dict[str, Any]) -> int:
+    digits = (secret["metadata"].get("labels") or {}).get("version", "")
+    return int(digits) if digits.isdigit() else 0
+
+
+def decode_release(secret: dict[str, Any]) -> Release:
+    """The release in a Helm release Secret. Raises HelmError when it cannot be read."""
+    try:
+        packed = base64.b64decode(base64.b64decode(secret["data"]["release"]))
+        text = gzip.decompress(packed) if packed[:2] == b"\x1f\x8b" else packed
+        return Release.from_json(json.loads(text), dict(secret["metadata"].get("labels") or {}))
+    except (KeyError, TypeError, ValueError, AttributeError, OSError, EOFError, zlib.error) as error:
+        meta = secret.get("metadata", {})
+        raise HelmError(
+            f"Secret {meta.get('namespace')}/{meta.get('name')} does not hold a Helm release: {error}; "
+            "restore it from a backup, or delete it to let Helm fall back on the revision before"
+        ) from error

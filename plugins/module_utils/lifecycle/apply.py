@@ -1,0 +1,58 @@
+# Copyright (c) 2026, nested.clusters contributors
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Apply one stage of a plan: run Helm, and patch what Helm does not."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from ..common import well_known
+from ..common.errors import NestedClustersError
+from ..helm.cli import Helm
+from ..k8s.client import Kubernetes
+from ..k8s.objects import path
+from ..virtual_cluster import drift
+from ..virtual_cluster import manifest as manifests
+from ..virtual_cluster import state as cluster_state
+from ..virtual_cluster.manifest import Key
+from ..virtual_cluster.plan import Plan
+from ..virtual_cluster.state import State
+from .request import Request, Stage
+
+
+def is_on_the_way(state: State) -> bool:
+    return bool(state.release and state.release.labels.get(well_known.BETWEEN) == "true")
+
+
+def apply(
+    kubernetes: Kubernetes, helm: Helm, request: Request, stage: Stage, state: State, between: bool = False
+) -> None:
+    """Let Helm make a stage, and then undo what it leaves of other people's changes."""
+    if state.pending:
+        kubernetes.delete(path("v1", "secrets", request.namespace, state.pending.secret_name))
+    labels = {well_known.MANAGED: "true"} if state.release is None or state.ours else {}
+    if request.membership:
+        labels.update(request.membership.labels())
+    if between or is_on_the_way(state):
+        labels[well_known.BETWEEN] = "true" if between else "null"  # null is helm's word for removing one
+    at_rest = manifests.at_rest(state.release, state.live, state.manifest)
+    chart = request.chart.of(stage.version)
+    helm.apply(request.name, request.namespace, chart, stage.values, state.release, labels, at_rest)
+    if state.release is None:
+        return
+    after = cluster_state.read(kubernetes, request.name, request.namespace)
+    found = drift.as_found(after.manifest, after.live)
+    for where, thing in found.items():
+        patch = drift.repair_patch(thing, after.manifest[where])
+        if patch:
+            plural, namespaced = kubernetes.resource(*where[:2])
+            kubernetes.patch(path(where[0], plural, where[2] if namespaced else None, where[3]), patch)
+
+
+def patch_workload(kubernetes: Kubernetes, request: Request, manifest: dict[Key, dict[str, Any]], plan: Plan) -> None:
+    where = manifests.workload_key(manifest, request.name)
+    if where is None:
+        raise NestedClustersError(f"release {request.name} has no StatefulSet or Deployment of that name to label")
+    plural, _namespaced = kubernetes.resource(*where[:2])
+    kubernetes.patch(path(where[0], plural, where[2], where[3]), {"metadata": plan.metadata})

@@ -1,0 +1,57 @@
+# Copyright (c) 2026, nested.clusters contributors
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What a task asks for, and the stages that Helm makes of it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from ..common.well_known import CREATED, NAME_ANNOTATION
+from ..helm.chart import Chart
+from ..values.control_plane import ControlPlane
+from ..virtual_cluster.membership import Membership
+
+
+@dataclass(frozen=True)
+class Request:
+    """What a task asks for. None means that the task does not speak of it, and what is deployed stays."""
+
+    name: str
+    namespace: str
+    chart: Chart
+    vcluster_version: str | None = None
+    kubernetes_version: str | None = None
+    values: dict[str, Any] | None = None
+    labels: dict[str, Any] = field(default_factory=dict)
+    annotations: dict[str, Any] = field(default_factory=dict)
+    protected: bool | None = None
+    control_plane: ControlPlane = field(default_factory=ControlPlane)
+    endpoint: Mapping[str, Any] | None = None  # of one without a group, with its host name
+    membership: Membership | None = None  # of a virtual cluster in a group
+    origins: Mapping[tuple[str, ...], str] | None = None  # where each of the values comes from
+    rollback: bool = False  # whether an upgrade takes a way back first, and takes it when it fails
+    leaving: bool = False  # whether its namespace was being deleted a moment ago, so that it has to be looked at
+    patience: float = 300  # seconds for what is waited for in any case: what runs between two steps
+
+
+@dataclass(frozen=True)
+class Stage:
+    """What Helm shall make: one release. An upgrade over several minor versions has several, in order."""
+
+    version: str
+    values: dict[str, Any]
+    kubernetes: str | None = None  # pinned for this stage only
+
+
+def namespace_of(request: Request) -> dict[str, Any]:
+    """The namespace of a virtual cluster, as this collection creates it."""
+    # `vcluster delete` removes a namespace with this annotation of its own, so ours are removed by it as well.
+    metadata: dict[str, Any] = {"annotations": {CREATED: "true", NAME_ANNOTATION: request.name}}
+    if request.membership:
+        wanted = request.membership.annotations(request.name)
+        metadata["annotations"].update({name: value for name, value in wanted.items() if value is not None})
+        metadata["labels"] = request.membership.labels()
+    return {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": request.namespace, **metadata}}

@@ -1,0 +1,137 @@
+# Copyright (c) 2026, nested.clusters contributors
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Check a request against the state of its virtual cluster."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+from ..common import semver
+from ..common.errors import OptionError
+from ..common.well_known import GROUP_LABEL
+from ..helm.chart import is_vcluster
+from ..values import accessors, control_plane, immutability, support_matrix, tree, validation
+from ..values import endpoint as endpoint_values
+from ..virtual_cluster import manifest as manifests
+from ..virtual_cluster import names as cluster_names
+from ..virtual_cluster import plan as planning
+from ..virtual_cluster import workload as workloads
+from ..virtual_cluster.state import State, is_paused
+from . import upgrade_path
+from .request import Request, Stage
+from .upgrade_record import Mark, read_mark
+
+
+def way_back(state: State, request: Request) -> Mark | None:
+    """The way back that an earlier task has taken, and not left."""
+    workload = state.workload(request.name)
+    mark = read_mark(workload) if state.release else None
+    if mark and state.release and state.release.revision == mark.revision and not is_paused(workload):
+        return replace(mark, copied=mark.copied and mark.returning)  # started by somebody: the copy is too old
+    return mark
+
+
+def is_upgrade(state: State, stages: list[Stage]) -> bool:
+    """Whether the first of the stages is another vCluster or Kubernetes than the one deployed."""
+    if state.release is None or not stages:
+        return False
+    parse = semver.parse_version
+    differs = parse(state.release.chart_version) != parse(stages[0].version)
+    return differs or kubernetes_asked(state.release.values) != kubernetes_asked(stages[0].values)
+
+
+def kubernetes_asked(given: dict[str, Any]) -> Any:
+    """The Kubernetes version that values name, None where they leave it to the chart."""
+    return tree.get(given, control_plane.kubernetes_version_at(accessors.distribution_of(given)))
+
+
+def wanted_version(request: Request, state: State) -> str:
+    """The vCluster version to run: the one asked for, else the one deployed, else the collection's default."""
+    if request.chart.local and not request.chart.versioned:
+        own = request.chart.own_version()
+        asked = request.vcluster_version
+        if asked and semver.parse_version(asked) != semver.parse_version(own):
+            raise OptionError(
+                "vcluster_version", asked, own, reason=f"chart_ref {request.chart.reference} is version {own}"
+            )
+        return own
+    if request.vcluster_version:
+        return str(semver.parse_version(request.vcluster_version))
+    return state.release.chart_version if state.release else support_matrix.DEFAULT_VCLUSTER_VERSION
+
+
+def check_request(request: Request, state: State, version: str) -> dict[str, Any]:
+    """Refuse what cannot work, before anything is changed; returns the values the release shall have."""
+    if not (state.release or state.pending):  # what was made elsewhere with a longer name works
+        cluster_names.check_names(request.name, request.namespace)
+    if state.neighbours:
+        raise OptionError(
+            "namespace",
+            request.namespace,
+            "a namespace without another virtual cluster",
+            reason=f"virtual cluster {state.neighbours[0].name} lives there, and vCluster allows one a namespace",
+        )
+    release = state.release or state.pending
+    if release and not is_vcluster(release.chart_name):
+        raise OptionError(
+            "name",
+            request.name,
+            "the name of a virtual cluster, or one that no release has",
+            reason=f"namespace {request.namespace} has a Helm release of this name from chart {release.chart_name}",
+        )
+    group = release.labels.get(GROUP_LABEL) if release else None
+    if group and request.membership is None:
+        raise OptionError("group", None, group, reason=f"virtual cluster {request.name} belongs to this group")
+    target = semver.parse_version(version)
+    support_matrix.check_vcluster_version(target)
+    deployed = state.release
+    options = request.control_plane
+    options.check_given(request.values, deployed.values if deployed else None)
+    result = control_plane.desired(
+        request.values, options, request.kubernetes_version, deployed.values if deployed else None, state.ours
+    )
+    options.check(result, target, tree.get(result, accessors.IMAGE_REPOSITORY))
+    result = _with_endpoint(request, result)
+    for option, given in (("labels", request.labels), ("annotations", request.annotations)):
+        in_values = tree.get(result, ("controlPlane", "statefulSet", option)) or {}
+        if option == "annotations":
+            in_values = {**(tree.get(result, accessors.GLOBAL_ANNOTATIONS) or {}), **in_values}
+        planning.check_metadata(option, given, in_values)
+    validation.check_values(result, target, tree.get(result, accessors.IMAGE_REPOSITORY))
+    if deployed and semver.parse_version(deployed.chart_version) == target:
+        immutability.check_immutable(deployed.values, result, target)  # else stage by stage: see plan_stages
+    if way_back(state, request) is None:  # with a way back, it is started in between
+        _check_ran(last_run(state.workload(request.name))[0], target)
+    asked = kubernetes_asked(result)
+    if asked:
+        semver.parse_kubernetes_version(str(asked))
+    return result
+
+
+def _with_endpoint(request: Request, given: dict[str, Any]) -> dict[str, Any]:
+    """Values with the endpoint that the task asks for."""
+    if request.endpoint is None:
+        return given
+    host = request.endpoint.get("host")
+    endpoint_values.check_form(request.endpoint)
+    endpoint_values.check_host(request.endpoint, host, "endpoint.host")
+    return endpoint_values.onto(given, request.endpoint, host)
+
+
+def last_run(workload: dict[str, Any] | None) -> tuple[str, str]:
+    """(vCluster version, Kubernetes version) that ran last; "" where it is the deployed one, or not known."""
+    if workload is None:
+        return "", ""
+    return manifests.last_run(workload) or ("", workloads.kubernetes_version(workload) or "")
+
+
+def _check_ran(version: str, target: semver.Version) -> None:
+    """OptionError for a further upgrade of one that has not run since the last; the data is still that of before."""
+    try:
+        if version:
+            upgrade_path.check_change(semver.parse_version(version), target)
+    except OptionError as error:
+        reason = f"it is paused, and {version} is what ran last: resume it before the next upgrade"
+        raise OptionError("vcluster_version", str(target), str(error.data["allowed"]), reason=reason) from error

@@ -1,0 +1,100 @@
+# Copyright (c) 2026, nested.clusters contributors
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The objects of a release's manifest, and what its workload's annotations say. Pure functions."""
+
+from __future__ import annotations
+
+import base64
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any
+
+from ..common import yaml_io
+from ..common.well_known import CONTROL_PLANE, ETCD, RAN
+from ..helm.cli import AtRest
+from ..helm.post_renderer import PAUSED, PAUSED_DATE, PAUSED_REPLICAS, WORKLOADS
+from ..helm.release import Release
+from . import phase as phases
+from . import workload as workloads
+
+Key = tuple[str, str, str, str]
+
+
+def objects(manifest: str, namespace: str, namespaced: Callable[[str, str], bool]) -> dict[Key, dict[str, Any]]:
+    """The objects of a release's manifest by key.
+
+    ``namespace`` is where those go that do not say so themselves; ``namespaced`` tells of (apiVersion, kind)
+    whether its objects live in one at all.
+    """
+    result = {}
+    for thing in yaml_io.load_all(manifest):
+        if not thing or not thing.get("kind"):
+            continue
+        meta = thing.get("metadata") or {}
+        where = (meta.get("namespace") or namespace) if namespaced(thing["apiVersion"], thing["kind"]) else ""
+        result[(thing["apiVersion"], thing["kind"], where, meta.get("name", ""))] = _encoded(_awake(thing))
+    return result
+
+
+def _awake(thing: dict[str, Any]) -> dict[str, Any]:
+    """A workload as the chart rendered it: helm stored it at rest if the virtual cluster was paused then."""
+    annotations = thing.get("metadata", {}).get("annotations") or {}
+    if thing["kind"] not in WORKLOADS or PAUSED_REPLICAS not in annotations:
+        return thing
+    own = {name: text for name, text in annotations.items() if name not in (PAUSED, PAUSED_REPLICAS, RAN)}
+    metadata = {name: value for name, value in thing["metadata"].items() if name != "annotations"}
+    return {
+        **thing,
+        "metadata": {**metadata, **({"annotations": own} if own else {})},
+        "spec": {**thing["spec"], "replicas": int(annotations[PAUSED_REPLICAS])},
+    }
+
+
+def _encoded(thing: dict[str, Any]) -> dict[str, Any]:
+    """A Secret as the API server stores it: stringData is for writing only."""
+    if thing["kind"] != "Secret" or not thing.get("stringData"):
+        return thing
+    clear = {name: base64.b64encode(str(text).encode()).decode() for name, text in thing["stringData"].items()}
+    rest = {name: value for name, value in thing.items() if name != "stringData"}
+    return {**rest, "data": {**(thing.get("data") or {}), **clear}}
+
+
+def workload_key(manifest_objects: Iterable[Key], name: str) -> Key | None:
+    """The control plane among the objects of a release: a StatefulSet, or a Deployment without volume claim."""
+    return next((k for k in manifest_objects if k[1] in WORKLOADS and k[3] == name), None)
+
+
+def at_rest(release: Release | None, live: Mapping[Key, dict[str, Any]], manifest: Iterable[Key]) -> AtRest | None:
+    """What helm has to leave without replicas, because the virtual cluster of a release is paused; else None.
+
+    A deployed etcd that still runs, as the CLI leaves it, goes on.
+    """
+    keys = list(manifest)
+    if release is None or not is_any_paused(keys, live):
+        return None
+    where = workload_key(live, release.name)
+    workload = live[where] if where else {}
+    ran = last_run(workload) or (release.chart_version, workloads.kubernetes_version(workload) or "")
+    etcd = [live[k] for k in keys if k in live and runs(k, live[k], ETCD)]
+    names = [release.name] if any(map(workloads.replicas, etcd)) else [release.name, f"{release.name}-etcd"]
+    return AtRest(names, {RAN: " ".join((*ran, _annotation(workload, PAUSED_DATE)))})
+
+
+def last_run(workload: dict[str, Any]) -> tuple[str, str] | None:
+    """(vCluster version, Kubernetes version or "") that ran last, where helm has changed them during this pause."""
+    words = _annotation(workload, RAN).split(" ")
+    return (words[0], words[1]) if len(words) == 3 and words[2] == _annotation(workload, PAUSED_DATE) else None
+
+
+def _annotation(thing: dict[str, Any], name: str) -> str:
+    return str((thing["metadata"].get("annotations") or {}).get(name, ""))
+
+
+def is_any_paused(manifest_objects: Iterable[Key], live: Mapping[Key, dict[str, Any]]) -> bool:
+    found = [live[k] for k in manifest_objects if k in live and runs(k, live[k], CONTROL_PLANE)]
+    return any(phases.phase(workload) == "paused" for workload in found)
+
+
+def runs(k: Key, thing: dict[str, Any], app: str) -> bool:
+    """Whether an object is a workload of a virtual cluster: its CONTROL_PLANE or its ETCD."""
+    return k[1] in WORKLOADS and (thing["metadata"].get("labels") or {}).get("app") == app

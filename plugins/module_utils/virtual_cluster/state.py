@@ -1,0 +1,129 @@
+# Copyright (c) 2026, nested.clusters contributors
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Read what the host cluster holds of one virtual cluster."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from functools import partial
+from typing import Any
+
+from ..common import well_known
+from ..helm.chart import is_vcluster
+from ..helm.release import PENDING, HelmError, Release, decode_release, newest_releases
+from ..k8s.client import Kubernetes, parallel
+from ..k8s.errors import KubernetesError
+from ..k8s.objects import path
+from . import manifest as manifests
+from . import phase as phases
+from .manifest import Key
+from .plan import Plan
+
+NOT_SYNCED = f"!{well_known.SYNCED_LABEL}"  # what a virtual cluster syncs to the host carries this label
+NOT_SUPERSEDED = "status!=superseded"  # Helm keeps ten revisions; only the newest can matter
+
+
+@dataclass
+class State:
+    """What the host cluster holds of a virtual cluster."""
+
+    release: Release | None  # the newest revision that helm finished
+    pending: Release | None  # a newer one that helm did not finish
+    neighbours: list[Release]  # other virtual clusters in the namespace
+    secrets: list[dict[str, Any]]
+    manifest: dict[Key, dict[str, Any]]
+    live: dict[Key, dict[str, Any]]
+    leaving: bool = False  # whether its namespace is being deleted, and all that may still be in it counts as gone
+
+    @property
+    def ours(self) -> bool:
+        return bool(self.release and self.release.labels.get(well_known.MANAGED) == "true")
+
+    def workload(self, name: str) -> dict[str, Any] | None:
+        """The control plane as it is in the cluster."""
+        where = manifests.workload_key(self.live, name)
+        return self.live[where] if where else None
+
+    def secret(self, name: str) -> dict[str, Any] | None:
+        return next((secret for secret in self.secrets if secret["metadata"]["name"] == name), None)
+
+
+@dataclass
+class Outcome:
+    """What a task did, or with ``check`` would do."""
+
+    plan: Plan
+    state: State
+
+
+def read(kubernetes: Kubernetes, name: str, namespace: str) -> State:
+    """Everything of one virtual cluster: one LIST of Secrets, then one for each other kind in the release."""
+    secrets = kubernetes.list(path("v1", "secrets", namespace), labels=f"{NOT_SYNCED},{NOT_SUPERSEDED}")
+    releases = newest_releases(secrets)
+    newest = releases.pop(name, None)
+    release = decode_release(newest) if newest else None
+    pending = None
+    if release and release.status in PENDING:
+        pending = release
+        older = newest_releases(secret for secret in secrets if secret is not newest).get(name)
+        release = decode_release(older) if older else None
+    manifest = manifests.objects(release.manifest, namespace, kubernetes.namespaced) if release else {}
+    return State(
+        release=release,
+        pending=pending,
+        neighbours=_virtual_clusters(releases.values()),
+        secrets=secrets,
+        manifest=manifest,
+        live=_live(kubernetes, manifest, namespace, secrets),
+    )
+
+
+def read_one(kubernetes: Kubernetes, url: str) -> list[dict[str, Any]]:
+    thing = kubernetes.get(url)
+    return [thing] if thing else []
+
+
+def _virtual_clusters(secrets: Iterable[dict[str, Any]]) -> list[Release]:
+    found = []
+    for secret in secrets:
+        try:
+            release = decode_release(secret)
+        except HelmError:  # a broken record of somebody else's release is not this task's business
+            continue
+        if is_vcluster(release.chart_name):
+            found.append(release)
+    return found
+
+
+def is_paused(workload: dict[str, Any] | None) -> bool:
+    """Whether a control plane was scaled to nothing by a pause."""
+    return workload is not None and phases.phase(workload) == "paused"
+
+
+def _live(
+    kubernetes: Kubernetes, manifest: dict[Key, dict[str, Any]], namespace: str, secrets: list[dict[str, Any]]
+) -> dict[Key, dict[str, Any]]:
+    live = {("v1", "Secret", namespace, secret["metadata"]["name"]): secret for secret in secrets}
+    questions: list[Callable[[], list[dict[str, Any]]]] = []
+    kinds: list[tuple[str, str, str]] = []
+    for api_version, kind, where in sorted({k[:3] for k in manifest if k[:3] != ("v1", "Secret", namespace)}):
+        try:
+            plural, namespaced = kubernetes.resource(api_version, kind)
+        except KubernetesError as error:
+            if error.status != 404:
+                raise
+            continue  # its kind is gone from the host cluster, and the object with it
+        if namespaced:
+            url = path(api_version, plural, where)
+            questions.append(partial(kubernetes.list, url, labels=NOT_SYNCED))
+            kinds.append((api_version, kind, where))
+            continue
+        for name in [k[3] for k in manifest if k[:2] == (api_version, kind)]:  # never LIST a whole host cluster
+            url = path(api_version, plural, None, name)
+            questions.append(partial(read_one, kubernetes, url))
+            kinds.append((api_version, kind, ""))
+    for (api_version, kind, where), things in zip(kinds, parallel(questions), strict=True):
+        live.update({(api_version, kind, where, thing["metadata"]["name"]): thing for thing in things})
+    return live
