@@ -224,7 +224,7 @@ from typing import Any
 from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.nested.clusters.plugins.module_utils.common.errors import NestedClustersError, OptionError
 from ansible_collections.nested.clusters.plugins.module_utils.deletion import orphan_removal
-from ansible_collections.nested.clusters.plugins.module_utils.deletion.orphan_removal import Site
+from ansible_collections.nested.clusters.plugins.module_utils.deletion.orphan_removal import HostOrphans
 from ansible_collections.nested.clusters.plugins.module_utils.deletion.orphans import KINDS, Criteria
 from ansible_collections.nested.clusters.plugins.module_utils.k8s import host_clusters
 from ansible_collections.nested.clusters.plugins.module_utils.k8s.connection import auth_argument_spec
@@ -259,7 +259,7 @@ def criteria(params: dict[str, Any]) -> Criteria:
     )
 
 
-def result(sites: list[Site], unread: dict[str, str], module: AnsibleModule) -> dict[str, Any]:
+def result(sites: list[HostOrphans], unread: dict[str, str], module: AnsibleModule) -> dict[str, Any]:
     """The result of the task."""
     remove = module.params["state"] == "absent"
     found = [entry for site in sites for entry in site.describe(module.check_mode, remove)]
@@ -276,7 +276,7 @@ def named(entry: dict[str, Any]) -> str:
     return "/".join(filter(None, (entry["namespace"], entry["resource"], entry["name"])))
 
 
-def diff(site: Site, check: bool) -> dict[str, str]:
+def diff(site: HostOrphans, check: bool) -> dict[str, str]:
     """What goes from one host cluster."""
     where = f"left over on host cluster {site.name}" if site.name else "left over"
 

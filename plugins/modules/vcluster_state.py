@@ -267,7 +267,7 @@ failures:
 from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
-from ansible_collections.nested.clusters.plugins.module_utils.common.batch import Order, Outcome
+from ansible_collections.nested.clusters.plugins.module_utils.common.batch import BatchOptions, BatchResult
 from ansible_collections.nested.clusters.plugins.module_utils.common.errors import NestedClustersError, OptionError
 from ansible_collections.nested.clusters.plugins.module_utils.k8s import host_clusters
 from ansible_collections.nested.clusters.plugins.module_utils.k8s.connection import auth_argument_spec
@@ -318,12 +318,12 @@ def selector(params: dict[str, Any]) -> Selector:
     )
 
 
-def order(params: dict[str, Any], check: bool) -> Order:
+def order(params: dict[str, Any], check: bool) -> BatchOptions:
     """What to do with them. Raises OptionError for numbers that would do nothing."""
     for option in ("at_once", "max_failures", "wait_timeout"):
         if params[option] is not None and params[option] < 1:
             raise OptionError(option, params[option], "a whole number, 1 or more")
-    return Order(
+    return BatchOptions(
         params["state"],
         check,
         params["wait"],
@@ -335,7 +335,7 @@ def order(params: dict[str, Any], check: bool) -> Order:
     )
 
 
-def result(outcome: Outcome, asked: Order, diff: bool) -> dict[str, Any]:
+def result(outcome: BatchResult, asked: BatchOptions, diff: bool) -> dict[str, Any]:
     """The result of the task."""
     clusters = [job.describe(asked) for job in outcome.jobs]
     failures = [

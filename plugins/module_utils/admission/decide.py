@@ -14,7 +14,7 @@ from ..common.errors import NestedClustersError, OptionError
 from ..common.size import Size, quantity
 from ..groups import pending as group_pending
 from ..groups.model import Group, Member
-from ..groups.view import Picture, View
+from ..groups.view import GroupView, HostView
 from ..k8s import host_clusters
 from ..k8s.client import Kubernetes
 from ..k8s.host_clusters import HostCluster
@@ -24,7 +24,7 @@ from ..scheduling import capacity as capacities
 from ..scheduling import placement as scheduling_placement
 from ..scheduling import quota as scheduling_quota
 from ..scheduling.placement import Candidate, Placement
-from ..virtual_cluster.membership import QUOTA_KEYS, Allocation, Asked, object_name
+from ..virtual_cluster.membership import QUOTA_KEYS, AdmissionRequest, Allocation, object_name
 
 
 @dataclass(frozen=True)
@@ -71,18 +71,18 @@ class Decision:
         return self.placement is not None
 
 
-class Elsewhere(NestedClustersError):
+class PlanOutdated(NestedClustersError):
     """Under the lock something else was decided than what the plan was made for."""
 
 
 # --- deciding ---------------------------------------------------------------------------------------------
 
 
-def decide(seen: Picture, request: Request, asked: Asked) -> Decision:
+def decide(seen: GroupView, request: Request, asked: AdmissionRequest) -> Decision:
     """Where the virtual cluster goes or stays, and with what size.
 
     Checked in this order, each with its own error: the owner's quota, the group's maximum, its minimum, room on a
-    host cluster. What does not grow is not checked again. Raises OptionError or quota.Refused.
+    host cluster. What does not grow is not checked again. Raises OptionError or quota.AdmissionDenied.
     """
     group, current = seen.group, seen.of(request.name)
     _check_identity(seen, request, asked, current)
@@ -161,7 +161,7 @@ def _bounds(group: Group, size: Size, current: Allocation | None) -> tuple[Size,
     return minimum, maximum
 
 
-def _check_identity(seen: Picture, request: Request, asked: Asked, current: Allocation | None) -> None:
+def _check_identity(seen: GroupView, request: Request, asked: AdmissionRequest, current: Allocation | None) -> None:
     """Refuse what would be another virtual cluster than the one that is there."""
     if current is None:
         same = (request.name, request.namespace)
@@ -196,7 +196,7 @@ def check_host_cluster(asked: str | None, current: Allocation) -> None:
         )
 
 
-def _check_free(view: View, request: Request) -> None:
+def _check_free(view: HostView, request: Request) -> None:
     """Refuse a namespace in which another virtual cluster, or its volumes, have their share."""
     for item in view.allocations:
         if item.namespace == request.namespace:
@@ -208,7 +208,7 @@ def _check_free(view: View, request: Request) -> None:
             )
 
 
-def _check_open(seen: Picture, asked: Asked, owner: str) -> None:
+def _check_open(seen: GroupView, asked: AdmissionRequest, owner: str) -> None:
     """Refuse a new virtual cluster where the group takes none."""
     group = seen.group
     if asked.host_cluster is not None and group.member(asked.host_cluster) is None:
@@ -227,7 +227,7 @@ def _check_open(seen: Picture, asked: Asked, owner: str) -> None:
         )
 
 
-def _candidate(member: Member, group: Group, view: View, nodes: list[dict[str, Any]]) -> Candidate:
+def _candidate(member: Member, group: Group, view: HostView, nodes: list[dict[str, Any]]) -> Candidate:
     usable = capacities.capacity(nodes, member.capacity, member.node_selector)
     return Candidate(
         member.name,
@@ -237,14 +237,14 @@ def _candidate(member: Member, group: Group, view: View, nodes: list[dict[str, A
     )
 
 
-def _resize(seen: Picture, size: Size, current: Allocation) -> Placement:
+def _resize(seen: GroupView, size: Size, current: Allocation) -> Placement:
     member = next(member for member in seen.group.members if member.name == current.host_cluster)
     view = seen.views[current.host_cluster]
     nodes = view.host.kubernetes.list(path("v1", "nodes"))
     return scheduling_placement.room(size, current.size, _candidate(member, seen.group, view, nodes))
 
 
-def _place(seen: Picture, request: Request, asked: Asked, size: Size) -> Placement:
+def _place(seen: GroupView, request: Request, asked: AdmissionRequest, size: Size) -> Placement:
     """Choose among all members; one that holds this virtual cluster already, made without a group, keeps it."""
     answers = host_clusters.ask(
         [HostCluster(name, view.host.kubernetes) for name, view in seen.views.items()],
@@ -282,14 +282,14 @@ def _made_before(kubernetes: Kubernetes, request: Request) -> bool:
 
 
 def check_in_use(kubernetes: Kubernetes, name: str, current: Allocation, size: Size) -> None:
-    """Refuse to shrink below what is in use. Raises quota.Refused with the figures."""
+    """Refuse to shrink below what is in use. Raises quota.AdmissionDenied with the figures."""
     shrinking = current.size.fits_in(size)
     if not shrinking:
         return
     used = used_by(kubernetes.get(path("v1", "resourcequotas", current.namespace, object_name(name))))
     for resource in [resource for resource in used.fits_in(size) if resource in shrinking]:
         in_use, wanted = used.as_dict()[resource], size.as_dict()[resource]
-        raise scheduling_quota.Refused(
+        raise scheduling_quota.AdmissionDenied(
             f"size.{resource}: {wanted} is asked for, and virtual cluster {name} uses {in_use}: make it use less, or "
             "shrink it all the same with force: true (what runs goes on; what starts anew may find no room)",
             check="in_use",

@@ -16,17 +16,17 @@ from functools import partial
 from ..common.errors import NestedClustersError
 from ..groups import lock as group_lock
 from ..groups import view as group_view
-from ..groups.view import Picture
+from ..groups.view import GroupView
 from ..helm.cli import Helm
 from ..k8s.client import Kubernetes
 from ..k8s.host_clusters import HostCluster
 from ..lifecycle import present as lifecycle
 from ..lifecycle.request import Request
-from ..virtual_cluster.membership import Asked
+from ..virtual_cluster.membership import AdmissionRequest
 from ..virtual_cluster.state import Outcome
 from . import reserve as reservation
 from .complete import complete
-from .decide import Decision, Elsewhere, decide
+from .decide import Decision, PlanOutdated, decide
 
 ATTEMPTS = 50  # each is lost only to somebody who got what was left
 
@@ -38,16 +38,16 @@ def present(
     given: list[HostCluster],
     open_helm: Callable[[Kubernetes], Helm],
     request: Request,
-    asked: Asked,
+    asked: AdmissionRequest,
     *,
     check: bool,
     wait: float | None,
     kubeconfig: bool = False,
-    first: Picture | None = None,
-) -> tuple[Outcome, Decision, Picture]:
+    first: GroupView | None = None,
+) -> tuple[Outcome, Decision, GroupView]:
     """Bring a virtual cluster of a group to what the request, the group and its size say.
 
-    ``first`` is a picture that the caller has just taken. Raises what ``lifecycle.present`` does, quota.Refused, and
+    ``first`` is a picture that the caller has just taken. Raises what ``present`` does, AdmissionDenied, and
     OptionError; all of them before anything is changed, except where waiting or Helm fails.
     """
     for attempt in range(ATTEMPTS):
@@ -66,7 +66,7 @@ def present(
                 if decision.takes_more
                 else None,
             )
-        except (Elsewhere, group_lock.TooLate):
+        except (PlanOutdated, group_lock.LockLost):
             continue
         return outcome, decision, seen
     raise NestedClustersError(

@@ -21,14 +21,20 @@ from ..k8s.objects import path
 from ..k8s.snapshot import Snapshot, live
 from ..lifecycle.request import Request, namespace_of
 from ..virtual_cluster import namespace as namespaces
-from ..virtual_cluster.membership import Asked, Membership
+from ..virtual_cluster.membership import AdmissionRequest, Membership
 from ..virtual_cluster.plan import Plan, metadata_patch
 from .complete import complete
-from .decide import Decision, Elsewhere, decide
+from .decide import Decision, PlanOutdated, decide
 
 
 def reserve_one(
-    given: list[HostCluster], request: Request, asked: Asked, planned: Decision, full: Request, group: Group, plan: Plan
+    given: list[HostCluster],
+    request: Request,
+    asked: AdmissionRequest,
+    planned: Decision,
+    full: Request,
+    group: Group,
+    plan: Plan,
 ) -> None:
     """Take what the plan needs, under the locks of all host clusters, or raise what keeps it from being taken."""
     if plan.create_namespace:
@@ -37,19 +43,19 @@ def reserve_one(
         seen = group_view.picture(given, asked.group)
         decision = decide(seen, request, asked)
         if seen.group != group or decision.what != planned.what:
-            raise Elsewhere(f"virtual cluster {request.name}: what is decided now is not what was planned")
+            raise PlanOutdated(f"virtual cluster {request.name}: what is decided now is not what was planned")
         lock.check()
         if full.membership:  # as complete() gave it
             _write(planned.kubernetes, full, full.membership, decision)
 
 
 def reserve(
-    given: Sequence[HostCluster], group: str, wanted: Sequence[tuple[Request, Asked]]
+    given: Sequence[HostCluster], group: str, wanted: Sequence[tuple[Request, AdmissionRequest]]
 ) -> tuple[set[str], dict[str, NestedClustersError]]:
     """Take what several virtual clusters need, one after another under one hold of the locks.
 
     Returns the names of those whose namespaces were created, and why others cannot have what they ask for. Raises
-    TooLate where somebody else may be writing by now: what is written stays, and the rest can be tried again.
+    LockLost where somebody else may be writing by now: what is written stays, and the rest can be tried again.
     """
     new: set[str] = set()
     refused: dict[str, NestedClustersError] = {}
@@ -66,7 +72,7 @@ def reserve(
                 if _write(live(decision.kubernetes), full, full.membership, decision):
                     new.add(request.name)
                 seen = seen.with_allocation(decision.allocation(request.name, seen.group.name, full.membership.applied))
-            except group_lock.TooLate:
+            except group_lock.LockLost:
                 raise
             except NestedClustersError as error:
                 refused[request.name] = error

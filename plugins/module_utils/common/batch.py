@@ -16,7 +16,7 @@ NOT_BEGUN = "not begun, because so many others had failed (max_failures)"
 
 
 @dataclass(frozen=True)
-class Order:
+class BatchOptions:
     """What a task asks for; ``timeout`` is in seconds and for each virtual cluster."""
 
     state: str
@@ -31,7 +31,7 @@ class Order:
 
 
 @dataclass(kw_only=True)
-class Turn:
+class BatchJob:
     """A job among many. ``error`` says why it failed, ``begun`` whether it was its turn at all."""
 
     error: str = ""
@@ -39,24 +39,24 @@ class Turn:
     started: float = 0.0
     last: str = "nothing was seen yet"
 
-    def late(self, order: Order) -> str:
+    def late(self, order: BatchOptions) -> str:
         """The error of a job that has had its time."""
         raise NotImplementedError
 
 
-AnyJob = TypeVar("AnyJob", bound=Turn)
+AnyJob = TypeVar("AnyJob", bound=BatchJob)
 
 
 class Reported(Protocol):
     """What a result needs of a job, whatever was done."""
 
-    def describe(self, order: Order) -> dict[str, Any]: ...
+    def describe(self, order: BatchOptions) -> dict[str, Any]: ...
 
-    def diff(self, order: Order) -> dict[str, str]: ...
+    def diff(self, order: BatchOptions) -> dict[str, str]: ...
 
 
 @dataclass
-class Outcome:
+class BatchResult:
     """What became of all of them. ``unread`` are host clusters that could not be read, and why."""
 
     jobs: Sequence[Reported]
@@ -90,7 +90,7 @@ class Budget:
             queue.clear()
         return begun
 
-    def has_ended(self, job: Turn, reached: bool, order: Order) -> bool:
+    def has_ended(self, job: BatchJob, reached: bool, order: BatchOptions) -> bool:
         """Whether a job has reached its state, failed, or has had its time."""
         if time.monotonic() - job.started > order.timeout and not (reached or job.error):
             job.error = job.late(order)

@@ -18,7 +18,7 @@ from dataclasses import dataclass, field
 from functools import partial
 from typing import Any
 
-from ..common.batch import NOT_BEGUN, Budget, Order, Outcome, Turn
+from ..common.batch import NOT_BEGUN, BatchJob, BatchOptions, BatchResult, Budget
 from ..common.errors import NestedClustersError
 from ..common.well_known import KEPT
 from ..helm.release import RELEASE_SECRET_TYPE
@@ -31,7 +31,7 @@ from ..k8s.objects import Kinds, Object, path
 from ..listing import contents as namespace_contents
 from ..listing import reader
 from ..listing import select as selection
-from ..listing.contents import Holdings, Key, Thing
+from ..listing.contents import Contents, Key, ObjectRef
 from ..listing.select import Selector
 from ..virtual_cluster import namespace as namespaces
 from ..virtual_cluster import readiness
@@ -66,9 +66,9 @@ class Share:
     """What of a namespace a removal takes, as it was seen, and what it leaves."""
 
     place: Object | None
-    mine: tuple[Thing, ...] = ()
-    others: tuple[Thing, ...] = ()
-    kept: tuple[Thing, ...] = ()  # volume claims that stay because the task says so
+    mine: tuple[ObjectRef, ...] = ()
+    others: tuple[ObjectRef, ...] = ()
+    kept: tuple[ObjectRef, ...] = ()  # volume claims that stay because the task says so
     whole: bool = False  # whether the namespace goes as a whole
 
     @property
@@ -81,7 +81,7 @@ class Share:
         return {"uid": self.place["metadata"]["uid"]} if self.place else {}
 
 
-def share(held: Holdings, target: Target, keep_volumes: bool) -> Share:
+def share(held: Contents, target: Target, keep_volumes: bool) -> Share:
     """What of the namespace of a virtual cluster goes with it."""
     place = held.namespaces.get(target.namespace)
     if place is None:
@@ -93,19 +93,19 @@ def share(held: Holdings, target: Target, keep_volumes: bool) -> Share:
 
 
 @dataclass
-class Job(Turn):
+class Job(BatchJob):
     """One removal on its way."""
 
     target: Target
     share: Share  # as it was planned
-    outside: list[Thing]
+    outside: list[ObjectRef]
     volumes: set[str]  # names of PersistentVolumes that go with their claims
     leaving: list[str]  # what becomes of a namespace that stays, in words
     sent: bool = False
     asked: bool = False  # for the deletion of the namespace
     sent_outside: set[str] = field(default_factory=set)
 
-    def late(self, order: Order) -> str:
+    def late(self, order: BatchOptions) -> str:
         return f"not gone after {order.timeout:g} s (wait_timeout): {self.last}; run the task again"
 
     @property
@@ -119,7 +119,7 @@ class Job(Turn):
         things = [*self.share.mine, *self.outside]
         return [*ownership.steps(has_release, name, namespace, things, self.share.whole), *marks, *self.leaving]
 
-    def describe(self, order: Order) -> dict[str, Any]:
+    def describe(self, order: BatchOptions) -> dict[str, Any]:
         """The virtual cluster's part of the result."""
         target = self.target
         steps = self.steps if (order.check and self.begun) or self.sent else []
@@ -139,7 +139,7 @@ class Job(Turn):
             "msg": self.error if self.begun else NOT_BEGUN,
         }
 
-    def diff(self, order: Order) -> dict[str, str]:
+    def diff(self, order: BatchOptions) -> dict[str, str]:
         """What goes, for ``--diff``: every object, and the namespace where that goes as well."""
         told = self.describe(order)
         on = f", host cluster {told['host_cluster']}" if told["host_cluster"] else ""
@@ -156,7 +156,7 @@ class Job(Turn):
         }
 
 
-def run(given: Sequence[HostCluster], selector: Selector, order: Order) -> Outcome:
+def run(given: Sequence[HostCluster], selector: Selector, order: BatchOptions) -> BatchResult:
     """Delete the virtual clusters that are selected on the given host clusters.
 
     A name that none of them has is absent already. Raises NestedClustersError, before anything is changed, with the
@@ -176,7 +176,7 @@ def run(given: Sequence[HostCluster], selector: Selector, order: Order) -> Outco
         for job in jobs:
             job.begun = False
     if order.check or budget.spent:
-        return Outcome(jobs, unread, [])
+        return BatchResult(jobs, unread, [])
     runners = {
         host.name: Runner(host.kubernetes, selector.namespace, order, budget, answers.given[host.name][1])
         for host in given
@@ -187,7 +187,7 @@ def run(given: Sequence[HostCluster], selector: Selector, order: Order) -> Outco
         runners[host.name].run([job for job in jobs if job.target.host is host])
 
     host_clusters.ask([host for host in given if host.name in runners], work).all()
-    return Outcome(jobs, unread, [])
+    return BatchResult(jobs, unread, [])
 
 
 def refuse_protected(jobs: Iterable[Job]) -> None:
@@ -211,7 +211,7 @@ def refuse_protected(jobs: Iterable[Job]) -> None:
 # --- what is meant ----------------------------------------------------------------------------------------
 
 
-def _plan(selector: Selector, order: Order, host: HostCluster) -> tuple[list[Job], Kinds]:
+def _plan(selector: Selector, order: BatchOptions, host: HostCluster) -> tuple[list[Job], Kinds]:
     kubernetes = host.kubernetes
     kinds = namespace_contents.namespaced_kinds(kubernetes)
     (found, _there), held, elsewhere, volumes = parallel(
@@ -229,7 +229,7 @@ def _plan(selector: Selector, order: Order, host: HostCluster) -> tuple[list[Job
     return jobs + [job for job in left if job.steps or job.share.going], kinds
 
 
-def _job(target: Target, held: Holdings, elsewhere: list[Thing], volumes: list[Object], order: Order) -> Job:
+def _job(target: Target, held: Contents, elsewhere: list[ObjectRef], volumes: list[Object], order: BatchOptions) -> Job:
     mine = share(held, target, order.keep_volumes)
     claims = {thing.name for thing in mine.mine if thing.plural == "persistentvolumeclaims"}
     left = Plan()
@@ -249,7 +249,7 @@ def _volumes(kubernetes: Kubernetes) -> list[Object]:
     return list_allowed(kubernetes, VOLUMES)  # who may not see them need not wait for them
 
 
-def _remains(selector: Selector, keep_volumes: bool, host: HostCluster, held: Holdings) -> list[Target]:
+def _remains(selector: Selector, keep_volumes: bool, host: HostCluster, held: Contents) -> list[Target]:
     """What a task that was killed left: a reservation without a control plane, or values without one."""
     if selector.label_selectors:  # which are those of a control plane
         return []
@@ -272,7 +272,7 @@ def _remains(selector: Selector, keep_volumes: bool, host: HostCluster, held: Ho
     return result
 
 
-def _is_kept(held: Holdings, place: Object, name: str) -> bool:
+def _is_kept(held: Contents, place: Object, name: str) -> bool:
     mine, _others = ownership.sort_out(held.of(place["metadata"]["name"]), name)
     return bool(mine) and all(KEPT in thing.annotations for thing in mine)
 
@@ -284,7 +284,7 @@ class Runner:
     """The work on one host cluster."""
 
     def __init__(
-        self, kubernetes: Kubernetes, namespace: str | None, order: Order, budget: Budget, kinds: Kinds
+        self, kubernetes: Kubernetes, namespace: str | None, order: BatchOptions, budget: Budget, kinds: Kinds
     ) -> None:
         self.kubernetes = kubernetes
         self.namespace = namespace
@@ -310,7 +310,7 @@ class Runner:
                     # Looking at all that is there takes its time, for the host cluster as well.
                     time.sleep(max(readiness.POLL_SECONDS, took))
 
-    def _look(self, active: Sequence[Job]) -> tuple[Holdings, set[str]] | None:
+    def _look(self, active: Sequence[Job]) -> tuple[Contents, set[str]] | None:
         """What is there now; None where the host cluster did not say."""
         spaces = {job.target.namespace for job in active}
         only = spaces.pop() if len(spaces) == 1 else self.namespace
@@ -331,7 +331,7 @@ class Runner:
             return None
         return held, {volume["metadata"]["name"] for volume in volumes}
 
-    def _advance(self, held: Holdings, volumes: set[str], job: Job) -> bool:
+    def _advance(self, held: Contents, volumes: set[str], job: Job) -> bool:
         """Ask for the deletion of what is there; True once nothing is."""
         try:
             return self._sweep(job, share(held, job.target, self.order.keep_volumes), job.volumes & volumes)
@@ -389,7 +389,7 @@ def _named(volumes: Iterable[str]) -> str:
     return "; ".join(f"persistentvolumes/{name}" for name in sorted(volumes))
 
 
-def _order(thing: Thing) -> int:
+def _order(thing: ObjectRef) -> int:
     """The control plane first, which writes the others; what the virtual cluster is found by goes last."""
     if thing.plural in ("statefulsets", "deployments"):
         return 0

@@ -35,7 +35,7 @@ Identity = tuple[str, str, str]
 
 
 @dataclass
-class Site:
+class HostOrphans:
     """One host cluster: what was found there, and what became of it, by the identity of a leftover."""
 
     host: HostCluster
@@ -67,7 +67,7 @@ class Site:
         ]
 
 
-def find(given: Iterable[HostCluster], criteria: Criteria) -> tuple[list[Site], dict[str, str]]:
+def find(given: Iterable[HostCluster], criteria: Criteria) -> tuple[list[HostOrphans], dict[str, str]]:
     """(what is left over on each host cluster, why others could not be read)."""
     with reader.garbage_collection_paused():
         answers = host_clusters.ask_apart(given, _read)
@@ -79,12 +79,12 @@ def find(given: Iterable[HostCluster], criteria: Criteria) -> tuple[list[Site], 
     return sites, {name: str(error) for name, error in answers.failed.items()}
 
 
-def _read(host: HostCluster) -> Site:
+def _read(host: HostCluster) -> HostOrphans:
     kinds = namespace_contents.namespaced_kinds(host.kubernetes)
-    return Site(host, kinds, orphans.read(host.kubernetes, kinds))
+    return HostOrphans(host, kinds, orphans.read(host.kubernetes, kinds))
 
 
-def remove(sites: Sequence[Site], criteria: Criteria, timeout: float) -> None:
+def remove(sites: Sequence[HostOrphans], criteria: Criteria, timeout: float) -> None:
     """Remove what was found, and wait for it to be gone; what is not is in the ``errors`` of its host cluster."""
     known = orphans.newest_groups(site.view for site in sites)
 
@@ -95,7 +95,7 @@ def remove(sites: Sequence[Site], criteria: Criteria, timeout: float) -> None:
     host_clusters.ask([site.host for site in sites if site.due], work).all()
 
 
-def _remove(site: Site, known: Mapping[str, Group], criteria: Criteria, timeout: float) -> None:
+def _remove(site: HostOrphans, known: Mapping[str, Group], criteria: Criteria, timeout: float) -> None:
     criteria = replace(criteria, first=False)
     deadline = time.monotonic() + timeout
     due = {one.identity: one for one in site.due}
@@ -117,7 +117,9 @@ def _remove(site: Site, known: Mapping[str, Group], criteria: Criteria, timeout:
             time.sleep(readiness.POLL_SECONDS)
 
 
-def _turn(site: Site, view: View, judged: Iterable[Leftover], due: Mapping[Identity, Leftover]) -> dict[Identity, str]:
+def _turn(
+    site: HostOrphans, view: View, judged: Iterable[Leftover], due: Mapping[Identity, Leftover]
+) -> dict[Identity, str]:
     """Send what is due and still left over; what is there after all, with the reason why it is."""
     again = {one.identity: one for one in judged if one.identity in due}
     here = _uids(view)
@@ -139,7 +141,7 @@ def _turn(site: Site, view: View, judged: Iterable[Leftover], due: Mapping[Ident
     return left
 
 
-def _send_all(site: Site, ready: list[Leftover]) -> dict[Identity, str]:
+def _send_all(site: HostOrphans, ready: list[Leftover]) -> dict[Identity, str]:
     """Send what is due at once; what was refused only for now."""
     errors = parallel([partial(_send, site.host.kubernetes, one) for one in ready])
     refused = {}

@@ -30,7 +30,7 @@ from ..k8s.client import Kubernetes, list_allowed, parallel
 from ..k8s.errors import KubernetesError
 from ..k8s.objects import Kinds, Object, path
 from ..listing import contents as namespace_contents
-from ..listing.contents import Holdings, Key, Thing
+from ..listing.contents import Contents, Key, ObjectRef
 from ..virtual_cluster import membership
 from ..virtual_cluster import namespace as virtual_cluster_namespace
 from ..virtual_cluster import workload as workloads
@@ -86,13 +86,13 @@ class Leftover:
     """One object that is left over, or was kept. ``action`` is what its removal does to it, "" for nothing."""
 
     kind: str
-    thing: Thing
+    thing: ObjectRef
     virtual_cluster: str | None
     reason: str
     state: str = ORPHAN
     action: str = DELETE
     patch: Mapping[str, Any] = field(default_factory=dict)  # of its metadata
-    holders: tuple[Thing, ...] = ()  # objects whose finalizers hold a namespace
+    holders: tuple[ObjectRef, ...] = ()  # objects whose finalizers hold a namespace
 
     @property
     def namespace(self) -> str | None:
@@ -122,8 +122,8 @@ class Leftover:
 class View:
     """What one host cluster says. ``mounted`` are (namespace, claim) to the names of the pods that mount it."""
 
-    held: Holdings
-    outside: tuple[Thing, ...]
+    held: Contents
+    outside: tuple[ObjectRef, ...]
     volumes: tuple[Object, ...]
     lease: Object | None
     records: tuple[Object, ...]  # ConfigMaps of groups
@@ -168,14 +168,14 @@ def read(kubernetes: Kubernetes, kinds: Kinds) -> View:
     )
 
 
-def _has_claims(held: Holdings, namespace: str) -> bool:
+def _has_claims(held: Contents, namespace: str) -> bool:
     return any(thing.plural == "persistentvolumeclaims" for thing in held.of(namespace))
 
 
-def _of_chart(kubernetes: Kubernetes) -> list[Thing]:
+def _of_chart(kubernetes: Kubernetes) -> list[ObjectRef]:
     """Cluster-scoped objects of vCluster's chart, also where something else than helm applied it."""
     return [
-        Thing(*kind, one["metadata"])
+        ObjectRef(*kind, one["metadata"])
         for kind in namespace_contents.CHART_CLUSTER_KINDS
         for one in list_allowed(kubernetes, path(*kind), labels="app=vcluster,release")
     ]
@@ -194,7 +194,7 @@ def _mounted(pods: Iterable[Object]) -> dict[Key, tuple[str, ...]]:
     return found
 
 
-def _of_vcluster(kubernetes: Kubernetes, held: Holdings, there: Collection[Key]) -> Iterator[Key]:
+def _of_vcluster(kubernetes: Kubernetes, held: Contents, there: Collection[Key]) -> Iterator[Key]:
     """Releases that are not deployed and have no control plane, if they are of vCluster's chart."""
     for key, newest in _newest(held).items():
         if key in there:
@@ -207,9 +207,9 @@ def _of_vcluster(kubernetes: Kubernetes, held: Holdings, there: Collection[Key])
             continue  # nobody knows whose it is
 
 
-def _newest(held: Holdings) -> dict[Key, Thing]:
+def _newest(held: Contents) -> dict[Key, ObjectRef]:
     """The newest revision of each release."""
-    newest: dict[Key, Thing] = {}
+    newest: dict[Key, ObjectRef] = {}
     for namespace, things in held.inside.items():
         for thing in things:
             name = thing.labels.get("name")
@@ -220,7 +220,7 @@ def _newest(held: Holdings) -> dict[Key, Thing]:
     return newest
 
 
-def _revision(thing: Thing) -> int:
+def _revision(thing: ObjectRef) -> int:
     version = thing.labels.get("version", "")
     return int(version) if version.isdigit() else 0
 
@@ -228,7 +228,7 @@ def _revision(thing: Thing) -> int:
 # --- judging ----------------------------------------------------------------------------------------------
 
 
-def alive(held: Holdings) -> set[Key]:
+def alive(held: Contents) -> set[Key]:
     """Virtual clusters that are there: with a control plane, or with a release that is deployed."""
     deployed = {key for key, newest in _newest(held).items() if newest.labels.get("status") == "deployed"}
     return ownership.control_planes(held) | deployed
@@ -258,7 +258,7 @@ def judge(view: View, known: Mapping[str, Group], criteria: Criteria, now: datet
     return [one for one in found if criteria.fit(one)]
 
 
-def _named_by(thing: Thing) -> set[str]:
+def _named_by(thing: ObjectRef) -> set[str]:
     """Virtual clusters that labels of an object name."""
     labels = thing.labels
     if well_known.SYNCED_LABEL in labels:  # its other labels are those that a tenant wrote
@@ -269,7 +269,7 @@ def _named_by(thing: Thing) -> set[str]:
     return {name for name in found if name}
 
 
-def _suspects(held: Holdings, releases: Collection[Key]) -> set[Key]:
+def _suspects(held: Contents, releases: Collection[Key]) -> set[Key]:
     """Every virtual cluster that something in a namespace speaks of."""
     found = set(releases)
     for namespace, things in held.inside.items():
@@ -280,7 +280,7 @@ def _suspects(held: Holdings, releases: Collection[Key]) -> set[Key]:
     return found
 
 
-def _without(things: list[Thing], names: Iterable[str]) -> list[Thing]:
+def _without(things: list[ObjectRef], names: Iterable[str]) -> list[ObjectRef]:
     """What is left when all that these virtual clusters have is taken out."""
     for name in names:
         _mine, things = ownership.sort_out(things, name, known=True)
@@ -288,7 +288,7 @@ def _without(things: list[Thing], names: Iterable[str]) -> list[Thing]:
 
 
 def _left_in(
-    view: View, place: Object, rest: list[Thing], name: str, recorded: bool, criteria: Criteria, now: datetime
+    view: View, place: Object, rest: list[ObjectRef], name: str, recorded: bool, criteria: Criteria, now: datetime
 ) -> list[Leftover]:
     """What a virtual cluster that is gone left in its namespace."""
     namespace = place["metadata"]["name"]
@@ -318,7 +318,7 @@ def _why_gone(view: View, namespace: str, name: str) -> str:
 
 
 def _left_thing(
-    view: View, thing: Thing, mine: Collection[Thing], name: str, why: str, kept_share: bool, criteria: Criteria
+    view: View, thing: ObjectRef, mine: Collection[ObjectRef], name: str, why: str, kept_share: bool, criteria: Criteria
 ) -> Leftover:
     if thing.plural != "persistentvolumeclaims":
         kind = "releases" if thing.secret_type == RELEASE_SECRET_TYPE else "objects"
@@ -377,7 +377,7 @@ def _stuck(view: View, criteria: Criteria, now: datetime) -> Iterator[Leftover]:
         yield Leftover("namespaces", _as_thing("namespaces", place), name, reason, state, action, holders=tuple(ours))
 
 
-def _has_own_finalizers(thing: Thing) -> bool:
+def _has_own_finalizers(thing: ObjectRef) -> bool:
     return any(text.startswith(well_known.FINALIZERS) for text in thing.meta.get("finalizers") or [])
 
 
@@ -386,7 +386,7 @@ def is_held_by_us(one: Leftover) -> bool:
     return any(_has_own_finalizers(thing) for thing in (one.thing, *one.holders))
 
 
-def _name_of(place: Object, things: Iterable[Thing]) -> str | None:
+def _name_of(place: Object, things: Iterable[ObjectRef]) -> str | None:
     """Which virtual cluster a namespace was for, None where it was for none."""
     meta = place["metadata"]
     annotations = meta.get("annotations") or {}
@@ -461,7 +461,7 @@ def _left_lease(view: View, criteria: Criteria, now: datetime) -> Iterator[Lefto
         return
     who = spec.get("holderIdentity", "nobody")
     reason = f"held by {who}, which was last seen alive at {seen}; the next task in a group takes it away by itself"
-    lease = Thing("coordination.k8s.io/v1", "leases", view.lease["metadata"])
+    lease = ObjectRef("coordination.k8s.io/v1", "leases", view.lease["metadata"])
     yield Leftover("leases", lease, None, reason)
 
 
@@ -472,7 +472,7 @@ def _left_records(view: View, known: Mapping[str, Group], criteria: Criteria, no
         name = (meta.get("labels") or {}).get(group_records.RECORD_LABEL, "")
         if criteria.is_young([meta], now):
             continue
-        thing = Thing("v1", "configmaps", meta)
+        thing = ObjectRef("v1", "configmaps", meta)
         try:
             group_records.load(record)
         except NestedClustersError as error:
@@ -509,5 +509,5 @@ def newest_groups(views: Iterable[View]) -> dict[str, Group]:
     return found
 
 
-def _as_thing(plural: str, item: Object) -> Thing:
-    return Thing("v1", plural, item["metadata"])
+def _as_thing(plural: str, item: Object) -> ObjectRef:
+    return ObjectRef("v1", plural, item["metadata"])

@@ -24,7 +24,7 @@ from ..common.well_known import (
 )
 from ..helm.release import RELEASE_SECRET_TYPE
 from ..k8s.objects import path
-from ..listing.contents import Holdings, Key, Thing
+from ..listing.contents import Contents, Key, ObjectRef
 from ..virtual_cluster import plan as planning
 from ..virtual_cluster.membership import allocation
 
@@ -45,16 +45,16 @@ def leaving(place: dict[str, Any], name: str, keep_volumes: bool) -> dict[str, A
     return planning.metadata_patch(place, {GROUP_LABEL: None}, dict.fromkeys(OF_MEMBERS))
 
 
-def to_mark(claims: Iterable[Thing]) -> list[Thing]:
+def to_mark(claims: Iterable[ObjectRef]) -> list[ObjectRef]:
     """Volume claims that stay because the task says so, and do not say it themselves yet."""
     return [claim for claim in claims if well_known.KEPT not in claim.annotations]
 
 
-def mark_steps(claims: Iterable[Thing]) -> list[str]:
+def mark_steps(claims: Iterable[ObjectRef]) -> list[str]:
     return [f"mark volume claim {name} as kept" for name in sorted(claim.name for claim in claims)]
 
 
-def sort_out(things: Iterable[Thing], name: str, known: bool = False) -> tuple[list[Thing], list[Thing]]:
+def sort_out(things: Iterable[ObjectRef], name: str, known: bool = False) -> tuple[list[ObjectRef], list[ObjectRef]]:
     """(what the virtual cluster made, what is somebody else's), owners deciding for what they own.
 
     A name alone, such as Secret NAME-certs, says something only where it is certain that there is or was a
@@ -74,7 +74,7 @@ def sort_out(things: Iterable[Thing], name: str, known: bool = False) -> tuple[l
         rest = [thing for thing in rest if thing not in owned]
 
 
-def belongs(thing: Thing, name: str) -> bool:
+def belongs(thing: ObjectRef, name: str) -> bool:
     """Whether labels or annotations say that this virtual cluster made an object."""
     labels, annotations = thing.labels, thing.meta.get("annotations") or {}
     if thing.secret_type == RELEASE_SECRET_TYPE:
@@ -100,7 +100,7 @@ def unlabelled(name: str) -> set[tuple[str, str]]:
     }
 
 
-def protection(mine: Iterable[Thing], name: str) -> Thing | None:
+def protection(mine: Iterable[ObjectRef], name: str) -> ObjectRef | None:
     """The control plane that says that it is protected. Not the release: its record may be gone, and this is not."""
     for thing in mine:
         is_control_plane = thing.plural in ("statefulsets", "deployments") and thing.name == name
@@ -109,7 +109,7 @@ def protection(mine: Iterable[Thing], name: str) -> Thing | None:
     return None
 
 
-def keep(mine: Iterable[Thing], keep_volumes: bool) -> tuple[list[Thing], list[Thing]]:
+def keep(mine: Iterable[ObjectRef], keep_volumes: bool) -> tuple[list[ObjectRef], list[ObjectRef]]:
     """(what goes, the volume claims that stay) of what a virtual cluster made."""
     mine = list(mine)
     kept = [thing for thing in mine if keep_volumes and thing.plural == "persistentvolumeclaims"]
@@ -124,18 +124,18 @@ def made_for(place: dict[str, Any], name: str, namespace: str, seen: bool) -> bo
     return annotations.get(NAME_ANNOTATION, name if seen or namespace == f"vcluster-{name}" else "") == name
 
 
-def steps(helm: bool, name: str, namespace: str, things: Iterable[Thing], whole: bool) -> list[str]:
+def steps(helm: bool, name: str, namespace: str, things: Iterable[ObjectRef], whole: bool) -> list[str]:
     """A removal in words; ``helm`` says whether there is a release, ``whole`` whether the namespace goes as well."""
     found = [f"uninstall release {name}"] if helm else []
     found += [f"delete {text}" for text in deleted_singly(helm, things)]
     return found + ([f"delete namespace {namespace}"] if whole else [])
 
 
-def deleted_singly(helm: bool, things: Iterable[Thing]) -> list[str]:
+def deleted_singly(helm: bool, things: Iterable[ObjectRef]) -> list[str]:
     return sorted({str(thing) for thing in things if not (helm and _goes_with_another(thing))})
 
 
-def _goes_with_another(thing: Thing) -> bool:
+def _goes_with_another(thing: ObjectRef) -> bool:
     """Whether something else's deletion takes an object along: Helm's of the release, or its controller's."""
     return (
         "meta.helm.sh/release-name" in (thing.meta.get("annotations") or {})
@@ -158,7 +158,7 @@ def deleted_with(volumes: Iterable[dict[str, Any]], namespace: str, claims: Coll
 VOLUMES = path("v1", "persistentvolumes")
 
 
-def control_planes(held: Holdings) -> set[Key]:
+def control_planes(held: Contents) -> set[Key]:
     """Every virtual cluster that has a workload."""
     return {
         (namespace, thing.labels["release"])
@@ -170,7 +170,7 @@ def control_planes(held: Holdings) -> set[Key]:
     }
 
 
-def with_values(held: Holdings) -> set[Key]:
+def with_values(held: Contents) -> set[Key]:
     """Virtual clusters whose values are there."""
     return {
         (namespace, thing.labels["release"])
@@ -180,7 +180,7 @@ def with_values(held: Holdings) -> set[Key]:
     }
 
 
-def recorded(held: Holdings) -> set[Key]:
+def recorded(held: Contents) -> set[Key]:
     """Virtual clusters by what is written on namespaces that were made for them, or that have a share of a group."""
     found = set()
     for namespace, place in held.namespaces.items():
@@ -194,7 +194,7 @@ def recorded(held: Holdings) -> set[Key]:
     return found
 
 
-def is_values(thing: Thing) -> bool:
+def is_values(thing: ObjectRef) -> bool:
     """Whether it is the Secret that a virtual cluster has its values from."""
     labels = thing.labels
     of_chart = labels.get("app") == "vcluster" and "release" in labels

@@ -10,16 +10,16 @@ from functools import partial
 
 from ..common.well_known import FINALIZERS, KEPT
 from ..k8s.client import Kubernetes, parallel
-from ..listing.contents import Thing
+from ..listing.contents import ObjectRef
 
 
-def mark_kept(kubernetes: Kubernetes, claims: Iterable[Thing]) -> None:
+def mark_kept(kubernetes: Kubernetes, claims: Iterable[ObjectRef]) -> None:
     """Write on volume claims that they stay on purpose, so that nobody takes them for left over."""
     marks = {"metadata": {"annotations": {KEPT: "true"}}}
     parallel([partial(kubernetes.patch, claim.path(claim.namespace), marks) for claim in claims])
 
 
-def release_hold(kubernetes: Kubernetes, thing: Thing, namespace: str | None) -> None:
+def release_hold(kubernetes: Kubernetes, thing: ObjectRef, namespace: str | None) -> None:
     """Take off an object the finalizers that only a running virtual cluster would take off."""
     held = thing.meta.get("finalizers") or []
     free = [finalizer for finalizer in held if not finalizer.startswith(FINALIZERS)]

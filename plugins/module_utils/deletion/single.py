@@ -23,7 +23,7 @@ from ..helm.release import HelmError, Release
 from ..k8s.client import Kubernetes, list_allowed, parallel
 from ..k8s.errors import KubernetesError
 from ..k8s.objects import path
-from ..listing.contents import CHART_CLUSTER_KINDS, SYNCED_CLUSTER_KINDS, Thing, contents
+from ..listing.contents import CHART_CLUSTER_KINDS, SYNCED_CLUSTER_KINDS, ObjectRef, contents
 from ..virtual_cluster import drift, readiness
 from ..virtual_cluster import namespace as namespaces
 from ..virtual_cluster import plan as planning
@@ -107,17 +107,17 @@ def _uninstall(kubernetes: Kubernetes, helm: Helm, name: str, namespace: str) ->
             raise
 
 
-def _plan_marks(plan: Plan, kept: list[Thing]) -> None:
+def _plan_marks(plan: Plan, kept: list[ObjectRef]) -> None:
     plan.steps += mark_steps(to_mark(kept))
     for claim in to_mark(kept):
         plan.diff += planning.diff({}, {well_known.KEPT: "true"}, f"annotations of volume claim {claim.name}")
 
 
-def _delete_cluster_scoped(kubernetes: Kubernetes, synced: list[Thing]) -> None:
+def _delete_cluster_scoped(kubernetes: Kubernetes, synced: list[ObjectRef]) -> None:
     parallel([partial(kubernetes.delete, thing.path(None)) for thing in synced])
 
 
-def cluster_scoped(kubernetes: Kubernetes, namespace: str, name: str) -> list[Thing]:
+def cluster_scoped(kubernetes: Kubernetes, namespace: str, name: str) -> list[ObjectRef]:
     """What the chart and the virtual cluster made outside of its namespace; nothing where that may not be asked.
 
     Helm removes its part, but has nothing to go by once somebody deleted the namespace with the release in it.
@@ -127,11 +127,11 @@ def cluster_scoped(kubernetes: Kubernetes, namespace: str, name: str) -> list[Th
         f"{well_known.SYNCED_LABEL}={well_known.safe_concat(namespace, 'x', name)}",
     )
 
-    def ask(kind: tuple[str, str], labels: str) -> list[Thing]:
+    def ask(kind: tuple[str, str], labels: str) -> list[ObjectRef]:
         found = list_allowed(kubernetes, path(*kind), labels=labels, metadata_only=True)
-        return [Thing(*kind, one["metadata"]) for one in found]
+        return [ObjectRef(*kind, one["metadata"]) for one in found]
 
-    def ours(thing: Thing) -> bool:  # a release of this name in another namespace has the same labels
+    def ours(thing: ObjectRef) -> bool:  # a release of this name in another namespace has the same labels
         annotations = thing.meta.get("annotations") or {}
         return (
             bool(annotations.get("meta.helm.sh/release-namespace") == namespace)
@@ -143,7 +143,7 @@ def cluster_scoped(kubernetes: Kubernetes, namespace: str, name: str) -> list[Th
     return [thing for answer in parallel(questions) for thing in answer if ours(thing)]
 
 
-def _refuse(release: Release | None, mine: list[Thing], name: str, namespace: str) -> None:
+def _refuse(release: Release | None, mine: list[ObjectRef], name: str, namespace: str) -> None:
     if release and not is_vcluster(release.chart_name):
         raise OptionError(
             "name",
@@ -160,7 +160,7 @@ def _refuse(release: Release | None, mine: list[Thing], name: str, namespace: st
         )
 
 
-def _plan(state: State, name: str, namespace: str, mine: list[Thing], synced: list[Thing], whole: bool) -> Plan:
+def _plan(state: State, name: str, namespace: str, mine: list[ObjectRef], synced: list[ObjectRef], whole: bool) -> Plan:
     helm, things = bool(state.release or state.pending), [*mine, *synced]
     plan = Plan(ownership.steps(helm, name, namespace, things, whole))
     found = drift.as_found(state.manifest, state.live)
@@ -179,9 +179,9 @@ class Removal:
     namespace: str
     keep_volumes: bool
     known: bool
-    kept: list[Thing] = field(default_factory=list)  # claims that stay, as of the last look
+    kept: list[ObjectRef] = field(default_factory=list)  # claims that stay, as of the last look
 
-    def look(self) -> tuple[list[Thing], list[Thing]]:
+    def look(self) -> tuple[list[ObjectRef], list[ObjectRef]]:
         """(what is to go, what stays) of what is in the namespace now."""
         mine, others = sort_out(contents(self.kubernetes, self.namespace), self.name, self.known)
         self.known = self.known or bool(mine)
@@ -202,7 +202,7 @@ class Removal:
         parallel([partial(self.kubernetes.delete, thing.path(self.namespace)) for thing in mine])
         return [str(thing) for thing in mine]
 
-    def volumes(self, mine: list[Thing]) -> list[str]:
+    def volumes(self, mine: list[ObjectRef]) -> list[str]:
         """The PersistentVolumes that go with the claims, by their reclaim policy."""
         claims = {thing.name for thing in mine if thing.plural == "persistentvolumeclaims"}
         if not claims:

@@ -31,7 +31,7 @@ _SPACES = "/api/v1/namespaces"
 
 
 @dataclass(frozen=True)
-class Link:
+class ProbeStep:
     """One link: its name of LINKS, whether it holds, and what was seen."""
 
     name: str
@@ -46,7 +46,7 @@ class Broken(Exception):
     """What is wrong with a link, and what to look at."""
 
 
-def prove(url: str | None, routes: Iterable[Object], service: Object | None, secret: Object | None) -> list[Link]:
+def prove(url: str | None, routes: Iterable[Object], service: Object | None, secret: Object | None) -> list[ProbeStep]:
     """The links to a virtual cluster in order, up to the first that is broken.
 
     ``routes`` are its Ingresses and TLSRoutes, ``service`` is that of its control plane, ``secret`` is ``vc-NAME`` with
@@ -54,7 +54,7 @@ def prove(url: str | None, routes: Iterable[Object], service: Object | None, sec
     """
     target = urlsplit(url or "")
     host, port = target.hostname or "", target.port or 443
-    seen: list[Link] = []
+    seen: list[ProbeStep] = []
     questions: list[tuple[str, Callable[[], str]]] = [
         ("route", lambda: _route(url, routes, service)),
         ("dns", lambda: _dns(host, port)),
@@ -64,14 +64,14 @@ def prove(url: str | None, routes: Iterable[Object], service: Object | None, sec
     ]
     for name, ask in questions:
         try:
-            seen.append(Link(name, True, ask()))
+            seen.append(ProbeStep(name, True, ask()))
         except Broken as error:
-            seen.append(Link(name, False, str(error)))
+            seen.append(ProbeStep(name, False, str(error)))
             break
     return seen
 
 
-def broken(links: Iterable[Link]) -> Link | None:
+def broken(links: Iterable[ProbeStep]) -> ProbeStep | None:
     """The link that is broken, None where all hold."""
     return next((link for link in links if not link.ok), None)
 

@@ -18,18 +18,18 @@ from ..virtual_cluster import readiness
 from ..virtual_cluster import workload as workloads
 from . import probe
 from .host_support import INGRESSES, ROUTES, list_optional
-from .probe import Link
+from .probe import ProbeStep
 
 
 @dataclass(frozen=True)
-class Reach:
+class EndpointStatus:
     """Where a virtual cluster is reached, None where only its host cluster reaches it, and the links to there."""
 
     url: str | None
-    links: tuple[Link, ...]
+    links: tuple[ProbeStep, ...]
 
     @property
-    def broken(self) -> Link | None:
+    def broken(self) -> ProbeStep | None:
         """The link that does not hold."""
         return probe.broken(self.links)
 
@@ -37,7 +37,7 @@ class Reach:
         return {"url": self.url, "answers": self.broken is None, "links": [link.as_dict() for link in self.links]}
 
 
-def look(kubernetes: Kubernetes, name: str, namespace: str) -> Reach:
+def look(kubernetes: Kubernetes, name: str, namespace: str) -> EndpointStatus:
     """The endpoint as it is now. Raises KubernetesError where the host cluster does not say."""
     mine = f"app=vcluster,release={name}"
     service, secret, pods, ingresses, routes = parallel(
@@ -51,10 +51,10 @@ def look(kubernetes: Kubernetes, name: str, namespace: str) -> Reach:
     )
     leading = [{**item, "kind": "Ingress"} for item in ingresses] + [{**item, "kind": "TLSRoute"} for item in routes]
     url = url_of(name, namespace, service, leading, pods, None)
-    return Reach(url, tuple(probe.prove(url, leading, service, secret)))
+    return EndpointStatus(url, tuple(probe.prove(url, leading, service, secret)))
 
 
-def wait(kubernetes: Kubernetes, name: str, namespace: str, seconds: float) -> Reach:
+def wait(kubernetes: Kubernetes, name: str, namespace: str, seconds: float) -> EndpointStatus:
     """The endpoint once it answers. Raises WaitError that names the link that is broken after so many seconds."""
     deadline = time.monotonic() + seconds
     while True:

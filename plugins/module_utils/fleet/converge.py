@@ -25,7 +25,7 @@ from ..deletion import batch as deletion_batch
 from ..endpoint import wait as endpoint_wait
 from ..groups import lock as group_lock
 from ..groups import view as group_view
-from ..groups.view import Picture
+from ..groups.view import GroupView
 from ..helm.cli import Helm
 from ..k8s import host_clusters
 from ..k8s.client import Kubernetes
@@ -89,7 +89,7 @@ class _Work:
     given: Sequence[HostCluster]
     open_helm: OpenHelm
     order: Order
-    seen: Picture
+    seen: GroupView
 
     def clear(self, names: Sequence[str], check: bool) -> list[deletion_batch.Job]:
         """Delete those of these names. Raises NestedClustersError, before anything is changed, for protected ones."""
@@ -149,7 +149,7 @@ class _Work:
             wanted = [(job.entry.request, job.entry.asked) for job in turn]
             try:
                 reserved, refused = reservation.reserve(self.given, self.order.group, wanted)
-            except group_lock.TooLate:  # each by itself then, as it would be without the others
+            except group_lock.LockLost:  # each by itself then, as it would be without the others
                 continue
             new |= reserved
             for job in turn:
@@ -157,7 +157,7 @@ class _Work:
                     job.error = str(refused[job.name])
         return new
 
-    def _apply(self, first: Picture, new: set[str], job: Job) -> None:
+    def _apply(self, first: GroupView, new: set[str], job: Job) -> None:
         """Create or change one, without waiting for it."""
         taken = job.takes_more
         with contextlib.ExitStack() as stack:
@@ -241,9 +241,9 @@ class _Work:
             if told["changed"]:
                 job.diff.append(part.diff(asked))
 
-    def _switch(self, state: str) -> batch.Order:
+    def _switch(self, state: str) -> batch.BatchOptions:
         order = self.order
-        return batch.Order(
+        return batch.BatchOptions(
             state,
             order.check,
             order.wait,
@@ -269,7 +269,7 @@ class _Work:
             list(pool.map(one, able))
 
 
-def _give_back(seen: Picture, job: Job) -> None:
+def _give_back(seen: GroupView, job: Job) -> None:
     """Remove what was reserved for one that could not even be begun: a namespace without a release."""
     current = seen.of(job.name)
     if current is None:
@@ -289,7 +289,7 @@ def _gone(
     entries: Iterable[Entry], cleared: Iterable[deletion_batch.Job], order: Order
 ) -> tuple[list[dict[str, Any]], list[dict[str, str]]]:
     """(what became of those that shall not be there, what changed for ``--diff``)."""
-    asked = batch.Order("absent", order.check, order.wait, order.timeout, keep_volumes=order.keep_volumes)
+    asked = batch.BatchOptions("absent", order.check, order.wait, order.timeout, keep_volumes=order.keep_volumes)
     keys = ("name", "namespace", "host_cluster", "owner", "before", "after", "changed", "steps", "failed", "msg")
     found, diff = [], []
     for job in cleared:

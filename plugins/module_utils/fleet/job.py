@@ -15,7 +15,7 @@ from ..k8s.snapshot import live
 from ..lifecycle import export
 from ..lifecycle.request import Request
 from ..virtual_cluster import phase as phases
-from ..virtual_cluster.membership import Asked
+from ..virtual_cluster.membership import AdmissionRequest
 from ..virtual_cluster.plan import Plan
 from ..virtual_cluster.state import Outcome, State
 
@@ -28,7 +28,7 @@ class Entry:
     """One of the list: what it shall be, and the file for its kubeconfig ("": none), with a URL of its own or not."""
 
     request: Request
-    asked: Asked
+    asked: AdmissionRequest
     state: str
     kubeconfig: str = ""
     server: str | None = None

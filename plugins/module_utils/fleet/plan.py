@@ -10,7 +10,7 @@ from collections.abc import Iterable, Sequence
 from ..admission import complete as completion
 from ..admission import decide as decision_rules
 from ..common.errors import NestedClustersError, OptionError
-from ..groups.view import Picture
+from ..groups.view import GroupView
 from ..helm.cli import Helm
 from ..k8s.host_clusters import HostCluster
 from ..k8s.snapshot import Snapshot
@@ -46,7 +46,7 @@ def prefetch(host: HostCluster) -> None:
 # --- planning ---------------------------------------------------------------------------------------------
 
 
-def to_delete(seen: Picture, entries: Iterable[Entry], prune: bool) -> list[str]:
+def to_delete(seen: GroupView, entries: Iterable[Entry], prune: bool) -> list[str]:
     """Names of what is there and shall not be: listed as absent, or with ``prune`` not listed."""
     listed = {entry.name: entry.state for entry in entries}
     mine = [item for item in seen.allocations if item.group == seen.group.name]
@@ -55,7 +55,7 @@ def to_delete(seen: Picture, entries: Iterable[Entry], prune: bool) -> list[str]
     return sorted(absent | unlisted)
 
 
-def plan_jobs(seen: Picture, jobs: Iterable[Job]) -> None:
+def plan_jobs(seen: GroupView, jobs: Iterable[Job]) -> None:
     """Plan for each in the order of the list, as if those before it had what they ask for."""
     for job in jobs:
         request, asked = job.entry.request, job.entry.asked
@@ -83,7 +83,7 @@ def _no_helm() -> Helm:
     raise _HelmIsNeeded
 
 
-def export_kubeconfig(seen: Picture, job: Job, check: bool) -> list[str]:
+def export_kubeconfig(seen: GroupView, job: Job, check: bool) -> list[str]:
     """Write the kubeconfig of a virtual cluster as it was last seen; returns what that changes, as steps."""
     if job.state is None:
         return []

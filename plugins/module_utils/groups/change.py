@@ -38,7 +38,7 @@ MANAGED_BY = {"app.kubernetes.io/managed-by": "nested.clusters"}
 class Seen:
     """What one host cluster says before a group is changed."""
 
-    view: group_view.View
+    view: group_view.HostView
     id: str
     record: dict[str, Any] | None  # the ConfigMap, as it is stored
     namespace: bool  # whether namespace nested-clusters is there

@@ -34,7 +34,7 @@ PATIENCE_SECONDS = 300
 LEASES = path("coordination.k8s.io/v1", "leases", NAMESPACE)
 
 
-class TooLate(NestedClustersError):
+class LockLost(NestedClustersError):
     """The locks were held for so long that they may be somebody else's: start over."""
 
 
@@ -45,9 +45,9 @@ class Lock:
     alive: float
 
     def check(self) -> None:
-        """Raise TooLate where it is not certain that the locks are still held."""
+        """Raise LockLost where it is not certain that the locks are still held."""
         if time.monotonic() - self.alive > SAFE_SECONDS:
-            raise TooLate(f"the locks were held for more than {SAFE_SECONDS} s; run the task again")
+            raise LockLost(f"the locks were held for more than {SAFE_SECONDS} s; run the task again")
 
 
 @dataclass
@@ -57,13 +57,13 @@ class _Held:
     alive: float  # when the request was sent by which others saw last that the holder lives
 
     def renew(self) -> None:
-        """Show that its holder lives. Raises TooLate where somebody took the Lease away."""
+        """Show that its holder lives. Raises LockLost where somebody took the Lease away."""
         now = time.monotonic()
         try:
             self.kubernetes.patch(f"{LEASES}/{LEASE}", {"metadata": {"uid": self.uid}, "spec": {"renewTime": _now()}})
         except KubernetesError as error:
             if error.status in (404, 409, 422):  # 422: there is one, with another UID
-                raise TooLate(f"the Lease of {self.kubernetes.host} was taken away; run the task again") from error
+                raise LockLost(f"the Lease of {self.kubernetes.host} was taken away; run the task again") from error
             raise
         self.alive = now
 
@@ -77,7 +77,7 @@ class _Held:
 def locked(hosts: Iterable[tuple[str, Kubernetes]]) -> Iterator[Lock]:
     """Hold the locks of host clusters, given as (what sorts them the same way for everybody, connection).
 
-    Raises NestedClustersError when one is not to be had within PATIENCE_SECONDS, TooLate when one was lost while
+    Raises NestedClustersError when one is not to be had within PATIENCE_SECONDS, LockLost when one was lost while
     waiting for another.
     """
     holder = f"{socket.gethostname()}-{os.getpid()}-{uuid.uuid4().hex[:8]}"

@@ -46,7 +46,7 @@ _AT_ONCE = 4  # connections to a host cluster: most answers are short
 
 
 @dataclass(frozen=True)
-class Claimant:
+class AllocatedCluster:
     """What has a share of a host cluster: a virtual cluster of any group, or the volumes that one left.
 
     ``workload`` is the virtual cluster as ``description.describe`` gives it, None where none runs yet.
@@ -72,7 +72,7 @@ class HostFleet:
     groups: Mapping[str, Group]
     names: Mapping[str, str]  # by group: its own name there
     nodes: list[Object] | None  # None: they may not be listed
-    claimants: tuple[Claimant, ...]
+    claimants: tuple[AllocatedCluster, ...]
     used_from: str | None
     uncounted: str  # why it is not known what is allocated; "" where it is
     warnings: tuple[str, ...]
@@ -225,11 +225,11 @@ def _claimant(
     quota: Object | None,
     measured: Mapping[str, Size] | None,
     claims: Mapping[str, Decimal] | None,
-) -> Claimant:
-    found = Claimant(item, workload, created, UNKNOWN)
+) -> AllocatedCluster:
+    found = AllocatedCluster(item, workload, created, UNKNOWN)
     usage = None if measured is None else measured.get(item.namespace, Size.zero())
     claimed = None if claims is None else claims.get(item.namespace, Decimal(0))
-    return Claimant(item, workload, created, used(found.phase, quota, usage, claimed))
+    return AllocatedCluster(item, workload, created, used(found.phase, quota, usage, claimed))
 
 
 def used(phase: str, quota: Object | None, usage: Size | None, claimed: Amount) -> Size:
@@ -267,7 +267,7 @@ def _measured(metrics: Iterable[Object], namespaces: set[str]) -> dict[str, Size
     }
 
 
-def _without_quota(claimants: Iterable[Claimant], used_from: str | None) -> list[str]:
+def _without_quota(claimants: Iterable[AllocatedCluster], used_from: str | None) -> list[str]:
     missing = sorted(item.allocation.name for item in claimants if item.used.cpu is None)
     if not missing or used_from is None:
         return []
@@ -471,7 +471,7 @@ def _pending(group: Group) -> Callable[[str, Allocation], list[str]]:
     return pending
 
 
-def _virtual_cluster(host: str, item: Claimant, pending: list[str], now: datetime) -> dict[str, Any]:
+def _virtual_cluster(host: str, item: AllocatedCluster, pending: list[str], now: datetime) -> dict[str, Any]:
     allocation = item.allocation
     told = item.workload or {
         "created": item.created,

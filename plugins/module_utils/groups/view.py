@@ -21,7 +21,7 @@ from .model import Group
 
 
 @dataclass(frozen=True)
-class View:
+class HostView:
     """What one host cluster says: the records of groups, which member of them it is, and what is allocated on it."""
 
     host: HostCluster
@@ -31,12 +31,12 @@ class View:
 
 
 @dataclass
-class Picture:
+class GroupView:
     """What all given host clusters say of one group."""
 
     group: Group
-    views: dict[str, View]  # by the name of the member
-    others: list[View]  # host clusters that are no members: what owners have there counts as well
+    views: dict[str, HostView]  # by the name of the member
+    others: list[HostView]  # host clusters that are no members: what owners have there counts as well
     failed: dict[str, NestedClustersError]  # members that did not answer, by name
     known: Mapping[str, Group] = field(default_factory=dict)  # every group there is a record of
     silent: Mapping[str, NestedClustersError] = field(default_factory=dict)  # all that did not answer, by name
@@ -54,16 +54,16 @@ class Picture:
             for name, error in sorted(self.silent.items())
         ]
 
-    def with_allocation(self, new: Allocation) -> Picture:
+    def with_allocation(self, new: Allocation) -> GroupView:
         """What it will be once a virtual cluster of the group has what was decided."""
         own, same = new.host_cluster, (new.name, new.group)
         kept = [item for item in self.views[own].allocations if (item.name, item.group) != same]
         return replace(self, views={**self.views, own: replace(self.views[own], allocations=(*kept, new))})
 
-    def without(self, names: Collection[str]) -> Picture:
+    def without(self, names: Collection[str]) -> GroupView:
         """What it will be without virtual clusters of the group."""
 
-        def left(view: View) -> View:
+        def left(view: HostView) -> HostView:
             gone = {(name, self.group.name) for name in names}
             return replace(view, allocations=tuple(i for i in view.allocations if (i.name, i.group) not in gone))
 
@@ -97,7 +97,7 @@ class Picture:
 # --- reading ----------------------------------------------------------------------------------------------
 
 
-def look(host: HostCluster) -> View:
+def look(host: HostCluster) -> HostView:
     """One host cluster's records and allocations: two LISTs, whatever it holds."""
     records, namespaces = parallel(
         [
@@ -109,7 +109,7 @@ def look(host: HostCluster) -> View:
     )
     found = [(group_records.load(record), record["metadata"]["labels"]) for record in records]
     allocations = [membership.allocation(namespace, host.name) for namespace in namespaces]
-    return View(
+    return HostView(
         host,
         {group.name: group for group, _labels in found},
         {group.name: labels.get(group_records.HOST_LABEL, "") for group, labels in found},
@@ -117,7 +117,7 @@ def look(host: HostCluster) -> View:
     )
 
 
-def picture(given: Iterable[HostCluster], name: str) -> Picture:
+def picture(given: Iterable[HostCluster], name: str) -> GroupView:
     """What the given host clusters say of group ``name``.
 
     Raises OptionError where no record of it is found, NestedClustersError where records differ.
@@ -147,7 +147,7 @@ def picture(given: Iterable[HostCluster], name: str) -> Picture:
             raise OptionError("host_clusters", own, "each host cluster once", reason="it is given twice")
         named = tuple(replace(item, host_cluster=own) for item in view.allocations)
         views[own] = replace(view, allocations=named)
-    return Picture(
+    return GroupView(
         group,
         views,
         [view for view in answers.given.values() if name not in view.groups],
@@ -157,7 +157,7 @@ def picture(given: Iterable[HostCluster], name: str) -> Picture:
     )
 
 
-def lock_order(seen: Picture) -> list[tuple[str, Kubernetes]]:
+def lock_order(seen: GroupView) -> list[tuple[str, Kubernetes]]:
     """The host clusters to lock, with their IDs: those of other groups as well, where owners may have something."""
     found = {}
     for view in [*seen.views.values(), *seen.others]:
@@ -168,7 +168,7 @@ def lock_order(seen: Picture) -> list[tuple[str, Kubernetes]]:
     return list(found.items())
 
 
-def find(given: list[HostCluster], name: str, group: str) -> tuple[Picture, Allocation | None]:
+def find(given: list[HostCluster], name: str, group: str) -> tuple[GroupView, Allocation | None]:
     """Where a virtual cluster of a group is; None where it is on no host cluster.
 
     Raises NestedClustersError where it may be on one that does not answer.

@@ -37,7 +37,7 @@ POST_RENDERER = "nested-clusters-at-rest"  # name of our post-renderer, which is
 
 
 @dataclass(frozen=True)
-class AtRest:
+class PausedWorkloads:
     """Workloads of a paused virtual cluster, by name, and annotations that they get."""
 
     names: list[str]
@@ -81,7 +81,7 @@ class Helm:
         values: dict[str, Any],
         deployed: Release | None,
         labels: dict[str, str],
-        at_rest: AtRest | None = None,
+        at_rest: PausedWorkloads | None = None,
     ) -> Release:
         """Install the release, or bring it to this chart and these values, or undo what others changed in it.
 
@@ -130,7 +130,7 @@ class Helm:
         except (ValueError, KeyError, AttributeError) as error:
             raise HelmError(f"helm {verb[0]} did not answer in JSON: {answer[:300]!r}") from error
 
-    def _post_renderer(self, at_rest: AtRest) -> list[str]:
+    def _post_renderer(self, at_rest: PausedWorkloads) -> list[str]:
         """Arguments that make helm render these workloads without replicas."""
         directory = os.path.join(self._directory.name, "plugins", POST_RENDERER)
         os.makedirs(directory, 0o700)

@@ -10,7 +10,7 @@ from typing import Any
 from ..common.size import RESOURCES, Size
 from ..helm.chart import Chart
 from ..values.control_plane import DISTRIBUTIONS, STORES, ControlPlane
-from ..virtual_cluster.membership import Asked
+from ..virtual_cluster.membership import AdmissionRequest
 from .request import Request
 
 
@@ -72,9 +72,9 @@ def request(params: dict[str, Any]) -> Request:
     )
 
 
-def in_group(params: dict[str, Any]) -> Asked:
+def in_group(params: dict[str, Any]) -> AdmissionRequest:
     """The module's options for a group."""
-    return Asked(
+    return AdmissionRequest(
         group=params["group"],
         owner=params["owner"],
         size=Size.parse(params["size"], "size", partial=True),

@@ -28,12 +28,12 @@ from ..k8s.errors import KubernetesError
 from ..k8s.objects import Object, path
 from ..listing import reader
 from ..listing import select as selection
-from ..listing.observed import Seen
+from ..listing.observed import ObservedCluster
 from ..power import steps as power_steps
 from ..virtual_cluster import manifest as manifests
 from ..virtual_cluster import readiness
 from ..virtual_cluster import workload as workloads
-from .upgrade_record import Mark
+from .upgrade_record import UpgradeRecord
 
 API_PORT = 8443
 DATA = "/data"
@@ -83,7 +83,7 @@ def claims(control_plane: Object, etcd: Object | None) -> list[str]:
     return found
 
 
-def steps_before(control_plane: Object | None, etcd: Object | None, mark: Mark | None) -> list[str]:
+def steps_before(control_plane: Object | None, etcd: Object | None, mark: UpgradeRecord | None) -> list[str]:
     """What taking the way back means, as steps of a plan."""
     if control_plane is None or (mark and mark.copied):
         return []
@@ -93,14 +93,14 @@ def steps_before(control_plane: Object | None, etcd: Object | None, mark: Mark |
     return [*stop, *(copies or [f"copy no data of {name}: it is in no volume claim of its own"])]
 
 
-def steps_after(name: str, version: str, mark: Mark | None, paused: bool) -> list[str]:
+def steps_after(name: str, version: str, mark: UpgradeRecord | None, paused: bool) -> list[str]:
     """What follows the upgrade itself."""
     again = [f"pause {name} again"] if (mark.paused if mark else paused) else []
     return [f"start {name}, and look whether it is healthy with vCluster {version}", *again]
 
 
 @dataclass(frozen=True)
-class Place:
+class UpgradeBackup:
     """One virtual cluster whose way back is taken, or gone. ``patience`` is in seconds, for each thing waited for."""
 
     kubernetes: Kubernetes
@@ -108,15 +108,15 @@ class Place:
     namespace: str
     patience: float
 
-    def take(self, mark: Mark) -> None:
+    def take(self, mark: UpgradeRecord) -> None:
         """Stop the control plane and copy the data; nothing runs afterwards."""
         self.write(mark)
         self.stop()
         seen = self._look("paused")
         self._run("take", TAKE, seen.control_plane, claims(seen.control_plane, seen.etcd))
-        self.write(Mark(**{**asdict(mark), "copied": True}))
+        self.write(UpgradeRecord(**{**asdict(mark), "copied": True}))
 
-    def restore(self, mark: Mark) -> None:
+    def restore(self, mark: UpgradeRecord) -> None:
         """Put the copy of the data in the place of the data; the control plane has to be stopped."""
         if not mark.copied:
             return  # then nothing else was done either
@@ -132,7 +132,7 @@ class Place:
         owner = {**template, "metadata": seen.control_plane["metadata"]}
         self._run("restore", RESTORE, owner, claims(seen.control_plane, seen.etcd))
 
-    def leave(self, mark: Mark) -> None:
+    def leave(self, mark: UpgradeRecord) -> None:
         """The upgrade has ended, one way or the other: pause again what was paused, and forget the way back."""
         # What ran last matters to one that is at rest; in the end it has run. Helm 3 leaves the date of a rest.
         forgotten = [WAY_BACK, RAN, *([] if mark.paused else [PAUSED_DATE])]
@@ -140,7 +140,7 @@ class Place:
             self._bring("paused", synced=True)
         self.kubernetes.patch(self._workload(), {"metadata": {"annotations": dict.fromkeys(forgotten)}})
 
-    def write(self, mark: Mark) -> None:
+    def write(self, mark: UpgradeRecord) -> None:
         """Keep with the workload how far the upgrade has got."""
         annotations = {WAY_BACK: json.dumps(asdict(mark))}
         self.kubernetes.patch(self._workload(), {"metadata": {"annotations": annotations}})
@@ -181,7 +181,7 @@ class Place:
 
     # --- stopping and starting ---
 
-    def _look(self, state: str) -> Seen:
+    def _look(self, state: str) -> ObservedCluster:
         lists = selection.look(reader.Reader(self.kubernetes, self.namespace), [self.name], state)
         if not lists.control_planes:
             raise WaitError(f"virtual cluster {self.name} was deleted by somebody else meanwhile", phase="deleting")
@@ -198,7 +198,7 @@ class Place:
         """Send what is due; what is still missing, in words."""
         seen = self._look(state)
         if not synced:
-            seen = Seen(seen.control_plane, seen.etcd, seen.pods)
+            seen = ObservedCluster(seen.control_plane, seen.etcd, seen.pods)
         now = datetime.now(timezone.utc).strftime("%Y-%m-%dT%H:%M:%S.000Z")
         steps = power_steps.steps(seen, state, now)
         for step in steps:

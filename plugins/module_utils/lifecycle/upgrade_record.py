@@ -16,7 +16,7 @@ from ..virtual_cluster import phase as phases
 
 
 @dataclass(frozen=True)
-class Mark:
+class UpgradeRecord:
     """What the way back leads to, and how far the upgrade has got."""
 
     revision: int  # of the Helm release
@@ -27,20 +27,20 @@ class Mark:
     returned: bool = False  # data and release are back, and it has yet to be seen that it runs
 
     @classmethod
-    def of(cls, release: Release | None, workload: dict[str, Any] | None) -> Mark:
+    def of(cls, release: Release | None, workload: dict[str, Any] | None) -> UpgradeRecord:
         """The way back to what is deployed."""
         if release is None or workload is None:
             raise NestedClustersError("a virtual cluster without a release and a control plane has no way back")
         return cls(release.revision, release.chart_version, phases.phase(workload) == "paused")
 
 
-def read_mark(workload: dict[str, Any] | None) -> Mark | None:
+def read_mark(workload: dict[str, Any] | None) -> UpgradeRecord | None:
     """The way back that a task left behind, which was ended on its way; else None."""
     text = ((workload or {}).get("metadata", {}).get("annotations") or {}).get(WAY_BACK)
     if not text:
         return None
     try:
-        return Mark(**json.loads(text))
+        return UpgradeRecord(**json.loads(text))
     except (TypeError, ValueError) as error:
         raise NestedClustersError(
             f"annotation {WAY_BACK} does not hold what this collection wrote ({error}): remove it, and look at "

@@ -16,7 +16,7 @@ from ..virtual_cluster import state as cluster_state
 from . import apply, upgrade_backup
 from . import request as requests
 from . import validate as validation
-from .upgrade_record import Mark
+from .upgrade_record import UpgradeRecord
 
 _HEALTHY_SECONDS = 60  # how long one that shall be upgraded may take to be healthy: it may have started just now
 
@@ -32,7 +32,7 @@ def carry_out(
 
     Raises NestedClustersError that says why it failed, when everything is as before again.
     """
-    place = upgrade_backup.Place(kubernetes, request.name, request.namespace, request.patience)
+    place = upgrade_backup.UpgradeBackup(kubernetes, request.name, request.namespace, request.patience)
     mark = validation.way_back(state, request)
     if mark is None or not mark.copied:
         mark = _take(place, state, request.name, mark)
@@ -60,12 +60,14 @@ def carry_out(
     place.leave(mark)
 
 
-def _take(place: upgrade_backup.Place, state: cluster_state.State, name: str, mark: Mark | None) -> Mark:
+def _take(
+    place: upgrade_backup.UpgradeBackup, state: cluster_state.State, name: str, mark: UpgradeRecord | None
+) -> UpgradeRecord:
     """Take the way back, from a virtual cluster that is healthy; where that fails, everything is as before."""
     workload = state.workload(name)
     if not cluster_state.is_paused(workload):
         place.check_healthy(_HEALTHY_SECONDS)
-    mark = mark or Mark.of(state.release, workload)
+    mark = mark or UpgradeRecord.of(state.release, workload)
     try:
         place.take(mark)
     except NestedClustersError:
@@ -76,7 +78,9 @@ def _take(place: upgrade_backup.Place, state: cluster_state.State, name: str, ma
     return replace(mark, copied=True)
 
 
-def _started(kubernetes: Kubernetes, request: requests.Request, place: upgrade_backup.Place) -> cluster_state.State:
+def _started(
+    kubernetes: Kubernetes, request: requests.Request, place: upgrade_backup.UpgradeBackup
+) -> cluster_state.State:
     """Start what is at rest, wait until it is ready, and look into it."""
     place.start()
     state = cluster_state.read(kubernetes, request.name, request.namespace)
@@ -86,10 +90,10 @@ def _started(kubernetes: Kubernetes, request: requests.Request, place: upgrade_b
 
 
 def go_back(
-    kubernetes: Kubernetes, helm: Helm, request: requests.Request, state: cluster_state.State, mark: Mark
+    kubernetes: Kubernetes, helm: Helm, request: requests.Request, state: cluster_state.State, mark: UpgradeRecord
 ) -> None:
     """Take the way back: the data, and then the Helm revision of before."""
-    place = upgrade_backup.Place(kubernetes, request.name, request.namespace, request.patience)
+    place = upgrade_backup.UpgradeBackup(kubernetes, request.name, request.namespace, request.patience)
     if not mark.returned:
         mark = replace(mark, returning=True)
         place.write(mark)

@@ -21,10 +21,10 @@ from ..virtual_cluster import workload as workloads
 from ..virtual_cluster.state import State, is_paused
 from . import upgrade_path
 from .request import Request, Stage
-from .upgrade_record import Mark, read_mark
+from .upgrade_record import UpgradeRecord, read_mark
 
 
-def way_back(state: State, request: Request) -> Mark | None:
+def way_back(state: State, request: Request) -> UpgradeRecord | None:
     """The way back that an earlier task has taken, and not left."""
     workload = state.workload(request.name)
     mark = read_mark(workload) if state.release else None

@@ -40,7 +40,7 @@ SYNCED_CLUSTER_KINDS = (
 
 
 @dataclass(frozen=True)
-class Thing:
+class ObjectRef:
     """An object in the namespace: where it is, and the metadata that tells whose it is."""
 
     api_version: str
@@ -71,23 +71,23 @@ class Thing:
         return f"{self.plural}/{self.name}"
 
 
-def contents(kubernetes: Kubernetes, namespace: str | None, kinds: Kinds | None = None) -> list[Thing]:
+def contents(kubernetes: Kubernetes, namespace: str | None, kinds: Kinds | None = None) -> list[ObjectRef]:
     """Everything in a namespace, or in all, but what each one has: one LIST a kind, of metadata alone.
 
     ``kinds`` are those to look at, where they are known from an earlier look.
     """
 
-    def ask(api_version: str, plural: str) -> list[Thing]:
+    def ask(api_version: str, plural: str) -> list[ObjectRef]:
         if plural == UNKNOWN:
-            return [Thing(api_version, plural, {"name": "(unknown)"})]
+            return [ObjectRef(api_version, plural, {"name": "(unknown)"})]
         try:
             listed = kubernetes.list(path(api_version, plural, namespace), metadata_only=True)
         except KubernetesError as error:
             if error.status != 403:
                 raise
             # What may not be seen may be somebody's: the namespace stays.
-            return [Thing(api_version, plural, {"name": "(no permission to list)"})]
-        found = [Thing(api_version, plural, one["metadata"]) for one in listed]
+            return [ObjectRef(api_version, plural, {"name": "(no permission to list)"})]
+        found = [ObjectRef(api_version, plural, one["metadata"]) for one in listed]
         return [thing for thing in found if (plural, thing.name) not in OF_EVERY_NAMESPACE]
 
     asked = [partial(ask, *kind) for kind in (namespaced_kinds(kubernetes) if kinds is None else kinds)]
@@ -105,10 +105,10 @@ def _records(kubernetes: Kubernetes, namespace: str | None) -> set[tuple[str, st
     """Where Helm keeps releases: a Secret's type tells them from others, and is no metadata."""
     url, of_helm = path("v1", "secrets", namespace), f"type={RELEASE_SECRET_TYPE}"
     listed = list_allowed(kubernetes, url, fields=of_helm, metadata_only=True)
-    return {_place(Thing("v1", "secrets", one["metadata"])) for one in listed}
+    return {_place(ObjectRef("v1", "secrets", one["metadata"])) for one in listed}
 
 
-def _place(thing: Thing) -> tuple[str, str | None, str]:
+def _place(thing: ObjectRef) -> tuple[str, str | None, str]:
     return thing.plural, thing.namespace, thing.name
 
 
@@ -119,19 +119,19 @@ Key = tuple[str, str]  # namespace, name
 
 
 @dataclass(frozen=True)
-class Holdings:
+class Contents:
     """Namespaces by name, and what is in each. ``unseen`` stands for kinds that could not be listed."""
 
     namespaces: Mapping[str, Object]
-    inside: Mapping[str, list[Thing]]
-    unseen: tuple[Thing, ...] = ()
+    inside: Mapping[str, list[ObjectRef]]
+    unseen: tuple[ObjectRef, ...] = ()
 
-    def of(self, namespace: str) -> list[Thing]:
+    def of(self, namespace: str) -> list[ObjectRef]:
         """What is in a namespace; what could not be listed may be in any."""
         return [*self.inside.get(namespace, ()), *self.unseen]
 
 
-def read(kubernetes: Kubernetes, namespace: str | None, kinds: Kinds) -> Holdings:
+def read(kubernetes: Kubernetes, namespace: str | None, kinds: Kinds) -> Contents:
     """What is in a namespace, or in all of them."""
     places, things = parallel(
         [
@@ -139,11 +139,11 @@ def read(kubernetes: Kubernetes, namespace: str | None, kinds: Kinds) -> Holding
             partial(contents, kubernetes, namespace, kinds),
         ]
     )
-    inside: dict[str, list[Thing]] = defaultdict(list)
+    inside: dict[str, list[ObjectRef]] = defaultdict(list)
     for thing in things:
         inside[thing.namespace or ""].append(thing)
     unseen = tuple(inside.pop("", ()))
-    return Holdings({place["metadata"]["name"]: place for place in places}, inside, unseen)
+    return Contents({place["metadata"]["name"]: place for place in places}, inside, unseen)
 
 
 def _namespaces(kubernetes: Kubernetes, namespace: str | None) -> list[Object]:
@@ -153,7 +153,7 @@ def _namespaces(kubernetes: Kubernetes, namespace: str | None) -> list[Object]:
     return [there] if there else []
 
 
-def outside(kubernetes: Kubernetes) -> list[Thing]:
+def outside(kubernetes: Kubernetes) -> list[ObjectRef]:
     """What releases and virtual clusters can have outside of their namespace; nothing of what may not be listed."""
     kinds = [kind for kind, _namespaced in kubernetes.all_resources() if kind[1] not in DERIVED | {UNKNOWN}]
     questions = [partial(_labelled, kubernetes, kind, OF_HELM) for kind in kinds]
@@ -162,18 +162,18 @@ def outside(kubernetes: Kubernetes) -> list[Thing]:
     return [thing for thing in found.values() if thing.annotations.get(RELEASE_NAMESPACE) != (thing.namespace or "")]
 
 
-def _labelled(kubernetes: Kubernetes, kind: tuple[str, str], labels: str) -> list[Thing]:
+def _labelled(kubernetes: Kubernetes, kind: tuple[str, str], labels: str) -> list[ObjectRef]:
     listed = list_allowed(kubernetes, path(*kind), labels=labels, metadata_only=True)
-    return [Thing(*kind, one["metadata"]) for one in listed]
+    return [ObjectRef(*kind, one["metadata"]) for one in listed]
 
 
-def outside_of(things: list[Thing], namespace: str, name: str) -> list[Thing]:
+def outside_of(things: list[ObjectRef], namespace: str, name: str) -> list[ObjectRef]:
     """Those of ``things`` that virtual cluster NAME of a namespace has outside of it."""
     marker = well_known.safe_concat(namespace, "x", name)
     return [thing for thing in things if is_outside_of(thing, namespace, name, marker)]
 
 
-def is_outside_of(thing: Thing, namespace: str, name: str, marker: str) -> bool:
+def is_outside_of(thing: ObjectRef, namespace: str, name: str, marker: str) -> bool:
     """Whether a release NAME of a namespace has an object elsewhere, or a virtual cluster synced it there."""
     told = thing.annotations.get(RELEASE_NAME), thing.annotations.get(RELEASE_NAMESPACE)
     return told == (name, namespace) or (

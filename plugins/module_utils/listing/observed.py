@@ -15,7 +15,7 @@ from ..virtual_cluster import workload as workloads
 
 
 @dataclass(frozen=True)
-class Seen:
+class ObservedCluster:
     """One virtual cluster as it was read.
 
     ``pods`` are those of the control plane and its etcd, ``synced`` those it made for its users; of both a pause
@@ -42,7 +42,7 @@ class Seen:
         return [pod for pod in self.pods if label_of(pod, "app") != "vcluster-etcd"]
 
 
-def synced_by(seen: Seen, pods: Iterable[Object], namespaces: Collection[str] = ()) -> tuple[Object, ...]:
+def synced_by(seen: ObservedCluster, pods: Iterable[Object], namespaces: Collection[str] = ()) -> tuple[Object, ...]:
     """Those of ``pods`` that a virtual cluster synced into its namespace, or into ``namespaces`` made for it."""
     ours = {seen.namespace, *namespaces}
     return tuple(

@@ -22,7 +22,7 @@ from ..virtual_cluster import phase as virtual_cluster_phase
 from ..virtual_cluster import workload as workloads
 from . import observed
 from . import reader as listing_reader
-from .observed import Seen
+from .observed import ObservedCluster
 
 NAMES_AT_ONCE = 50  # in one label selector; the address of a request has its limits
 _NAME = re.compile(r"[a-z0-9]([a-z0-9.-]{0,61}[a-z0-9])?")
@@ -51,7 +51,7 @@ class Found:
     """A virtual cluster that was selected. Group and owner are None where they are not recorded, or not readable."""
 
     host: HostCluster
-    seen: Seen
+    seen: ObservedCluster
     phase: str
     group: str | None
     owner: str | None
@@ -71,10 +71,10 @@ class Lists:
     pods: dict[Key, Objects]
     synced: Objects
 
-    def seen(self, control_plane: Object, namespaces: Collection[str] = ()) -> Seen:
+    def seen(self, control_plane: Object, namespaces: Collection[str] = ()) -> ObservedCluster:
         """One of the virtual clusters."""
         key = listing_reader.key_of(control_plane)
-        bare = Seen(control_plane, self.etcd.get(key), tuple(self.pods.get(key, ())))
+        bare = ObservedCluster(control_plane, self.etcd.get(key), tuple(self.pods.get(key, ())))
         return replace(bare, synced=observed.synced_by(bare, self.synced, namespaces))
 
 

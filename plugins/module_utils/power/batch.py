@@ -18,7 +18,7 @@ from datetime import datetime, timezone
 from functools import partial
 from typing import Any
 
-from ..common.batch import NOT_BEGUN, Budget, Order, Outcome, Turn
+from ..common.batch import NOT_BEGUN, BatchJob, BatchOptions, BatchResult, Budget
 from ..common.errors import NestedClustersError, OptionError
 from ..k8s import host_clusters
 from ..k8s.client import Kubernetes, parallel
@@ -28,7 +28,7 @@ from ..k8s.host_clusters import HostCluster
 from ..k8s.objects import Object, path
 from ..listing import reader as listing_reader
 from ..listing import select as selection
-from ..listing.observed import Seen
+from ..listing.observed import ObservedCluster
 from ..listing.select import Found, Selector
 from ..virtual_cluster import diagnosis, readiness
 from ..virtual_cluster import phase as phases
@@ -43,21 +43,21 @@ ASK_SECONDS = 5
 
 
 @dataclass
-class Job(Turn):
+class Job(BatchJob):
     """One virtual cluster on its way."""
 
     found: Found
-    seen: Seen
+    seen: ObservedCluster
     plan: list[Step]
     old: frozenset[str]  # UIDs of the pods that a restart replaces
     asked: float = 0.0  # since when its API is asked
     done: list[str] = field(default_factory=list)  # texts of the steps that were sent
     patched: set[str] = field(default_factory=set)
 
-    def late(self, order: Order) -> str:
+    def late(self, order: BatchOptions) -> str:
         return f"not {order.state} after {order.timeout:g} s (wait_timeout): {self.last}"
 
-    def describe(self, order: Order) -> dict[str, Any]:
+    def describe(self, order: BatchOptions) -> dict[str, Any]:
         """The virtual cluster's part of the result."""
         found = self.found
         steps = [step.text for step in self.plan] if order.check and self.begun else self.done
@@ -76,11 +76,11 @@ class Job(Turn):
             "msg": self.error if self.begun else NOT_BEGUN,
         }
 
-    def has_work(self, order: Order) -> bool:
+    def has_work(self, order: BatchOptions) -> bool:
         """Whether there is anything to do or to wait for."""
         return bool(self.plan) or (order.wait and bool(power_steps.awaited(self.seen, order.state, self.old)))
 
-    def _after(self, order: Order, changed: bool) -> str:
+    def _after(self, order: BatchOptions, changed: bool) -> str:
         if self.error or not self.begun:
             return phases.phase(self.seen.control_plane, self.seen.pods) if changed else self.found.phase
         if order.state == "paused":
@@ -89,7 +89,7 @@ class Job(Turn):
             return "running"
         return "pending" if changed else self.found.phase
 
-    def diff(self, order: Order) -> dict[str, str]:
+    def diff(self, order: BatchOptions) -> dict[str, str]:
         """What changes, for ``--diff``."""
         found = self.found
         told = self.describe(order)
@@ -106,7 +106,7 @@ class Job(Turn):
         }
 
 
-def run(given: Sequence[HostCluster], selector: Selector, order: Order) -> Outcome:
+def run(given: Sequence[HostCluster], selector: Selector, order: BatchOptions) -> BatchResult:
     """Bring the virtual clusters that are selected on the given host clusters to a state.
 
     Raises OptionError, before anything is changed, for a name that none of them has.
@@ -126,12 +126,12 @@ def run(given: Sequence[HostCluster], selector: Selector, order: Order) -> Outco
         for job in waiting_for:
             job.begun = False
     if order.check:
-        return Outcome(jobs, unread, [])
+        return BatchResult(jobs, unread, [])
     runners = {host.name: Runner(host.kubernetes, selector.namespace, order, budget) for host in given}
     host_clusters.ask(
         given, lambda host: runners[host.name].run([job for job in waiting_for if job.found.host is host])
     ).all()
-    return Outcome(jobs, unread, sorted({text for runner in runners.values() for text in runner.warnings}))
+    return BatchResult(jobs, unread, sorted({text for runner in runners.values() for text in runner.warnings}))
 
 
 def _check_names(selector: Selector, there: Iterable[set[str]], unread: dict[str, str]) -> None:
@@ -148,7 +148,7 @@ def _check_names(selector: Selector, there: Iterable[set[str]], unread: dict[str
     )
 
 
-def _plan(selector: Selector, order: Order, host: HostCluster) -> tuple[list[Job], set[str]]:
+def _plan(selector: Selector, order: BatchOptions, host: HostCluster) -> tuple[list[Job], set[str]]:
     found, there = selection.find(selector, order.state, host)
     asked = [one for one in found if power_steps.needs_values(one.seen, order.state, order.accept_data_loss)]
     answers = parallel([partial(selection.values_of, one) for one in asked])
@@ -156,7 +156,7 @@ def _plan(selector: Selector, order: Order, host: HostCluster) -> tuple[list[Job
     return [_job(replace(one, seen=replace(one.seen, values=known.get(one.key))), order) for one in found], there
 
 
-def _job(found: Found, order: Order) -> Job:
+def _job(found: Found, order: BatchOptions) -> Job:
     seen = found.seen
     old = frozenset(pod["metadata"]["uid"] for pod in seen.own) if order.state == "restarted" else frozenset[str]()
     error = power_steps.refusal(seen, order.state, order.accept_data_loss)
@@ -172,7 +172,7 @@ def _now() -> str:
 class Runner:
     """The work on one host cluster."""
 
-    def __init__(self, kubernetes: Kubernetes, namespace: str | None, order: Order, budget: Budget) -> None:
+    def __init__(self, kubernetes: Kubernetes, namespace: str | None, order: BatchOptions, budget: Budget) -> None:
         self.kubernetes = kubernetes
         self.namespace = namespace
         self.order = order

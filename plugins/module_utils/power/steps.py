@@ -20,7 +20,7 @@ from typing import Any
 from ..common.well_known import RESTORING, SYNCED_LABEL
 from ..helm.post_renderer import PAUSED, PAUSED_DATE, PAUSED_REPLICAS
 from ..k8s.objects import Object, path
-from ..listing.observed import Seen, label_of
+from ..listing.observed import ObservedCluster, label_of
 from ..values import tree
 from ..virtual_cluster import diagnosis
 from ..virtual_cluster import phase as phases
@@ -61,7 +61,7 @@ def paused(workload: Object) -> bool:
     return replicas(workload) == 0 and _marked(workload)
 
 
-def steps(seen: Seen, state: str, date: str, old: Collection[str] = ()) -> list[Step]:
+def steps(seen: ObservedCluster, state: str, date: str, old: Collection[str] = ()) -> list[Step]:
     """What is still to be done to reach a state of STATES, in order.
 
     ``date`` is the time for the annotation (RFC 3339), ``old`` the UIDs of the pods that a restart replaces.
@@ -71,7 +71,7 @@ def steps(seen: Seen, state: str, date: str, old: Collection[str] = ()) -> list[
     return _to_resume(seen) if state == "running" else _to_restart(seen, old)
 
 
-def awaited(seen: Seen, state: str, old: Collection[str] = ()) -> str:
+def awaited(seen: ObservedCluster, state: str, old: Collection[str] = ()) -> str:
     """What has to happen yet before the state is reached, with no step left to do; "" when it is."""
     if state == "paused":
         left = _names([*seen.pods, *seen.synced]) if paused(seen.control_plane) else ""
@@ -83,7 +83,7 @@ def awaited(seen: Seen, state: str, old: Collection[str] = ()) -> str:
     return diagnosis.progress(seen.control_plane, seen.pods)
 
 
-def note(seen: Seen) -> str:
+def note(seen: ObservedCluster) -> str:
     """What is odd about how it is paused, and what a task mends; "" where nothing is."""
     control, etcd = seen.control_plane, seen.etcd
     kind, found = workloads.kind(control), []
@@ -106,7 +106,7 @@ def note(seen: Seen) -> str:
     return "; ".join(found)
 
 
-def refusal(seen: Seen, state: str, accept_data_loss: bool) -> str:
+def refusal(seen: ObservedCluster, state: str, accept_data_loss: bool) -> str:
     """Why a virtual cluster cannot be brought to a state, with what to do about it; "" if it can."""
     control = seen.control_plane
     now = phases.phase(control)
@@ -124,7 +124,7 @@ def refusal(seen: Seen, state: str, accept_data_loss: bool) -> str:
     return ""
 
 
-def needs_values(seen: Seen, state: str, accept_data_loss: bool) -> bool:
+def needs_values(seen: ObservedCluster, state: str, accept_data_loss: bool) -> bool:
     """Whether the values of its release decide what happens."""
     control = seen.control_plane
     if replicas(control) == 0:
@@ -135,7 +135,7 @@ def needs_values(seen: Seen, state: str, accept_data_loss: bool) -> bool:
 # --- steps ------------------------------------------------------------------------------------------------
 
 
-def _to_pause(seen: Seen, date: str) -> list[Step]:
+def _to_pause(seen: ObservedCluster, date: str) -> list[Step]:
     control, etcd = seen.control_plane, seen.etcd
     if phases.phase(control) == "sleeping":
         return []
@@ -160,7 +160,7 @@ def _to_pause(seen: Seen, date: str) -> list[Step]:
     return result
 
 
-def _to_resume(seen: Seen) -> list[Step]:
+def _to_resume(seen: ObservedCluster) -> list[Step]:
     control, etcd = seen.control_plane, seen.etcd
     result = []
     if etcd is not None and _is_to_resume(etcd):
@@ -171,7 +171,7 @@ def _to_resume(seen: Seen) -> list[Step]:
     return result
 
 
-def _to_restart(seen: Seen, old: Collection[str]) -> list[Step]:
+def _to_restart(seen: ObservedCluster, old: Collection[str]) -> list[Step]:
     """Pods one by one: what is broken first, then from the last to the first, as a rollout does."""
     left = [pod for pod in seen.own if pod["metadata"]["uid"] in old and not pod["metadata"].get("deletionTimestamp")]
     left.sort(key=lambda pod: (len(pod["metadata"]["name"]), pod["metadata"]["name"]), reverse=True)
@@ -245,13 +245,13 @@ def _remembered(workload: Object) -> int | None:
     return int(text) if text.isdecimal() and int(text) else None
 
 
-def _all_ready(seen: Seen) -> bool:
+def _all_ready(seen: ObservedCluster) -> bool:
     """Whether there are as many ready pods as are asked for, by the pods themselves."""
     ready = [pod for pod in seen.own if workloads.pod_ready(pod) and not pod["metadata"].get("deletionTimestamp")]
     return len(ready) >= replicas(seen.control_plane)
 
 
-def _count(workload: Object, seen: Seen) -> int:
+def _count(workload: Object, seen: ObservedCluster) -> int:
     """How many replicas a control plane has when it runs."""
     configured = tree.get(dict(seen.values or {}), _REPLICAS)
     return replicas(workload) or _remembered(workload) or (configured if isinstance(configured, int) else 0) or 1
@@ -271,7 +271,7 @@ def _has_quorum(etcd: Object) -> bool:
     return 2 * (etcd.get("status") or {}).get("readyReplicas", 0) > replicas(etcd) > 0
 
 
-def _lost_with_its_pods(seen: Seen, state: str) -> str:
+def _lost_with_its_pods(seen: ObservedCluster, state: str) -> str:
     """Which store would not survive, "" where all that a state stops is stored elsewhere."""
     control, etcd = seen.control_plane, seen.etcd
     if state == "running" or replicas(control) == 0:

@@ -11,7 +11,7 @@ from typing import Any
 
 from ..common.errors import OptionError
 from ..common.size import RESOURCES, Amount, Size, rounded
-from .quota import Refused
+from .quota import AdmissionDenied
 
 STRATEGIES = ("spread", "pack")
 
@@ -90,9 +90,9 @@ class Placement:
         listed = "; ".join(f"{name}: {reason}" for name, reason in reasons.items())
         return f"no host cluster has room {wanted}: {listed or 'there is none'}"
 
-    def refusal(self) -> Refused:
+    def refusal(self) -> AdmissionDenied:
         """The error where no host cluster was chosen; its data has this placement."""
-        return Refused(
+        return AdmissionDenied(
             f"{self.why_not()}; ask for less, or delete or resize another virtual cluster, or add nodes or a host "
             "cluster",
             check="capacity",

@@ -18,7 +18,7 @@ from .capacity import Object
 _LISTED = 5  # virtual clusters in a sentence
 
 
-class Refused(NestedClustersError):
+class AdmissionDenied(NestedClustersError):
     """A request that a quota, a size limit or the room there is does not allow.
 
     ``data`` has ``check`` (``owner_quota``, ``maximum``, ``minimum``, ``capacity`` or ``in_use``), ``resource`` (of
@@ -132,7 +132,7 @@ def _check_count(
     if allowed is None or not is_new or len(counted) < allowed:
         return
     has = f"has {len(counted)} ({_listed([_called(item) for item in counted])})" if counted else "has none"
-    raise Refused(
+    raise AdmissionDenied(
         f"the owner quota does not allow virtual cluster {name}: {_who(owner)} may have "
         f"{_count(allowed)} in all, and {has}; delete one, or have the quota raised",
         check="owner_quota",
@@ -146,13 +146,13 @@ def _check_count(
 
 def _over_quota(
     owner: str, name: str, resource: str, asked: Size, allowed: Size, others: Iterable[Allocation]
-) -> Refused:
+) -> AdmissionDenied:
     using = [item for item in others if getattr(item.size, resource) != 0]
     using.sort(key=lambda item: (-getattr(item.size, resource), _order(item)))
     in_use = capacities.total(using)
     by = _listed([f"{_called(item)}: {text_of(item.size, resource)}" for item in using])
     others_have = f"{text_of(in_use, resource)} in use ({by})" if using else "none in use"
-    return Refused(
+    return AdmissionDenied(
         f"the owner quota does not allow virtual cluster {name} {text_of(asked, resource)} {resource}: {_who(owner)} "
         f"may have {text_of(allowed, resource)} in all, and has {others_have}; ask for less, delete or resize another, "
         "or have the quota raised",
@@ -189,8 +189,8 @@ def check_size(asked: Size, minimum: Size, maximum: Size) -> None:
             raise _outside("minimum", "at least", resource, asked, minimum)
 
 
-def _outside(check: str, bound: str, resource: str, asked: Size, allowed: Size) -> Refused:
-    return Refused(
+def _outside(check: str, bound: str, resource: str, asked: Size, allowed: Size) -> AdmissionDenied:
+    return AdmissionDenied(
         f"size.{resource}: {text_of(asked, resource)} is asked for, and a virtual cluster of this group has "
         f"{bound} {text_of(allowed, resource)}",
         check=check,

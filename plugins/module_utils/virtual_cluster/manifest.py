@@ -11,7 +11,7 @@ from typing import Any
 
 from ..common import yaml_io
 from ..common.well_known import CONTROL_PLANE, ETCD, RAN
-from ..helm.cli import AtRest
+from ..helm.cli import PausedWorkloads
 from ..helm.post_renderer import PAUSED, PAUSED_DATE, PAUSED_REPLICAS, WORKLOADS
 from ..helm.release import Release
 from . import phase as phases
@@ -64,7 +64,9 @@ def workload_key(manifest_objects: Iterable[Key], name: str) -> Key | None:
     return next((k for k in manifest_objects if k[1] in WORKLOADS and k[3] == name), None)
 
 
-def at_rest(release: Release | None, live: Mapping[Key, dict[str, Any]], manifest: Iterable[Key]) -> AtRest | None:
+def at_rest(
+    release: Release | None, live: Mapping[Key, dict[str, Any]], manifest: Iterable[Key]
+) -> PausedWorkloads | None:
     """What helm has to leave without replicas, because the virtual cluster of a release is paused; else None.
 
     A deployed etcd that still runs, as the CLI leaves it, goes on.
@@ -77,7 +79,7 @@ def at_rest(release: Release | None, live: Mapping[Key, dict[str, Any]], manifes
     ran = last_run(workload) or (release.chart_version, workloads.kubernetes_version(workload) or "")
     etcd = [live[k] for k in keys if k in live and runs(k, live[k], ETCD)]
     names = [release.name] if any(map(workloads.replicas, etcd)) else [release.name, f"{release.name}-etcd"]
-    return AtRest(names, {RAN: " ".join((*ran, _annotation(workload, PAUSED_DATE)))})
+    return PausedWorkloads(names, {RAN: " ".join((*ran, _annotation(workload, PAUSED_DATE)))})
 
 
 def last_run(workload: dict[str, Any]) -> tuple[str, str] | None:

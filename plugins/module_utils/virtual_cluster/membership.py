@@ -42,7 +42,7 @@ QUOTA_KEYS: dict[str, tuple[str, ...]] = {
 
 
 @dataclass(frozen=True)
-class Asked:
+class AdmissionRequest:
     """What a task asks for in a group, beside the request for the virtual cluster itself."""
 
     group: str

@@ -211,7 +211,7 @@ def test_examples_are_tasks_that_the_module_takes() -> None:
 def test_results_are_documented(
     run: Run, present: Calls, in_group: Calls, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    answers = endpoint_wait.Reach("https://127.0.0.1:30000", (probe.Link("route", True, "Service"),))
+    answers = endpoint_wait.EndpointStatus("https://127.0.0.1:30000", (probe.ProbeStep("route", True, "Service"),))
     monkeypatch.setattr(endpoint_wait, "wait", lambda *_arguments: answers)
     result = {}
     for options in ({"endpoint": {"type": "node_port"}}, {"group": "dev"}):

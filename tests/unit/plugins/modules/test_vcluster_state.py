@@ -413,7 +413,9 @@ def test_from_whatever_state(state: str, clock: Ticking, task: Task) -> None:
         told = of(checked(task, host, name="a", state=state), "a")
         assert told["after"] == state
         assert (
-            power_steps.note(observed.Seen(host.of("a"), host.of("a", "vcluster-etcd") if etcd is not None else None))
+            power_steps.note(
+                observed.ObservedCluster(host.of("a"), host.of("a", "vcluster-etcd") if etcd is not None else None)
+            )
             == ""
         )
         assert bool(host.pods("a")) == (state == "running")
@@ -503,7 +505,7 @@ def test_somebody_else_does_the_same_at_any_moment(state: str, clock: Ticking, t
 def elsewhere(host: Host, app: str, state: str) -> None:
     """Another task sends its step for one workload."""
     thing = host.of("a", app)
-    seen = observed.Seen(thing)
+    seen = observed.ObservedCluster(thing)
     for step in power_steps.steps(seen, state, "then"):
         host.patch(step.where, dict(step.body))
 
@@ -513,7 +515,7 @@ def test_somebody_else_undoes_it(task: Task, host: Host, clock: Ticking) -> None
     host.cluster("a")
 
     def undo() -> None:
-        for step in power_steps.steps(observed.Seen(host.of("a")), "running", "then"):
+        for step in power_steps.steps(observed.ObservedCluster(host.of("a")), "running", "then"):
             host.patch(step.where, dict(step.body))
 
     clock.after(0.1, undo)

@@ -29,7 +29,7 @@ from ansible_collections.nested.clusters.plugins.module_utils.groups import lock
 from ansible_collections.nested.clusters.plugins.module_utils.groups import pending as group_pending
 from ansible_collections.nested.clusters.plugins.module_utils.groups import record as group_records
 from ansible_collections.nested.clusters.plugins.module_utils.groups import view as group_view
-from ansible_collections.nested.clusters.plugins.module_utils.groups.view import Picture
+from ansible_collections.nested.clusters.plugins.module_utils.groups.view import GroupView
 from ansible_collections.nested.clusters.plugins.module_utils.helm.chart import Chart
 from ansible_collections.nested.clusters.plugins.module_utils.helm.release import HelmError
 from ansible_collections.nested.clusters.plugins.module_utils.k8s.errors import KubernetesError
@@ -38,7 +38,7 @@ from ansible_collections.nested.clusters.plugins.module_utils.k8s.objects import
 from ansible_collections.nested.clusters.plugins.module_utils.lifecycle import present as lifecycle
 from ansible_collections.nested.clusters.plugins.module_utils.lifecycle.request import Request
 from ansible_collections.nested.clusters.plugins.module_utils.scheduling import capacity as capacities
-from ansible_collections.nested.clusters.plugins.module_utils.scheduling.quota import Refused
+from ansible_collections.nested.clusters.plugins.module_utils.scheduling.quota import AdmissionDenied
 from ansible_collections.nested.clusters.plugins.module_utils.values import accessors, support_matrix, tree
 from ansible_collections.nested.clusters.plugins.module_utils.values.control_plane import (
     ControlPlane,
@@ -46,7 +46,10 @@ from ansible_collections.nested.clusters.plugins.module_utils.values.control_pla
 )
 from ansible_collections.nested.clusters.plugins.module_utils.virtual_cluster import membership, readiness
 from ansible_collections.nested.clusters.plugins.module_utils.virtual_cluster import namespace as namespaces
-from ansible_collections.nested.clusters.plugins.module_utils.virtual_cluster.membership import Allocation, Asked
+from ansible_collections.nested.clusters.plugins.module_utils.virtual_cluster.membership import (
+    AdmissionRequest,
+    Allocation,
+)
 from ansible_collections.nested.clusters.plugins.module_utils.virtual_cluster.plan import Plan
 from ansible_collections.nested.clusters.plugins.module_utils.virtual_cluster.state import Outcome
 from fakes import NAME, NAMESPACE, Clock
@@ -77,8 +80,8 @@ def size(cpu: Any = None, memory: Any = None, storage: Any = None) -> Size:
     return Size.parse({"cpu": cpu, "memory": memory, "storage": storage}, "size", partial=True)
 
 
-def asked(**options: Any) -> Asked:
-    return Asked(**{"group": "dev", "owner": None, "size": size(), **options})
+def asked(**options: Any) -> AdmissionRequest:
+    return AdmissionRequest(**{"group": "dev", "owner": None, "size": size(), **options})
 
 
 class World(Site):
@@ -112,7 +115,7 @@ class World(Site):
         namespace = options.get("namespace", f"vcluster-{name}")
         self.hosts[host].have("Namespace", namespace, annotations=annotations, labels=labels, **more)
 
-    def picture(self, names: str = "ab") -> Picture:
+    def picture(self, names: str = "ab") -> GroupView:
         return group_view.picture(self.given(names), "dev")
 
     def decide(self, names: str = "ab", request: Object | None = None, **options: Any) -> Decision:
@@ -398,7 +401,7 @@ def test_the_figures_of_the_largest_and_the_least(world: World) -> None:
         ("storage", "1Gi", "minimum", "2Gi"),
     ):
         error = world.refusal(size=size(**{resource: amount}))
-        assert isinstance(error, Refused)
+        assert isinstance(error, AdmissionDenied)
         assert {key: error.data[key] for key in ("check", "resource", "asked", "allowed")} == {
             "check": check,
             "resource": resource,
@@ -671,7 +674,7 @@ def test_what_is_in_use_is_not_taken_away(used: dict[str, str], resource: str, a
     world.reserve("a", NAME, cpu=8, memory="8Gi", storage="8Gi")
     use(world, **used)
     error = world.refusal(size=size(4, "4Gi", "2Gi"))
-    assert isinstance(error, Refused)
+    assert isinstance(error, AdmissionDenied)
     assert error.data == {
         "check": "in_use",
         "resource": resource,
@@ -899,7 +902,7 @@ def test_a_namespace_that_is_deleted_while_it_is_looked_at(world: World, monkeyp
     world.run(host_cluster="a")
     host, look = world.hosts["a"], group_view.picture
 
-    def meanwhile(*given: Any) -> Picture:
+    def meanwhile(*given: Any) -> GroupView:
         seen = look(*given)
         host.objects[PLACE]["metadata"]["deletionTimestamp"] = "2026-01-01T00:00:00Z"
         return seen
@@ -1153,7 +1156,7 @@ def test_somebody_takes_the_room_first(world: World) -> None:
 def test_somebody_takes_the_last_room(world: World) -> None:
     world.reserve("b", "other", cpu=18)
     once(world.hosts["a"], f"create {group_lock.LEASES}", lambda: world.reserve("a", "faster", cpu=18))
-    with pytest.raises(Refused, match="no host cluster has room"):
+    with pytest.raises(AdmissionDenied, match="no host cluster has room"):
         world.run()
     assert (world.allocation("a"), world.allocation("b")) == (None, None)
     assert not [host for host in world.hosts.values() if LEASE in host.objects]
@@ -1162,7 +1165,7 @@ def test_somebody_takes_the_last_room(world: World) -> None:
 def test_somebody_uses_up_the_quota(world: World) -> None:
     world.change(owner_quota={"virtual_clusters": 1})
     once(world.hosts["b"], f"create {group_lock.LEASES}", lambda: world.reserve("b", "faster", owner="alice"))
-    with pytest.raises(Refused, match="owner quota"):
+    with pytest.raises(AdmissionDenied, match="owner quota"):
         world.run(owner="alice")
     assert world.written() == {}
 
@@ -1229,7 +1232,7 @@ def test_somebody_is_always_faster(world: World, monkeypatch: pytest.MonkeyPatch
 
     def reserve(*arguments: Any) -> None:
         attempts.append(1)
-        raise decision_rules.Elsewhere("x")
+        raise decision_rules.PlanOutdated("x")
 
     monkeypatch.setattr(reservation, "reserve_one", reserve)
     with pytest.raises(NestedClustersError, match="each of 3 times somebody else was faster; run the task again"):
@@ -1268,7 +1271,7 @@ def test_many_at_once_get_what_there_is_and_no_more(
         thread.start()
     for thread in threads:
         thread.join(60)
-    assert [type(error) for error in errors] == [Refused] * (10 - fits)
+    assert [type(error) for error in errors] == [AdmissionDenied] * (10 - fits)
     seen = world.picture()
     assert len(seen.allocations) == fits
     for view in seen.views.values():

@@ -23,7 +23,7 @@ from ansible_collections.nested.clusters.plugins.module_utils.helm.release impor
 from ansible_collections.nested.clusters.plugins.module_utils.k8s.errors import KubernetesError
 from ansible_collections.nested.clusters.plugins.module_utils.k8s.objects import path
 from ansible_collections.nested.clusters.plugins.module_utils.lifecycle import present as lifecycle
-from ansible_collections.nested.clusters.plugins.module_utils.listing.contents import Thing
+from ansible_collections.nested.clusters.plugins.module_utils.listing.contents import ObjectRef
 from ansible_collections.nested.clusters.plugins.module_utils.virtual_cluster import membership, readiness
 from ansible_collections.nested.clusters.plugins.module_utils.virtual_cluster import namespace as namespaces
 from ansible_collections.nested.clusters.plugins.module_utils.virtual_cluster.state import Outcome
@@ -131,8 +131,8 @@ def checked(host: FakeKubernetes, helm: Uninstaller, **options: Any) -> Outcome:
 # --- whose it is ------------------------------------------------------------------------------------------
 
 
-def thing(plural: str, name: str, secret_type: str = "", **meta: Any) -> Thing:
-    return Thing("v1", plural, {"name": name, "namespace": NAMESPACE, "uid": name, **meta}, secret_type)
+def thing(plural: str, name: str, secret_type: str = "", **meta: Any) -> ObjectRef:
+    return ObjectRef("v1", plural, {"name": name, "namespace": NAMESPACE, "uid": name, **meta}, secret_type)
 
 
 CERTAIN = thing("statefulsets", "demo", labels=CHART)
@@ -151,7 +151,7 @@ CERTAIN = thing("statefulsets", "demo", labels=CHART)
     ],
     ids=str,
 )
-def test_what_a_virtual_cluster_made(candidate: Thing) -> None:
+def test_what_a_virtual_cluster_made(candidate: ObjectRef) -> None:
     assert ownership.belongs(candidate, "demo")
     assert not ownership.belongs(candidate, "other")
 
@@ -172,7 +172,7 @@ def test_what_a_virtual_cluster_made(candidate: Thing) -> None:
     ],
     ids=str,
 )
-def test_what_it_did_not(candidate: Thing) -> None:
+def test_what_it_did_not(candidate: ObjectRef) -> None:
     assert ownership.sort_out([candidate], "demo") == ([], [candidate])
 
 
@@ -186,11 +186,11 @@ def test_names_count_where_it_is_certain_that_there_was_one(plural: str, name: s
 
 
 def test_owners_decide_for_what_they_own() -> None:
-    def owned(name: str, *owners: str) -> Thing:
+    def owned(name: str, *owners: str) -> ObjectRef:
         return thing("things", name, ownerReferences=[{"uid": uid} for uid in owners])
 
     chain = [owned("c", "b"), owned("b", "a"), owned("a", "demo"), owned("shared", "x", "a")]
-    foreign = [owned("y", "x"), thing("things", "z"), Thing("v1", "things", {"name": "(no permission to list)"})]
+    foreign = [owned("y", "x"), thing("things", "z"), ObjectRef("v1", "things", {"name": "(no permission to list)"})]
     mine, rest = ownership.sort_out([*chain, *foreign, CERTAIN], "demo")
     assert {candidate.name for candidate in mine} == {"demo", "a", "b", "c", "shared"}
     assert rest == foreign

@@ -20,7 +20,7 @@ import yaml
 from ansible_collections.nested.clusters.plugins.module_utils.common.errors import NestedClustersError, OptionError
 from ansible_collections.nested.clusters.plugins.module_utils.helm import cli as helm_cli
 from ansible_collections.nested.clusters.plugins.module_utils.helm.chart import Chart
-from ansible_collections.nested.clusters.plugins.module_utils.helm.cli import AtRest, Helm
+from ansible_collections.nested.clusters.plugins.module_utils.helm.cli import Helm, PausedWorkloads
 from ansible_collections.nested.clusters.plugins.module_utils.helm.release import (
     HelmError,
     Release,
@@ -315,7 +315,7 @@ def test_helm_4_takes_back_fields_that_others_set(
     assert ("--force-conflicts" in back) == (takes_back and deployed is not None)
 
 
-AT_REST = AtRest(["demo"], {"note": "x"})
+AT_REST = PausedWorkloads(["demo"], {"note": "x"})
 MANIFEST = "kind: StatefulSet\nmetadata:\n  name: demo\nspec:\n  replicas: 3\n"
 
 

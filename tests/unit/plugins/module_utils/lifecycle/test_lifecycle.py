@@ -27,7 +27,7 @@ from ansible_collections.nested.clusters.plugins.module_utils.common.errors impo
 )
 from ansible_collections.nested.clusters.plugins.module_utils.helm import post_renderer
 from ansible_collections.nested.clusters.plugins.module_utils.helm.chart import Chart
-from ansible_collections.nested.clusters.plugins.module_utils.helm.cli import AtRest
+from ansible_collections.nested.clusters.plugins.module_utils.helm.cli import PausedWorkloads
 from ansible_collections.nested.clusters.plugins.module_utils.helm.release import HelmError, Release
 from ansible_collections.nested.clusters.plugins.module_utils.k8s.errors import KubernetesError, Unreachable
 from ansible_collections.nested.clusters.plugins.module_utils.k8s.objects import path
@@ -127,7 +127,7 @@ class FakeHelm:
         given: dict[str, Any],
         deployed: Release | None,
         labels: dict[str, str],
-        at_rest: AtRest | None = None,
+        at_rest: PausedWorkloads | None = None,
     ) -> Release:
         self.runs.append("apply")
         self._refuse_pending()
@@ -1318,7 +1318,7 @@ def place(monkeypatch: pytest.MonkeyPatch, helm: FakeHelm) -> list[str]:
                 raise WaitError("its CoreDNS does not run")
 
         def __getattr__(self, name: str) -> Callable[..., None]:
-            def call(mark: upgrade_record.Mark | None = None) -> None:
+            def call(mark: upgrade_record.UpgradeRecord | None = None) -> None:
                 stage = "" if mark is None else f" {mark.copied:d}{mark.returning:d}{mark.returned:d}"
                 calls.append(f"{name}{stage}")
                 if name in failing:
@@ -1330,7 +1330,7 @@ def place(monkeypatch: pytest.MonkeyPatch, helm: FakeHelm) -> list[str]:
     failing: set[str] = set()
     Place.failing = failing  # type: ignore[attr-defined]
     Place.unhealthy = unhealthy  # type: ignore[attr-defined]
-    monkeypatch.setattr(upgrade_backup, "Place", Place)
+    monkeypatch.setattr(upgrade_backup, "UpgradeBackup", Place)
     return calls
 
 
@@ -1358,14 +1358,14 @@ def test_no_way_back_for_what_is_no_upgrade(old: FakeKubernetes, helm: FakeHelm,
 
 
 def test_what_is_not_healthy_before_is_left_alone(old: FakeKubernetes, helm: FakeHelm, place: list[str]) -> None:
-    upgrade_backup.Place.unhealthy.add(1)  # type: ignore[attr-defined]
+    upgrade_backup.UpgradeBackup.unhealthy.add(1)  # type: ignore[attr-defined]
     with pytest.raises(WaitError):
         present(old, helm, vcluster_version="0.36.1", rollback=True)
     assert calls_of(place) == ["look"]
 
 
 def test_a_copy_that_fails_leaves_it_as_it_was(old: FakeKubernetes, helm: FakeHelm, place: list[str]) -> None:
-    upgrade_backup.Place.failing.add("take")  # type: ignore[attr-defined]
+    upgrade_backup.UpgradeBackup.failing.add("take")  # type: ignore[attr-defined]
     with pytest.raises(NestedClustersError, match="No space left"):
         present(old, helm, vcluster_version="0.36.1", rollback=True)
     assert calls_of(place) == ["look", "take 000", "start", "leave 000"]
@@ -1377,14 +1377,14 @@ def test_a_paused_one_is_not_started_for_a_copy_that_fails(
     old.objects[WORKLOAD]["spec"]["replicas"] = 0
     old.objects[WORKLOAD]["metadata"].setdefault("annotations", {})[post_renderer.PAUSED] = "true"
     assert present(old, helm, check=True, vcluster_version="0.36.1", rollback=True).plan.steps[0].startswith("copy ")
-    upgrade_backup.Place.failing.add("take")  # type: ignore[attr-defined]
+    upgrade_backup.UpgradeBackup.failing.add("take")  # type: ignore[attr-defined]
     with pytest.raises(NestedClustersError, match="No space left"):
         present(old, helm, vcluster_version="0.36.1", rollback=True)
     assert calls_of(place) == ["take 000", "leave 000"]
 
 
 def test_the_way_back_is_gone(old: FakeKubernetes, helm: FakeHelm, place: list[str]) -> None:
-    upgrade_backup.Place.unhealthy.add(3)  # type: ignore[attr-defined]
+    upgrade_backup.UpgradeBackup.unhealthy.add(3)  # type: ignore[attr-defined]
     with pytest.raises(NestedClustersError) as caught:
         present(old, helm, vcluster_version="0.36.1", rollback=True)
     assert caught.value.data["rolled_back"] is True
@@ -1395,7 +1395,7 @@ def test_the_way_back_is_gone(old: FakeKubernetes, helm: FakeHelm, place: list[s
 
 
 def test_a_way_back_that_fails_says_so(old: FakeKubernetes, helm: FakeHelm, place: list[str]) -> None:
-    upgrade_backup.Place.unhealthy.update((2, 3))  # type: ignore[attr-defined]
+    upgrade_backup.UpgradeBackup.unhealthy.update((2, 3))  # type: ignore[attr-defined]
     with pytest.raises(NestedClustersError, match="could not be taken back") as caught:
         present(old, helm, vcluster_version="0.36.1", rollback=True)
     assert caught.value.data["rolled_back"] is False
@@ -1444,10 +1444,10 @@ def test_a_return_that_was_begun_comes_first(old: FakeKubernetes, helm: FakeHelm
     assert foreseen.plan.steps == ["go back to vCluster 0.34.0, which an earlier task did not finish"]
     assert calls_of(place) == []
 
-    def leave(_self: Any, _mark: upgrade_record.Mark) -> None:
+    def leave(_self: Any, _mark: upgrade_record.UpgradeRecord) -> None:
         old.objects[WORKLOAD]["metadata"]["annotations"].pop(well_known.WAY_BACK, None)
 
-    upgrade_backup.Place.leave = leave  # type: ignore[assignment, method-assign]
+    upgrade_backup.UpgradeBackup.leave = leave  # type: ignore[assignment, method-assign]
     outcome = present(old, helm, vcluster_version="0.35.3")
     assert outcome.plan.steps == [
         *foreseen.plan.steps,

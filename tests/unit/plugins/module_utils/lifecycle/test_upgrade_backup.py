@@ -22,8 +22,8 @@ from ansible_collections.nested.clusters.plugins.module_utils.common.errors impo
 from ansible_collections.nested.clusters.plugins.module_utils.helm import post_renderer
 from ansible_collections.nested.clusters.plugins.module_utils.k8s.errors import KubernetesError, Unreachable
 from ansible_collections.nested.clusters.plugins.module_utils.lifecycle import upgrade_backup
-from ansible_collections.nested.clusters.plugins.module_utils.lifecycle.upgrade_backup import Place
-from ansible_collections.nested.clusters.plugins.module_utils.lifecycle.upgrade_record import Mark, read_mark
+from ansible_collections.nested.clusters.plugins.module_utils.lifecycle.upgrade_backup import UpgradeBackup
+from ansible_collections.nested.clusters.plugins.module_utils.lifecycle.upgrade_record import UpgradeRecord, read_mark
 from ansible_collections.nested.clusters.plugins.module_utils.virtual_cluster import phase as phases
 from fakes import Clock
 from simulation import Host, Object, refuse, workload
@@ -31,7 +31,7 @@ from simulation import Host, Object, refuse, workload
 NAMESPACE = "vcluster-a"
 PODS = f"/api/v1/namespaces/{NAMESPACE}/pods"
 SET = f"/apis/apps/v1/namespaces/{NAMESPACE}/statefulsets/a"
-MARK = Mark(1, "0.35.1", paused=False)
+MARK = UpgradeRecord(1, "0.35.1", paused=False)
 SYNCER: Object = {"name": "syncer", "image": "vcluster-oss:0.35.1", "resources": {"limits": {"cpu": "1"}}}
 
 
@@ -102,11 +102,11 @@ def healthy() -> dict[str, tuple[int, bytes]]:
     }
 
 
-def at(host: Kubernetes) -> Place:
-    return Place(host, "a", NAMESPACE, 60)  # type: ignore[arg-type]
+def at(host: Kubernetes) -> UpgradeBackup:
+    return UpgradeBackup(host, "a", NAMESPACE, 60)  # type: ignore[arg-type]
 
 
-def mark(host: Kubernetes) -> Mark | None:
+def mark(host: Kubernetes) -> UpgradeRecord | None:
     return read_mark(host.of("a"))
 
 
@@ -144,7 +144,7 @@ def test_a_broken_mark_is_named(host: Kubernetes) -> None:
 def test_the_copy_is_taken_while_nothing_runs(host: Kubernetes) -> None:
     before = host.pods("a")
     at(host).take(MARK)
-    assert mark(host) == Mark(1, "0.35.1", paused=False, copied=True)
+    assert mark(host) == UpgradeRecord(1, "0.35.1", paused=False, copied=True)
     assert phases.phase(host.of("a")) == "paused"
     assert host.pods("a") == [pod for pod in before if pod.startswith("user-")], "what runs in it goes on"
     (pod,) = host.made
@@ -204,7 +204,7 @@ def test_the_data_comes_back_with_the_image_of_before(host: Kubernetes) -> None:
     revision(host, "vcluster-oss:0.35.1")
     host.of("a")["spec"]["template"]["spec"]["containers"] = [{**SYNCER, "image": "no-such-image"}]
     at(host).stop()
-    at(host).restore(Mark(1, "0.35.1", paused=False, copied=True))
+    at(host).restore(UpgradeRecord(1, "0.35.1", paused=False, copied=True))
     (pod,) = host.made
     assert pod["spec"]["containers"][0]["image"] == "vcluster-oss:0.35.1"
     at(host).start()
@@ -219,13 +219,13 @@ def test_what_was_not_copied_is_not_restored(host: Kubernetes) -> None:
 
 def test_a_revision_that_helm_has_forgotten_is_named(host: Kubernetes) -> None:
     with pytest.raises(NestedClustersError, match="no revision 1 of release a"):
-        at(host).restore(Mark(1, "0.35.1", paused=False, copied=True))
+        at(host).restore(UpgradeRecord(1, "0.35.1", paused=False, copied=True))
 
 
 @pytest.mark.parametrize("paused", [True, False])
 def test_what_was_paused_is_paused_again(paused: bool, host: Kubernetes) -> None:
     at(host).write(MARK)
-    at(host).leave(Mark(1, "0.35.1", paused=paused))
+    at(host).leave(UpgradeRecord(1, "0.35.1", paused=paused))
     assert mark(host) is None
     assert (host.of("a")["spec"]["replicas"] == 0) == paused
     assert (host.pods("a") == []) == paused
@@ -308,7 +308,7 @@ def test_steps() -> None:
     copy = "copy the data in volume claim data-a-0"
     assert upgrade_backup.steps_before(running, None, None) == ["stop the control plane of a", copy]
     assert upgrade_backup.steps_before(resting, None, None) == [copy]
-    assert upgrade_backup.steps_before(resting, None, Mark(1, "0.35.1", paused=False, copied=True)) == []
+    assert upgrade_backup.steps_before(resting, None, UpgradeRecord(1, "0.35.1", paused=False, copied=True)) == []
     nothing = upgrade_backup.steps_before(workload("a", claim=False), None, None)
     assert nothing[-1] == "copy no data of a: it is in no volume claim of its own"
     look = "start a, and look whether it is healthy with vCluster 0.36.1"

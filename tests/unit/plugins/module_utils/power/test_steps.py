@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 from ansible_collections.nested.clusters.plugins.module_utils.listing import observed
-from ansible_collections.nested.clusters.plugins.module_utils.listing.observed import Seen
+from ansible_collections.nested.clusters.plugins.module_utils.listing.observed import ObservedCluster
 from ansible_collections.nested.clusters.plugins.module_utils.power import steps as power_steps
 from ansible_collections.nested.clusters.plugins.module_utils.power.steps import Step
 from ansible_collections.nested.clusters.plugins.module_utils.virtual_cluster import workload as workloads
@@ -54,107 +54,114 @@ def texts(steps: list[Step]) -> list[str]:
 
 
 ENDED = "its pods have ended"
-PAUSES: dict[str, tuple[Seen, list[str]]] = {
+PAUSES: dict[str, tuple[ObservedCluster, list[str]]] = {
     "running": (
-        Seen(control(), None, (pod("a-0"),), (synced("x"), synced("y"))),
+        ObservedCluster(control(), None, (pod("a-0"),), (synced("x"), synced("y"))),
         ["scale StatefulSet a from 1 to 0 replicas", f"delete 2 synced pods <- {ENDED}"],
     ),
     "deployment with etcd": (
-        Seen(control(2, kind="Deployment"), etcd(), (pod("a-x"), pod("a-etcd-0", "vcluster-etcd"))),
+        ObservedCluster(control(2, kind="Deployment"), etcd(), (pod("a-x"), pod("a-etcd-0", "vcluster-etcd"))),
         [
             "scale Deployment a from 2 to 0 replicas",
             f"scale etcd StatefulSet a-etcd from 3 to 0 replicas <- {ENDED}",
         ],
     ),
     "its pods still end": (
-        Seen(control(0, annotations=MARKED), etcd(), (pod("a-0", ending=True),), (synced("x"),)),
+        ObservedCluster(control(0, annotations=MARKED), etcd(), (pod("a-0", ending=True),), (synced("x"),)),
         [f"delete 1 synced pod <- {ENDED}", f"scale etcd StatefulSet a-etcd from 3 to 0 replicas <- {ENDED}"],
     ),
     "killed before the synced pods": (
-        Seen(control(0, annotations=MARKED), etcd(0, annotations=MARKED), (), (synced("x"), synced("y", ending=True))),
+        ObservedCluster(
+            control(0, annotations=MARKED), etcd(0, annotations=MARKED), (), (synced("x"), synced("y", ending=True))
+        ),
         ["delete 1 synced pod"],
     ),
     "paused by the CLI, which leaves etcd": (
-        Seen(control(0, annotations=MARKED), etcd(), (pod("a-etcd-0", "vcluster-etcd"),)),
+        ObservedCluster(control(0, annotations=MARKED), etcd(), (pod("a-etcd-0", "vcluster-etcd"),)),
         ["scale etcd StatefulSet a-etcd from 3 to 0 replicas"],
     ),
-    "paused": (Seen(control(0, annotations=MARKED), etcd(0, annotations=MARKED)), []),
-    "its synced pods end": (Seen(control(0, annotations=MARKED), None, (), (synced("x", ending=True),)), []),
-    "scaled by hand": (Seen(control(0)), ["mark StatefulSet a as paused, with 1 replica to resume to"]),
+    "paused": (ObservedCluster(control(0, annotations=MARKED), etcd(0, annotations=MARKED)), []),
+    "its synced pods end": (ObservedCluster(control(0, annotations=MARKED), None, (), (synced("x", ending=True),)), []),
+    "scaled by hand": (ObservedCluster(control(0)), ["mark StatefulSet a as paused, with 1 replica to resume to"]),
     "scaled by hand, with values": (
-        Seen(control(0), values={"controlPlane": {"statefulSet": {"highAvailability": {"replicas": 3}}}}),
+        ObservedCluster(control(0), values={"controlPlane": {"statefulSet": {"highAvailability": {"replicas": 3}}}}),
         ["mark StatefulSet a as paused, with 3 replicas to resume to"],
     ),
     "woken by hand": (
-        Seen(control(2, annotations=MARKED), None, (pod("a-0"),)),
+        ObservedCluster(control(2, annotations=MARKED), None, (pod("a-0"),)),
         ["scale StatefulSet a from 2 to 0 replicas"],
     ),
     "etcd scaled by hand": (
-        Seen(control(0, annotations=MARKED), etcd(0)),
+        ObservedCluster(control(0, annotations=MARKED), etcd(0)),
         ["mark etcd StatefulSet a-etcd as paused, with 3 replicas to resume to"],
     ),
     "other namespaces": (
-        Seen(control(0, annotations=MARKED), None, (), (synced("x"), synced("y", "more"), synced("z", "more"))),
+        ObservedCluster(
+            control(0, annotations=MARKED), None, (), (synced("x"), synced("y", "more"), synced("z", "more"))
+        ),
         ["delete 2 synced pods in more", "delete 1 synced pod"],
     ),
-    "sleeping": (Seen(control(0, labels={"loft.sh/sleep-mode": "true"}), None, (), (synced("x"),)), []),
+    "sleeping": (ObservedCluster(control(0, labels={"loft.sh/sleep-mode": "true"}), None, (), (synced("x"),)), []),
 }
 
 
 @pytest.mark.parametrize(("seen", "expected"), PAUSES.values(), ids=PAUSES)
-def test_pause(seen: Seen, expected: list[str]) -> None:
+def test_pause(seen: ObservedCluster, expected: list[str]) -> None:
     assert texts(power_steps.steps(seen, "paused", DATE)) == expected
 
 
-RESUMES: dict[str, tuple[Seen, list[str]]] = {
-    "paused": (Seen(control(0, annotations=MARKED)), ["scale StatefulSet a from 0 to 3 replicas"]),
+RESUMES: dict[str, tuple[ObservedCluster, list[str]]] = {
+    "paused": (ObservedCluster(control(0, annotations=MARKED)), ["scale StatefulSet a from 0 to 3 replicas"]),
     "with etcd": (
-        Seen(control(0, annotations=MARKED), etcd(0, annotations=MARKED)),
+        ObservedCluster(control(0, annotations=MARKED), etcd(0, annotations=MARKED)),
         [
             "scale etcd StatefulSet a-etcd from 0 to 3 replicas",
             "scale StatefulSet a from 0 to 3 replicas <- etcd is ready",
         ],
     ),
     "etcd starts": (
-        Seen(control(0, annotations=MARKED), etcd(3, ready=1)),
+        ObservedCluster(control(0, annotations=MARKED), etcd(3, ready=1)),
         ["scale StatefulSet a from 0 to 3 replicas <- etcd is ready"],
     ),
     "etcd has a quorum": (
-        Seen(control(0, annotations=MARKED), etcd(3, ready=2)),
+        ObservedCluster(control(0, annotations=MARKED), etcd(3, ready=2)),
         ["scale StatefulSet a from 0 to 3 replicas"],
     ),
     "resumed by the CLI, which leaves etcd": (
-        Seen(control(1), etcd(0, annotations={**MARKED, "loft.sh/paused-replicas": "1"})),
+        ObservedCluster(control(1), etcd(0, annotations={**MARKED, "loft.sh/paused-replicas": "1"})),
         ["scale etcd StatefulSet a-etcd from 0 to 1 replica"],
     ),
-    "etcd scaled by hand": (Seen(control(1), etcd(0)), ["scale etcd StatefulSet a-etcd from 0 to 3 replicas"]),
-    "running": (Seen(control(), etcd()), []),
+    "etcd scaled by hand": (
+        ObservedCluster(control(1), etcd(0)),
+        ["scale etcd StatefulSet a-etcd from 0 to 3 replicas"],
+    ),
+    "running": (ObservedCluster(control(), etcd()), []),
     "woken by hand": (
-        Seen(control(1, annotations=MARKED), etcd(1, annotations=MARKED)),
+        ObservedCluster(control(1, annotations=MARKED), etcd(1, annotations=MARKED)),
         [
             "take the mark of a pause from etcd StatefulSet a-etcd",
             "take the mark of a pause from StatefulSet a",
         ],
     ),
-    "scaled by hand": (Seen(control(0)), ["scale StatefulSet a from 0 to 1 replica"]),
+    "scaled by hand": (ObservedCluster(control(0)), ["scale StatefulSet a from 0 to 1 replica"]),
     "without a number": (
-        Seen(control(0, annotations={"loft.sh/paused": "true", "loft.sh/paused-replicas": "many"})),
+        ObservedCluster(control(0, annotations={"loft.sh/paused": "true", "loft.sh/paused-replicas": "many"})),
         ["scale StatefulSet a from 0 to 1 replica"],
     ),
     "of nothing": (
-        Seen(control(0, annotations={**MARKED, "loft.sh/paused-replicas": "0"})),
+        ObservedCluster(control(0, annotations={**MARKED, "loft.sh/paused-replicas": "0"})),
         ["scale StatefulSet a from 0 to 1 replica"],
     ),
 }
 
 
 @pytest.mark.parametrize(("seen", "expected"), RESUMES.values(), ids=RESUMES)
-def test_resume(seen: Seen, expected: list[str]) -> None:
+def test_resume(seen: ObservedCluster, expected: list[str]) -> None:
     assert texts(power_steps.steps(seen, "running", DATE)) == expected
 
 
 def test_the_annotations_are_those_of_the_cli() -> None:
-    (step,) = power_steps.steps(Seen(control(3)), "paused", DATE)
+    (step,) = power_steps.steps(ObservedCluster(control(3)), "paused", DATE)
     assert (step.verb, step.where) == ("patch", "/apis/apps/v1/namespaces/vcluster-a/statefulsets/a")
     assert step.body == {
         "metadata": {
@@ -167,27 +174,29 @@ def test_the_annotations_are_those_of_the_cli() -> None:
         },
         "spec": {"replicas": 0},
     }
-    (step,) = power_steps.steps(Seen(control(0, annotations=MARKED, kind="Deployment")), "running", DATE)
+    (step,) = power_steps.steps(ObservedCluster(control(0, annotations=MARKED, kind="Deployment")), "running", DATE)
     assert step.where == "/apis/apps/v1/namespaces/vcluster-a/deployments/a"
     annotations = {"loft.sh/paused": None, "loft.sh/paused-replicas": None, "loft.sh/paused-date": None}
     assert step.body == {"metadata": {"resourceVersion": "1", "annotations": annotations}, "spec": {"replicas": 3}}
 
 
 def test_what_was_woken_keeps_the_replicas_it_has() -> None:
-    (step,) = power_steps.steps(Seen(control(2, annotations=MARKED)), "running", DATE)
+    (step,) = power_steps.steps(ObservedCluster(control(2, annotations=MARKED)), "running", DATE)
     assert step.body["spec"] == {"replicas": 2}
 
 
 def test_a_control_plane_does_not_wait_for_its_etcd_for_ever() -> None:
     """Where neither has ever started, etcd waits for certificates that the control plane writes."""
-    _etcd, step = power_steps.steps(Seen(control(0), etcd(0)), "running", DATE)
+    _etcd, step = power_steps.steps(ObservedCluster(control(0), etcd(0)), "running", DATE)
     assert step.patience == power_steps.ETCD_PATIENCE
-    first, second = power_steps.steps(Seen(control(), etcd(), (pod("a-0"),)), "paused", DATE)
+    first, second = power_steps.steps(ObservedCluster(control(), etcd(), (pod("a-0"),)), "paused", DATE)
     assert (first.patience, second.patience) == (float("inf"), float("inf"))
 
 
 def test_synced_pods_are_deleted_by_their_label() -> None:
-    (step,) = power_steps.steps(Seen(control(0, annotations=MARKED), None, (), (synced("x"),)), "paused", DATE)
+    (step,) = power_steps.steps(
+        ObservedCluster(control(0, annotations=MARKED), None, (), (synced("x"),)), "paused", DATE
+    )
     assert (step.verb, step.where, step.labels) == (
         "delete_all",
         "/api/v1/namespaces/vcluster-a/pods",
@@ -232,12 +241,12 @@ OTHERS = "the other pods are ready"
 )
 def test_restart(replicas: int, pods: tuple[Object, ...], expected: list[str]) -> None:
     old = {*OLD, "uid of a-etcd-0"}
-    steps = texts(power_steps.steps(Seen(control(replicas), None, pods), "restarted", DATE, old))
+    steps = texts(power_steps.steps(ObservedCluster(control(replicas), None, pods), "restarted", DATE, old))
     assert steps[: len(expected) or None] == expected
 
 
 def test_a_restart_deletes_the_pods_that_it_saw() -> None:
-    (step,) = power_steps.steps(Seen(control(), None, (pod("a-0"),)), "restarted", DATE, OLD)
+    (step,) = power_steps.steps(ObservedCluster(control(), None, (pod("a-0"),)), "restarted", DATE, OLD)
     assert (step.verb, step.where) == ("delete", "/api/v1/namespaces/vcluster-a/pods/a-0")
     assert step.body == {"uid": "uid of a-0"}
 
@@ -248,23 +257,23 @@ def test_a_restart_deletes_the_pods_that_it_saw() -> None:
 @pytest.mark.parametrize(
     ("seen", "state", "word"),
     [
-        (Seen(control(0, annotations=MARKED)), "paused", ""),
-        (Seen(control(0, annotations=MARKED), None, (pod("a-0", ending=True),)), "paused", "a-0"),
-        (Seen(control(0, annotations=MARKED), None, (), (synced("x", ending=True),)), "paused", "x"),
+        (ObservedCluster(control(0, annotations=MARKED)), "paused", ""),
+        (ObservedCluster(control(0, annotations=MARKED), None, (pod("a-0", ending=True),)), "paused", "a-0"),
+        (ObservedCluster(control(0, annotations=MARKED), None, (), (synced("x", ending=True),)), "paused", "x"),
         (
-            Seen(control(0, annotations=MARKED), None, (), tuple(synced(f"p{n}") for n in range(8))),
+            ObservedCluster(control(0, annotations=MARKED), None, (), tuple(synced(f"p{n}") for n in range(8))),
             "paused",
             "and 3 more",
         ),
-        (Seen(control(0, labels={"loft.sh/sleep-mode": "true"}), None, (), (synced("x"),)), "paused", ""),
-        (Seen(control()), "running", ""),
-        (Seen(control(ready=False)), "running", "0 of 1 replicas ready"),
-        (Seen(control(), None, (pod("a-0"),)), "restarted", "1 of 1 replicas ready"),  # it is the old one
-        (Seen(control(), None, ()), "restarted", "1 of 1 replicas ready"),  # what the set says is old
-        (Seen(control(), None, (pod("a-9"),)), "restarted", ""),
+        (ObservedCluster(control(0, labels={"loft.sh/sleep-mode": "true"}), None, (), (synced("x"),)), "paused", ""),
+        (ObservedCluster(control()), "running", ""),
+        (ObservedCluster(control(ready=False)), "running", "0 of 1 replicas ready"),
+        (ObservedCluster(control(), None, (pod("a-0"),)), "restarted", "1 of 1 replicas ready"),  # it is the old one
+        (ObservedCluster(control(), None, ()), "restarted", "1 of 1 replicas ready"),  # what the set says is old
+        (ObservedCluster(control(), None, (pod("a-9"),)), "restarted", ""),
     ],
 )
-def test_what_is_awaited(seen: Seen, state: str, word: str) -> None:
+def test_what_is_awaited(seen: ObservedCluster, state: str, word: str) -> None:
     awaited = power_steps.awaited(seen, state, {"uid of a-0"})
     assert bool(awaited) == bool(word)
     assert word in awaited
@@ -276,24 +285,30 @@ def test_what_is_awaited(seen: Seen, state: str, word: str) -> None:
 @pytest.mark.parametrize(
     ("seen", "words"),
     [
-        (Seen(control()), []),
-        (Seen(control(), etcd()), []),
-        (Seen(control(0, annotations=MARKED), etcd(0, annotations=MARKED)), []),
-        (Seen(control(0, annotations={"loft.sh/restoring": "true"})), []),
-        (Seen(control(0, labels={"loft.sh/sleep-mode": "true"})), []),
-        (Seen(control(0)), ["StatefulSet a was scaled to 0 replicas, but not by a pause"]),
-        (Seen(control(1, annotations=MARKED)), ["StatefulSet a is marked as paused, but has 1 replica"]),
-        (Seen(control(1), etcd(0)), ["etcd a-etcd has no replicas, and the control plane waits for it"]),
-        (Seen(control(1), etcd(3, annotations=MARKED)), ["etcd a-etcd is marked as paused, but has 3 replicas"]),
-        (Seen(control(0, annotations=MARKED), etcd(3)), ["etcd a-etcd still runs"]),
-        (Seen(control(0, annotations=MARKED), etcd(0)), ["etcd a-etcd was scaled to 0 replicas, but not by a pause"]),
+        (ObservedCluster(control()), []),
+        (ObservedCluster(control(), etcd()), []),
+        (ObservedCluster(control(0, annotations=MARKED), etcd(0, annotations=MARKED)), []),
+        (ObservedCluster(control(0, annotations={"loft.sh/restoring": "true"})), []),
+        (ObservedCluster(control(0, labels={"loft.sh/sleep-mode": "true"})), []),
+        (ObservedCluster(control(0)), ["StatefulSet a was scaled to 0 replicas, but not by a pause"]),
+        (ObservedCluster(control(1, annotations=MARKED)), ["StatefulSet a is marked as paused, but has 1 replica"]),
+        (ObservedCluster(control(1), etcd(0)), ["etcd a-etcd has no replicas, and the control plane waits for it"]),
         (
-            Seen(control(2, annotations=MARKED), etcd(0, annotations=MARKED)),
+            ObservedCluster(control(1), etcd(3, annotations=MARKED)),
+            ["etcd a-etcd is marked as paused, but has 3 replicas"],
+        ),
+        (ObservedCluster(control(0, annotations=MARKED), etcd(3)), ["etcd a-etcd still runs"]),
+        (
+            ObservedCluster(control(0, annotations=MARKED), etcd(0)),
+            ["etcd a-etcd was scaled to 0 replicas, but not by a pause"],
+        ),
+        (
+            ObservedCluster(control(2, annotations=MARKED), etcd(0, annotations=MARKED)),
             ["StatefulSet a is marked as paused, but has 2 replicas", "etcd a-etcd has no replicas"],
         ),
     ],
 )
-def test_what_is_odd_is_named(seen: Seen, words: list[str]) -> None:
+def test_what_is_odd_is_named(seen: ObservedCluster, words: list[str]) -> None:
     note = power_steps.note(seen)
     assert bool(note) == bool(words)
     assert all(word in note for word in words)
@@ -319,33 +334,33 @@ LOST = "its store has no volume claim"
 @pytest.mark.parametrize(
     ("seen", "refused"),
     [
-        (Seen(control()), {}),
-        (Seen(deleting()), dict.fromkeys(power_steps.STATES, "being deleted")),
+        (ObservedCluster(control()), {}),
+        (ObservedCluster(deleting()), dict.fromkeys(power_steps.STATES, "being deleted")),
         (
-            Seen(control(0, annotations={"loft.sh/restoring": "true"})),
+            ObservedCluster(control(0, annotations={"loft.sh/restoring": "true"})),
             dict.fromkeys(power_steps.STATES, "snapshot is being restored"),
         ),
         (
-            Seen(control(0, labels={"loft.sh/sleep-mode": "true"})),
+            ObservedCluster(control(0, labels={"loft.sh/sleep-mode": "true"})),
             dict.fromkeys(("running", "restarted"), "platform put it to sleep"),
         ),
-        (Seen(control(0, annotations=MARKED)), {"restarted": "it is paused: use state running"}),
-        (Seen(control(0)), {"restarted": "it is scaled to 0 replicas: use state running"}),
-        (Seen(NO_CLAIM), {"paused": LOST, "restarted": LOST}),
-        (Seen(NO_CLAIM, values=OWN), {"paused": LOST, "restarted": LOST}),
-        (Seen(IN_MEMORY), {"paused": LOST, "restarted": LOST}),
-        (Seen(NO_CLAIM, values=DATABASE), {}),
-        (Seen(NO_CLAIM, values=ETCD_ELSEWHERE), {}),
-        (Seen(ON_A_DISK), {}),
-        (Seen(NO_CLAIM, etcd()), {}),
-        (Seen(NO_CLAIM, etcd(claim=False)), {"paused": "the store of etcd a-etcd has no volume claim"}),
-        (Seen(control(), etcd(claim=False)), {"paused": "the store of etcd a-etcd has no volume claim"}),
+        (ObservedCluster(control(0, annotations=MARKED)), {"restarted": "it is paused: use state running"}),
+        (ObservedCluster(control(0)), {"restarted": "it is scaled to 0 replicas: use state running"}),
+        (ObservedCluster(NO_CLAIM), {"paused": LOST, "restarted": LOST}),
+        (ObservedCluster(NO_CLAIM, values=OWN), {"paused": LOST, "restarted": LOST}),
+        (ObservedCluster(IN_MEMORY), {"paused": LOST, "restarted": LOST}),
+        (ObservedCluster(NO_CLAIM, values=DATABASE), {}),
+        (ObservedCluster(NO_CLAIM, values=ETCD_ELSEWHERE), {}),
+        (ObservedCluster(ON_A_DISK), {}),
+        (ObservedCluster(NO_CLAIM, etcd()), {}),
+        (ObservedCluster(NO_CLAIM, etcd(claim=False)), {"paused": "the store of etcd a-etcd has no volume claim"}),
+        (ObservedCluster(control(), etcd(claim=False)), {"paused": "the store of etcd a-etcd has no volume claim"}),
         # What does not run has nothing to lose.
-        (Seen(NO_CLAIM, etcd(0, claim=False)), {}),
-        (Seen(control(0, kind="Deployment", annotations=MARKED)), {"restarted": "it is paused"}),
+        (ObservedCluster(NO_CLAIM, etcd(0, claim=False)), {}),
+        (ObservedCluster(control(0, kind="Deployment", annotations=MARKED)), {"restarted": "it is paused"}),
     ],
 )
-def test_what_is_refused(seen: Seen, refused: dict[str, str]) -> None:
+def test_what_is_refused(seen: ObservedCluster, refused: dict[str, str]) -> None:
     for state in power_steps.STATES:
         message = power_steps.refusal(seen, state, False)
         assert bool(message) == (state in refused), (state, message)
@@ -358,15 +373,15 @@ def test_what_is_refused(seen: Seen, refused: dict[str, str]) -> None:
 @pytest.mark.parametrize(
     ("seen", "needed"),
     [
-        (Seen(control()), ()),
-        (Seen(control(0, annotations=MARKED)), ()),
-        (Seen(control(0)), power_steps.STATES),
-        (Seen(control(0, annotations={"loft.sh/paused": "true"})), power_steps.STATES),
-        (Seen(NO_CLAIM), ("paused", "restarted")),
-        (Seen(NO_CLAIM, etcd()), ()),
+        (ObservedCluster(control()), ()),
+        (ObservedCluster(control(0, annotations=MARKED)), ()),
+        (ObservedCluster(control(0)), power_steps.STATES),
+        (ObservedCluster(control(0, annotations={"loft.sh/paused": "true"})), power_steps.STATES),
+        (ObservedCluster(NO_CLAIM), ("paused", "restarted")),
+        (ObservedCluster(NO_CLAIM, etcd()), ()),
     ],
 )
-def test_values_are_read_only_where_they_decide(seen: Seen, needed: tuple[str, ...]) -> None:
+def test_values_are_read_only_where_they_decide(seen: ObservedCluster, needed: tuple[str, ...]) -> None:
     assert tuple(state for state in power_steps.STATES if power_steps.needs_values(seen, state, False)) == needed
     accepted = tuple(state for state in power_steps.STATES if power_steps.needs_values(seen, state, True))
     assert accepted == (needed if workloads.replicas(seen.control_plane) == 0 else ())
@@ -376,7 +391,7 @@ def test_values_are_read_only_where_they_decide(seen: Seen, needed: tuple[str, .
 
 
 def test_what_it_synced() -> None:
-    seen = Seen(control())
+    seen = ObservedCluster(control())
     foreign = {"metadata": {**synced("f")["metadata"], "labels": {SYNCED: "b"}}}
     pods = [synced("x"), synced("y", "more"), synced("z", "elsewhere"), foreign]
     assert [one["metadata"]["name"] for one in observed.synced_by(seen, pods)] == ["x"]

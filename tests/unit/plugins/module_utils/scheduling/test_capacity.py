@@ -21,8 +21,8 @@ from ansible_collections.nested.clusters.plugins.module_utils.scheduling.capacit
     why_no_nodes,
 )
 from ansible_collections.nested.clusters.plugins.module_utils.scheduling.quota import (
+    AdmissionDenied,
     OwnerQuota,
-    Refused,
     check_owner_quota,
     check_size,
 )
@@ -295,11 +295,11 @@ def refusal(
     group: str = "dev",
     owner: str = "alice",
     current: Size | None = None,
-) -> Refused | None:
+) -> AdmissionDenied | None:
     """Why the owner's quota does not allow it, or None."""
     try:
         check_owner_quota(owner, name, asked, quota, held, exempt_groups, group=group, current=current)
-    except Refused as refused:
+    except AdmissionDenied as refused:
         return refused
     return None
 
@@ -567,7 +567,7 @@ class TestSize:
     def test_what_is_outside_is_refused_with_both_numbers(
         self, asked: Size, check: str, resource: str, sentence: str
     ) -> None:
-        with pytest.raises(Refused) as refused:
+        with pytest.raises(AdmissionDenied) as refused:
             check_size(asked, SMALL, MEDIUM)
         assert str(refused.value) == sentence
         assert refused.value.data == {
@@ -580,6 +580,6 @@ class TestSize:
         }
 
     def test_the_maximum_comes_before_the_minimum(self) -> None:
-        with pytest.raises(Refused) as refused:
+        with pytest.raises(AdmissionDenied) as refused:
             check_size(size(1, "4Gi", "21Gi"), SMALL, MEDIUM)
         assert (refused.value.data["check"], refused.value.data["resource"]) == ("maximum", "storage")

@@ -21,8 +21,8 @@ from ansible_collections.nested.clusters.plugins.module_utils.scheduling.placeme
     room,
 )
 from ansible_collections.nested.clusters.plugins.module_utils.scheduling.quota import (
+    AdmissionDenied,
     OwnerQuota,
-    Refused,
     check_owner_quota,
     check_size,
 )
@@ -173,7 +173,7 @@ def test_a_refusal_has_the_numbers_of_every_host_cluster() -> None:
         "host-e: 2 of 2 cpu left, 31.3Gi of 31.3Gi memory left, 1Gi of 1Gi storage left"
     )
     refused = placement.refusal()
-    assert isinstance(refused, Refused)
+    assert isinstance(refused, AdmissionDenied)
     assert str(refused).startswith(placement.why_not())
     assert refused.data["check"] == "capacity"
     assert refused.data["asked"] == {"cpu": "16", "memory": "32Gi", "storage": "2Gi"}
@@ -354,11 +354,11 @@ class Life(RuleBasedStateMachine):
     def owned(self, owner: str) -> Size:
         return total(item for item in self.held.values() if item.owner == owner)
 
-    def refused(self, name: str, owner: str, asked: Size, current: Size | None) -> Refused | None:
+    def refused(self, name: str, owner: str, asked: Size, current: Size | None) -> AdmissionDenied | None:
         try:
             check_owner_quota(owner, name, asked, self.QUOTA, self.held.values(), group="dev", current=current)
             check_size(asked, self.MINIMUM, self.MAXIMUM)
-        except Refused as refused:
+        except AdmissionDenied as refused:
             return refused
         return None
 

@@ -14,7 +14,7 @@ from ansible_collections.nested.clusters.plugins.module_utils.common import well
 from ansible_collections.nested.clusters.plugins.module_utils.common.errors import NestedClustersError
 from ansible_collections.nested.clusters.plugins.module_utils.common.size import Size
 from ansible_collections.nested.clusters.plugins.module_utils.deletion.ownership import belongs
-from ansible_collections.nested.clusters.plugins.module_utils.listing.contents import Thing
+from ansible_collections.nested.clusters.plugins.module_utils.listing.contents import ObjectRef
 from ansible_collections.nested.clusters.plugins.module_utils.virtual_cluster import membership
 from ansible_collections.nested.clusters.plugins.module_utils.virtual_cluster.membership import (
     Allocation,
@@ -96,8 +96,8 @@ def test_all_of_it_goes_with_the_virtual_cluster() -> None:
     for kind, thing in objects(member()).items():
         plural = {"Secret": "secrets", "ResourceQuota": "resourcequotas", "LimitRange": "limitranges"}[kind]
         assert thing["metadata"]["name"] == membership.object_name("team")
-        assert belongs(Thing("v1", plural, thing["metadata"], thing.get("type", "")), "team")
-        assert not belongs(Thing("v1", plural, thing["metadata"], thing.get("type", "")), "other")
+        assert belongs(ObjectRef("v1", plural, thing["metadata"], thing.get("type", "")), "team")
+        assert not belongs(ObjectRef("v1", plural, thing["metadata"], thing.get("type", "")), "other")
 
 
 # --- the request ------------------------------------------------------------------------------------------
