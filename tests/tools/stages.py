@@ -59,7 +59,7 @@ STAGES = (
     Stage("yamllint", "YAML", (RUN, "yamllint", "--strict", ".")),
     Stage("ruff", "Python style", (RUN, "ruff", "check", ".")),
     Stage("imports", "which package imports which: .importlinter", (RUN, "lint-imports", "--no-cache")),
-    # The collection by its full name: two of its modules import each other, and that name is how.
+    # The collection by its full name, by which its modules import module_utils.
     Stage("mypy", "Python types", (RUN, "mypy", f"{COLLECTION}/plugins", "tests/tools", "tests/host_cluster")),
     # Tests are no packages, and two of their directories have a conftest: each is read with a path of its own.
     Stage(

@@ -47,7 +47,7 @@ def present(
 ) -> tuple[Outcome, Decision, GroupView]:
     """Bring a virtual cluster of a group to what the request, the group and its size say.
 
-    ``first`` is a picture that the caller has just taken. Raises what ``present`` does, AdmissionDenied, and
+    ``first`` is a view that the caller has just read. Raises what ``lifecycle.present`` does, AdmissionDenied, and
     OptionError; all of them before anything is changed, except where waiting or Helm fails.
     """
     for attempt in range(ATTEMPTS):

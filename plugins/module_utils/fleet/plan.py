@@ -7,8 +7,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 
-from ..admission import complete as completion
-from ..admission import decide as decision_rules
+from ..admission.complete import complete
+from ..admission.decide import decide
 from ..common.errors import NestedClustersError, OptionError
 from ..groups.view import GroupView
 from ..helm.cli import Helm
@@ -60,8 +60,8 @@ def plan_jobs(seen: GroupView, jobs: Iterable[Job]) -> None:
     for job in jobs:
         request, asked = job.entry.request, job.entry.asked
         try:
-            job.decision = found = decision_rules.decide(seen, request, asked)
-            job.full = completion.complete(request, seen.group, found, asked.ahead)
+            job.decision = found = decide(seen, request, asked)
+            job.full = complete(request, seen.group, found, asked.ahead)
             try:
                 outcome = lifecycle.present(found.kubernetes, _no_helm, job.full, check=True, wait=None)
                 job.planned, job.changes, state = outcome.plan, outcome.plan.changed, outcome.state

@@ -36,7 +36,7 @@ from . import pending as group_pending
 from . import record as group_records
 from .model import Group, Member
 
-RESERVED = "reserved"  # phase of a virtual cluster that has no workload yet, beside those of ``phase``
+RESERVED = "reserved"  # phase of a virtual cluster without a workload, beside those of ``phase.PHASES``
 REQUESTS, METRICS = "requests", "metrics"  # where what is used is known from
 UNKNOWN = Size(None, None, None)
 

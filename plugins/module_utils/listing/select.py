@@ -18,7 +18,7 @@ from ..k8s.client import Kubernetes, parallel
 from ..k8s.errors import KubernetesError
 from ..k8s.host_clusters import HostCluster
 from ..k8s.objects import Object, Objects, path
-from ..virtual_cluster import phase as virtual_cluster_phase
+from ..virtual_cluster import phase as phases
 from ..virtual_cluster import workload as workloads
 from . import observed
 from . import reader as listing_reader
@@ -146,7 +146,7 @@ def find(selector: Selector, state: str, host: HostCluster) -> tuple[list[Found]
         # The group's label goes with the namespace: one that is not in the group is not meant.
         if (selector.group and group != selector.group) or (selector.owner and owner != selector.owner):
             continue
-        now = virtual_cluster_phase.phase(item, pods.get(key, ()), places.get(key[0]), events.get(key[0], ()))
+        now = phases.phase(item, pods.get(key, ()), places.get(key[0]), events.get(key[0], ()))
         if selector.phases and now not in selector.phases:
             continue
         own = tuple(made_for.get(observed.marker(key[1], key[0]), ()))

@@ -96,7 +96,7 @@ def check_owner_quota(
     group: str,
     current: Size | None = None,
 ) -> None:
-    """Raise Refused where virtual cluster ``name`` of ``group`` would give ``owner`` more than the quota.
+    """Raise AdmissionDenied where virtual cluster ``name`` of ``group`` would give ``owner`` more than the quota.
 
     Counted over ``allocations`` of the owner in every group that is not exempt, also those being deleted, without
     the virtual cluster itself. ``current`` is what it has now, None for a new one (or one from another owner): what
@@ -180,7 +180,7 @@ def _listed(texts: Sequence[str]) -> str:
 
 
 def check_size(asked: Size, minimum: Size, maximum: Size) -> None:
-    """Raise Refused where more is asked than the most, or less than the least, that a virtual cluster may have."""
+    """Raise AdmissionDenied where a size is more than the maximum, or less than the minimum."""
     for resource in asked.fits_in(maximum):
         raise _outside("maximum", "at most", resource, asked, maximum)
     for resource, least in minimum.items():
