@@ -274,6 +274,9 @@ options:
     description:
       - What to do with the kubeconfig of the virtual cluster. Without it, the kubeconfig is not touched.
       - Needs a virtual cluster that has started once, so use it with O(wait=true).
+      - It is made from the certificates, the key and the token in Secret C(vc-NAME) in the namespace of the virtual
+        cluster. Anything else that the Secret says of the cluster or the user, such as a command or a proxy, is
+        refused, because whoever may write Secrets there can write it.
     type: dict
     suboptions:
       path:
@@ -289,7 +292,7 @@ options:
         description:
           - URL of the API server in the kubeconfig.
           - The default is the endpoint of the virtual cluster where it has one outside of the host cluster, else
-            what vCluster says, which is C(https://localhost:8443) for use with C(kubectl port-forward).
+            C(https://localhost:8443) for use with C(kubectl port-forward).
         type: str
       in_cluster:
         description:

@@ -5,8 +5,6 @@
 
 from __future__ import annotations
 
-import base64
-import binascii
 import contextlib
 import copy
 import fcntl
@@ -18,6 +16,7 @@ from typing import Any
 
 from ..common.errors import NestedClustersError
 from ..k8s.objects import Object
+from .credentials import credentials
 
 try:
     import yaml
@@ -25,42 +24,22 @@ except ImportError:  # reported by k8s/client.py before anything is asked
     yaml = None  # type: ignore[assignment]
 
 PRIVATE = 0o600
+FORWARDED = "https://localhost:8443"  # what vCluster itself writes, for kubectl port-forward
 _SECTIONS = ("clusters", "users", "contexts")
 
 
 def kubeconfig(secret: Object, server: str | None, context: str) -> Object:
-    """The kubeconfig in Secret ``vc-NAME``, with one cluster, user and context, all named ``context``.
+    """A kubeconfig for the virtual cluster of Secret ``vc-NAME``: one cluster, user and context, all named ``context``.
 
-    ``server`` replaces the URL in it, which is ``https://localhost:8443`` unless the values say another.
-    Raises NestedClustersError where the Secret holds none.
+    Of the Secret it has the credentials alone. Where ``server`` is not known, it leads to a port that is forwarded.
+    Raises NestedClustersError where the Secret holds none, or more than credentials.
     """
-    metadata = secret.get("metadata") or {}
-    where = f"Secret {metadata.get('name')} in namespace {metadata.get('namespace')}"
-    encoded = (secret.get("data") or {}).get("config")
-    if not encoded:
-        raise NestedClustersError(
-            f"{where} has no kubeconfig (key config); the virtual cluster writes it once its API has "
-            "answered: wait until it is running, or look at the log of container syncer"
-        )
-    try:
-        found = _parse(base64.b64decode(encoded, validate=True).decode(), where)
-        wanted = found.get("current-context") or found["contexts"][0]["name"]
-        names = _entry(found, "contexts", wanted)["context"]
-        cluster = copy.deepcopy(_entry(found, "clusters", names["cluster"])["cluster"])
-        user = copy.deepcopy(_entry(found, "users", names["user"])["user"])
-    except (binascii.Error, UnicodeDecodeError, LookupError, TypeError):
-        # Not chained: what an error of parsing quotes may be the private key.
-        raise NestedClustersError(
-            f"{where} holds a kubeconfig that cannot be used; delete the Secret and restart the virtual "
-            "cluster, which writes it anew"
-        ) from None
-    if server:
-        cluster["server"] = server
+    found = credentials(secret)
     return {
         "apiVersion": "v1",
         "kind": "Config",
-        "clusters": [{"name": context, "cluster": cluster}],
-        "users": [{"name": context, "user": user}],
+        "clusters": [{"name": context, "cluster": {"server": server or FORWARDED, **found.cluster}}],
+        "users": [{"name": context, "user": found.user}],
         "contexts": [{"name": context, "context": {"cluster": context, "user": context}}],
         "current-context": context,
     }
@@ -219,10 +198,3 @@ def _unusable(where: str, why: str) -> NestedClustersError:
 
 def _dump(config: Object) -> str:
     return yaml.safe_dump(config, sort_keys=False, allow_unicode=True, width=2**20)
-
-
-def _entry(config: Object, section: str, name: str) -> Object:
-    for entry in config.get(section) or []:
-        if entry["name"] == name:
-            return entry
-    raise KeyError(name)

@@ -9,7 +9,6 @@ behind it, the certificate, and the API itself. The first that is broken is name
 
 from __future__ import annotations
 
-import base64
 import contextlib
 import http.client
 import ipaddress
@@ -21,7 +20,8 @@ from dataclasses import dataclass
 from typing import Any
 from urllib.parse import urlsplit
 
-from ..k8s.port_forward import owner_context
+from ..k8s.errors import KubernetesError
+from ..k8s.port_forward import anyone_context, owner_context
 
 Object = dict[str, Any]
 
@@ -59,8 +59,8 @@ def prove(url: str | None, routes: Iterable[Object], service: Object | None, sec
         ("route", lambda: _route(url, routes, service)),
         ("dns", lambda: _dns(host, port)),
         ("address", lambda: _address(host, port)),
-        ("certificate", lambda: _certificate(host, port, _anyone_context(_started(secret)))),
-        ("api", lambda: _api(host, port, owner_context(_started(secret)))),
+        ("certificate", lambda: _certificate(host, port, _trust(anyone_context, secret))),
+        ("api", lambda: _api(host, port, _trust(owner_context, secret))),
     ]
     for name, ask in questions:
         try:
@@ -188,6 +188,9 @@ def _started(secret: Object | None) -> Object:
     return secret
 
 
-def _anyone_context(secret: Object) -> ssl.SSLContext:
-    """TLS as anyone has it who trusts the virtual cluster's CA alone: nothing is shown to who is not it."""
-    return ssl.create_default_context(cadata=base64.b64decode(secret["data"]["certificate-authority"]).decode())
+def _trust(make: Callable[[Object], ssl.SSLContext], secret: Object | None) -> ssl.SSLContext:
+    """What is trusted and shown according to the Secret."""
+    try:
+        return make(_started(secret))
+    except KubernetesError as error:
+        raise Broken(str(error)) from None

@@ -63,7 +63,10 @@ def plan_jobs(seen: GroupView, jobs: Iterable[Job]) -> None:
             job.decision = found = decide(seen, request, asked)
             job.full = complete(request, seen.group, found, asked.ahead)
             try:
-                outcome = lifecycle.present(found.kubernetes, _no_helm, job.full, check=True, wait=None)
+                needed = bool(job.entry.kubeconfig)
+                outcome = lifecycle.present(
+                    found.kubernetes, _no_helm, job.full, check=True, wait=None, kubeconfig=needed
+                )
                 job.planned, job.changes, state = outcome.plan, outcome.plan.changed, outcome.state
             except _HelmIsNeeded:
                 job.changes, state = True, cluster_state.read(found.kubernetes, job.name, found.namespace)

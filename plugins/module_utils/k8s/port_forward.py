@@ -12,17 +12,49 @@ import tempfile
 from collections.abc import Mapping
 from typing import Any
 
+from .errors import KubernetesError
+
 
 def owner_context(secret: Mapping[str, Any]) -> ssl.SSLContext:
     """TLS as the owner of a virtual cluster's kubeconfig has it, who trusts the virtual cluster's CA alone.
 
-    ``secret`` is ``vc-NAME``, with certificate-authority, client-certificate and client-key.
+    ``secret`` is ``vc-NAME``, with certificate-authority, client-certificate and client-key, which whoever may write
+    Secrets there can write anything into. Raises KubernetesError for one that cannot be used.
     """
-    certificates = {name: base64.b64decode(text) for name, text in secret["data"].items()}
-    context = ssl.create_default_context(cadata=certificates["certificate-authority"].decode())
+    context = anyone_context(secret)
     with tempfile.TemporaryDirectory(prefix="into-") as directory:  # mode 0700
         file = os.path.join(directory, "client.pem")
         with open(os.open(file, os.O_WRONLY | os.O_CREAT, 0o600), "wb") as pem:
-            pem.write(certificates["client-certificate"] + b"\n" + certificates["client-key"])
-        context.load_cert_chain(file)
+            pem.write(_part(secret, "client-certificate") + b"\n" + _part(secret, "client-key"))
+        try:
+            context.load_cert_chain(file, password=lambda: b"")  # or a terminal would be asked for a password
+        except (ssl.SSLError, ValueError) as error:
+            raise _unusable(secret, "client-certificate and client-key", error) from None
     return context
+
+
+def anyone_context(secret: Mapping[str, Any]) -> ssl.SSLContext:
+    """TLS as anyone has it who trusts the virtual cluster's CA alone: nothing is shown to who is not it."""
+    try:
+        return ssl.create_default_context(cadata=_part(secret, "certificate-authority").decode("ascii"))
+    except (ssl.SSLError, ValueError) as error:
+        raise _unusable(secret, "certificate-authority", error) from None
+
+
+def _part(secret: Mapping[str, Any], key: str) -> bytes:
+    found = (secret.get("data") or {}).get(key)
+    if not found:  # without certificates, ssl would trust those of this machine
+        raise _unusable(secret, key, "it is empty")
+    try:
+        return base64.b64decode(found, validate=True)
+    except (ValueError, TypeError) as error:
+        raise _unusable(secret, key, error) from None
+
+
+def _unusable(secret: Mapping[str, Any], key: str, why: object) -> KubernetesError:
+    name = (secret.get("metadata") or {}).get("name", "with its certificates")
+    return KubernetesError(
+        f"Secret {name} of the virtual cluster cannot be used: {key}: {why}; look at who has changed it, then delete "
+        "it and restart the virtual cluster, which writes it anew",
+        400,
+    )

@@ -17,6 +17,7 @@ from collections.abc import Callable
 from typing import Any
 
 from ..common import well_known
+from ..endpoint import credentials
 from ..helm.cli import Helm
 from ..k8s.client import Kubernetes
 from ..k8s.errors import KubernetesError
@@ -48,11 +49,12 @@ def present(
     """Bring a virtual cluster to what the request says.
 
     ``open_helm`` is called only if helm is needed. ``wait`` is how many seconds to wait for it to be ready, None
-    for not at all, ``kubeconfig`` whether its kubeconfig is needed then. ``reserve`` is called with the plan when
-    all is known and nothing is changed yet; what it raises ends the task. Raises OptionError before anything is
-    changed, HelmError, KubernetesError and WaitError after.
+    for not at all, ``kubeconfig`` whether its kubeconfig is needed then; one that is there already has to be usable
+    before anything is changed. ``reserve`` is called with the plan when all is known and nothing is changed yet; what
+    it raises ends the task. Raises OptionError before anything is changed, HelmError, KubernetesError and WaitError
+    after.
     """
-    state = _unless_leaving(kubernetes, request, cluster_state.read(kubernetes, request.name, request.namespace))
+    state = _read(kubernetes, request, kubeconfig)
     if state.pending and not check:
         state = _settle(kubernetes, request, state)
     plan = Plan()
@@ -76,6 +78,14 @@ def present(
     if wait is not None:
         state = wait_ready(kubernetes, request.name, request.namespace, state, wait, kubeconfig)
     return Outcome(plan, state)
+
+
+def _read(kubernetes: Kubernetes, request: Request, kubeconfig: bool) -> State:
+    """What is there, with a kubeconfig that can be used where one is needed and there."""
+    state = _unless_leaving(kubernetes, request, cluster_state.read(kubernetes, request.name, request.namespace))
+    if kubeconfig:
+        credentials.check(state.secret(f"vc-{request.name}"))
+    return state
 
 
 def _unless_leaving(kubernetes: Kubernetes, request: Request, state: State) -> State:

@@ -5,7 +5,6 @@
 
 from __future__ import annotations
 
-import base64
 import copy
 import json
 import stat
@@ -46,6 +45,7 @@ from ansible_collections.nested.clusters.plugins.module_utils.virtual_cluster im
 from ansible_collections.nested.clusters.plugins.module_utils.virtual_cluster.plan import Plan
 from ansible_collections.nested.clusters.plugins.module_utils.virtual_cluster.state import Outcome, State
 from ansible_collections.nested.clusters.plugins.modules import vcluster
+from fakes import kubeconfig_secret, pem
 
 Object = dict[str, Any]
 NAMESPACE = "vcluster-demo"
@@ -68,16 +68,7 @@ WORKLOAD: Object = {
     "status": {"observedGeneration": 1, "replicas": 1, "readyReplicas": 1, "updatedReplicas": 1},
 }
 # What vCluster writes.
-CONFIG: Object = {
-    "clusters": [{"name": "c", "cluster": {"server": "https://localhost:8443"}}],
-    "users": [{"name": "u", "user": {"client-key-data": "aHVudGVyMg=="}}],
-    "contexts": [{"name": "x", "context": {"cluster": "c", "user": "u"}}],
-    "current-context": "x",
-}
-SECRET: Object = {
-    "metadata": {"name": "vc-demo", "namespace": NAMESPACE},
-    "data": {"config": base64.b64encode(yaml.safe_dump(CONFIG).encode()).decode()},
-}
+SECRET: Object = kubeconfig_secret("demo", NAMESPACE)
 VALUES: Object = {"exportKubeConfig": {"server": "https://demo.example.com"}}
 RELEASE = Release("demo", NAMESPACE, 1, "deployed", "vcluster", "0.36.1", VALUES, "")
 # In every module's result.
@@ -464,7 +455,8 @@ def test_the_kubeconfig_is_written(run: Run, present: Calls, tmp_path: Path) -> 
     assert content["current-context"] == f"vcluster_demo_{NAMESPACE}"
     assert content["clusters"][0]["cluster"]["server"] == "https://demo.example.com"
     # What is written is not returned as well.
-    assert "aHVudGVyMg==" not in json.dumps(result)
+    assert content["users"][0]["user"]["client-key-data"] == pem("RSA PRIVATE KEY")
+    assert pem("RSA PRIVATE KEY") not in json.dumps(result)
     present.answer = outcome()
     assert run(export_kubeconfig={"path": str(file)})["changed"] is False
 
@@ -476,7 +468,28 @@ def test_the_kubeconfig_is_returned(run: Run, present: Calls) -> None:
     assert result["changed"] is False
     assert result["kubeconfig"]["current-context"] == "mine"
     assert result["kubeconfig"]["clusters"][0]["cluster"]["server"] == "https://other"
-    assert result["kubeconfig"]["users"][0]["user"] == CONFIG["users"][0]["user"]
+    assert result["kubeconfig"]["users"][0]["user"] == {
+        "client-certificate-data": pem("CERTIFICATE"),
+        "client-key-data": pem("RSA PRIVATE KEY"),
+    }
+
+
+@pytest.mark.parametrize("check", [False, True])
+@pytest.mark.parametrize("user", ["admin", "oidc"])
+def test_a_kubeconfig_that_somebody_has_changed_is_neither_written_nor_returned(
+    user: str, check: bool, run: Run, in_group: Calls, tmp_path: Path
+) -> None:
+    def change(config: Object) -> None:
+        config["clusters"][0]["cluster"]["proxy-url"] = "http://hunter2.example.com"
+
+    file = tmp_path / "config"
+    in_group.answer.state.secrets = [kubeconfig_secret("demo", NAMESPACE, change)]
+    options = {"path": str(file), "return_content": True, "user": user}
+    result = run(group="dev", export_kubeconfig=options, check_mode=check)
+    assert result["failed"] is True
+    assert "clusters[].cluster.proxy-url" in result["msg"]
+    assert "hunter2" not in json.dumps(result)
+    assert not file.exists()
 
 
 def test_there_is_no_kubeconfig_yet(run: Run, present: Calls, tmp_path: Path) -> None:

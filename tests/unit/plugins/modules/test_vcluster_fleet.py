@@ -19,6 +19,7 @@ from ansible_collections.nested.clusters.plugins.module_utils.k8s import host_cl
 from ansible_collections.nested.clusters.plugins.module_utils.k8s.objects import path
 from ansible_collections.nested.clusters.plugins.module_utils.lifecycle import request as requests
 from ansible_collections.nested.clusters.plugins.modules import vcluster_fleet
+from fakes import kubeconfig_secret
 from test_grouped import World, asked
 from test_lifecycle import CHART
 
@@ -173,6 +174,31 @@ def test_a_kubeconfig_has_a_file_of_its_own(tmp_path: Path) -> None:
     (entry,) = vcluster_fleet.entries({**params, "virtual_clusters": [one]})
     assert (entry.kubeconfig, entry.state) == (str(tmp_path / "c.kubeconfig"), "running")
     assert path("v1", "namespaces", None, entry.request.namespace) == "/api/v1/namespaces/vcluster-c"
+
+
+@pytest.mark.parametrize("check", [False, True])
+def test_a_kubeconfig_that_somebody_has_changed(
+    check: bool, world: World, run_module: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It keeps its virtual cluster as it is, and no other: that one gets as far as helm."""
+    monkeypatch.setattr(vcluster_fleet, "Helm", Refusing)
+
+    def change(config: Object) -> None:
+        config["users"][0]["user"]["tokenFile"] = "/etc/passwd"
+
+    for name in ("c", "d"):
+        world.reserve("a", name)
+        secret = kubeconfig_secret(name, f"vcluster-{name}", change if name == "c" else None)
+        labels = {"app": "vcluster", "vcluster-name": name}
+        world.hosts["a"].have("Secret", f"vc-{name}", namespace=f"vcluster-{name}", labels=labels, data=secret["data"])
+    result = run(
+        run_module, {"name": "c"}, {"name": "d"}, kubeconfig_directory=str(tmp_path), check_mode=check, wait=False
+    )
+    found = by_name(result)
+    assert "users[].user.tokenFile" in found["c"]["msg"]
+    assert (found["c"]["changed"], found["c"]["steps"]) == (False, [])
+    assert found["d"]["msg"] == "helm upgrade: no chart for d"
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_data_is_lost_only_if_that_may_be() -> None:

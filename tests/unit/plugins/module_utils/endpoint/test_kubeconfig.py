@@ -19,8 +19,9 @@ from ansible_collections.nested.clusters.plugins.module_utils.endpoint.kubeconfi
     write_kubeconfig,
 )
 from ansible_collections.nested.clusters.plugins.module_utils.virtual_cluster.describe import endpoint
+from fakes import pem
 
-KEY = "c2VjcmV0LWtleQ=="
+CA, CERTIFICATE, KEY = pem("CERTIFICATE", b"\x30CA"), pem("CERTIFICATE"), pem("RSA PRIVATE KEY")
 
 
 def item(name: str = "team-a", **parts: Any) -> dict[str, Any]:
@@ -74,8 +75,8 @@ def config(name: str = "team-a", server: str = "https://localhost:8443") -> dict
     return {
         "apiVersion": "v1",
         "kind": "Config",
-        "clusters": [{"name": name, "cluster": {"server": server, "certificate-authority-data": "Q0E="}}],
-        "users": [{"name": name, "user": {"client-certificate-data": "Q1JU", "client-key-data": KEY}}],
+        "clusters": [{"name": name, "cluster": {"server": server, "certificate-authority-data": CA}}],
+        "users": [{"name": name, "user": {"client-certificate-data": CERTIFICATE, "client-key-data": KEY}}],
         "contexts": [{"name": name, "context": {"cluster": name, "user": name}}],
         "current-context": name,
     }
@@ -94,13 +95,22 @@ def test_kubeconfig_is_renamed_and_pointed_at_the_server() -> None:
     assert found == config("team-a", "https://a.example.com")
 
 
-def test_kubeconfig_keeps_its_server_and_takes_the_current_context() -> None:
+def test_kubeconfig_is_that_of_the_current_context() -> None:
     two = config("other")
-    mine = config("mine", "https://mine")
+    mine = config("mine")
+    mine["users"][0]["user"] = {"token": "abc.def"}
     for section in ("clusters", "users", "contexts"):
         two[section] += mine[section]
     two["current-context"] = "mine"
-    assert kubeconfig(secret(yaml.safe_dump(two)), None, "team-a") == config("team-a", "https://mine")
+    assert kubeconfig(secret(yaml.safe_dump(two)), None, "mine") == mine
+    del two["current-context"]
+    assert kubeconfig(secret(yaml.safe_dump(two)), None, "other") == config("other")
+
+
+def test_the_server_is_not_taken_from_a_virtual_cluster() -> None:
+    """Where nobody knows one, it is a forwarded port: with OpenID Connect, its users' tokens go there."""
+    found = kubeconfig(secret(yaml.safe_dump(config(server="https://hunter2.example.com"))), None, "team-a")
+    assert found == config("team-a", "https://localhost:8443")
 
 
 @pytest.mark.parametrize(
@@ -110,7 +120,7 @@ def test_kubeconfig_keeps_its_server_and_takes_the_current_context() -> None:
         ("has no kubeconfig", {"metadata": {"name": "vc-team-a", "namespace": "ns"}}),
         ("not YAML at line 2", secret(f"a: b\nclient-key-data: '{KEY}")),
         ("cannot be used", secret("{}")),
-        ("not a mapping", secret(KEY)),
+        ("not a mapping", secret("c2VjcmV0")),
         ("cannot be used", secret(b"\xff\xfe\x00")),
         ("cannot be used", {**secret(""), "data": {"config": "!!!"}}),
         ("cannot be used", secret(yaml.safe_dump({**config(), "users": []}))),
@@ -124,6 +134,114 @@ def test_kubeconfig_that_cannot_be_used(words: str, found: dict[str, Any]) -> No
     # Ansible shows what an error was caused by.
     assert raised.value.__cause__ is None
     assert raised.value.__suppress_context__ or raised.value.__context__ is None
+
+
+FOREIGN: dict[str, tuple[str, dict[str, Any]]] = {
+    "a command": ("users", {"exec": {"apiVersion": "client.authentication.k8s.io/v1", "command": "hunter2"}}),
+    "a file with a token": ("users", {"tokenFile": "/hunter2"}),
+    "a file with a key": ("users", {"client-key": "/hunter2"}),
+    "a file with a certificate": ("users", {"client-certificate": "/hunter2"}),
+    "a provider": ("users", {"auth-provider": {"name": "gcp", "config": {"cmd-path": "/hunter2"}}}),
+    "somebody else": ("users", {"as": "hunter2"}),
+    "a name": ("users", {"username": "hunter2"}),
+    "more of a user": ("users", {"extensions": []}),
+    "an unknown word": ("users", {"hunter 3": "hunter2"}),
+    "a proxy": ("clusters", {"proxy-url": "http://hunter2"}),
+    "any certificate": ("clusters", {"insecure-skip-tls-verify": True}),
+    "a file with a CA": ("clusters", {"certificate-authority": "/hunter2"}),
+    "another name": ("clusters", {"tls-server-name": "hunter2"}),
+    "more of a cluster": ("clusters", {"extensions": []}),
+}
+
+
+@pytest.mark.parametrize(("section", "more"), FOREIGN.values(), ids=FOREIGN)
+def test_what_is_no_credential_is_refused_by_its_name(section: str, more: dict[str, Any]) -> None:
+    changed = config()
+    changed[section][0][section[:-1]].update(more)
+    with pytest.raises(NestedClustersError) as raised:
+        kubeconfig(secret(yaml.safe_dump(changed)), "https://a.example.com", "team-a")
+    message = str(raised.value)
+    assert "Secret vc-team-a in namespace ns" in message
+    assert f"{section}[].{section[:-1]}.{next(iter(more))}" in message
+    assert "hunter2" not in message
+    assert "delete the Secret" in message
+
+
+def with_user(**parts: Any) -> str:
+    changed = config()
+    changed["users"][0]["user"] = {key.replace("_", "-"): value for key, value in parts.items()}
+    return yaml.safe_dump(changed)
+
+
+def with_ca(value: Any) -> str:
+    return yaml.safe_dump(config()).replace(CA, str(value))
+
+
+NO_CREDENTIALS: dict[str, tuple[str, str]] = {
+    "a path for a CA": ("certificate-authority-data is not PEM", with_ca("/etc/ssl/cert.pem")),
+    "a key for a CA": ("certificate-authority-data is not a certificate", with_ca(KEY)),
+    "two things for a CA": (
+        "certificate-authority-data is not a certificate",
+        with_ca(base64.b64encode(base64.b64decode(CA) + base64.b64decode(KEY)).decode()),
+    ),
+    "text for a CA": ("certificate-authority-data is not a cert", with_ca(base64.b64encode(b"text").decode())),
+    "no DER in PEM": ("certificate-authority-data is not a cert", with_ca(pem("CERTIFICATE", b"any"))),
+    "a list for a CA": ("certificate-authority-data is not PEM", with_ca("[a]")),
+    "no CA": ("no certificate-authority-data", with_ca("")),
+    "a certificate for a key": ("client-key-data is not a", with_user(client_certificate_data=CA, client_key_data=CA)),
+    "a key with a password": (
+        "client-key-data is not a private key",
+        with_user(client_certificate_data=CA, client_key_data=pem("ENCRYPTED PRIVATE KEY")),
+    ),
+    "a key alone": ("client-key-data alone", with_user(client_key_data=KEY)),
+    "a certificate alone": ("client-certificate-data alone", with_user(client_certificate_data=CA)),
+    "a token of two lines": ("a token that is none", with_user(token="a\nImpersonate-User: b")),
+    "a token that is a mapping": ("a token that is none", with_user(token={"a": "b"})),
+    "nobody": ("neither client-certificate-data nor token", with_user()),
+    "users with one name": ("2 entries in users", yaml.safe_dump({**config(), "users": config()["users"] * 2})),
+    "no such context": ("no entries in contexts", yaml.safe_dump({**config(), "current-context": "other"})),
+    "a name that is a list": ("no entries in contexts", yaml.safe_dump({**config(), "current-context": ["a"]})),
+    "no contexts": ("no entries in contexts", yaml.safe_dump({**config(), "contexts": [], "current-context": ""})),
+    "a cluster that is nothing": (
+        r"clusters\[\]\.cluster is not a mapping",
+        yaml.safe_dump({**config(), "clusters": [{"name": "team-a"}]}),
+    ),
+    "users in a mapping": ("users is not a list", yaml.safe_dump({**config(), "users": {"name": "team-a"}})),
+    "users that are text": ("users is not a list", yaml.safe_dump({**config(), "users": ["team-a"]})),
+    "one in itself": ("not YAML at line 1", "contexts: &a [*a]\n"),
+    "two documents": ("not YAML at line", f"{yaml.safe_dump(config())}---\na: b\n"),
+    "a list as a key": ("not YAML at line", "? [a]\n: b\n"),
+    "ever deeper": ("nested too deeply", "[" * 20_000),
+    "very much": ("more than 128 KiB", "# " * 100_000),
+}
+
+
+@pytest.mark.parametrize(("words", "text"), NO_CREDENTIALS.values(), ids=NO_CREDENTIALS)
+def test_credentials_that_are_none(words: str, text: str) -> None:
+    with pytest.raises(NestedClustersError, match=words) as raised:
+        kubeconfig(secret(text), "https://a.example.com", "team-a")
+    assert "Secret vc-team-a in namespace ns" in str(raised.value)
+    assert KEY not in str(raised.value)
+
+
+def test_a_merge_key_is_a_key_like_others() -> None:
+    """Followed, ten levels of them with ten references each would be ten thousand million entries."""
+    text = f"a: &a {{exec: {{command: sh}}}}\n{yaml.safe_dump(config())}"
+    text = text.replace("    client-certificate-data:", "    <<: [*a, *a]\n    client-certificate-data:")
+    with pytest.raises(NestedClustersError, match=r"holds users\[\]\.user\.<<, which"):
+        kubeconfig(secret(text), None, "team-a")
+
+
+def test_a_tag_means_nothing() -> None:
+    text = yaml.safe_dump(config()).replace("name: team-a", "name: !!python/none team-a")
+    assert kubeconfig(secret(text), None, "team-a") == config("team-a")
+
+
+def test_a_key_of_a_curve_comes_with_its_name() -> None:
+    name = base64.b64decode(pem("EC PARAMETERS", b"\x06\x01a"))
+    key = base64.b64encode(name + base64.b64decode(pem("EC PRIVATE KEY"))).decode()
+    found = kubeconfig(secret(with_user(client_certificate_data=CA, client_key_data=key)), None, "team-a")
+    assert found["users"][0]["user"]["client-key-data"] == key
 
 
 def test_kubeconfig_that_logs_in_at_an_issuer_holds_no_credential() -> None:

@@ -161,6 +161,37 @@ def test_it_has_not_started(authority: Callable[[str, str], Path]) -> None:
         assert "its kubeconfig Secret is not there yet" in problem(url, None)
 
 
+def encrypted(key: Path) -> bytes:
+    command = ["openssl", "pkcs8", "-topk8", "-in", str(key), "-passout", "pass:x"]
+    return subprocess.run(command, check=True, capture_output=True).stdout
+
+
+@pytest.mark.parametrize(
+    ("key", "make", "link"),
+    [
+        ("certificate-authority", lambda own: b"text", "certificate"),
+        ("certificate-authority", lambda own: b"\xff\xfe", "certificate"),
+        ("certificate-authority", lambda own: b"", "certificate"),
+        ("client-key", lambda own: b"text", "api"),
+        ("client-certificate", lambda own: b"", "api"),
+        ("client-key", lambda own: encrypted(own / "tls.key"), "api"),
+    ],
+    ids=["text", "no text", "no CA, so those of this machine", "no key", "nothing", "a password"],
+)
+def test_a_secret_that_somebody_has_changed(
+    key: str, make: Callable[[Path], bytes], link: str, authority: Callable[[str, str], Path]
+) -> None:
+    own = authority("own", "IP:127.0.0.1")
+    changed = secret(own)
+    changed["metadata"] = {"name": "vc-team"}
+    changed["data"][key] = base64.b64encode(make(own)).decode()
+    with serve(own) as url:
+        said = problem(url, changed)
+    assert said.startswith(f"{link}: Secret vc-team of the virtual cluster cannot be used: ")
+    assert key in said
+    assert "delete it and restart the virtual cluster" in said
+
+
 @pytest.mark.parametrize(
     ("service", "routes", "words"),
     [

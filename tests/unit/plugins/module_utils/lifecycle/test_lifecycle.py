@@ -46,7 +46,7 @@ from ansible_collections.nested.clusters.plugins.module_utils.virtual_cluster im
 from ansible_collections.nested.clusters.plugins.module_utils.virtual_cluster import state as cluster_state
 from ansible_collections.nested.clusters.plugins.module_utils.virtual_cluster import workload as workloads
 from ansible_collections.nested.clusters.plugins.module_utils.virtual_cluster.state import Outcome
-from fakes import NAME, NAMESPACE, Clock, FakeKubernetes, merge_patch, release_secret
+from fakes import NAME, NAMESPACE, Clock, FakeKubernetes, kubeconfig_secret, merge_patch, release_secret
 
 CHART = Chart("vcluster", "https://charts.loft.sh", None)
 WORKLOAD = path("apps/v1", "statefulsets", NAMESPACE, NAME)
@@ -160,7 +160,7 @@ class FakeHelm:
     def start(self) -> None:
         """Let the control plane become ready."""
         self.host.objects[WORKLOAD]["status"] = dict(READY)
-        self.host.have("Secret", f"vc-{NAME}", data={"config": "e30="})
+        self.host.have("Secret", f"vc-{NAME}", data=kubeconfig_secret(NAME, NAMESPACE)["data"])
 
     def _defaults(self, kind: str) -> dict[str, Any]:
         return {"status": {}} if kind == "StatefulSet" else {"immutable": False}
@@ -809,6 +809,22 @@ def test_what_is_no_chart(text: str | None, host: FakeKubernetes, helm: FakeHelm
         error = refused(host, helm, chart=Chart(str(where), "", None))
         assert isinstance(error, OptionError)
         assert error.data["option"] == "chart_ref"
+
+
+def run_a_command(config: dict[str, Any]) -> None:
+    config["users"][0]["user"]["exec"] = {"command": "sh"}
+
+
+@pytest.mark.parametrize("check", [False, True])
+def test_a_kubeconfig_that_somebody_has_changed(check: bool, host: FakeKubernetes, helm: FakeHelm) -> None:
+    """It is refused before anything is changed, also where the task changes more than the file."""
+    present(host, helm)
+    host.objects[KUBECONFIG]["data"] = kubeconfig_secret(NAME, NAMESPACE, run_a_command)["data"]
+    before = copy.deepcopy(host.objects)
+    host.written, helm.runs = [], []
+    with pytest.raises(NestedClustersError, match=r"users\[\]\.user\.exec"):
+        present(host, helm, check=check, values={"sync": {"toHost": {"ingresses": {"enabled": True}}}})
+    assert (host.objects, host.written, helm.runs) == (before, [], [])
 
 
 # --- waiting ----------------------------------------------------------------------------------------------
