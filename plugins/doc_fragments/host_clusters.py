@@ -97,11 +97,11 @@ options:
         type: bool
       impersonate_user:
         description:
-          - User to act as.
+          - User to act as. The default is C(as) of the user in the kubeconfig.
         type: str
       impersonate_groups:
         description:
-          - Groups to act as a member of.
+          - Groups to act as a member of. The default is C(as-groups) of the user in the kubeconfig. They need a user.
         type: list
         elements: str
 """

@@ -28,7 +28,7 @@ from urllib.parse import urlencode
 from ansible.module_utils.basic import AnsibleModule
 
 from ..common.errors import NestedClustersError
-from .connection import WORKERS, Connection, connect, impersonation
+from .connection import WORKERS, Connection, connect
 from .errors import KubernetesError, Unreachable, refusal, root_cause
 from .objects import CLUSTER_SCOPED, PLURALS, UNKNOWN, Kinds, Objects, ScopedKinds
 from .port_forward import owner_context
@@ -72,17 +72,16 @@ class Kubernetes:
     ``requests`` counts what was sent, so that a test can hold the collection to its promises.
     """
 
-    def __init__(self, connection: Connection, headers: Iterable[tuple[str, str]] = ()) -> None:
+    def __init__(self, connection: Connection) -> None:
         self.connection = connection
         self.host = connection.host
         self.requests = 0
         self._counting = threading.Lock()
         self._plurals: dict[tuple[str, str], tuple[str, bool]] = {}
         self._headers = urllib3.HTTPHeaderDict({"Accept": "application/json", "User-Agent": "nested.clusters"})
-        if connection.authorization:
-            self._headers["Authorization"] = connection.authorization
-        for name, value in headers:
-            self._headers.add(name, value)
+        credential = [("Authorization", connection.authorization)] if connection.authorization else []
+        for name, value in [*credential, *connection.impersonation.headers()]:
+            self._headers.add(name, value.encode().decode("latin-1"))  # as which headers are sent: UTF-8 goes out
 
     @classmethod
     def from_module(cls, module: AnsibleModule) -> Kubernetes:
@@ -95,7 +94,7 @@ class Kubernetes:
 
         Raises NestedClustersError when a library is missing or the kubeconfig cannot be used.
         """
-        return cls(connect(params, directory, environment), impersonation(params, environment))
+        return cls(connect(params, directory, environment))
 
     def get(self, where: str) -> dict[str, Any] | None:
         """The object at a path, or None where there is none."""
@@ -243,7 +242,9 @@ class Kubernetes:
         known = {"ca_certs": via.ssl_ca_cert, "certfile": via.cert_file, "keyfile": via.key_file}
         known["server_hostname"] = via.tls_server_name
         options.update({name: value for name, value in known.items() if value})
-        headers = [f"{name}: {value}" for name, value in self._headers.items() if name.lower() != "accept"]
+        # Which this library encodes by itself.
+        lines = [(name, value.encode("latin-1").decode()) for name, value in self._headers.items()]
+        headers = [f"{name}: {value}" for name, value in lines if name.lower() != "accept"]
         url = f"ws{self.host.removeprefix('http')}{pod}/portforward?ports={port}"
         proxy = urllib3.util.parse_url(via.proxy) if via.proxy else None
         with self._counting:
@@ -287,9 +288,7 @@ class Kubernetes:
         elif scheme.lower() == "basic":
             name, _colon, password = base64.b64decode(credential).decode().partition(":")
             user.update(username=name, password=password)
-        if "Impersonate-User" in self._headers:
-            user["as"] = self._headers["Impersonate-User"]
-            user["as-groups"] = self._headers.getlist("Impersonate-Group")
+        user.update(via.impersonation.entry())
         return {
             "apiVersion": "v1",
             "kind": "Config",

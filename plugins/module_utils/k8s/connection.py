@@ -13,18 +13,21 @@ A test holds both ways to the same result.
 from __future__ import annotations
 
 import base64
+import contextlib
 import copy
 import os
 import tempfile
 import traceback
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from ansible.module_utils.basic import missing_required_lib
 
 from ..common import yaml_io
 from ..common.errors import NestedClustersError
+from . import impersonation as impersonations
+from .impersonation import Impersonation
 
 IMPORT_ERROR: str | None = None
 try:
@@ -48,7 +51,10 @@ _CLUSTER_KEYS = {
     "tls-server-name",
     "extensions",
 }
-_USER_KEYS = {"client-certificate", "client-certificate-data", "client-key", "client-key-data", "token", "extensions"}
+_USER_KEYS = {
+    *("client-certificate", "client-certificate-data", "client-key", "client-key-data", "token", "extensions"),
+    *impersonations.KEYS,
+}
 # Options of kubernetes.core by which a kubeconfig is overridden; others make it the library's business.
 _SIMPLE_OPTIONS = {"kubeconfig", "context", "host", "api_key", "verify_ssl", "ssl_ca_cert", "cert_file", "key_file"}
 
@@ -64,6 +70,7 @@ class Connection:
     key_file: str | None = None
     tls_server_name: str | None = None
     authorization: str | None = None  # value of the header
+    impersonation: Impersonation = field(default_factory=Impersonation)
     proxy: str | None = None
     pool: Any = None  # urllib3's PoolManager
 
@@ -88,8 +95,11 @@ def connect(params: Mapping[str, Any], directory: str, environment: Mapping[str,
         )
     options = given_options(params, environment)
     connection = simple_connection(options, environment, lambda content: _private_file(directory, content))
-    if connection is None:
-        return _library_connection(options, environment)
+    simple = connection is not None
+    connection = connection or _library_connection(options, environment)
+    connection.impersonation = connection.impersonation.overridden(impersonation(params, environment))
+    if not simple:
+        return connection
     if not connection.verify_ssl:  # as the task says; no warning for each request
         urllib3.disable_warnings(urllib3.exceptions.InsecureRequestWarning)
     connection.pool = urllib3.PoolManager(
@@ -175,12 +185,13 @@ def _from_kubeconfig(
             key_file=file_of(user, "client-key") if tls else None,
             tls_server_name=cluster.get("tls-server-name"),
             authorization=f"Bearer {user['token']}" if user.get("token") else None,
+            impersonation=Impersonation.of_user(user),
         )
     except (OSError, KeyError, TypeError, AttributeError, ValueError, StopIteration, yaml_io.YAMLError):
         return None
 
 
-def _named(config: dict[str, Any], kind: str, name: str) -> dict[str, Any]:
+def _named(config: Mapping[str, Any], kind: str, name: str) -> dict[str, Any]:
     return next(entry[kind] for entry in config[f"{kind}s"] if entry["name"] == name)
 
 
@@ -211,6 +222,7 @@ def _library_connection(options: Mapping[str, Any], environment: Mapping[str, st
             if file:
                 with open(file, "rb"):
                     pass  # one that is not there would look like a host cluster that does not answer
+        acts_as = Impersonation.of_user(_library_user(options, environment))
     except (
         ConfigException,
         yaml_io.YAMLError,
@@ -240,14 +252,35 @@ def _library_connection(options: Mapping[str, Any], environment: Mapping[str, st
         key_file=configuration.key_file,
         tls_server_name=getattr(configuration, "tls_server_name", None),
         authorization=headers[0] if headers else None,
+        impersonation=acts_as,
         proxy=configuration.proxy,
         pool=RESTClientObject(configuration).pool_manager,
     )
 
 
-def impersonation(params: Mapping[str, Any], environment: Mapping[str, str]) -> list[tuple[str, str]]:
-    """The headers that make the API server act as somebody else."""
-    user = params.get("impersonate_user") or environment.get("K8S_AUTH_IMPERSONATE_USER")
+def _library_user(options: Mapping[str, Any], environment: Mapping[str, str]) -> Mapping[str, Any]:
+    """The user of the kubeconfig that the library has just read; empty where it has read none, or it has no user."""
+    from kubernetes.client import Configuration
+    from kubernetes.config import ConfigException, kube_config, load_incluster_config
+
+    alone = (("username", "password"), ("api_key",), ("cert_file", "key_file"))
+    if options.get("host") and any(all(options.get(name) for name in names) for names in alone):
+        return {}
+    given = options.get("kubeconfig")
+    if not given and not options.get("context"):
+        with contextlib.suppress(ConfigException):
+            load_incluster_config(client_configuration=Configuration())
+            return {}
+    if not isinstance(given, Mapping):  # a path, or several, of which the first that has a name counts
+        merged = kube_config.KubeConfigMerger(given or kube_config.KUBE_CONFIG_DEFAULT_LOCATION).config.value
+        given = {**merged, **{kind: [entry.value for entry in merged[kind]] for kind in ("contexts", "users")}}
+    context = _named(given, "context", options.get("context") or given["current-context"])
+    users = [entry["user"] for entry in given.get("users") or [] if entry["name"] == context.get("user")]
+    return users[0] or {} if users else {}
+
+
+def impersonation(params: Mapping[str, Any], environment: Mapping[str, str]) -> Impersonation:
+    """Whom the options say to act as."""
+    user = params.get("impersonate_user") or environment.get("K8S_AUTH_IMPERSONATE_USER") or ""
     groups = params.get("impersonate_groups") or environment.get("K8S_AUTH_IMPERSONATE_GROUPS", "").split(",")
-    headers = [("Impersonate-User", user)] if user else []
-    return headers + [("Impersonate-Group", group) for group in groups if group]
+    return Impersonation(user, groups=tuple(group for group in groups if group))

@@ -56,7 +56,7 @@ def effective(options: dict[str, Any], environment: dict[str, str]) -> dict[str,
     """What a connection is made of, as the connection itself reads it."""
     return {
         **connection.given_options(options, environment),
-        **dict(connection.impersonation(options, environment)),
+        **dict(connection.impersonation(options, environment).headers()),
     }
 
 
