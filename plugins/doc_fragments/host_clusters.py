@@ -27,7 +27,8 @@ options:
         required: true
       kubeconfig:
         description:
-          - Path of a kubeconfig file, or its content as a dictionary.
+          - Path of a kubeconfig file, or its content as a dictionary. Of its content, tokens, passwords and keys are
+            hidden in results and logs, and names are not.
         type: raw
       context:
         description:

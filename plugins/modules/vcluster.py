@@ -491,6 +491,7 @@ from ansible_collections.nested.clusters.plugins.module_utils.k8s.host_clusters 
     only_host,
     open_hosts,
 )
+from ansible_collections.nested.clusters.plugins.module_utils.k8s.secrets import hide_only_secrets
 from ansible_collections.nested.clusters.plugins.module_utils.lifecycle import export, options
 from ansible_collections.nested.clusters.plugins.module_utils.lifecycle import present as lifecycle
 from ansible_collections.nested.clusters.plugins.module_utils.lifecycle.request import Request
@@ -651,6 +652,7 @@ def main() -> None:
         required_by={"owner": "group", "size": "group"},
         supports_check_mode=True,
     )
+    hide_only_secrets(module)
     with ExitStack() as stack:
         try:
 

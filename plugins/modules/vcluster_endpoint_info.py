@@ -76,6 +76,7 @@ from ansible_collections.nested.clusters.plugins.module_utils.common.errors impo
 from ansible_collections.nested.clusters.plugins.module_utils.endpoint import wait as endpoint_wait
 from ansible_collections.nested.clusters.plugins.module_utils.k8s.client import Kubernetes
 from ansible_collections.nested.clusters.plugins.module_utils.k8s.connection import auth_argument_spec
+from ansible_collections.nested.clusters.plugins.module_utils.k8s.secrets import hide_only_secrets
 
 
 def argument_spec() -> dict[str, Any]:
@@ -86,6 +87,7 @@ def argument_spec() -> dict[str, Any]:
 def main() -> None:
     """Run the module."""
     module = AnsibleModule(argument_spec=argument_spec(), supports_check_mode=True)
+    hide_only_secrets(module)
     name = module.params["name"]
     try:
         kubernetes = Kubernetes.from_module(module)

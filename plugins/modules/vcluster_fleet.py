@@ -342,6 +342,7 @@ from ansible_collections.nested.clusters.plugins.module_utils.fleet import job a
 from ansible_collections.nested.clusters.plugins.module_utils.helm.cli import Helm
 from ansible_collections.nested.clusters.plugins.module_utils.k8s import host_clusters
 from ansible_collections.nested.clusters.plugins.module_utils.k8s.connection import auth_argument_spec
+from ansible_collections.nested.clusters.plugins.module_utils.k8s.secrets import hide_only_secrets
 from ansible_collections.nested.clusters.plugins.module_utils.lifecycle import options
 
 # What the module vcluster has beside them, and does not apply to many.
@@ -409,6 +410,7 @@ def order(params: dict[str, Any], check: bool) -> fleet_jobs.Order:
 def main() -> None:
     """Run the module."""
     module = AnsibleModule(argument_spec=argument_spec(), supports_check_mode=True)
+    hide_only_secrets(module)
     params = module.params
     try:
         done = fleet.run(

@@ -333,6 +333,7 @@ from ansible_collections.nested.clusters.plugins.module_utils.k8s.host_clusters 
     host_clusters_spec,
     open_hosts,
 )
+from ansible_collections.nested.clusters.plugins.module_utils.k8s.secrets import hide_only_secrets
 from ansible_collections.nested.clusters.plugins.module_utils.values import endpoint as endpoint_values
 from ansible_collections.nested.clusters.plugins.module_utils.values.control_plane import DISTRIBUTIONS, STORES
 
@@ -428,6 +429,7 @@ def run(module: AnsibleModule) -> dict[str, Any]:
 def main() -> None:
     """Run the module."""
     module = AnsibleModule(argument_spec=argument_spec(), supports_check_mode=True)
+    hide_only_secrets(module)
     try:
         result = run(module)
     except NestedClustersError as error:

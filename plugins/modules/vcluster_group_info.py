@@ -357,6 +357,7 @@ from ansible_collections.nested.clusters.plugins.module_utils.common.errors impo
 from ansible_collections.nested.clusters.plugins.module_utils.groups import report as group_report
 from ansible_collections.nested.clusters.plugins.module_utils.k8s.connection import auth_argument_spec
 from ansible_collections.nested.clusters.plugins.module_utils.k8s.host_clusters import host_clusters_spec, open_hosts
+from ansible_collections.nested.clusters.plugins.module_utils.k8s.secrets import hide_only_secrets
 
 
 def argument_spec() -> dict[str, Any]:
@@ -367,6 +368,7 @@ def argument_spec() -> dict[str, Any]:
 def main() -> None:
     """Run the module."""
     module = AnsibleModule(argument_spec=argument_spec(), supports_check_mode=True)
+    hide_only_secrets(module)
     try:
         found, warnings = group_report.read(open_hosts(module), module.params["name"], datetime.now(timezone.utc))
     except NestedClustersError as error:

@@ -274,6 +274,7 @@ from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.nested.clusters.plugins.module_utils.common.errors import NestedClustersError
 from ansible_collections.nested.clusters.plugins.module_utils.k8s.connection import auth_argument_spec
 from ansible_collections.nested.clusters.plugins.module_utils.k8s.host_clusters import host_clusters_spec, open_hosts
+from ansible_collections.nested.clusters.plugins.module_utils.k8s.secrets import hide_only_secrets
 from ansible_collections.nested.clusters.plugins.module_utils.listing import list as listing
 from ansible_collections.nested.clusters.plugins.module_utils.listing import reader
 from ansible_collections.nested.clusters.plugins.module_utils.virtual_cluster.phase import PHASES
@@ -296,6 +297,7 @@ def argument_spec() -> dict[str, Any]:
 def main() -> None:
     """Run the module."""
     module = AnsibleModule(argument_spec=argument_spec(), supports_check_mode=True)
+    hide_only_secrets(module)
     params = module.params
     selection = reader.Selection(
         params["name"],

@@ -228,6 +228,7 @@ from ansible_collections.nested.clusters.plugins.module_utils.deletion.orphan_re
 from ansible_collections.nested.clusters.plugins.module_utils.deletion.orphans import KINDS, Criteria
 from ansible_collections.nested.clusters.plugins.module_utils.k8s import host_clusters
 from ansible_collections.nested.clusters.plugins.module_utils.k8s.connection import auth_argument_spec
+from ansible_collections.nested.clusters.plugins.module_utils.k8s.secrets import hide_only_secrets
 
 
 def argument_spec() -> dict[str, Any]:
@@ -291,6 +292,7 @@ def diff(site: HostOrphans, check: bool) -> dict[str, str]:
 def main() -> None:
     """Run the module."""
     module = AnsibleModule(argument_spec=argument_spec(), supports_check_mode=True)
+    hide_only_secrets(module)
     try:
         asked = criteria(module.params)
         sites, unread = orphan_removal.find(host_clusters.open_hosts(module), asked)

@@ -271,6 +271,7 @@ from ansible_collections.nested.clusters.plugins.module_utils.common.batch impor
 from ansible_collections.nested.clusters.plugins.module_utils.common.errors import NestedClustersError, OptionError
 from ansible_collections.nested.clusters.plugins.module_utils.k8s import host_clusters
 from ansible_collections.nested.clusters.plugins.module_utils.k8s.connection import auth_argument_spec
+from ansible_collections.nested.clusters.plugins.module_utils.k8s.secrets import hide_only_secrets
 from ansible_collections.nested.clusters.plugins.module_utils.listing.select import Selector
 from ansible_collections.nested.clusters.plugins.module_utils.power import batch as power_batch
 from ansible_collections.nested.clusters.plugins.module_utils.power.steps import STATES
@@ -370,6 +371,7 @@ def failure(found: dict[str, Any], state: str) -> str:
 def main() -> None:
     """Run the module."""
     module = AnsibleModule(argument_spec=argument_spec(), supports_check_mode=True)
+    hide_only_secrets(module)
     try:
         asked = order(module.params, module.check_mode)
         work = power_batch.run

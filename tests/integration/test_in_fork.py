@@ -156,6 +156,28 @@ def test_a_relative_path_is_beside_the_playbook(host: Host, tmp_path: Path, here
 
 
 @pytest.mark.parametrize("here", [True, False])
+@pytest.mark.parametrize("among", [True, False], ids=["host_clusters", "the only one"])
+def test_of_a_kubeconfig_its_secrets_alone_are_hidden(host: Host, tmp_path: Path, here: bool, among: bool) -> None:
+    config = json.loads(host.call("kubectl", "config", "view", "--raw", "-o", "json").stdout)
+    name, user = config["current-context"], config["users"][0]["user"]
+    user["token"] = PASSWORD  # the certificate counts
+    key = user["client-key-data"]
+    given: Object = {"host_clusters": [{"name": name, "kubeconfig": config}]} if among else {"kubeconfig": config}
+    wrong = {"name": name, "state": "paused", **given}  # a virtual cluster that is called like the context
+    tasks = [{"nested.clusters.vcluster_group_info": given}, {"nested.clusters.vcluster_state": wrong}]
+    (looked, refused), said = play(host, tmp_path, here, tasks)
+    assert said.count(HERE if here else ELSEWHERE) == 2
+    assert not looked.get("failed"), looked
+    assert f'"current-context": "{name}"' in said, "what the task was called with, at -vvv"
+    assert f'"server": "{config["clusters"][0]["cluster"]["server"]}"' in said
+    assert '"token": "VALUE_SPECIFIED_IN_NO_LOG_PARAMETER"' in said
+    assert name in refused["msg"], refused
+    for secret in (PASSWORD, key):
+        assert secret not in said
+        assert secret not in json.dumps([looked, refused])
+
+
+@pytest.mark.parametrize("here", [True, False])
 def test_what_a_module_says_on_standard_error_is_not_shown(host: Host, tmp_path: Path, here: bool) -> None:
     """A credential helper that fails may say anything there."""
     helper = {

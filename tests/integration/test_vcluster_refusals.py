@@ -277,9 +277,8 @@ def test_kubeconfig_and_context(host: Host, vcluster: Module, tmp_path: Path) ->
     empty = tmp_path / "empty"
     empty.write_text("")
     for file in (broken, empty, tmp_path / "missing"):
-        # kubernetes.core declares the option no_log, so Ansible hides its value in every message.
         message = refused(host, vcluster, None, name=UNUSED, kubeconfig=str(file))
-        assert message.startswith("kubeconfig: "), message
+        assert message.startswith(f"kubeconfig: {file} is not usable"), message
         assert "allowed: a kubeconfig that kubectl reads" in message
     message = refused(host, vcluster, None, name=UNUSED, kubeconfig=host.kubeconfig, context="elsewhere")
     assert "elsewhere" in message

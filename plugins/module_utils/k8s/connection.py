@@ -28,6 +28,7 @@ from ..common import yaml_io
 from ..common.errors import NestedClustersError
 from . import impersonation as impersonations
 from .impersonation import Impersonation
+from .secrets import is_path
 
 IMPORT_ERROR: str | None = None
 try:
@@ -79,8 +80,14 @@ class Connection:
 
 
 def auth_argument_spec() -> dict[str, Any]:
-    """The connection options of kubernetes.core, for one host cluster."""
-    return copy.deepcopy(AUTH_ARG_SPEC)
+    """The connection options of kubernetes.core, for one host cluster.
+
+    Whatever its release says, a kubeconfig is hidden; see ``hide_only_secrets``.
+    """
+    return {
+        name: {**option, "no_log": True} if name == "kubeconfig" else option
+        for name, option in copy.deepcopy(AUTH_ARG_SPEC).items()
+    }
 
 
 def connect(params: Mapping[str, Any], directory: str, environment: Mapping[str, str]) -> Connection:
@@ -94,6 +101,7 @@ def connect(params: Mapping[str, Any], directory: str, environment: Mapping[str,
             missing_required_lib("kubernetes and the collection kubernetes.core"), exception=IMPORT_ERROR
         )
     options = given_options(params, environment)
+    _check_kubeconfig(options.get("kubeconfig"))
     connection = simple_connection(options, environment, lambda content: _private_file(directory, content))
     simple = connection is not None
     connection = connection or _library_connection(options, environment)
@@ -111,6 +119,17 @@ def connect(params: Mapping[str, Any], directory: str, environment: Mapping[str,
         maxsize=WORKERS,
     )
     return connection
+
+
+def _check_kubeconfig(given: Any) -> None:
+    """Refuse what would come up in an error of a file that is not there, with all its secrets."""
+    if given is None or isinstance(given, Mapping) or (isinstance(given, str) and is_path(given)):
+        return
+    found = "text that is no path" if isinstance(given, str) else f"a {type(given).__name__}"
+    raise NestedClustersError(
+        f"kubeconfig: {found} is not usable; allowed: the path of a kubeconfig file, or its content as a dictionary "
+        "(filter from_yaml)"
+    )
 
 
 def given_options(params: Mapping[str, Any], environment: Mapping[str, str]) -> dict[str, Any]:

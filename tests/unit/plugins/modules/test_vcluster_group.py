@@ -470,7 +470,8 @@ def test_a_part_does_not_answer(run: Run, hosts: dict[str, Host]) -> None:
 
 
 def test_secrets_are_shown_nowhere(run: Run, hosts: dict[str, Host]) -> None:
-    entry = {"name": "host-a", "context": "a", "api_key": "hunter2", "password": "hunter3", "kubeconfig": "hunter4"}
+    kubeconfig = {"users": [{"name": "a", "user": {"token": "hunter4"}}]}
+    entry = {"name": "host-a", "context": "a", "api_key": "hunter2", "password": "hunter3", "kubeconfig": kubeconfig}
     for options in ({}, {"oversubscription": 0}, {"description": "hunter2"}):
         result = run(host_clusters=[entry], proxy_headers={"basic_auth": "hunter5"}, **options)
         assert "hunter" not in json.dumps(result)
