@@ -253,7 +253,8 @@ def _library_connection(options: Mapping[str, Any], environment: Mapping[str, st
     ) as error:
         given = options.get("kubeconfig")
         where = given if isinstance(given, str) else "a dictionary" if given else "the default kubeconfig"
-        text = " ".join(str(error).split())
+        # An entry that misses something is quoted as a whole by the library, with its secrets.
+        text = " ".join(str(error).partition("{")[0].rstrip("/").split())
         raise NestedClustersError(
             f"kubeconfig: {where} is not usable: {text}; allowed: a kubeconfig that kubectl reads, with the "
             f"context that is asked for ({options.get('context') or 'its current context'})"

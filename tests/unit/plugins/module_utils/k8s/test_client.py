@@ -995,6 +995,7 @@ GOOD = yaml.safe_dump(
         pytest.param(GOOD.replace("current-context: a", ""), None, id="no current context"),
         pytest.param(GOOD.replace("cluster: a", "cluster: b"), None, id="no such cluster"),
         pytest.param(GOOD, "other", id="no such context"),
+        pytest.param(GOOD.replace("user:\n    token", "token"), None, id="a token that is not below user"),
     ],
 )
 def test_a_kubeconfig_that_cannot_be_used(text: str, context: str | None, tmp_path: Path) -> None:
