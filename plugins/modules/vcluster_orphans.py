@@ -17,6 +17,9 @@ description:
     why it counts as left over, and removes it only where the task asks for it.
   - A virtual cluster is there while it has a control plane, paused or not, or a Helm release that is deployed. What
     such a one has is never left over.
+  - An object that a virtual cluster synced to its host cluster belongs to that virtual cluster and to no other,
+    whatever else is written on it. This includes what tenants install with Helm, such as a virtual cluster inside
+    a virtual cluster.
   - Before anything is removed, everything is read and judged again. An object goes only if it is left over in both
     looks, and under the condition that it is the same one in the same version.
   - Each kind of object is listed once for a whole host cluster, and all host clusters are asked at the same time.

@@ -83,12 +83,35 @@ class Host(FakeKubernetes):
         record = {"owner": "helm", "name": name, "version": "1", "status": "deployed"}
         self.have("Secret", f"sh.helm.release.v1.{name}.v1", labels=record, type="helm.sh/release.v1", **inside)
         self.have("PersistentVolumeClaim", f"data-{name}-0", labels={"app": "vcluster", "release": name}, **inside)
-        self.have("Pod", f"{name}-0", labels={"app": "vcluster", "release": name}, ownerReferences=owner, **inside)
-        self.have("Pod", f"web-x-default-x-{name}", labels={well_known.SYNCED_LABEL: name}, **inside)
+        own = {"app": "vcluster", "release": name}
+        self.have("Pod", f"{name}-0", labels=own, ownerReferences=owner, spec={}, **inside)
+        self.have("Pod", f"web-x-default-x-{name}", labels={well_known.SYNCED_LABEL: name}, spec={}, **inside)
         self.have("ClusterRole", f"vc-{name}-v-{namespace}", labels=chart, annotations=of_helm)
         marker = f"{namespace}-x-{name}"
         self.have("PriorityClass", f"high-x-{name}", labels={well_known.SYNCED_LABEL: marker})
         return namespace
+
+    def nested(self, name: str, inside: str, of: str) -> Names:
+        """Have what a tenant of virtual cluster ``of`` gets on the host for a virtual cluster in its namespace INSIDE.
+
+        Helm made it there, and the syncer copied it: it translates the label release, and no other. Gives the paths.
+        """
+        of_helm = {namespace_contents.RELEASE_NAME: name, namespace_contents.RELEASE_NAMESPACE: inside}
+        copied = {well_known.SYNCED_LABEL: of, "vcluster.loft.sh/namespace": inside}
+        chart = {**copied, "app": "vcluster", "chart": "vcluster-0.36.1", "app.kubernetes.io/managed-by": "Helm"}
+        record = {**copied, "owner": "helm", "name": name, "version": "2", "status": "deployed"}
+        things: Objects = [
+            {"kind": "Service", "name": name, "labels": chart, "annotations": of_helm},
+            {"kind": "Secret", "name": f"vc-config-{name}", "labels": chart, "annotations": of_helm},
+            {"kind": "Secret", "name": f"vc-{name}", "labels": {**copied, "app": "vcluster", "vcluster-name": name}},
+            {"kind": "Secret", "name": f"sh.helm.release.v1.{name}.v1", "labels": record, "type": "helm.sh/release.v1"},
+            {"kind": "PersistentVolumeClaim", "name": f"data-{name}-0", "labels": {**copied, "app": "vcluster"}},
+            {"kind": "Pod", "name": f"{name}-0", "labels": {**copied, "app": "vcluster"}, "spec": {}},
+        ]
+        for thing in things:
+            thing["name"] = f"{thing['name']}-x-{inside}-x-{of}"
+            self.have(thing.pop("kind"), thing.pop("name"), namespace=f"vcluster-{of}", **thing)
+        return sorted(at for at in self.objects if at.endswith(f"-x-{inside}-x-{of}"))
 
     def speaking_of(self, name: str) -> Names:
         return sorted(at for at in self.objects if name in at)

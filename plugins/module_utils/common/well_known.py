@@ -27,6 +27,7 @@ NON_DELETABLE = "loft.sh/non-deletable"
 # On everything that a virtual cluster copies to its host cluster; a virtual cluster inside a virtual cluster
 # has pods with app=vcluster there, and they are not this control plane's.
 SYNCED_LABEL = "vcluster.loft.sh/managed-by"
+NOT_SYNCED = f"!{SYNCED_LABEL}"  # a label selector
 
 
 def safe_concat(*parts: str) -> str:

@@ -20,7 +20,7 @@ from typing import Any
 
 from ..common import well_known
 from ..common.errors import NestedClustersError
-from ..common.well_known import CREATED
+from ..common.well_known import CREATED, NOT_SYNCED
 from ..groups import lock as group_lock
 from ..groups import record as group_records
 from ..groups.model import Group
@@ -174,10 +174,11 @@ def _has_claims(held: Contents, namespace: str) -> bool:
 
 def _of_chart(kubernetes: Kubernetes) -> list[ObjectRef]:
     """Cluster-scoped objects of vCluster's chart, also where something else than helm applied it."""
+    labels = f"app=vcluster,release,{NOT_SYNCED}"
     return [
         ObjectRef(*kind, one["metadata"])
         for kind in namespace_contents.CHART_CLUSTER_KINDS
-        for one in list_allowed(kubernetes, path(*kind), labels="app=vcluster,release")
+        for one in list_allowed(kubernetes, path(*kind), labels=labels)
     ]
 
 
@@ -261,7 +262,7 @@ def judge(view: View, known: Mapping[str, Group], criteria: Criteria, now: datet
 def _named_by(thing: ObjectRef) -> set[str]:
     """Virtual clusters that labels of an object name."""
     labels = thing.labels
-    if well_known.SYNCED_LABEL in labels:  # its other labels are those that a tenant wrote
+    if thing.synced:
         return {labels[well_known.SYNCED_LABEL]}
     found = {labels.get(well_known.BELONGS), labels.get(well_known.REQUESTED)}
     if str(labels.get("app", "")).startswith("vcluster"):
@@ -403,9 +404,9 @@ def _left_outside(view: View, there: Collection[Key], criteria: Criteria, now: d
     for thing in view.outside:
         if criteria.is_young([thing.meta], now):
             continue
-        if thing.namespace is None and well_known.SYNCED_LABEL in thing.labels:
+        if thing.synced:
             marker = thing.labels[well_known.SYNCED_LABEL]
-            if marker not in markers:
+            if thing.namespace is None and marker not in markers:
                 reason = f"synced by virtual cluster {marker} (namespace-x-name), which is not on this host cluster"
                 yield Leftover("cluster_objects", thing, marker.rpartition("-x-")[2] or None, reason)
             continue

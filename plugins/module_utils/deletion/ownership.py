@@ -63,7 +63,8 @@ def sort_out(things: Iterable[ObjectRef], name: str, known: bool = False) -> tup
     things = list(things)
     mine = [thing for thing in things if belongs(thing, name)]
     if mine or known:
-        mine += [thing for thing in things if thing not in mine and (thing.plural, thing.name) in unlabelled(name)]
+        named = [thing for thing in things if (thing.plural, thing.name) in unlabelled(name) and not thing.synced]
+        mine += [thing for thing in named if thing not in mine]
     rest = [thing for thing in things if thing not in mine]
     while True:
         owners = {thing.meta.get("uid") for thing in mine}
@@ -76,11 +77,13 @@ def sort_out(things: Iterable[ObjectRef], name: str, known: bool = False) -> tup
 
 def belongs(thing: ObjectRef, name: str) -> bool:
     """Whether labels or annotations say that this virtual cluster made an object."""
-    labels, annotations = thing.labels, thing.meta.get("annotations") or {}
+    labels, annotations = thing.labels, thing.annotations
+    if thing.synced:
+        return labels[well_known.SYNCED_LABEL] == name
     if thing.secret_type == RELEASE_SECRET_TYPE:
         return labels.get("name") == name
     return (
-        name in (labels.get(well_known.SYNCED_LABEL), labels.get(BELONGS), labels.get(REQUESTED))
+        name in (labels.get(BELONGS), labels.get(REQUESTED))
         or (str(labels.get("app", "")).startswith("vcluster") and name in (labels.get("release"), labels.get(NAMED)))
         or (
             annotations.get("meta.helm.sh/release-name") == name
@@ -138,7 +141,7 @@ def deleted_singly(helm: bool, things: Iterable[ObjectRef]) -> list[str]:
 def _goes_with_another(thing: ObjectRef) -> bool:
     """Whether something else's deletion takes an object along: Helm's of the release, or its controller's."""
     return (
-        "meta.helm.sh/release-name" in (thing.meta.get("annotations") or {})
+        (not thing.synced and "meta.helm.sh/release-name" in thing.annotations)
         or thing.secret_type == RELEASE_SECRET_TYPE
         or any(owner.get("controller") for owner in thing.meta.get("ownerReferences") or [])
     )
@@ -197,5 +200,5 @@ def recorded(held: Contents) -> set[Key]:
 def is_values(thing: ObjectRef) -> bool:
     """Whether it is the Secret that a virtual cluster has its values from."""
     labels = thing.labels
-    of_chart = labels.get("app") == "vcluster" and "release" in labels
+    of_chart = labels.get("app") == "vcluster" and "release" in labels and not thing.synced
     return of_chart and thing.plural == "secrets" and thing.name == f"vc-config-{labels['release']}"

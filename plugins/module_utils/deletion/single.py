@@ -17,6 +17,7 @@ from typing import Any
 
 from ..common import well_known
 from ..common.errors import NestedClustersError, OptionError, WaitError
+from ..common.well_known import NOT_SYNCED
 from ..helm.chart import is_vcluster
 from ..helm.cli import Helm
 from ..helm.release import HelmError, Release
@@ -103,7 +104,8 @@ def _uninstall(kubernetes: Kubernetes, helm: Helm, name: str, namespace: str) ->
     try:
         helm.uninstall(name, namespace)
     except HelmError:
-        if kubernetes.list(path("v1", "secrets", namespace), labels=f"owner=helm,name={name}", metadata_only=True):
+        records = f"owner=helm,name={name},{NOT_SYNCED}"
+        if kubernetes.list(path("v1", "secrets", namespace), labels=records, metadata_only=True):
             raise
 
 
@@ -123,7 +125,7 @@ def cluster_scoped(kubernetes: Kubernetes, namespace: str, name: str) -> list[Ob
     Helm removes its part, but has nothing to go by once somebody deleted the namespace with the release in it.
     """
     of_chart, synced = (
-        f"app=vcluster,release={name}",
+        f"app=vcluster,release={name},{NOT_SYNCED}",
         f"{well_known.SYNCED_LABEL}={well_known.safe_concat(namespace, 'x', name)}",
     )
 
@@ -132,11 +134,7 @@ def cluster_scoped(kubernetes: Kubernetes, namespace: str, name: str) -> list[Ob
         return [ObjectRef(*kind, one["metadata"]) for one in found]
 
     def ours(thing: ObjectRef) -> bool:  # a release of this name in another namespace has the same labels
-        annotations = thing.meta.get("annotations") or {}
-        return (
-            bool(annotations.get("meta.helm.sh/release-namespace") == namespace)
-            or well_known.SYNCED_LABEL in thing.labels
-        )
+        return thing.synced or thing.annotations.get("meta.helm.sh/release-namespace") == namespace
 
     questions = [partial(ask, kind, of_chart) for kind in CHART_CLUSTER_KINDS]
     questions += [partial(ask, kind, synced) for kind in SYNCED_CLUSTER_KINDS]

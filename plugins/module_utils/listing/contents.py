@@ -12,6 +12,7 @@ from functools import partial
 from typing import Any
 
 from ..common import well_known
+from ..common.well_known import NOT_SYNCED
 from ..helm.release import RELEASE_SECRET_TYPE
 from ..k8s.client import Kubernetes, list_allowed, parallel
 from ..k8s.errors import KubernetesError
@@ -64,6 +65,11 @@ class ObjectRef:
     def namespace(self) -> str | None:
         return self.meta.get("namespace")
 
+    @property
+    def synced(self) -> bool:
+        """Whether a virtual cluster copied it to its host cluster: all else that it says is what a tenant wrote."""
+        return well_known.SYNCED_LABEL in self.labels
+
     def path(self, namespace: str | None) -> str:
         return path(self.api_version, self.plural, namespace, self.name)
 
@@ -102,9 +108,12 @@ def namespaced_kinds(kubernetes: Kubernetes) -> Kinds:
 
 
 def _records(kubernetes: Kubernetes, namespace: str | None) -> set[tuple[str, str | None, str]]:
-    """Where Helm keeps releases: a Secret's type tells them from others, and is no metadata."""
+    """Where Helm keeps releases: a Secret's type tells them from others, and is no metadata.
+
+    A copy of a record of a release inside a virtual cluster is no record of one here.
+    """
     url, of_helm = path("v1", "secrets", namespace), f"type={RELEASE_SECRET_TYPE}"
-    listed = list_allowed(kubernetes, url, fields=of_helm, metadata_only=True)
+    listed = list_allowed(kubernetes, url, labels=NOT_SYNCED, fields=of_helm, metadata_only=True)
     return {_place(ObjectRef("v1", "secrets", one["metadata"])) for one in listed}
 
 
@@ -112,7 +121,7 @@ def _place(thing: ObjectRef) -> tuple[str, str | None, str]:
     return thing.plural, thing.namespace, thing.name
 
 
-OF_HELM = "app.kubernetes.io/managed-by=Helm"  # helm puts it on every object of a release
+OF_HELM = f"app.kubernetes.io/managed-by=Helm,{NOT_SYNCED}"  # helm puts it on every object of a release
 RELEASE_NAME, RELEASE_NAMESPACE = "meta.helm.sh/release-name", "meta.helm.sh/release-namespace"
 
 Key = tuple[str, str]  # namespace, name
@@ -175,7 +184,6 @@ def outside_of(things: list[ObjectRef], namespace: str, name: str) -> list[Objec
 
 def is_outside_of(thing: ObjectRef, namespace: str, name: str, marker: str) -> bool:
     """Whether a release NAME of a namespace has an object elsewhere, or a virtual cluster synced it there."""
-    told = thing.annotations.get(RELEASE_NAME), thing.annotations.get(RELEASE_NAMESPACE)
-    return told == (name, namespace) or (
-        thing.namespace is None and thing.labels.get(well_known.SYNCED_LABEL) == marker
-    )
+    if thing.synced:  # Helm's annotations are those of a release inside a virtual cluster
+        return thing.namespace is None and thing.labels[well_known.SYNCED_LABEL] == marker
+    return (thing.annotations.get(RELEASE_NAME), thing.annotations.get(RELEASE_NAMESPACE)) == (name, namespace)

@@ -12,13 +12,14 @@ from functools import partial
 from typing import Any
 
 from ..common.errors import NestedClustersError, WaitError
+from ..common.well_known import NOT_SYNCED
 from ..k8s.client import Kubernetes, parallel
 from ..k8s.errors import KubernetesError
 from ..k8s.objects import Object, path
 from . import diagnosis
 from . import workload as workloads
 from .manifest import Key, workload_key
-from .state import NOT_SYNCED, State, is_paused, read_one
+from .state import State, is_paused, read_one
 
 
 def wait_ready(

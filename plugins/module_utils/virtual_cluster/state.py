@@ -11,6 +11,7 @@ from functools import partial
 from typing import Any
 
 from ..common import well_known
+from ..common.well_known import NOT_SYNCED
 from ..helm.chart import is_vcluster
 from ..helm.release import PENDING, HelmError, Release, decode_release, newest_releases
 from ..k8s.client import Kubernetes, parallel
@@ -21,7 +22,6 @@ from . import phase as phases
 from .manifest import Key
 from .plan import Plan
 
-NOT_SYNCED = f"!{well_known.SYNCED_LABEL}"  # what a virtual cluster syncs to the host carries this label
 NOT_SUPERSEDED = "status!=superseded"  # Helm keeps ten revisions; only the newest can matter
 
 

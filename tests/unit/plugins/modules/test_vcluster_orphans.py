@@ -141,6 +141,27 @@ def test_what_tenants_write(task: Task, host: Host) -> None:
     assert task()["orphans"] == []
 
 
+@pytest.mark.parametrize("inside", ["team", SPACE])
+def test_a_virtual_cluster_inside_a_virtual_cluster(inside: str, task: Task, host: Host) -> None:
+    """What a tenant makes with vCluster's chart is synced with Helm's annotations, of a namespace that is not here."""
+    host.cluster("b")
+    copies = host.nested("a", inside, of="b")
+    host.left("PersistentVolumeClaim", "data-a-0")  # of a namesake on the host, which is gone
+    assert told(checked(task, host, older_than=0)) == {"persistentvolumeclaims/data-a-0": "orphan"}
+    assert set(copies) <= host.objects.keys()
+
+
+def test_a_synced_record_is_no_release(task: Task, host: Host) -> None:
+    """A tenant's copy of a record that says "deployed" makes none that is there of one that is gone."""
+    space = host.cluster("b")
+    host.nested("b", "team", of="b")
+    for at in (f"/apis/apps/v1/namespaces/{space}/statefulsets/b", f"/api/v1/namespaces/{space}/pods/b-0"):
+        del host.objects[at]
+    record = host.objects[f"/api/v1/namespaces/{space}/secrets/sh.helm.release.v1.b.v1"]
+    record["metadata"]["labels"]["status"] = "failed"
+    assert told(task())["persistentvolumeclaims/data-b-0-x-team-x-b"] == "orphan"
+
+
 def test_lookalikes(task: Task, host: Host) -> None:
     """Names alone say nothing."""
     host.have("Namespace", "db")

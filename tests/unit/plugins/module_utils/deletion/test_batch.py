@@ -105,6 +105,16 @@ def test_everything_of_a_selection_goes(task: Task, host: Host) -> None:
     assert {at: thing for at, thing in host.objects.items() if at != "/api/v1/namespaces/default"} == others
 
 
+def test_a_virtual_cluster_of_this_name_inside_another_stays(task: Task, host: Host) -> None:
+    """It is in a namespace of the same name as well, inside the other one, and synced with Helm's annotations."""
+    for name in "ab":
+        host.cluster(name)
+    copies = host.nested("a", "vcluster-a", of="b")
+    result = checked(task, host, names=["a"])
+    assert not [step for step in of(result, "a")["steps"] if "-x-b" in step]
+    assert set(copies) <= host.objects.keys()
+
+
 def test_all_that_are_protected_are_named(task: Task, host: Host, all_hosts: list[Host]) -> None:
     all_hosts.append(Host())
     for one in all_hosts:

@@ -42,6 +42,8 @@ class Uninstaller:
         for at, thing in list(self.host.objects.items()):
             meta = thing["metadata"]
             note = meta.get("annotations") or {}
+            if well_known.SYNCED_LABEL in (meta.get("labels") or {}):
+                continue  # a copy is in no manifest of its
             of_release = (note.get("meta.helm.sh/release-name"), note.get("meta.helm.sh/release-namespace"))
             is_record = thing.get("type") == "helm.sh/release.v1" and meta["labels"]["name"] == name
             if meta.get("namespace", namespace) == namespace and (of_release == (name, namespace) or is_record):
@@ -169,6 +171,10 @@ def test_what_a_virtual_cluster_made(candidate: ObjectRef) -> None:
         thing("secrets", "demo-certs"),
         thing("leases", "demo"),
         thing("configmaps", "demo-config-vcluster-x"),
+        *(
+            thing("secrets", "vc-demo", labels={"vcluster.loft.sh/managed-by": "outer", **labels}, annotations=HELM)
+            for labels in (CHART, {"app": "vcluster", "vcluster-name": "demo"}, {well_known.REQUESTED: "demo"})
+        ),
     ],
     ids=str,
 )
@@ -384,6 +390,25 @@ def test_a_tenant_protects_nothing(host: FakeKubernetes, helm: Uninstaller) -> N
         annotations={well_known.PROTECTED: "true"},
     )
     assert checked(host, helm).plan.changed
+
+
+def test_what_a_tenant_makes_with_the_chart_is_the_tenants(host: FakeKubernetes, helm: Uninstaller) -> None:
+    """A virtual cluster inside another one, in a namespace of that: it is not the one of this name on the host."""
+    copied = {well_known.SYNCED_LABEL: "outer", "app": "vcluster", "vcluster-name": NAME}
+    virtual_cluster(host, {})
+    host.have("Secret", f"vc-{NAME}-x-in-x-outer", labels=copied, annotations=HELM)
+    host.have("Secret", "sh.helm-x-in-x-outer", labels={**copied, "name": NAME}, type="helm.sh/release.v1")
+    host.have("ClusterRole", "x-x-outer", labels={**CHART, **copied}, annotations=HELM)
+    assert not [step for step in checked(host, helm).plan.steps if "outer" in step]
+    assert host.names() >= {f"secrets/vc-{NAME}-x-in-x-outer", "secrets/sh.helm-x-in-x-outer"}
+    assert "/apis/rbac.authorization.k8s.io/v1/clusterroles/x-x-outer" in host.objects
+
+
+def test_what_a_tenant_made_with_helm_goes_and_is_told(host: FakeKubernetes, helm: Uninstaller) -> None:
+    virtual_cluster(host)
+    inside = {"meta.helm.sh/release-name": "web", "meta.helm.sh/release-namespace": "team"}
+    host.have("Service", f"web-x-team-x-{NAME}", labels={well_known.SYNCED_LABEL: NAME}, annotations=inside)
+    assert f"delete services/web-x-team-x-{NAME}" in checked(host, helm).plan.steps
 
 
 def test_a_release_of_another_chart_is_refused(host: FakeKubernetes, helm: Uninstaller) -> None:
