@@ -28,11 +28,14 @@ options:
     description:
       - Name of the virtual cluster and of its Helm release.
       - A DNS label, short enough that what vCluster derives from it fits in 63 characters.
+      - A new one can neither have C(-x-) in it nor begin with C(x-). vCluster labels what it syncs outside of
+        namespaces with C(NAMESPACE-x-NAME), and another virtual cluster could have the same label.
     type: str
     required: true
   namespace:
     description:
       - Namespace on the host cluster. vCluster allows one virtual cluster a namespace.
+      - That of a new one can neither have C(-x-) in it nor end with C(-x).
       - The default is C(vcluster-NAME), as with the C(vcluster) CLI.
       - It is created when it does not exist, and then removed with the virtual cluster if nothing else lives in it.
     type: str

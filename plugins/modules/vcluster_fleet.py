@@ -36,6 +36,7 @@ options:
       name:
         description:
           - Name of the virtual cluster and of its Helm release.
+          - A new one can neither have C(-x-) in it, nor begin with C(x-) or end with C(-x).
         type: str
         required: true
       state:

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -92,6 +93,48 @@ def cluster_roles(host: Host, where: Place) -> set[str]:
     rbac = "/apis/rbac.authorization.k8s.io/v1"
     found = [*host.items(f"{rbac}/clusterroles"), *host.items(f"{rbac}/clusterrolebindings")]
     return {item["metadata"]["uid"] for item in found if item["metadata"]["name"].endswith(where.namespace)}
+
+
+PRIORITIES = "/apis/scheduling.k8s.io/v1/priorityclasses"
+
+
+def test_one_whose_marker_is_anothers_too(host: Host, vcluster: Module, new: Callable[..., Place]) -> None:
+    """a-x-b in TEAM and b in TEAM-x-a: neither can be made any more; those that Helm made are managed, and apart."""
+    place = new("two", made_by_user=True)
+    first = Place("a-x-b", place.namespace)
+    second = Place("b", f"{place.namespace}-x-a")
+    for one, option in ((first, "name"), (second, "namespace")):
+        for check in (True, False):
+            told = vcluster.refused(check=check, **one.options)
+            assert told.startswith(f"{option}: ")
+            assert "another virtual cluster could have the same mark" in told
+    assert host.get(f"/api/v1/namespaces/{second.namespace}") is None
+    host.namespace(second.namespace)
+    host.leaving.append(second.namespace)
+    label = {"vcluster.loft.sh/managed-by": f"{first.namespace}-x-a-x-b"}
+    synced = f"vcluster-high-x-{first.namespace}-x-a-x-b"
+    written = {"vcluster.loft.sh/object-name": "high", "vcluster.loft.sh/object-host-name": synced}
+    try:
+        for one in (first, second):
+            chart = [host.chart] if host.chart else ["vcluster", "--repo", "https://charts.loft.sh"]
+            never = "controlPlane.statefulSet.scheduling.nodeSelector.no=such-node"
+            host.call("helm", "install", one.name, *chart, "-n", one.namespace, "--set", never)
+        meta = {"name": synced, "labels": label, "annotations": written}
+        host.create(PRIORITIES, {"metadata": meta, "value": 1})
+        assert vcluster(**first.options, labels={"team": "a"}, wait=False)["changed"]
+        foreseen = vcluster(check=True, state="absent", **first.options)
+        run = vcluster(state="absent", **first.options)
+        assert foreseen["steps"] == run["steps"]
+        assert [step for step in run["steps"] if "priorityclasses" in step] == []
+        # ansible-core 2.19 gives each warning as a structure.
+        (warning,) = [text for text in map(json.dumps, run["warnings"]) if synced in text]
+        assert f"virtual cluster a-x-b in namespace {first.namespace} or b in namespace {second.namespace}" in warning
+        assert host.get(f"{PRIORITIES}/{synced}")
+        assert host.get(second.workload)
+        assert host.get(first.workload) is None
+    finally:
+        host.delete(f"{PRIORITIES}/{synced}")
+        host.delete(f"/api/v1/namespaces/{second.namespace}")
 
 
 @pytest.mark.long

@@ -27,13 +27,17 @@ NON_DELETABLE = "loft.sh/non-deletable"
 # On everything that a virtual cluster copies to its host cluster; a virtual cluster inside a virtual cluster
 # has pods with app=vcluster there, and they are not this control plane's.
 SYNCED_LABEL = "vcluster.loft.sh/managed-by"
+HOST_NAMESPACE = "vcluster.loft.sh/object-host-namespace"  # annotation of what is synced: where it is on the host
 NOT_SYNCED = f"!{SYNCED_LABEL}"  # a label selector
 
 
+LONGEST = 63  # characters of a name or a label's value on the host
+
+
 def safe_concat(*parts: str) -> str:
-    """vCluster's name for something on the host: joined, and shortened with a digest beyond 63 characters."""
+    """vCluster's name for something on the host: joined, and shortened with a digest beyond LONGEST characters."""
     whole = "-".join(parts)
-    if len(whole) <= 63:
+    if len(whole) <= LONGEST:
         return whole
     return f"{whole[:52]}-{hashlib.sha256(whole.encode()).hexdigest()[:10]}".replace(".-", "-")
 

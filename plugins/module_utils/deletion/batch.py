@@ -14,7 +14,7 @@ import time
 from collections import deque
 from collections.abc import Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import Any
 
@@ -236,10 +236,13 @@ def _job(target: Target, held: Contents, elsewhere: list[ObjectRef], volumes: li
     if mine.place and not (mine.whole or mine.going):
         patch = ownership.leaving(mine.place, target.name, order.keep_volumes)
         namespaces.plan_patch(left, mine.place, patch, f"namespace {target.namespace}")
+    outside = namespace_contents.outside_of(elsewhere, *target.key)
+    unclear = [thing for thing in namespace_contents.marked(elsewhere, *target.key) if thing not in outside]
+    notes = [*filter(None, [target.note]), *ownership.unclear_notes(unclear, target.name, target.namespace)]
     return Job(
-        target,
+        replace(target, note="; ".join(notes)),
         mine,
-        namespace_contents.outside_of(elsewhere, *target.key),
+        outside,
         ownership.deleted_with(volumes, target.namespace, claims),
         left.steps,
     )

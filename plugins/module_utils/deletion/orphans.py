@@ -34,6 +34,7 @@ from ..listing.contents import Contents, Key, ObjectRef
 from ..virtual_cluster import membership
 from ..virtual_cluster import namespace as virtual_cluster_namespace
 from ..virtual_cluster import workload as workloads
+from ..virtual_cluster.names import readings
 from . import ownership
 
 REQUIRED = {"statefulsets", "deployments", "secrets", "pods", "persistentvolumeclaims"}
@@ -408,7 +409,7 @@ def _left_outside(view: View, there: Collection[Key], criteria: Criteria, now: d
             marker = thing.labels[well_known.SYNCED_LABEL]
             if thing.namespace is None and marker not in markers:
                 reason = f"synced by virtual cluster {marker} (namespace-x-name), which is not on this host cluster"
-                yield Leftover("cluster_objects", thing, marker.rpartition("-x-")[2] or None, reason)
+                yield Leftover("cluster_objects", thing, _marked_as(marker), reason)
             continue
         labels, annotations = thing.labels, thing.annotations
         name = annotations.get(namespace_contents.RELEASE_NAME)
@@ -417,6 +418,12 @@ def _left_outside(view: View, there: Collection[Key], criteria: Criteria, now: d
             continue
         reason = f"of virtual cluster {name} in namespace {namespace}, which is gone"
         yield Leftover("cluster_objects", thing, name, reason)
+
+
+def _marked_as(marker: str) -> str | None:
+    """The name in a marker; None where it can be read in several ways, or is as long as one that was shortened."""
+    able = readings(marker)
+    return able[0][1] if len(able) == 1 and len(marker) < well_known.LONGEST else None
 
 
 def _left_volumes(

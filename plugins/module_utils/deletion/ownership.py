@@ -25,8 +25,10 @@ from ..common.well_known import (
 from ..helm.release import RELEASE_SECRET_TYPE
 from ..k8s.objects import path
 from ..listing.contents import Contents, Key, ObjectRef
+from ..listing.observed import marker
 from ..virtual_cluster import plan as planning
 from ..virtual_cluster.membership import allocation
+from ..virtual_cluster.names import readings
 
 
 def leaving(place: dict[str, Any], name: str, keep_volumes: bool) -> dict[str, Any]:
@@ -132,6 +134,19 @@ def steps(helm: bool, name: str, namespace: str, things: Iterable[ObjectRef], wh
     found = [f"uninstall release {name}"] if helm else []
     found += [f"delete {text}" for text in deleted_singly(helm, things)]
     return found + ([f"delete namespace {namespace}"] if whole else [])
+
+
+def unclear_notes(things: Iterable[ObjectRef], name: str, namespace: str) -> list[str]:
+    """What to say of synced objects that stay because they may be another virtual cluster's."""
+    there = sorted(map(str, things))
+    if not there:
+        return []
+    label = f"{well_known.SYNCED_LABEL}={marker(name, namespace)}"
+    who = " or ".join(f"{other} in namespace {where}" for where, other in readings(f"{namespace}-x-{name}"))
+    return [
+        f"{', '.join(there)} stayed: the label {label} can be that of virtual cluster {who}, and nothing else says "
+        f"whose it is; delete what {name} has left yourself"
+    ]
 
 
 def deleted_singly(helm: bool, things: Iterable[ObjectRef]) -> list[str]:

@@ -24,7 +24,8 @@ from ..helm.release import HelmError, Release
 from ..k8s.client import Kubernetes, list_allowed, parallel
 from ..k8s.errors import KubernetesError
 from ..k8s.objects import path
-from ..listing.contents import CHART_CLUSTER_KINDS, SYNCED_CLUSTER_KINDS, ObjectRef, contents
+from ..listing.contents import CHART_CLUSTER_KINDS, SYNCED_CLUSTER_KINDS, ObjectRef, certain, contents, marked
+from ..listing.observed import marker
 from ..virtual_cluster import drift, readiness
 from ..virtual_cluster import namespace as namespaces
 from ..virtual_cluster import plan as planning
@@ -52,7 +53,7 @@ def absent(
     WaitError when something is still there after ``wait`` seconds.
     """
     place = kubernetes.get(path("v1", "namespaces", None, namespace))
-    synced = cluster_scoped(kubernetes, namespace, name)
+    synced, unclear = cluster_scoped(kubernetes, namespace, name)
     if place is None:
         empty = nothing()
         empty.plan = _plan(empty.state, name, namespace, [], synced, whole=False)
@@ -72,6 +73,7 @@ def absent(
         plan = _plan(state, name, namespace, mine, synced, whole)
         _plan_leaving(plan, {} if whole else ownership.leaving(place, name, keep_volumes), namespace, place)
         _plan_marks(plan, removal.kept)
+    plan.notes += ownership.unclear_notes(unclear, name, namespace) if plan.steps else []
     if check:
         return Outcome(plan, state)
     volumes = removal.volumes(mine)
@@ -119,14 +121,15 @@ def _delete_cluster_scoped(kubernetes: Kubernetes, synced: list[ObjectRef]) -> N
     parallel([partial(kubernetes.delete, thing.path(None)) for thing in synced])
 
 
-def cluster_scoped(kubernetes: Kubernetes, namespace: str, name: str) -> list[ObjectRef]:
-    """What the chart and the virtual cluster made outside of its namespace; nothing where that may not be asked.
+def cluster_scoped(kubernetes: Kubernetes, namespace: str, name: str) -> tuple[list[ObjectRef], list[ObjectRef]]:
+    """(What the chart and the virtual cluster made outside of its namespace, what it or another one synced).
 
-    Helm removes its part, but has nothing to go by once somebody deleted the namespace with the release in it.
+    Nothing where that may not be asked. Helm removes its part, but has nothing to go by once somebody deleted the
+    namespace with the release in it.
     """
     of_chart, synced = (
         f"app=vcluster,release={name},{NOT_SYNCED}",
-        f"{well_known.SYNCED_LABEL}={well_known.safe_concat(namespace, 'x', name)}",
+        f"{well_known.SYNCED_LABEL}={marker(name, namespace)}",
     )
 
     def ask(kind: tuple[str, str], labels: str) -> list[ObjectRef]:
@@ -134,11 +137,14 @@ def cluster_scoped(kubernetes: Kubernetes, namespace: str, name: str) -> list[Ob
         return [ObjectRef(*kind, one["metadata"]) for one in found]
 
     def ours(thing: ObjectRef) -> bool:  # a release of this name in another namespace has the same labels
-        return thing.synced or thing.annotations.get("meta.helm.sh/release-namespace") == namespace
+        return not thing.synced and thing.annotations.get("meta.helm.sh/release-namespace") == namespace
 
     questions = [partial(ask, kind, of_chart) for kind in CHART_CLUSTER_KINDS]
     questions += [partial(ask, kind, synced) for kind in SYNCED_CLUSTER_KINDS]
-    return [thing for answer in parallel(questions) for thing in answer if ours(thing)]
+    found = [thing for answer in parallel(questions) for thing in answer]
+    its_own = certain(found, namespace, name)
+    unclear = [thing for thing in marked(found, namespace, name) if thing not in its_own]
+    return [thing for thing in found if ours(thing)] + its_own, unclear
 
 
 def _refuse(release: Release | None, mine: list[ObjectRef], name: str, namespace: str) -> None:

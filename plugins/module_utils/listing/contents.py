@@ -6,17 +6,19 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
 
 from ..common import well_known
-from ..common.well_known import NOT_SYNCED
+from ..common.well_known import NOT_SYNCED, SYNCED_LABEL
 from ..helm.release import RELEASE_SECRET_TYPE
 from ..k8s.client import Kubernetes, list_allowed, parallel
 from ..k8s.errors import KubernetesError
 from ..k8s.objects import UNKNOWN, Kinds, Object, path
+from ..virtual_cluster import names
+from .observed import marker
 
 # Kinds that every namespace has, or that controllers derive from others and remove with them.
 DERIVED = {
@@ -178,12 +180,29 @@ def _labelled(kubernetes: Kubernetes, kind: tuple[str, str], labels: str) -> lis
 
 def outside_of(things: list[ObjectRef], namespace: str, name: str) -> list[ObjectRef]:
     """Those of ``things`` that virtual cluster NAME of a namespace has outside of it."""
-    marker = well_known.safe_concat(namespace, "x", name)
-    return [thing for thing in things if is_outside_of(thing, namespace, name, marker)]
+    return [thing for thing in things if is_outside_of(thing, namespace, name)] + certain(things, namespace, name)
 
 
-def is_outside_of(thing: ObjectRef, namespace: str, name: str, marker: str) -> bool:
-    """Whether a release NAME of a namespace has an object elsewhere, or a virtual cluster synced it there."""
+def is_outside_of(thing: ObjectRef, namespace: str, name: str) -> bool:
+    """Whether a release NAME of a namespace has an object elsewhere."""
     if thing.synced:  # Helm's annotations are those of a release inside a virtual cluster
-        return thing.namespace is None and thing.labels[well_known.SYNCED_LABEL] == marker
+        return False
     return (thing.annotations.get(RELEASE_NAME), thing.annotations.get(RELEASE_NAMESPACE)) == (name, namespace)
+
+
+def marked(things: Iterable[ObjectRef], namespace: str, name: str) -> list[ObjectRef]:
+    """Synced objects in no namespace that have the marker of a virtual cluster."""
+    its_own = marker(name, namespace)
+    return [thing for thing in things if thing.namespace is None and thing.labels.get(SYNCED_LABEL) == its_own]
+
+
+def certain(things: Iterable[ObjectRef], namespace: str, name: str) -> list[ObjectRef]:
+    """Synced objects in no namespace that are certainly this virtual cluster's.
+
+    Where another one can have the same marker, only an annotation with the namespace on the host tells. vCluster
+    writes it on objects in namespaces, and on others not (source: pkg/util/translate, addHostAnnotations).
+    """
+    found = marked(things, namespace, name)
+    if not names.is_ambiguous(name, namespace):
+        return found
+    return [thing for thing in found if thing.annotations.get(well_known.HOST_NAMESPACE) == namespace]

@@ -51,7 +51,11 @@ def synced_by(seen: ObservedCluster, pods: Iterable[Object], namespaces: Collect
 
 
 def marker(name: str, namespace: str) -> str:
-    """The value of SYNCED_LABEL on a namespace that a virtual cluster made on its host cluster."""
+    """The value of SYNCED_LABEL on what a virtual cluster has on its host cluster in no namespace, and on namespaces.
+
+    Another virtual cluster can have the same: see ``names.is_ambiguous``. Its name is another one then, and that is
+    the label's value on what is in a namespace.
+    """
     return safe_concat(namespace, "x", name)
 
 

@@ -1,7 +1,7 @@
 # Copyright (c) 2026, nested.clusters contributors
 # GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Check the name and the namespace of a virtual cluster."""
+"""Check the name and the namespace of a virtual cluster, and whether what vCluster makes of both is its alone."""
 
 from __future__ import annotations
 
@@ -36,6 +36,23 @@ _DERIVED_LENGTHS = {
 NAME_LENGTH = _LABEL_LENGTH - max(_DERIVED_LENGTHS.values())
 
 
+# Between the two in what vCluster writes on synced objects that are in no namespace, NAMESPACE-x-NAME (source:
+# pkg/util/translate, MarkerLabelCluster).
+_BETWEEN = "-x-"
+
+
+def readings(marker: str) -> list[tuple[str, str]]:
+    """(namespace, name) of all virtual clusters that can have a marker, as long as vCluster did not shorten it."""
+    places = [at for at in range(len(marker)) if marker.startswith(_BETWEEN, at)]
+    pairs = [(marker[:at], marker[at + len(_BETWEEN) :]) for at in places]
+    return [pair for pair in pairs if all(_RFC1123_LABEL.fullmatch(text) for text in pair)]
+
+
+def is_ambiguous(name: str, namespace: str) -> bool:
+    """Whether another virtual cluster can have the marker of this one: a-x-b in team has that of b in team-x-a."""
+    return len(readings(f"{namespace}{_BETWEEN}{name}")) > 1
+
+
 def check_names(name: str, namespace: str) -> None:
     """OptionError where no virtual cluster can have this name, or no namespace that one.
 
@@ -59,3 +76,14 @@ def check_names(name: str, namespace: str) -> None:
             f"at most {_LABEL_LENGTH} lowercase letters, digits and hyphens, "
             "a letter or digit first and last (RFC 1123)",
         )
+    _check_marker(name, namespace)
+
+
+def _check_marker(name: str, namespace: str) -> None:
+    """OptionError where objects on the host cluster would not tell this virtual cluster from another."""
+    why = "vCluster marks what it syncs with NAMESPACE-x-NAME, and another virtual cluster could have the same mark"
+    if _BETWEEN in name or name.startswith(_BETWEEN[1:]):
+        raise OptionError("name", name, f"a name that neither has {_BETWEEN} in it nor begins with x-", reason=why)
+    if is_ambiguous(name, namespace):
+        allowed = f"a namespace that neither has {_BETWEEN} in it nor ends with -x"
+        raise OptionError("namespace", namespace, allowed, reason=why)

@@ -298,6 +298,18 @@ def test_outside_of_namespaces(task: Task, host: Host) -> None:
     assert "/apis/rbac.authorization.k8s.io/v1/clusterroles/vc-b-v-vcluster-b" in host.objects
 
 
+def test_a_marker_of_two(task: Task, host: Host) -> None:
+    """It is left over only once none is there that can have it, and then nobody knows of which one."""
+    host.have("PriorityClass", "high", labels={well_known.SYNCED_LABEL: "h4team-x-a-x-b"})
+    host.have("Namespace", "h4team")
+    host.have("StatefulSet", "a-x-b", namespace="h4team", labels={"app": "vcluster", "release": "a-x-b"})
+    assert task()["orphans"] == []
+    del host.objects["/apis/apps/v1/namespaces/h4team/statefulsets/a-x-b"]
+    assert task(names=["b"])["orphans"] == []
+    (one,) = task()["orphans"]
+    assert (one["name"], one["virtual_cluster"]) == ("high", None)
+
+
 def test_volumes(task: Task, host: Host) -> None:
     def volume(name: str, namespace: str, claim: str, phase: str = "Released") -> None:
         spec = {"claimRef": {"namespace": namespace, "name": claim}, "persistentVolumeReclaimPolicy": "Retain"}

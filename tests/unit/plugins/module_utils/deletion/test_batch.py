@@ -115,6 +115,16 @@ def test_a_virtual_cluster_of_this_name_inside_another_stays(task: Task, host: H
     assert set(copies) <= host.objects.keys()
 
 
+def test_what_may_be_anothers_stays(task: Task, host: Host) -> None:
+    """The marker of x-b in vcluster-x-b is also that of b in vcluster-x-b-x."""
+    host.cluster("x-b")
+    result = checked(task, host, names=["x-b"])
+    assert "priorityclasses" not in str(of(result, "x-b")["steps"])
+    assert of(result, "x-b")["note"].startswith("priorityclasses/high-x-x-b stayed: the label")
+    assert "or b in namespace vcluster-x-b-x, and nothing else says whose it is" in of(result, "x-b")["note"]
+    assert "/apis/scheduling.k8s.io/v1/priorityclasses/high-x-x-b" in host.objects
+
+
 def test_all_that_are_protected_are_named(task: Task, host: Host, all_hosts: list[Host]) -> None:
     all_hosts.append(Host())
     for one in all_hosts:

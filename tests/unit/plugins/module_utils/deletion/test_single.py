@@ -112,9 +112,11 @@ def virtual_cluster(host: FakeKubernetes, namespace: dict[str, str] | None = Non
     host.have("PriorityClass", "somebody-elses", labels={well_known.SYNCED_LABEL: f"other-x-{NAME}"})
 
 
-def absent(host: FakeKubernetes, helm: Uninstaller, **options: Any) -> Outcome:
+def absent(
+    host: FakeKubernetes, helm: Uninstaller, name: str = NAME, namespace: str = NAMESPACE, **options: Any
+) -> Outcome:
     arguments = {"check": False, "keep_volumes": False, "wait": 60.0, **options}
-    return deletion.absent(host, lambda: helm, NAME, NAMESPACE, **arguments)  # type: ignore[arg-type,return-value]
+    return deletion.absent(host, lambda: helm, name, namespace, **arguments)  # type: ignore[arg-type,return-value]
 
 
 def checked(host: FakeKubernetes, helm: Uninstaller, **options: Any) -> Outcome:
@@ -530,6 +532,39 @@ def test_a_namespace_that_is_being_deleted_needs_no_helm(host: FakeKubernetes, h
     assert host.written == ["delete /apis/scheduling.k8s.io/v1/priorityclasses/vcluster-high-x-demo"]
     assert (helm.runs, bool(before)) == (0, True)
     assert clock.now >= 1010
+
+
+@pytest.mark.parametrize("there", [True, False])
+def test_what_may_be_anothers_stays(there: bool, host: FakeKubernetes, helm: Uninstaller) -> None:
+    """a-x-b in h4team and b in h4team-x-a have the same marker, whether the other one is there or not."""
+    chart = {"app": "vcluster", "release": "a-x-b"}
+    host.have("Namespace", "h4team")
+    host.have("StatefulSet", "a-x-b", namespace="h4team", labels=chart)
+    if there:
+        host.have("Namespace", "h4team-x-a")
+        host.have("StatefulSet", "b", namespace="h4team-x-a", labels={"app": "vcluster", "release": "b"})
+    marker = {well_known.SYNCED_LABEL: "h4team-x-a-x-b"}
+    for kind in ("PriorityClass", "PersistentVolume"):
+        host.have(kind, "unclear", labels=marker, annotations={"vcluster.loft.sh/object-name": "x"}, spec={})
+        host.have(kind, "ours", labels=marker, annotations={well_known.HOST_NAMESPACE: "h4team"}, spec={})
+        host.have(kind, "theirs", labels=marker, annotations={well_known.HOST_NAMESPACE: "h4team-x-a"}, spec={})
+
+    def task(check: bool) -> Outcome:
+        return absent(host, helm, "a-x-b", "h4team", check=check, wait=None)
+
+    foreseen, outcome = task(True), task(False)
+    assert (foreseen.plan.steps, foreseen.plan.notes) == (outcome.plan.steps, outcome.plan.notes)
+    assert outcome.plan.steps == [
+        "delete persistentvolumes/ours",
+        "delete priorityclasses/ours",
+        "delete statefulsets/a-x-b",
+    ]
+    (note,) = outcome.plan.notes
+    assert note.startswith("persistentvolumes/theirs, persistentvolumes/unclear, priorityclasses/theirs, priorityclass")
+    assert "h4team-x-a-x-b can be that of virtual cluster a-x-b in namespace h4team or b in namespace h4team" in note
+    assert {at.rsplit("/", 1)[1] for at in host.objects if "/priorityclasses/" in at} == {"unclear", "theirs"}
+    again = task(False)
+    assert (again.plan.steps, again.plan.notes) == ([], [])
 
 
 def roles(host: FakeKubernetes) -> None:

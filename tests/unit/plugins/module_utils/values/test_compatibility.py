@@ -171,6 +171,33 @@ def test_check_names_refuses_namespace(namespace: Any) -> None:
     assert refusal(cluster_names.check_names, "x", namespace).data["option"] == "namespace"
 
 
+@pytest.mark.parametrize("name", ["a-x-b", "x-b", "a-x-x-b", "x-x-x"])
+@pytest.mark.parametrize("namespace", ["team", "vcluster-a"])
+def test_a_name_that_makes_the_marker_ambiguous_is_refused(name: str, namespace: str) -> None:
+    assert cluster_names.is_ambiguous(name, namespace)
+    error = refusal(cluster_names.check_names, name, namespace)
+    assert error.data["option"] == "name"
+    assert "another virtual cluster could have the same mark" in str(error)
+
+
+@pytest.mark.parametrize("namespace", ["team-x-a", "team-x", "x-x"])
+def test_a_namespace_that_makes_the_marker_ambiguous_is_refused(namespace: str) -> None:
+    assert cluster_names.is_ambiguous("b", namespace)
+    assert refusal(cluster_names.check_names, "b", namespace).data["option"] == "namespace"
+
+
+@pytest.mark.parametrize(("name", "namespace"), [("ax-b", "team"), ("b-x", "team"), ("x", "x"), ("b", "x-team")])
+def test_other_markers_have_one_reading(name: str, namespace: str) -> None:
+    cluster_names.check_names(name, namespace)
+    assert cluster_names.readings(f"{namespace}-x-{name}") == [(namespace, name)]
+
+
+def test_readings_of_a_marker() -> None:
+    assert cluster_names.readings("team-x-a-x-b") == [("team", "a-x-b"), ("team-x-a", "b")]
+    assert cluster_names.readings("team-x-x-b") == [("team", "x-b"), ("team-x", "b")]
+    assert cluster_names.readings("high") == []
+
+
 # --- changes of version -----------------------------------------------------------------------------------
 
 
