@@ -14,6 +14,9 @@ PROTECTED = "loft.sh/non-deletable"  # the platform's own annotation: `vcluster 
 KEPT = "nested-clusters/kept"  # annotation of a volume claim: it stayed because a task asked for that
 CREATED = "vcluster.loft.sh/created"  # annotation of a namespace that the CLI or this collection made
 CONTROL_PLANE, ETCD = "vcluster", "vcluster-etcd"  # label app of the workloads
+# Every value of label app in vCluster's charts (source: chart/templates). The last three are those of the charts for
+# k8s and eks until 0.19, where each part of the control plane had a workload of its own.
+APPS = frozenset({CONTROL_PLANE, ETCD, "vcluster-api", "vcluster-controller", "vcluster-scheduler"})
 
 # What Helm, the chart, vCluster and this collection write on the workload themselves.
 RESERVED_LABELS = {"app", "chart", "release", "heritage", "app.kubernetes.io/managed-by"}

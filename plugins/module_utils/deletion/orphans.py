@@ -260,17 +260,6 @@ def judge(view: View, known: Mapping[str, Group], criteria: Criteria, now: datet
     return [one for one in found if criteria.fit(one)]
 
 
-def _named_by(thing: ObjectRef) -> set[str]:
-    """Virtual clusters that labels of an object name."""
-    labels = thing.labels
-    if thing.synced:
-        return {labels[well_known.SYNCED_LABEL]}
-    found = {labels.get(well_known.BELONGS), labels.get(well_known.REQUESTED)}
-    if str(labels.get("app", "")).startswith("vcluster"):
-        found |= {labels.get("release"), labels.get(well_known.NAMED)}
-    return {name for name in found if name}
-
-
 def _suspects(held: Contents, releases: Collection[Key]) -> set[Key]:
     """Every virtual cluster that something in a namespace speaks of."""
     found = set(releases)
@@ -278,7 +267,7 @@ def _suspects(held: Contents, releases: Collection[Key]) -> set[Key]:
         labels = (held.namespaces.get(namespace, {}).get("metadata") or {}).get("labels") or {}
         if well_known.SYNCED_LABEL in labels:  # a virtual cluster of another namespace made it, for what it syncs
             continue
-        found |= {(namespace, name) for thing in things for name in _named_by(thing)}
+        found |= {(namespace, name) for thing in things for name in ownership.named_by(thing)}
     return found
 
 
@@ -394,7 +383,7 @@ def _name_of(place: Object, things: Iterable[ObjectRef]) -> str | None:
     annotations = meta.get("annotations") or {}
     if well_known.NAME_ANNOTATION in annotations:
         return annotations[well_known.NAME_ANNOTATION]
-    names = sorted({name for thing in things for name in _named_by(thing)})
+    names = sorted({name for thing in things for name in ownership.named_by(thing)})
     if names:
         return names[0]
     return meta["name"].removeprefix("vcluster-") if annotations.get(CREATED) == "true" else None
@@ -411,10 +400,9 @@ def _left_outside(view: View, there: Collection[Key], criteria: Criteria, now: d
                 reason = f"synced by virtual cluster {marker} (namespace-x-name), which is not on this host cluster"
                 yield Leftover("cluster_objects", thing, _marked_as(marker), reason)
             continue
-        labels, annotations = thing.labels, thing.annotations
-        name = annotations.get(namespace_contents.RELEASE_NAME)
-        namespace = annotations.get(namespace_contents.RELEASE_NAMESPACE)
-        if labels.get("app") != "vcluster" or not name or not namespace or (namespace, name) in there:
+        name = thing.annotations.get(namespace_contents.RELEASE_NAME)
+        namespace = thing.annotations.get(namespace_contents.RELEASE_NAMESPACE)
+        if not name or not namespace or name not in ownership.named_by(thing) or (namespace, name) in there:
             continue
         reason = f"of virtual cluster {name} in namespace {namespace}, which is gone"
         yield Leftover("cluster_objects", thing, name, reason)

@@ -22,6 +22,7 @@ from ..common.well_known import (
     REQUESTED,
     SIZE_ANNOTATION,
 )
+from ..helm.chart import is_label_of_vcluster
 from ..helm.release import RELEASE_SECRET_TYPE
 from ..k8s.objects import path
 from ..listing.contents import Contents, Key, ObjectRef
@@ -80,18 +81,25 @@ def sort_out(things: Iterable[ObjectRef], name: str, known: bool = False) -> tup
 def belongs(thing: ObjectRef, name: str) -> bool:
     """Whether labels or annotations say that this virtual cluster made an object."""
     labels, annotations = thing.labels, thing.annotations
-    if thing.synced:
-        return labels[well_known.SYNCED_LABEL] == name
     if thing.secret_type == RELEASE_SECRET_TYPE:
         return labels.get("name") == name
-    return (
-        name in (labels.get(BELONGS), labels.get(REQUESTED))
-        or (str(labels.get("app", "")).startswith("vcluster") and name in (labels.get("release"), labels.get(NAMED)))
-        or (
-            annotations.get("meta.helm.sh/release-name") == name
-            and annotations.get("meta.helm.sh/release-namespace") == thing.meta.get("namespace")
-        )
+    return name in named_by(thing) or (
+        not thing.synced
+        and annotations.get("meta.helm.sh/release-name") == name
+        and annotations.get("meta.helm.sh/release-namespace") == thing.meta.get("namespace")
     )
+
+
+def named_by(thing: ObjectRef) -> set[str]:
+    """Virtual clusters that labels of an object name."""
+    labels = thing.labels
+    if thing.synced:
+        return {labels[well_known.SYNCED_LABEL]}
+    found = {labels.get(BELONGS), labels.get(REQUESTED)}
+    # The chart does not label everything with its name and version, but nothing with those of another.
+    if labels.get("app") in well_known.APPS and is_label_of_vcluster(labels.get("chart", "vcluster")):
+        found |= {labels.get("release"), labels.get(NAMED)}
+    return {name for name in found if name}
 
 
 def unlabelled(name: str) -> set[tuple[str, str]]:

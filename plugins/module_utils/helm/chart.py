@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import os
+import re
 import tarfile
 from dataclasses import dataclass, replace
 from typing import Any
@@ -14,6 +15,7 @@ from ..common import yaml_io
 from ..common.errors import OptionError
 
 _VERSION = "{version}"
+_DISTRIBUTIONS = ("", "-k8s", "-k0s", "-eks")  # source: charts/*/Chart.yaml of vCluster 0.19
 
 
 @dataclass(frozen=True)
@@ -81,6 +83,17 @@ class Chart:
         return [self.reference, "--repo", self.repository, *version]
 
 
+# Until 0.19 there was one a distribution, and the same once more for the platform.
+_CHARTS = frozenset(f"vcluster{pro}{distribution}" for pro in ("", "-pro") for distribution in _DISTRIBUTIONS)
+_CHART_LABEL = re.compile(r"(?P<name>.+?)-v?\d+\.\d+\.\d+.*")
+
+
 def is_vcluster(chart: str) -> bool:
-    """Whether a chart is vCluster's. Until 0.19 there was one a distribution (vcluster-k8s, ...)."""
-    return chart.split("-")[0] == "vcluster"
+    """Whether a chart of this name is vCluster's. Those of the platform, such as vcluster-platform, are not."""
+    return chart in _CHARTS
+
+
+def is_label_of_vcluster(label: str) -> bool:
+    """Whether the label ``chart`` of an object, NAME-VERSION, is one that vCluster's chart writes."""
+    match = _CHART_LABEL.fullmatch(label)
+    return is_vcluster(match["name"] if match else label)

@@ -176,6 +176,31 @@ def test_lookalikes(task: Task, host: Host) -> None:
     assert task(older_than=0)["orphans"] == []
 
 
+@pytest.mark.parametrize(
+    "labels",
+    [{"app": f"vcluster-{what}"} for what in ("dashboard", "platform", "snapshot", "")]
+    + [{"app": "vclusters"}, {"app": "vcluster", "chart": "vcluster-dashboard-1.2.3"}],
+    ids=str,
+)
+def test_other_apps_with_the_beginning_of_its_name(labels: dict[str, str], task: Task, host: Host) -> None:
+    """Labels app and release are many charts'. Only those of vCluster's mean a virtual cluster."""
+    host.have("Namespace", "prod")
+    for kind in ("Deployment", "Service", "PersistentVolumeClaim", "Secret"):
+        host.have(kind, "dashboard", namespace="prod", labels={"release": "prod", "vcluster-name": "prod", **labels})
+    host.have("Namespace", "leaving", deletionTimestamp="2026-01-01T00:00:00Z")
+    host.have("Secret", "held", namespace="leaving", labels={"release": "prod", **labels}, finalizers=["example.com/x"])
+    assert task(older_than=0)["orphans"] == []
+
+
+@pytest.mark.parametrize("chart", ["vcluster-platform", "vcluster-dashboard", "vclusters"])
+def test_a_record_of_another_chart(chart: str, task: Task, host: Host) -> None:
+    host.have("Namespace", "prod")
+    secret = release_secret(1, "prod", chart={"metadata": {"name": chart}}, info={"status": "failed"})
+    secret["metadata"].update(namespace="prod", labels={**secret["metadata"]["labels"], "status": "failed"})
+    host.put({"apiVersion": "v1", "kind": "Secret", **secret})
+    assert task(older_than=0)["orphans"] == []
+
+
 def test_a_claim_that_a_pod_mounts(task: Task, host: Host) -> None:
     host.left("PersistentVolumeClaim", "data-a-0")
     volumes = [{"persistentVolumeClaim": {"claimName": "data-a-0"}}]
@@ -294,6 +319,7 @@ def test_outside_of_namespaces(task: Task, host: Host) -> None:
     of_a = {"meta.helm.sh/release-name": "a", "meta.helm.sh/release-namespace": SPACE}
     host.have("ClusterRole", "vc-a", labels=CHART, annotations=of_a)
     host.have("PriorityClass", "high-x-a", labels={well_known.SYNCED_LABEL: f"{SPACE}-x-a"})
+    host.have("ClusterRole", "theirs", labels={**CHART, "chart": "vcluster-dashboard-1.2.3"}, annotations=of_a)
     assert told(checked(task, host)) == {"clusterroles/vc-a": "orphan", "priorityclasses/high-x-a": "orphan"}
     assert "/apis/rbac.authorization.k8s.io/v1/clusterroles/vc-b-v-vcluster-b" in host.objects
 
