@@ -15,8 +15,8 @@ author:
 description:
   - Finds what earlier failures, other tools and half-finished deletions have left on host clusters, says of each object
     why it counts as left over, and removes it only where the task asks for it.
-  - A virtual cluster is there while it has a control plane, paused or not, or a Helm release that is deployed. What
-    such a one has is never left over.
+  - A virtual cluster is there while it has a control plane, paused or not, or pods of a control plane or an etcd whose
+    workload somebody deleted, or a Helm release that is deployed. What such a one has is never left over.
   - An object that a virtual cluster synced to its host cluster belongs to that virtual cluster and to no other,
     whatever else is written on it. This includes what tenants install with Helm, such as a virtual cluster inside
     a virtual cluster.
@@ -188,7 +188,8 @@ orphans:
       description:
         - V(orphan) is left over, and removed by O(state=absent).
         - V(kept) stayed on purpose, and is removed only with O(kept_volumes=true).
-        - V(in_use) would be left over, but somebody uses it. It is not removed.
+        - V(in_use) would be left over, but somebody uses it, such as a volume claim that any pod mounts. It is not
+          removed. Once the pod is gone, the next task removes it.
         - V(held) cannot be removed by this module; RV(orphans[].reason) says what to do.
       type: str
       returned: always

@@ -73,6 +73,7 @@ def test_what_other_tools_leave(
     eventually("claim", lambda: host.get(where.path("persistentvolumeclaims", f"data-{where.name}-0")))
     assert orphans(names=[where.name, living.name])["orphans"] == [], "they are there"
     host.call("helm", "uninstall", where.name, "-n", where.namespace, "--wait")
+    without_pods(host, where)
     chart = {"app": "vcluster", "release": where.name}
     claim_of(host, where, f"data-{where.name}-2", **chart)
     claim_of(host, where, f"data-{where.name}-etcd-1", app="vcluster-etcd", release=where.name)
@@ -191,6 +192,7 @@ def test_a_failed_release_and_a_deletion_by_hand(
     for where in (half, gone):
         vcluster(name=where.name, values={**IDLE, **NODES}, wait=False)
     host.delete(half.workload)
+    without_pods(host, half)
     host.delete(half.path("secrets", f"vc-config-{half.name}"))
     record = half.path("secrets", f"sh.helm.release.v1.{half.name}.v1")
     host.patch(record, {"metadata": {"labels": {"status": "uninstalling"}}})
@@ -205,6 +207,30 @@ def test_a_failed_release_and_a_deletion_by_hand(
         wait_gone(host, f"/api/v1/namespaces/{where.namespace}")
         assert traces(host, where) == []
     assert host.get(f"{RBAC}/clusterroles/vc-{living.name}-v-{living.namespace}")
+
+
+def without_pods(host: Host, where: Place) -> None:
+    """Wait until the garbage collector has removed the pods of a workload that is gone: one that has some is there."""
+    eventually(f"the end of the pods of {where.name}", lambda: not host.items(where.path("pods")))
+
+
+def test_pods_that_outlive_their_workload(
+    host: Host, vcluster: Module, orphans: Module, new: Callable[..., Place]
+) -> None:
+    """They are a virtual cluster that is there, although nothing else says so."""
+    where = new("pods")
+    vcluster(name=where.name, values=IDLE, wait=False)
+    pod = where.path("pods", f"{where.name}-0")
+    eventually("pod", lambda: host.get(pod))
+    host.delete(where.workload, "Orphan")
+    record = where.path("secrets", f"sh.helm.release.v1.{where.name}.v1")
+    host.patch(record, {"metadata": {"labels": {"status": "failed"}}})
+    before = host.contents(where.namespace)
+    assert orphans(state="absent", names=[where.name])["orphans"] == []
+    assert host.contents(where.namespace) == before
+    host.delete(pod)
+    without_pods(host, where)
+    assert f"persistentvolumeclaims/data-{where.name}-0" in checked(orphans, names=[where.name])
 
 
 def test_volumes(host: Host, vcluster: Module, orphans: Module, new: Callable[..., Place]) -> None:
@@ -335,6 +361,7 @@ def test_the_playbook(host: Host, vcluster: Module, new: Callable[..., Place], t
     where = new("book")
     vcluster(name=where.name, values=IDLE, wait=False)
     host.call("helm", "uninstall", where.name, "-n", where.namespace)
+    without_pods(host, where)
     eventually("claim", lambda: host.get(where.path("persistentvolumeclaims", f"data-{where.name}-0")))
 
     def play(**options: Any) -> str:

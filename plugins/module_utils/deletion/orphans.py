@@ -3,8 +3,9 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """What virtual clusters that are gone have left on a host cluster, each with the reason why it counts as left over.
 
-A virtual cluster is there while it has a control plane, or a Helm release that is deployed. What belongs to one that
-is not there is sorted out as its deletion would have done, so both know the same of labels, owners and names.
+A virtual cluster is there while it has a control plane, pods of it or of its etcd, or a Helm release that is deployed.
+What belongs to one that is not there is sorted out as its deletion would have done, so both know the same of labels,
+owners and names.
 Judging is pure: it sees what was read, and the time.
 """
 
@@ -129,6 +130,7 @@ class View:
     lease: Object | None
     records: tuple[Object, ...]  # ConfigMaps of groups
     mounted: Mapping[Key, tuple[str, ...]]
+    running: frozenset[Key]  # virtual clusters that have pods of a control plane or an etcd
     releases: frozenset[Key]  # those of vCluster's chart, among the ones without a control plane
     identity: str  # UID of namespace kube-system
 
@@ -154,7 +156,7 @@ def read(kubernetes: Kubernetes, kinds: Kinds) -> View:
     there = alive(held)
     releases = frozenset(_of_vcluster(kubernetes, held, there))
     suspects = (_suspects(held, releases) | ownership.recorded(held)) - there
-    spaces = sorted({namespace for namespace, _name in suspects if _has_claims(held, namespace)})
+    spaces = sorted({namespace for namespace, _name in suspects if _has_pods_or_claims(held, namespace)})
     pods = kubernetes.list(path("v1", "pods", spaces[0] if len(spaces) == 1 else None)) if spaces else []
     seen = {(thing.plural, thing.namespace, thing.name): thing for thing in [*elsewhere, *chart]}
     return View(
@@ -164,13 +166,14 @@ def read(kubernetes: Kubernetes, kinds: Kinds) -> View:
         lease,
         tuple(records),
         _mounted(pods),
+        _running(pods),
         releases,
         held.namespaces.get("kube-system", {}).get("metadata", {}).get("uid", ""),
     )
 
 
-def _has_claims(held: Contents, namespace: str) -> bool:
-    return any(thing.plural == "persistentvolumeclaims" for thing in held.of(namespace))
+def _has_pods_or_claims(held: Contents, namespace: str) -> bool:
+    return any(thing.plural in ("pods", "persistentvolumeclaims") for thing in held.of(namespace))
 
 
 def _of_chart(kubernetes: Kubernetes) -> list[ObjectRef]:
@@ -187,13 +190,32 @@ def _mounted(pods: Iterable[Object]) -> dict[Key, tuple[str, ...]]:
     found: dict[Key, tuple[str, ...]] = defaultdict(tuple)
     for pod in pods:
         meta = pod["metadata"]
-        if (pod.get("status") or {}).get("phase") in ("Succeeded", "Failed"):
+        if _has_ended(pod):
             continue
         for volume in pod["spec"].get("volumes") or []:
             claim = (volume.get("persistentVolumeClaim") or {}).get("claimName")
             if claim:
                 found[meta["namespace"], claim] += (meta["name"],)
     return found
+
+
+def _running(pods: Iterable[Object]) -> frozenset[Key]:
+    """Virtual clusters by the pods that they run in, which may have outlived their workload.
+
+    A pod that is being deleted makes none: its workload is gone for good, and it follows.
+    """
+    found = set[Key]()
+    for pod in pods:
+        thing = ObjectRef("v1", "pods", pod["metadata"])
+        if thing.synced or thing.labels.get("app") not in well_known.APPS or thing.meta.get("deletionTimestamp"):
+            continue
+        if not _has_ended(pod):
+            found |= {(thing.namespace or "", name) for name in ownership.named_by(thing)}
+    return frozenset(found)
+
+
+def _has_ended(pod: Object) -> bool:
+    return (pod.get("status") or {}).get("phase") in ("Succeeded", "Failed")
 
 
 def _of_vcluster(kubernetes: Kubernetes, held: Contents, there: Collection[Key]) -> Iterator[Key]:
@@ -238,7 +260,7 @@ def alive(held: Contents) -> set[Key]:
 
 def judge(view: View, known: Mapping[str, Group], criteria: Criteria, now: datetime) -> list[Leftover]:
     """What is left over on one host cluster. ``known`` are the newest records of groups, of all host clusters."""
-    there = alive(view.held)
+    there = alive(view.held) | view.running
     recorded = ownership.recorded(view.held)
     found: list[Leftover] = []
     gone = sorted((_suspects(view.held, view.releases) | recorded) - there)
@@ -288,7 +310,7 @@ def _left_in(
         return []  # a task may be at work
     why = _why_gone(view, namespace, name)
     kept_share = _has_kept_share(place)
-    found = [_left_thing(view, thing, mine, name, why, kept_share, criteria) for thing in mine]
+    found = [_left_thing(view, thing, name, why, kept_share, criteria) for thing in mine]
     staying = [one for one in found if not (one.action and criteria.fit(one))]
     everything = view.held.of(namespace)
     foreign = [thing for thing in everything if thing not in mine]
@@ -309,14 +331,13 @@ def _why_gone(view: View, namespace: str, name: str) -> str:
 
 
 def _left_thing(
-    view: View, thing: ObjectRef, mine: Collection[ObjectRef], name: str, why: str, kept_share: bool, criteria: Criteria
+    view: View, thing: ObjectRef, name: str, why: str, kept_share: bool, criteria: Criteria
 ) -> Leftover:
     if thing.plural != "persistentvolumeclaims":
         kind = "releases" if thing.secret_type == RELEASE_SECRET_TYPE else "objects"
         return Leftover(kind, thing, name, f"of virtual cluster {name}, {why}")
-    going = {one.name for one in mine if one.plural == "pods"}
-    users = [pod for pod in view.mounted.get((thing.namespace or "", thing.name), ()) if pod not in going]
-    if users:
+    users = view.mounted.get((thing.namespace or "", thing.name), ())
+    if users:  # also by a pod that is left over itself: what it wrote last is looked at when it is gone
         reason = f"of virtual cluster {name}, {why}, but mounted by pod {', '.join(sorted(users)[:3])}"
         return Leftover("volume_claims", thing, name, reason, IN_USE, NOTHING)
     if well_known.KEPT in thing.annotations or kept_share:

@@ -212,6 +212,48 @@ def test_a_claim_that_a_pod_mounts(task: Task, host: Host) -> None:
     assert told(task()) == {"persistentvolumeclaims/data-a-0": "orphan"}
 
 
+def running(host: Host, name: str, **labels: str) -> dict[str, Any]:
+    """Have a pod that mounts a claim."""
+    claim = {"persistentVolumeClaim": {"claimName": f"data-{name}"}}
+    host.left("PersistentVolumeClaim", f"data-{name}", labels=labels)
+    host.left("Pod", name, labels=labels, spec={"volumes": [claim]}, status={"phase": "Running"})
+    return host.objects[f"/api/v1/namespaces/{SPACE}/pods/{name}"]
+
+
+@pytest.mark.parametrize(("pod", "app"), [("a-0", "vcluster"), ("a-etcd-0", "vcluster-etcd")])
+@pytest.mark.parametrize("record", ["failed", "uninstalled"])
+def test_pods_that_outlived_their_workload(pod: str, app: str, record: str, task: Task, host: Host) -> None:
+    """After `kubectl delete statefulset --cascade=orphan`, with a release that is not deployed."""
+    host.have("Namespace", SPACE, annotations=MADE)
+    alive = running(host, pod, app=app, release="a")
+    host.left("Secret", "a-certs", labels={})
+    secret = release_secret(1, "a", info={"status": record})
+    secret["metadata"].update(namespace=SPACE, labels={"owner": "helm", "name": "a", "version": "1", "status": record})
+    if record == "failed":
+        host.put({"apiVersion": "v1", "kind": "Secret", **secret})
+    before = copy.deepcopy(host.objects)
+    assert task(state="absent", older_than=0)["orphans"] == []
+    assert host.objects == before
+    alive["status"]["phase"] = "Failed"
+    assert told(task())[f"persistentvolumeclaims/data-{pod}"] == "orphan"
+
+
+def test_a_tenants_pod_is_no_control_plane(task: Task, host: Host) -> None:
+    running(host, "web", app="vcluster", **{well_known.SYNCED_LABEL: "a"})
+    assert told(task()) == {"persistentvolumeclaims/data-web": "in_use", "pods/web": "orphan"}
+
+
+def test_what_a_pod_that_is_left_over_mounts(task: Task, host: Host) -> None:
+    """It goes once nothing mounts it, with the next task."""
+    host.have("Namespace", SPACE, annotations=MADE)
+    running(host, "web", **{well_known.SYNCED_LABEL: "a"})
+    first = task(state="absent")
+    assert told(first) == {"persistentvolumeclaims/data-web": "in_use", "pods/web": "orphan"}
+    assert "mounted by pod web" in reason(first, "data-web")
+    assert host.names(SPACE) == {"persistentvolumeclaims/data-web"}
+    assert told(checked(task, host)) == {"persistentvolumeclaims/data-web": "orphan", f"namespaces/{SPACE}": "orphan"}
+
+
 @pytest.mark.parametrize("plural", ["statefulsets", "secrets", "pods", "persistentvolumeclaims"])
 def test_what_cannot_be_judged(plural: str, task: Task, host: Host) -> None:
     """Without permission to see what is in use, everything would seem to be left over."""
