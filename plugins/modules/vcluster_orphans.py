@@ -50,7 +50,8 @@ options:
         cluster made. They hold its data.
       - V(volumes) are PersistentVolumes that are Released or Failed, whose claim was certainly one of a virtual
         cluster, by its name and by that of its namespace.
-      - V(releases) are Helm's records of releases that failed or were not finished.
+      - V(releases) are Helm's records of releases that failed or were not finished. Each counts for the namespace that
+        is written in it, which with Flux need not be the one that it is kept in.
       - V(objects) are all others in a namespace, such as the Secrets C(vc-NAME) and C(vc-config-NAME), snapshot
         requests, and what was synced.
       - V(cluster_objects) are cluster roles, their bindings, and synced objects that are in no namespace.

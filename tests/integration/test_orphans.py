@@ -233,6 +233,31 @@ def test_pods_that_outlive_their_workload(
     assert f"persistentvolumeclaims/data-{where.name}-0" in checked(orphans, names=[where.name])
 
 
+def test_a_record_that_is_kept_elsewhere(
+    host: Host, vcluster: Module, orphans: Module, new: Callable[..., Place]
+) -> None:
+    """As Flux does with targetNamespace and storageNamespace: while its release is there, it is no failed one."""
+    where, store = new("flux"), new("store", made_by_user=True)
+    vcluster(name=where.name, values=IDLE, wait=False)
+    eventually("pod", lambda: host.get(where.path("pods", f"{where.name}-0")))
+    name = f"sh.helm.release.v1.{where.name}.v1"
+    record = host.get(where.path("secrets", name))
+    meta = {"name": name, "labels": {**record["metadata"]["labels"], "status": "failed"}}
+    host.create(store.path("secrets"), {"metadata": meta, "type": record["type"], "data": record["data"]})
+    host.delete(where.path("secrets", name))
+    before = [host.contents(one.namespace) for one in (where, store)]
+    assert orphans(state="absent", names=[where.name])["orphans"] == []
+    for check in (True, False):
+        told_why = vcluster.refused(check=check, state="absent", name=where.name, namespace=store.namespace)
+        assert f"is that of a release in namespace {where.namespace}" in told_why
+    assert [host.contents(one.namespace) for one in (where, store)] == before
+    host.delete(f"/api/v1/namespaces/{where.namespace}")
+    wait_gone(host, f"/api/v1/namespaces/{where.namespace}")
+    (found,) = checked(orphans, names=[where.name]).items()
+    assert found[0] == f"secrets/{name}"
+    assert f"in namespace {where.namespace}, which has no control plane there" in found[1][1]
+
+
 def test_volumes(host: Host, vcluster: Module, orphans: Module, new: Callable[..., Place]) -> None:
     """Kept on purpose: reported, and removed only in so many words. Released volumes are removed."""
     where = new("vols")

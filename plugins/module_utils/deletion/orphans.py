@@ -25,18 +25,17 @@ from ..common.well_known import CREATED, NOT_SYNCED
 from ..groups import lock as group_lock
 from ..groups import record as group_records
 from ..groups.model import Group
-from ..helm.chart import is_vcluster
-from ..helm.release import RELEASE_SECRET_TYPE, HelmError, decode_release
+from ..helm.release import RELEASE_SECRET_TYPE
 from ..k8s.client import Kubernetes, list_allowed, parallel
 from ..k8s.errors import KubernetesError
 from ..k8s.objects import Kinds, Object, path
 from ..listing import contents as namespace_contents
-from ..listing.contents import Contents, Key, ObjectRef
+from ..listing.contents import RELEASE_NAME, RELEASE_NAMESPACE, Contents, Key, ObjectRef
 from ..virtual_cluster import membership
 from ..virtual_cluster import namespace as virtual_cluster_namespace
 from ..virtual_cluster import workload as workloads
 from ..virtual_cluster.names import readings
-from . import ownership
+from . import ownership, release_records
 
 REQUIRED = {"statefulsets", "deployments", "secrets", "pods", "persistentvolumeclaims"}
 KINDS = (
@@ -125,13 +124,13 @@ class View:
     """What one host cluster says. ``mounted`` are (namespace, claim) to the names of the pods that mount it."""
 
     held: Contents
+    there: frozenset[Key]  # virtual clusters that are there
     outside: tuple[ObjectRef, ...]
     volumes: tuple[Object, ...]
     lease: Object | None
     records: tuple[Object, ...]  # ConfigMaps of groups
     mounted: Mapping[Key, tuple[str, ...]]
-    running: frozenset[Key]  # virtual clusters that have pods of a control plane or an etcd
-    releases: frozenset[Key]  # those of vCluster's chart, among the ones without a control plane
+    homes: Mapping[Key, Key]  # of releases of vCluster's chart that are not deployed: where they are, by their records
     identity: str  # UID of namespace kube-system
 
 
@@ -153,21 +152,23 @@ def read(kubernetes: Kubernetes, kinds: Kinds) -> View:
     unseen = {thing.plural for thing in held.unseen} & REQUIRED
     if unseen:  # or everything would seem to be left over
         raise KubernetesError(f"no permission to list {', '.join(sorted(unseen))}: what is in use is not known", 403)
+    outside = {(thing.plural, thing.namespace, thing.name): thing for thing in [*elsewhere, *chart]}
     there = alive(held)
-    releases = frozenset(_of_vcluster(kubernetes, held, there))
-    suspects = (_suspects(held, releases) | ownership.recorded(held)) - there
+    unfinished = {key: record for key, record in release_records.newest(held).items() if key not in there}
+    homes = release_records.homes(kubernetes, unfinished)
+    suspects = (_suspects(held, homes) | ownership.recorded(held)) - there
+    there |= _elsewhere(kubernetes, held, suspects, outside.values(), there)
     spaces = sorted({namespace for namespace, _name in suspects if _has_pods_or_claims(held, namespace)})
     pods = kubernetes.list(path("v1", "pods", spaces[0] if len(spaces) == 1 else None)) if spaces else []
-    seen = {(thing.plural, thing.namespace, thing.name): thing for thing in [*elsewhere, *chart]}
     return View(
         held,
-        tuple(seen.values()),
+        frozenset(there | _running(pods)),
+        tuple(outside.values()),
         tuple(volumes),
         lease,
         tuple(records),
         _mounted(pods),
-        _running(pods),
-        releases,
+        homes,
         held.namespaces.get("kube-system", {}).get("metadata", {}).get("uid", ""),
     )
 
@@ -218,52 +219,35 @@ def _has_ended(pod: Object) -> bool:
     return (pod.get("status") or {}).get("phase") in ("Succeeded", "Failed")
 
 
-def _of_vcluster(kubernetes: Kubernetes, held: Contents, there: Collection[Key]) -> Iterator[Key]:
-    """Releases that are not deployed and have no control plane, if they are of vCluster's chart."""
-    for key, newest in _newest(held).items():
-        if key in there:
-            continue
-        secret = kubernetes.get(path("v1", "secrets", key[0], newest.name))
-        try:
-            if secret and is_vcluster(decode_release(secret).chart_name):
-                yield key
-        except HelmError:
-            continue  # nobody knows whose it is
-
-
-def _newest(held: Contents) -> dict[Key, ObjectRef]:
-    """The newest revision of each release."""
-    newest: dict[Key, ObjectRef] = {}
-    for namespace, things in held.inside.items():
-        for thing in things:
-            name = thing.labels.get("name")
-            if thing.secret_type == RELEASE_SECRET_TYPE and name:
-                now = newest.get((namespace, name))
-                if now is None or _revision(thing) > _revision(now):
-                    newest[namespace, name] = thing
-    return newest
-
-
-def _revision(thing: ObjectRef) -> int:
-    version = thing.labels.get("version", "")
-    return int(version) if version.isdigit() else 0
+def _elsewhere(
+    kubernetes: Kubernetes, held: Contents, suspects: Collection[Key], outside: Iterable[ObjectRef], there: set[Key]
+) -> set[Key]:
+    """Suspects, and virtual clusters with objects outside of namespaces, whose deployed release is kept elsewhere."""
+    speaking = {(thing.annotations.get(RELEASE_NAMESPACE), thing.annotations.get(RELEASE_NAME)) for thing in outside}
+    names = {name for _namespace, name in {*suspects, *speaking} - there}
+    at_home = ownership.control_planes(held)
+    candidates = {
+        key: record
+        for key, record in release_records.newest(held).items()
+        if key in there and key[1] in names and key not in at_home
+    }
+    return set(release_records.homes(kubernetes, candidates).values())
 
 
 # --- judging ----------------------------------------------------------------------------------------------
 
 
 def alive(held: Contents) -> set[Key]:
-    """Virtual clusters that are there: with a control plane, or with a release that is deployed."""
-    deployed = {key for key, newest in _newest(held).items() if newest.labels.get("status") == "deployed"}
-    return ownership.control_planes(held) | deployed
+    """Virtual clusters that are there: with a control plane, or with a release that is deployed and kept beside it."""
+    return ownership.control_planes(held) | release_records.deployed(held)
 
 
 def judge(view: View, known: Mapping[str, Group], criteria: Criteria, now: datetime) -> list[Leftover]:
     """What is left over on one host cluster. ``known`` are the newest records of groups, of all host clusters."""
-    there = alive(view.held) | view.running
+    there = view.there
     recorded = ownership.recorded(view.held)
     found: list[Leftover] = []
-    gone = sorted((_suspects(view.held, view.releases) | recorded) - there)
+    gone = sorted((_suspects(view.held, view.homes) | recorded) - there)
     by_space: dict[str, list[str]] = defaultdict(list)
     for namespace, name in gone:
         by_space[namespace].append(name)
@@ -271,9 +255,11 @@ def judge(view: View, known: Mapping[str, Group], criteria: Criteria, now: datet
         place = view.held.namespaces.get(namespace)
         if place is None or place["metadata"].get("deletionTimestamp"):
             continue
-        rest = _without(view.held.of(namespace), [name for space, name in there if space == namespace])
+        here = [thing for thing in view.held.of(namespace) if not _speaks_of_elsewhere(view, thing)]
+        rest = _without(here, [name for space, name in there if space == namespace])
         for name in names:
             found += _left_in(view, place, rest, name, (namespace, name) in recorded, criteria, now)
+    found += _left_records_elsewhere(view, criteria, now)
     found += _stuck(view, criteria, now)
     found += _left_outside(view, there, criteria, now)
     found += _left_volumes(view, there, gone, criteria, now)
@@ -282,9 +268,32 @@ def judge(view: View, known: Mapping[str, Group], criteria: Criteria, now: datet
     return [one for one in found if criteria.fit(one)]
 
 
-def _suspects(held: Contents, releases: Collection[Key]) -> set[Key]:
+def _speaks_of_elsewhere(view: View, thing: ObjectRef) -> bool:
+    """Whether an object is the record of a release that lives in another namespace."""
+    key = thing.namespace or "", thing.labels.get("name", "")
+    return release_records.is_record_of(thing, key[1]) and view.homes.get(key, key) != key
+
+
+def _left_records_elsewhere(view: View, criteria: Criteria, now: datetime) -> Iterator[Leftover]:
+    """Records of releases in another namespace, if none is there; they prove nothing of the namespace they are in."""
+    for (namespace, name), home in view.homes.items():
+        place = view.held.namespaces.get(namespace)
+        if place is None or place["metadata"].get("deletionTimestamp"):
+            continue
+        if home == (namespace, name) or {home, (namespace, name)} & view.there:
+            continue
+        things = [one for one in view.held.inside.get(namespace, ()) if release_records.is_record_of(one, name)]
+        if criteria.is_young([thing.meta for thing in things], now):
+            continue
+        status = release_records.newest(view.held)[namespace, name].labels.get("status", "unknown")
+        why = f"which has no control plane there, and whose Helm release is {status}"
+        for thing in things:
+            yield Leftover("releases", thing, home[1], f"of virtual cluster {home[1]} in namespace {home[0]}, {why}")
+
+
+def _suspects(held: Contents, homes: Mapping[Key, Key]) -> set[Key]:
     """Every virtual cluster that something in a namespace speaks of."""
-    found = set(releases)
+    found = {key for key, home in homes.items() if key == home}
     for namespace, things in held.inside.items():
         labels = (held.namespaces.get(namespace, {}).get("metadata") or {}).get("labels") or {}
         if well_known.SYNCED_LABEL in labels:  # a virtual cluster of another namespace made it, for what it syncs
@@ -324,8 +333,8 @@ def _left_in(
 
 
 def _why_gone(view: View, namespace: str, name: str) -> str:
-    newest = _newest(view.held).get((namespace, name))
-    if newest is not None:
+    newest = release_records.newest(view.held).get((namespace, name))
+    if newest is not None and not _speaks_of_elsewhere(view, newest):
         return f"which has no control plane, and whose Helm release is {newest.labels.get('status', 'unknown')}"
     return "which has no control plane and no Helm release"
 
@@ -421,8 +430,7 @@ def _left_outside(view: View, there: Collection[Key], criteria: Criteria, now: d
                 reason = f"synced by virtual cluster {marker} (namespace-x-name), which is not on this host cluster"
                 yield Leftover("cluster_objects", thing, _marked_as(marker), reason)
             continue
-        name = thing.annotations.get(namespace_contents.RELEASE_NAME)
-        namespace = thing.annotations.get(namespace_contents.RELEASE_NAMESPACE)
+        name, namespace = thing.annotations.get(RELEASE_NAME), thing.annotations.get(RELEASE_NAMESPACE)
         if not name or not namespace or name not in ownership.named_by(thing) or (namespace, name) in there:
             continue
         reason = f"of virtual cluster {name} in namespace {namespace}, which is gone"

@@ -212,6 +212,15 @@ def test_a_claim_that_a_pod_mounts(task: Task, host: Host) -> None:
     assert told(task()) == {"persistentvolumeclaims/data-a-0": "orphan"}
 
 
+def kept(host: Host, place: str, namespace: str, status: str, revision: int = 1) -> str:
+    """Have the record of a release of virtual cluster a in one namespace, which lives in another. Gives its name."""
+    secret = release_secret(revision, "a", namespace=namespace, info={"status": status})
+    labels = {"owner": "helm", "name": "a", "version": str(revision), "status": status}
+    secret["metadata"].update(namespace=place, labels=labels)
+    host.put({"apiVersion": "v1", "kind": "Secret", **secret})
+    return str(secret["metadata"]["name"])
+
+
 def running(host: Host, name: str, **labels: str) -> dict[str, Any]:
     """Have a pod that mounts a claim."""
     claim = {"persistentVolumeClaim": {"claimName": f"data-{name}"}}
@@ -227,10 +236,8 @@ def test_pods_that_outlived_their_workload(pod: str, app: str, record: str, task
     host.have("Namespace", SPACE, annotations=MADE)
     alive = running(host, pod, app=app, release="a")
     host.left("Secret", "a-certs", labels={})
-    secret = release_secret(1, "a", info={"status": record})
-    secret["metadata"].update(namespace=SPACE, labels={"owner": "helm", "name": "a", "version": "1", "status": record})
     if record == "failed":
-        host.put({"apiVersion": "v1", "kind": "Secret", **secret})
+        kept(host, SPACE, SPACE, record)
     before = copy.deepcopy(host.objects)
     assert task(state="absent", older_than=0)["orphans"] == []
     assert host.objects == before
@@ -299,6 +306,78 @@ def test_releases_that_were_not_finished(status: str, task: Task, host: Host) ->
     (one,) = result["orphans"]
     assert (one["kind"], one["virtual_cluster"]) == ("releases", "a")
     assert f"whose Helm release is {status}" in one["reason"]
+
+
+FLUX = "flux-system"
+
+
+@pytest.fixture
+def flux(host: Host) -> Host:
+    """A host cluster with a namespace in which Flux keeps records, and others keep what has names like vCluster's."""
+    host.have("Namespace", FLUX)
+    host.have("Secret", "a-certs", namespace=FLUX)
+    host.have("Namespace", SPACE)
+    return host
+
+
+@pytest.mark.parametrize("alive", ["workload", "pod"])
+def test_a_record_that_is_kept_elsewhere(alive: str, task: Task, flux: Host) -> None:
+    """It is left over only if its release's own namespace has no control plane."""
+    record = kept(flux, FLUX, SPACE, "failed")
+    if alive == "workload":
+        flux.have("StatefulSet", "a", namespace=SPACE, labels=CHART)
+    else:
+        running(flux, "a-0", **CHART)
+    assert task(older_than=0)["orphans"] == []
+    for at in [at for at in flux.objects if f"/{SPACE}/" in at]:
+        del flux.objects[at]
+    found = checked(task, flux)
+    assert told(found) == {f"secrets/{record}": "orphan"}
+    assert found["orphans"][0]["virtual_cluster"] == "a"
+    assert f"of virtual cluster a in namespace {SPACE}, which has no control plane there" in reason(found, record)
+    assert flux.names(FLUX) == {"secrets/a-certs"}
+
+
+def test_one_that_is_only_deployed_and_recorded_elsewhere(task: Task, flux: Host) -> None:
+    """Somebody deleted the control plane; Flux makes it anew, with its volume."""
+    kept(flux, FLUX, SPACE, "deployed")
+    flux.left("PersistentVolumeClaim", "data-a-0")
+    of_a = {"meta.helm.sh/release-name": "a", "meta.helm.sh/release-namespace": SPACE}
+    flux.have("ClusterRole", "vc-a", labels=CHART, annotations=of_a)
+    assert task(older_than=0)["orphans"] == []
+    kept(flux, FLUX, "another", "deployed")
+    assert told(task()) == {"persistentvolumeclaims/data-a-0": "orphan", "clusterroles/vc-a": "orphan"}
+
+
+def test_requests_do_not_grow_with_records(task: Task, host: Host) -> None:
+    """Those of other releases are not opened, nor those beside their control planes."""
+    opened = []
+    host.fault = lambda request: opened.append(request) if "GET" in request and "sh.helm" in request else None
+    host.left("PersistentVolumeClaim", "data-a-0")
+    for name in "bcd":
+        host.cluster(name)
+        host.have("Namespace", f"apps-{name}")
+        labels, of_helm = {"owner": "helm", "name": name, "status": "deployed"}, "helm.sh/release.v1"
+        host.have("Secret", f"sh.helm.release.v1.{name}.v1", namespace=f"apps-{name}", labels=labels, type=of_helm)
+    assert told(task()) == {"persistentvolumeclaims/data-a-0": "orphan"}
+    assert opened == []
+
+
+def test_a_release_after_a_failed_upgrade(task: Task, host: Host) -> None:
+    """The revision before is still the one that is deployed."""
+    host.left("PersistentVolumeClaim", "data-a-0")
+    kept(host, SPACE, SPACE, "deployed", 1)
+    kept(host, SPACE, SPACE, "failed", 2)
+    assert task()["orphans"] == []
+    kept(host, SPACE, SPACE, "uninstalling", 3)
+    assert set(told(task()).values()) == {"orphan"}
+
+
+def test_a_release_that_helm_keeps_in_config_maps(task: Task, host: Host) -> None:
+    host.left("PersistentVolumeClaim", "data-a-0")
+    labels = {"owner": "helm", "name": "a", "version": "1", "status": "deployed"}
+    host.left("ConfigMap", "sh.helm.release.v1.a.v1", labels=labels)
+    assert task()["orphans"] == []
 
 
 def test_somebody_elses_objects(task: Task, host: Host) -> None:

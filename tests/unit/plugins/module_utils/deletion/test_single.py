@@ -427,6 +427,17 @@ def test_a_release_of_another_chart_is_refused(host: FakeKubernetes, helm: Unins
     assert (host.written, helm.runs) == ([], 0)
 
 
+def test_a_record_of_a_release_elsewhere_is_refused(host: FakeKubernetes, helm: Uninstaller) -> None:
+    """Flux keeps records in a namespace of its own: helm would delete what has these names in there."""
+    host.have("Namespace", NAMESPACE)
+    release(host, namespace="team")
+    for check in (True, False):
+        with pytest.raises(OptionError, match="that of a release in namespace team; allowed: team, or ") as caught:
+            absent(host, helm, check=check)
+        assert caught.value.data["option"] == "namespace"
+    assert (host.written, helm.runs) == ([], 0)
+
+
 def test_a_namespace_that_is_being_deleted_is_waited_for(host: FakeKubernetes, helm: Uninstaller, clock: Clock) -> None:
     place = path("v1", "namespaces", None, NAMESPACE)
     host.have("Namespace", NAMESPACE, annotations=OURS, deletionTimestamp="2026-01-01T00:00:00Z")

@@ -1,0 +1,95 @@
+# Copyright (c) 2026, nested.clusters contributors
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Helm's records on a host cluster: which releases there are, and where each of them lives.
+
+A record need not be where its release is. Flux keeps it in a HelmRelease's storageNamespace and installs into its
+targetNamespace, which only the content of the record names.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from functools import partial
+
+from ..helm.chart import is_vcluster
+from ..helm.release import RELEASE_SECRET_TYPE, HelmError, decode_release
+from ..k8s.client import Kubernetes, parallel
+from ..k8s.objects import path
+from ..listing.contents import Contents, Key, ObjectRef
+
+# After these, an earlier revision is still the one that is deployed.
+_NOT_FINISHED = ("failed", "pending-upgrade", "pending-rollback")
+_PREFIX = "sh.helm.release.v1."  # of the name of a record, whatever it is kept in
+
+
+def newest(held: Contents) -> dict[Key, ObjectRef]:
+    """The Secret with the newest revision of each release, by its own namespace and the release's name."""
+    found: dict[Key, ObjectRef] = {}
+    for key, record in _records(held, "secrets"):
+        now = found.get(key)
+        if now is None or _revision(record) > _revision(now):
+            found[key] = record
+    return found
+
+
+def deployed(held: Contents) -> set[Key]:
+    """Releases with a revision that is deployed, also those that Helm keeps in ConfigMaps.
+
+    A failed upgrade leaves the revision before it deployed.
+    """
+    last = newest(held)
+    kept_in_secrets = {
+        key
+        for key, record in _records(held, "secrets")
+        if record is last[key] or last[key].labels.get("status") in _NOT_FINISHED
+        if record.labels.get("status") == "deployed"
+    }
+    return kept_in_secrets | {
+        key for key, record in _records(held, "configmaps") if record.labels.get("status") == "deployed"
+    }
+
+
+def homes(kubernetes: Kubernetes, records: Mapping[Key, ObjectRef]) -> dict[Key, Key]:
+    """(namespace, name) of releases of vCluster's chart as their records say it, by where the records are.
+
+    One request each. A record that cannot be read says nothing, nor does one of another chart.
+    """
+    answers = parallel([partial(_home, kubernetes, key, record) for key, record in records.items()])
+    return {key: home for key, home in zip(records, answers, strict=True) if home is not None}
+
+
+def is_record_of(thing: ObjectRef, name: str) -> bool:
+    """Whether an object is a record of a release of this name."""
+    return thing.secret_type == RELEASE_SECRET_TYPE and thing.labels.get("name") == name
+
+
+def _home(kubernetes: Kubernetes, key: Key, record: ObjectRef) -> Key | None:
+    secret = kubernetes.get(path("v1", "secrets", key[0], record.name))
+    try:
+        release = decode_release(secret) if secret else None
+    except HelmError:
+        return None  # nobody knows whose it is
+    if release is None or not is_vcluster(release.chart_name):
+        return None
+    return release.namespace or key[0], release.name
+
+
+def _records(held: Contents, plural: str) -> list[tuple[Key, ObjectRef]]:
+    return [
+        ((namespace, thing.labels["name"]), thing)
+        for namespace, things in held.inside.items()
+        for thing in things
+        if thing.plural == plural and not thing.synced and thing.labels.get("name") and _is_record(thing)
+    ]
+
+
+def _is_record(thing: ObjectRef) -> bool:
+    if thing.plural == "secrets":
+        return thing.secret_type == RELEASE_SECRET_TYPE
+    return thing.labels.get("owner") == "helm" and thing.name.startswith(_PREFIX)
+
+
+def _revision(thing: ObjectRef) -> int:
+    version = thing.labels.get("version", "")
+    return int(version) if version.isdigit() else 0
