@@ -48,8 +48,9 @@ options:
       - Only leftovers of these kinds. By default, all.
       - V(volume_claims) are those of control planes and etcd, of every ordinal, and those that users of a virtual
         cluster made. They hold its data.
-      - V(volumes) are PersistentVolumes that are Released or Failed, whose claim was certainly one of a virtual
-        cluster, by its name and by that of its namespace.
+      - V(volumes) are PersistentVolumes that are Released or Failed, whose claim was one of a virtual cluster. Once the
+        claim is gone, only its name and a namespace that was made for the virtual cluster prove that. Without such a
+        namespace, the volume is reported as V(held), and not removed.
       - V(releases) are Helm's records of releases that failed or were not finished. Each counts for the namespace that
         is written in it, which with Flux need not be the one that it is kept in.
       - V(objects) are all others in a namespace, such as the Secrets C(vc-NAME) and C(vc-config-NAME), snapshot

@@ -159,9 +159,11 @@ def _is_last(one: Leftover, due: Mapping[Identity, Leftover], here: dict[str, An
     """Whether a namespace still waits for what goes before it."""
     if one.kind != "namespaces" or one.action != DELETE:
         return False
-    return any(
-        other is not one and other.namespace == one.namespace and other.thing.meta.get("uid") in here
-        for other in due.values()
+    others = [other for other in due.values() if other is not one and other.thing.meta.get("uid") in here]
+    # A namespace proves whose volumes were that its claims had.
+    volumes = [other for other in others if (other.kind, other.virtual_cluster) == ("volumes", one.virtual_cluster)]
+    return any(other.namespace == one.namespace for other in others) or any(
+        not here[str(volume.thing.meta["uid"])].get("deletionTimestamp") for volume in volumes
     )
 
 

@@ -446,34 +446,42 @@ def _marked_as(marker: str) -> str | None:
 def _left_volumes(
     view: View, there: Collection[Key], gone: Collection[Key], criteria: Criteria, now: datetime
 ) -> Iterator[Leftover]:
-    """PersistentVolumes whose claim is gone, if it was certainly one of a virtual cluster that is gone as well."""
+    """PersistentVolumes whose claim is gone, if it had the name of one of a virtual cluster that is gone as well.
+
+    A claim's labels go with it, and its name is nobody's alone. Only a namespace that was made for the virtual cluster
+    proves whose it was. Nothing but the report is made of others.
+    """
+    proven = ownership.recorded(view.held)
+    claims = {thing.meta.get("uid") for things in view.held.inside.values() for thing in things}
     for volume in view.volumes:
         status, claim = volume.get("status") or {}, volume["spec"].get("claimRef") or {}
-        if status.get("phase") not in ("Released", "Failed") or not claim:
+        if status.get("phase") not in ("Released", "Failed") or not claim or claim.get("uid", "") in claims:
             continue
         since = status.get("lastPhaseTransitionTime") or volume["metadata"]["creationTimestamp"]
         if criteria.is_young([{"creationTimestamp": since}], now):
             continue
-        name = _claimed_by(claim, gone)
+        name = _claimed_by(claim, proven) or _claimed_by(claim, gone, by_namespace=True)
         if name is None or (claim["namespace"], name) in there:
             continue
+        thing = _as_thing("persistentvolumes", volume)
         policy = volume["spec"].get("persistentVolumeReclaimPolicy")
-        reason = (
-            f"{status['phase']}, with reclaim policy {policy}: its claim {claim['namespace']}/{claim['name']} was of "
-            f"virtual cluster {name}, which is gone"
-        )
-        yield Leftover("volumes", _as_thing("persistentvolumes", volume), name, reason)
+        reason = f"{status['phase']}, with reclaim policy {policy}: its claim {claim['namespace']}/{claim['name']} "
+        if (claim["namespace"], name) in proven:
+            yield Leftover("volumes", thing, name, f"{reason}was of virtual cluster {name}, which is gone")
+        else:
+            reason += f"may have been of virtual cluster {name}, and nothing but names says so; "
+            yield Leftover("volumes", thing, name, f"{reason}delete it yourself if it was", HELD, NOTHING)
 
 
-def _claimed_by(claim: Mapping[str, str], gone: Collection[Key]) -> str | None:
-    """The virtual cluster that a claim was of: by its name, where the namespace says the same."""
+def _claimed_by(claim: Mapping[str, str], known: Collection[Key], by_namespace: bool = False) -> str | None:
+    """The virtual cluster that a claim was of by its name, among the known ones, or by what its namespace is called."""
     namespace, text = claim.get("namespace", ""), claim.get("name", "")
     match = _CLAIM.fullmatch(text)
     names = {match["name"]} if match else set()
     if text.count("-x-") >= 2:  # NAME-x-NAMESPACE-x-VIRTUAL_CLUSTER
         names.add(text.rpartition("-x-")[2])
-    certain = {name for name in names if namespace == f"vcluster-{name}" or (namespace, name) in gone}
-    return min(certain) if certain else None
+    found = {name for name in names if (namespace, name) in known or (by_namespace and namespace == f"vcluster-{name}")}
+    return min(found) if found else None
 
 
 def _left_lease(view: View, criteria: Criteria, now: datetime) -> Iterator[Leftover]:

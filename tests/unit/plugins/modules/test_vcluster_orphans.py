@@ -458,20 +458,72 @@ def test_a_marker_of_two(task: Task, host: Host) -> None:
 
 
 def test_volumes(task: Task, host: Host) -> None:
-    def volume(name: str, namespace: str, claim: str, phase: str = "Released") -> None:
-        spec = {"claimRef": {"namespace": namespace, "name": claim}, "persistentVolumeReclaimPolicy": "Retain"}
-        host.have("PersistentVolume", name, spec=spec, status={"phase": phase})
-
     host.cluster("b")
-    volume("store", SPACE, "data-a-0")
-    volume("etcd", SPACE, "data-a-etcd-2", "Failed")
-    volume("users", SPACE, "notes-x-default-x-a")
-    volume("bound", SPACE, "data-a-1", "Bound")
-    volume("of-b", "vcluster-b", "notes-x-default-x-b")
+    host.have("Namespace", SPACE, annotations=MADE)
+    host.have("ConfigMap", "precious", namespace=SPACE)
+    volume(host, "store", SPACE, "data-a-0")
+    volume(host, "etcd", SPACE, "data-a-etcd-2", "Failed")
+    volume(host, "users", SPACE, "notes-x-default-x-a")
+    volume(host, "bound", SPACE, "data-a-1", "Bound")
+    volume(host, "of-b", "vcluster-b", "notes-x-default-x-b")
+    volume(host, "somebodys", SPACE, "data-postgres-0")
     result = checked(task, host)
-    assert set(told(result)) == {f"persistentvolumes/{name}" for name in ("store", "etcd", "users")}
+    assert told(result) == {f"persistentvolumes/{name}": "orphan" for name in ("store", "etcd", "users")}
     assert "with reclaim policy Retain" in reason(result, "store")
-    assert {at.rsplit("/", 1)[1] for at in host.objects if "persistentvolumes/" in at} == {"bound", "of-b"}
+    left = {at.rsplit("/", 1)[1] for at in host.objects if "persistentvolumes/" in at}
+    assert left == {"bound", "of-b", "somebodys"}
+
+
+def volume(host: Host, name: str, namespace: str, claim: str, phase: str = "Released", uid: str = "of a claim") -> None:
+    """Have a PersistentVolume whose claim is gone."""
+    there = {"namespace": namespace, "name": claim, "uid": uid}
+    spec = {"claimRef": there, "persistentVolumeReclaimPolicy": "Retain"}
+    host.have("PersistentVolume", name, spec=spec, status={"phase": phase})
+
+
+def test_a_namespace_goes_after_the_volumes_that_it_proves(task: Task, host: Host) -> None:
+    """Also where the volume's deletion is refused at first, because it was changed at the same moment."""
+    host.have("Namespace", SPACE, annotations=MADE)
+    volume(host, "store", SPACE, "data-a-0")
+    asked = []
+
+    def fault(request: str) -> None:
+        if "DELETE" in request:
+            asked.append(request)
+            if len(asked) == 1:
+                host.objects["/api/v1/persistentvolumes/store"]["metadata"]["resourceVersion"] = "2"
+
+    host.fault = fault
+    result = task(state="absent")
+    assert (told(result), result.get("msg")) == (
+        {"persistentvolumes/store": "orphan", f"namespaces/{SPACE}": "orphan"},
+        None,
+    )
+    assert [request.rsplit("/", 1)[1] for request in asked] == ["store", "store", SPACE]
+
+
+@pytest.mark.parametrize("evidence", ["none", "labels of somebody in the namespace", "a namespace of another one"])
+def test_volumes_whose_claims_only_have_such_names(evidence: str, task: Task, host: Host) -> None:
+    """Labels are what anybody in the namespace writes, and a Retain volume outlives everything that proves more."""
+    if evidence.startswith("labels"):
+        host.left("ConfigMap", "x", labels=CHART)
+    elif evidence.startswith("a namespace"):
+        host.have("Namespace", SPACE, annotations={**MADE, "nested-clusters/virtual-cluster": "other"})
+        host.have("ConfigMap", "precious", namespace=SPACE)
+    volume(host, "store", SPACE, "data-a-0")
+    volume(host, "users", SPACE, "notes-x-default-x-a")
+    result = checked(task, host, kinds=["volumes"])
+    assert told(result) == {"persistentvolumes/store": "held", "persistentvolumes/users": "held"}
+    assert "nothing but names says so; delete it yourself if it was" in reason(result, "store")
+    assert "/api/v1/persistentvolumes/store" in host.objects
+
+
+def test_a_volume_whose_claim_is_there(task: Task, host: Host) -> None:
+    """Whatever the phase says."""
+    host.have("Namespace", SPACE, annotations=MADE)
+    host.left("PersistentVolumeClaim", "data-a-0", annotations={well_known.KEPT: "true"}, uid="of the claim")
+    volume(host, "store", SPACE, "data-a-0", uid="of the claim")
+    assert told(task()) == {"persistentvolumeclaims/data-a-0": "kept"}
 
 
 def test_a_namespace_that_is_held(task: Task, host: Host) -> None:
