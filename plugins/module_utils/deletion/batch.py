@@ -223,8 +223,9 @@ def _plan(selector: Selector, order: BatchOptions, host: HostCluster) -> tuple[l
         ]
     )
     targets = [Target(host, one.seen.namespace, one.seen.name, one.phase, one.group, one.owner, True) for one in found]
-    jobs = [_job(target, held, elsewhere, volumes, order) for target in targets]
     remains = _remains(selector, order.keep_volumes, host, held)
+    held = namespace_contents.examined(kubernetes, held, [target.key for target in [*targets, *remains]])
+    jobs = [_job(target, held, elsewhere, volumes, order) for target in targets]
     left = [_job(target, held, elsewhere, volumes, order) for target in remains]
     return jobs + [job for job in left if job.steps or job.share.going], kinds
 
@@ -326,6 +327,7 @@ class Runner:
                     partial(_volumes, self.kubernetes) if any(job.volumes for job in active) else list,
                 ]
             )
+            held = namespace_contents.examined(self.kubernetes, held, [job.target.key for job in active])
         except KubernetesError as error:
             for job in active:
                 job.last = str(error)

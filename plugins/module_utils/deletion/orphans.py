@@ -161,7 +161,7 @@ def read(kubernetes: Kubernetes, kinds: Kinds) -> View:
     spaces = sorted({namespace for namespace, _name in suspects if _has_pods_or_claims(held, namespace)})
     pods = kubernetes.list(path("v1", "pods", spaces[0] if len(spaces) == 1 else None)) if spaces else []
     return View(
-        held,
+        namespace_contents.examined(kubernetes, held, suspects),
         frozenset(there | _running(pods)),
         tuple(outside.values()),
         tuple(volumes),

@@ -60,14 +60,13 @@ def mark_steps(claims: Iterable[ObjectRef]) -> list[str]:
 def sort_out(things: Iterable[ObjectRef], name: str, known: bool = False) -> tuple[list[ObjectRef], list[ObjectRef]]:
     """(what the virtual cluster made, what is somebody else's), owners deciding for what they own.
 
-    A name alone, such as Secret NAME-certs, says something only where it is certain that there is or was a
-    virtual cluster NAME: because of ``known``, or of a label.
+    What vCluster wrote without a label, such as Secret NAME-certs of 0.20, goes only where it is certain that there is
+    or was a virtual cluster NAME: because of ``known``, or of a label.
     """
     things = list(things)
     mine = [thing for thing in things if belongs(thing, name)]
     if mine or known:
-        named = [thing for thing in things if (thing.plural, thing.name) in unlabelled(name) and not thing.synced]
-        mine += [thing for thing in named if thing not in mine]
+        mine += [thing for thing in things if thing not in mine and thing.written_for == name]
     rest = [thing for thing in things if thing not in mine]
     while True:
         owners = {thing.meta.get("uid") for thing in mine}
@@ -100,17 +99,6 @@ def named_by(thing: ObjectRef) -> set[str]:
     if labels.get("app") in well_known.APPS and is_label_of_vcluster(labels.get("chart", "vcluster")):
         found |= {labels.get("release"), labels.get(NAMED)}
     return {name for name in found if name}
-
-
-def unlabelled(name: str) -> set[tuple[str, str]]:
-    """What vCluster and its CLI write at run time and do not label, or did not in earlier versions."""
-    return {
-        ("secrets", f"vc-{name}"),
-        ("secrets", f"vc-k3s-{name}"),
-        ("secrets", f"{name}-certs"),
-        ("configmaps", f"configmap-{name}"),
-        ("leases", well_known.safe_concat("vcluster", name, "controller")),  # with high availability
-    }
 
 
 def protection(mine: Iterable[ObjectRef], name: str) -> ObjectRef | None:

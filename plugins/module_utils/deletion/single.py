@@ -24,7 +24,15 @@ from ..helm.release import HelmError, Release
 from ..k8s.client import Kubernetes, list_allowed, parallel
 from ..k8s.errors import KubernetesError
 from ..k8s.objects import path
-from ..listing.contents import CHART_CLUSTER_KINDS, SYNCED_CLUSTER_KINDS, ObjectRef, certain, contents, marked
+from ..listing.contents import (
+    CHART_CLUSTER_KINDS,
+    SYNCED_CLUSTER_KINDS,
+    ObjectRef,
+    certain,
+    contents,
+    look_into,
+    marked,
+)
 from ..listing.observed import marker
 from ..virtual_cluster import drift, readiness
 from ..virtual_cluster import namespace as namespaces
@@ -194,7 +202,9 @@ class Removal:
 
     def look(self) -> tuple[list[ObjectRef], list[ObjectRef]]:
         """(what is to go, what stays) of what is in the namespace now."""
-        mine, others = sort_out(contents(self.kubernetes, self.namespace), self.name, self.known)
+        there = {self.namespace: contents(self.kubernetes, self.namespace)}
+        things = look_into(self.kubernetes, there, {self.namespace: [self.name]})[self.namespace]
+        mine, others = sort_out(things, self.name, self.known)
         self.known = self.known or bool(mine)
         mine, self.kept = ownership.keep(mine, self.keep_volumes)
         return mine, others + self.kept

@@ -6,7 +6,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
@@ -17,7 +17,8 @@ from ..helm.release import RELEASE_SECRET_TYPE
 from ..k8s.client import Kubernetes, list_allowed, parallel
 from ..k8s.errors import KubernetesError
 from ..k8s.objects import UNKNOWN, Kinds, Object, path
-from ..virtual_cluster import names
+from ..virtual_cluster import names as cluster_names
+from ..virtual_cluster.unlabelled import unlabelled
 from .observed import marker
 
 # Kinds that every namespace has, or that controllers derive from others and remove with them.
@@ -50,6 +51,7 @@ class ObjectRef:
     plural: str
     meta: dict[str, Any]
     secret_type: str = ""
+    written_for: str = ""  # the virtual cluster whose unlabelled object it is, by its name and what is in it
 
     @property
     def name(self) -> str:
@@ -157,6 +159,50 @@ def read(kubernetes: Kubernetes, namespace: str | None, kinds: Kinds) -> Content
     return Contents({place["metadata"]["name"]: place for place in places}, inside, unseen)
 
 
+def examined(kubernetes: Kubernetes, held: Contents, keys: Iterable[Key]) -> Contents:
+    """The same, looked into for what these virtual clusters wrote without labels."""
+    names: dict[str, list[str]] = defaultdict(list)
+    for namespace, name in sorted(keys):
+        names[namespace].append(name)
+    inside = {namespace: held.inside.get(namespace, []) for namespace in names}
+    return replace(held, inside={**held.inside, **look_into(kubernetes, inside, names)})
+
+
+def look_into(
+    kubernetes: Kubernetes, inside: Mapping[str, list[ObjectRef]], names: Mapping[str, Iterable[str]]
+) -> dict[str, list[ObjectRef]]:
+    """Things by namespace, with ``written_for`` where they have such names: one request for each of those few."""
+    written = {
+        (where, *place): (name, fits)
+        for where, all_names in names.items()
+        for name in sorted(all_names)
+        for place, fits in unlabelled(name).items()
+    }
+    suspects = [
+        (thing, *written[key])
+        for where, things in inside.items()
+        for thing in things
+        if (key := (where, thing.api_version, thing.plural, thing.name)) in written and not _is_labelled(thing)
+    ]
+    answers = parallel([partial(_written_for, kubernetes, *suspect) for suspect in suspects])
+    known = {id(thing): answer for (thing, _name, _fits), answer in zip(suspects, answers, strict=True)}
+    return {where: [known.get(id(thing), thing) for thing in things] for where, things in inside.items()}
+
+
+def _is_labelled(thing: ObjectRef) -> bool:
+    return thing.synced or bool({"release", well_known.NAMED} & thing.labels.keys())
+
+
+def _written_for(kubernetes: Kubernetes, thing: ObjectRef, name: str, fits: Callable[[Object], bool]) -> ObjectRef:
+    try:
+        whole = kubernetes.get(thing.path(thing.namespace))
+    except KubernetesError as error:
+        if error.status != 403:
+            raise
+        return thing  # what may not be read may be somebody's
+    return replace(thing, written_for=name) if whole and fits(whole) else thing
+
+
 def _namespaces(kubernetes: Kubernetes, namespace: str | None) -> list[Object]:
     if namespace is None:
         return kubernetes.list(path("v1", "namespaces"))
@@ -203,6 +249,6 @@ def certain(things: Iterable[ObjectRef], namespace: str, name: str) -> list[Obje
     writes it on objects in namespaces, and on others not (source: pkg/util/translate, addHostAnnotations).
     """
     found = marked(things, namespace, name)
-    if not names.is_ambiguous(name, namespace):
+    if not cluster_names.is_ambiguous(name, namespace):
         return found
     return [thing for thing in found if thing.annotations.get(well_known.HOST_NAMESPACE) == namespace]

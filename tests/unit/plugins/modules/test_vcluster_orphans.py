@@ -32,6 +32,7 @@ Result = dict[str, Any]
 Task = Callable[..., Result]
 CHART = {"app": "vcluster", "release": "a"}
 SPACE = "vcluster-a"
+CERTIFICATES = dict.fromkeys(("ca.crt", "ca.key", "apiserver.crt", "apiserver.key"), "")
 MADE = {well_known.CREATED: "true", "nested-clusters/virtual-cluster": "a"}
 
 
@@ -282,7 +283,7 @@ def test_after_helm_uninstall(task: Task, host: Host) -> None:
         host.left("PersistentVolumeClaim", name)
     host.left("PersistentVolumeClaim", "data-a-etcd-1", labels={"app": "vcluster-etcd", "release": "a"})
     host.left("Secret", "vc-a", labels={"app": "vcluster", "vcluster-name": "a"})
-    host.left("Secret", "a-certs", labels={})
+    host.left("Secret", "a-certs", labels={}, type="Opaque", data=CERTIFICATES)
     host.left("ConfigMap", "a-snapshot", labels={well_known.REQUESTED: "a"}, finalizers=["vcluster.loft.sh/snapshot"])
     host.left("Service", "web-x-default-x-a", labels={well_known.SYNCED_LABEL: "a"})
     host.cluster("b")
@@ -543,6 +544,16 @@ def test_a_namespace_that_is_held(task: Task, host: Host) -> None:
     result = checked(task, host)
     assert told(result) == {f"namespaces/{SPACE}": "held"}
     assert "who set these finalizers has to take them off" in reason(result, SPACE)
+
+
+def test_a_secret_of_cert_manager(task: Task, host: Host) -> None:
+    """It calls the Secret of a certificate NAME-certs as vCluster 0.20 does; in a namespace that both share."""
+    tls = dict.fromkeys(("tls.crt", "tls.key", "ca.crt"), "")
+    host.have("Namespace", "team")
+    host.left("PersistentVolumeClaim", "data-a-0", namespace="team")
+    host.left("Secret", "a-certs", namespace="team", labels={}, type="kubernetes.io/tls", data=tls)
+    assert told(checked(task, host)) == {"persistentvolumeclaims/data-a-0": "orphan"}
+    assert host.names("team") == {"secrets/a-certs"}
 
 
 def test_a_lease(task: Task, host: Host) -> None:

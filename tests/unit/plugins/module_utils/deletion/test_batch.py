@@ -115,6 +115,23 @@ def test_a_virtual_cluster_of_this_name_inside_another_stays(task: Task, host: H
     assert set(copies) <= host.objects.keys()
 
 
+def test_what_vcluster_wrote_without_labels(task: Task, host: Host) -> None:
+    """It is told by what is in it; nobody looks into what others have that is called so."""
+    for name in "abc":
+        space, keys = host.cluster(name), ("ca.crt", "ca.key", "apiserver.crt", "apiserver.key")
+        host.have("Secret", f"{name}-certs", namespace=space, type="Opaque", data=dict.fromkeys(keys, ""))
+    host.have("Secret", "b-certs", namespace="vcluster-b", type="kubernetes.io/tls", data={"tls.crt": ""})
+    opened = []
+    host.fault = lambda request: opened.append(request) if "GET" in request and "-certs" in request else None
+    result = checked(task, host, names=["a", "b"])
+    assert "delete secrets/a-certs" in of(result, "a")["steps"]
+    assert host.names("vcluster-b") == {"secrets/b-certs"}
+    assert host.names("vcluster-a") == set()
+    assert "secrets/c-certs" in host.names("vcluster-c")
+    assert opened
+    assert not [request for request in opened if "vcluster-c" in request]
+
+
 def test_what_may_be_anothers_stays(task: Task, host: Host) -> None:
     """The marker of x-b in vcluster-x-b is also that of b in vcluster-x-b-x."""
     host.cluster("x-b")

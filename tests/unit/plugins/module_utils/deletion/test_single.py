@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import copy
+import dataclasses
 import json
 from collections.abc import Iterator
 from typing import Any
@@ -100,7 +101,7 @@ def virtual_cluster(host: FakeKubernetes, namespace: dict[str, str] | None = Non
     host.have("Pod", f"{NAME}-0", labels=CHART, ownerReferences=[{**owner, "controller": True}])
     host.have("PersistentVolumeClaim", f"data-{NAME}-0", labels=CHART)
     host.have("Secret", f"vc-{NAME}", labels={"app": "vcluster", "vcluster-name": NAME})
-    host.have("Secret", f"{NAME}-certs")
+    host.have("Secret", f"{NAME}-certs", type="Opaque", data=CERTIFICATES)
     host.have(
         "Pod",
         "web-x-default-x-demo",
@@ -189,13 +190,75 @@ def test_what_it_did_not(candidate: ObjectRef) -> None:
     assert ownership.sort_out([candidate], "demo") == ([], [candidate])
 
 
-@pytest.mark.parametrize(("plural", "name"), sorted(ownership.unlabelled("demo")))
-def test_names_count_where_it_is_certain_that_there_was_one(plural: str, name: str) -> None:
-    candidate = thing(plural, name)
+def test_what_is_not_labelled_counts_where_it_is_certain_that_there_was_one() -> None:
+    candidate = dataclasses.replace(thing("secrets", "demo-certs"), written_for="demo")
     assert ownership.sort_out([candidate], "demo") == ([], [candidate])
     assert ownership.sort_out([candidate], "demo", known=True) == ([candidate], [])
     assert ownership.sort_out([candidate, CERTAIN], "demo")[1] == []
     assert ownership.sort_out([candidate], "other", known=True)[0] == []
+
+
+CERTIFICATES = dict.fromkeys(("ca.crt", "ca.key", "apiserver.crt", "apiserver.key", "sa.pub"), "")
+KUBECONFIG = dict.fromkeys(("config", "certificate-authority", "client-certificate", "client-key"), "")
+LEASE = f"vcluster-{NAME}-controller"
+# vCluster 0.20 labels none of these.
+WRITTEN: dict[str, dict[str, Any]] = {
+    f"{NAME}-certs": {"kind": "Secret", "type": "Opaque", "data": CERTIFICATES},
+    f"vc-{NAME}": {"kind": "Secret", "type": "Opaque", "data": KUBECONFIG},
+    f"vc-k3s-{NAME}": {"kind": "Secret", "type": "Opaque", "data": {"token": ""}},
+    LEASE: {"kind": "Lease", "spec": {"holderIdentity": f"{NAME}-0-external-vcluster-controller"}},
+}
+OTHERS: dict[str, list[dict[str, Any]]] = {
+    f"{NAME}-certs": [
+        {"kind": "Secret", "type": "kubernetes.io/tls", "data": dict.fromkeys(("tls.crt", "tls.key", "ca.crt"), "")},
+        {"kind": "Secret", "type": "kubernetes.io/tls", "data": {**CERTIFICATES, "tls.crt": "", "tls.key": ""}},
+        {"kind": "Secret", "type": "Opaque", "data": {"ca.crt": ""}},
+        {"kind": "Secret", "type": "Opaque"},
+        {"kind": "Secret", "type": "Opaque", "data": CERTIFICATES, "labels": {"app": "web", "release": NAME}},
+    ],
+    f"vc-{NAME}": [{"kind": "Secret", "type": "Opaque", "data": {"password": ""}}],
+    f"vc-k3s-{NAME}": [{"kind": "Secret", "type": "Opaque", "data": {"token": "", "user": ""}}],
+    f"configmap-{NAME}": [{"kind": "ConfigMap", "data": {"a": "b"}}],
+    LEASE: [{"kind": "Lease", "spec": {"holderIdentity": "somebody"}}, {"kind": "Lease"}],
+}
+
+
+@pytest.mark.parametrize("name", WRITTEN)
+def test_what_vcluster_wrote_without_labels_goes(name: str, host: FakeKubernetes, helm: Uninstaller) -> None:
+    virtual_cluster(host)
+    host.have(name=name, namespace=NAMESPACE, **WRITTEN[name])
+    assert f"/{name}" in " ".join(checked(host, helm).plan.steps)
+    assert host.names() == set()
+
+
+@pytest.mark.parametrize(("name", "other"), [(name, other) for name, others in OTHERS.items() for other in others])
+def test_what_others_gave_such_a_name_stays(
+    name: str, other: dict[str, Any], host: FakeKubernetes, helm: Uninstaller
+) -> None:
+    """And with it the namespace."""
+    virtual_cluster(host)
+    for at in [at for at in host.objects if at.endswith(f"/{name}")]:
+        del host.objects[at]
+    host.have(name=name, namespace=NAMESPACE, **other)
+    steps = checked(host, helm).plan.steps
+    assert not [step for step in steps if step.endswith((f"/{name}", f"namespace {NAMESPACE}"))]
+    assert {at.split("/")[1] for at in host.names()} == {name, "kube-root-ca.crt"}
+
+
+def test_what_may_not_be_read_may_be_somebodys_secret(
+    host: FakeKubernetes, helm: Uninstaller, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    virtual_cluster(host)
+    get = host.get
+
+    def refused(where: str) -> Any:
+        if where.endswith(f"{NAME}-certs"):
+            raise KubernetesError("no permission", 403, "Forbidden")
+        return get(where)
+
+    monkeypatch.setattr(host, "get", refused)
+    absent(host, helm)
+    assert host.names() == {f"secrets/{NAME}-certs", "configmaps/kube-root-ca.crt"}
 
 
 def test_owners_decide_for_what_they_own() -> None:

@@ -1,0 +1,41 @@
+# Copyright (c) 2026, nested.clusters contributors
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What vCluster writes at run time without labels: its name, and what tells it from another's object of this name.
+
+Pure functions. A name alone proves nothing: cert-manager calls the Secret of a certificate NAME-certs as well.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from ..common.well_known import safe_concat
+from ..k8s.objects import Object
+
+Place = tuple[str, str, str]  # apiVersion, plural, name
+
+# Sources: pkg/util/kubeconfig, pkg/certs/constants.go and pkg/k3s of vCluster 0.20, which labels none of them; since
+# 0.24 the first two have labels. pkg/leaderelection.
+_KUBECONFIG = frozenset({"config", "certificate-authority", "client-certificate", "client-key"})
+_CERTIFICATES = frozenset({"ca.crt", "ca.key", "apiserver.crt", "apiserver.key"})
+_HOLDER = "-external-vcluster-controller"
+
+
+def unlabelled(name: str) -> dict[Place, Callable[[Object], bool]]:
+    """Where each object is in the namespace of a virtual cluster, and whether one that is there is vCluster's."""
+    return {
+        ("v1", "secrets", f"vc-{name}"): lambda thing: _keys(thing) >= _KUBECONFIG,
+        ("v1", "secrets", f"vc-k3s-{name}"): lambda thing: _keys(thing) == {"token"},
+        ("v1", "secrets", f"{name}-certs"): lambda thing: _keys(thing) >= _CERTIFICATES,
+        ("coordination.k8s.io/v1", "leases", safe_concat("vcluster", name, "controller")): _is_held_by_vcluster,
+    }
+
+
+def _keys(secret: Object) -> set[str]:
+    """The keys of a Secret of no particular type; none of another one."""
+    return set(secret.get("data") or {}) if secret.get("type", "Opaque") == "Opaque" else set()
+
+
+def _is_held_by_vcluster(lease: Object) -> bool:
+    return str((lease.get("spec") or {}).get("holderIdentity", "")).endswith(_HOLDER)
