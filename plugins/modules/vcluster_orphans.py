@@ -61,7 +61,8 @@ options:
       - V(shares) are namespaces that claim a share of a cluster group for a virtual cluster that is gone.
       - V(leases) is the Lease by which tasks take turns, where its holder is gone.
       - V(group_records) are records of cluster groups that do not count the host cluster as a member. They are judged
-        by the newest record that any of the task's host clusters has.
+        by the newest record on a member of that group among the task's host clusters. A group that only has the same
+        name, and no member in common, is another group.
     type: list
     elements: str
     choices:

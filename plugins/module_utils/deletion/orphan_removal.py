@@ -17,7 +17,6 @@ from functools import partial
 from typing import Any
 
 from ..common import well_known
-from ..groups.model import Group
 from ..k8s import host_clusters
 from ..k8s.client import Kubernetes, parallel
 from ..k8s.errors import KubernetesError
@@ -29,7 +28,7 @@ from ..virtual_cluster import namespace as namespaces
 from ..virtual_cluster import readiness
 from . import orphans
 from . import requests as deletion_requests
-from .orphans import DELETE, FREE, PATCH, Criteria, Leftover, View
+from .orphans import DELETE, FREE, PATCH, Criteria, Groups, Leftover, View
 
 Identity = tuple[str, str, str]
 
@@ -72,7 +71,7 @@ def find(given: Iterable[HostCluster], criteria: Criteria) -> tuple[list[HostOrp
     with reader.garbage_collection_paused():
         answers = host_clusters.ask_apart(given, _read)
     sites = list(answers.some().values())
-    known = orphans.newest_groups(site.view for site in sites)
+    known = orphans.known_groups(site.view for site in sites)
     for site in sites:
         judged = orphans.judge(site.view, known, criteria, datetime.now(timezone.utc))
         site.found = sorted(judged, key=lambda one: (one.namespace or "", one.kind, str(one.thing)))
@@ -86,7 +85,7 @@ def _read(host: HostCluster) -> HostOrphans:
 
 def remove(sites: Sequence[HostOrphans], criteria: Criteria, timeout: float) -> None:
     """Remove what was found, and wait for it to be gone; what is not is in the ``errors`` of its host cluster."""
-    known = orphans.newest_groups(site.view for site in sites)
+    known = orphans.known_groups(site.view for site in sites)
 
     def work(host: HostCluster) -> None:
         site = next(site for site in sites if site.host is host)
@@ -95,7 +94,7 @@ def remove(sites: Sequence[HostOrphans], criteria: Criteria, timeout: float) -> 
     host_clusters.ask([site.host for site in sites if site.due], work).all()
 
 
-def _remove(site: HostOrphans, known: Mapping[str, Group], criteria: Criteria, timeout: float) -> None:
+def _remove(site: HostOrphans, known: Groups, criteria: Criteria, timeout: float) -> None:
     criteria = replace(criteria, first=False)
     deadline = time.monotonic() + timeout
     due = {one.identity: one for one in site.due}

@@ -53,6 +53,8 @@ KINDS = (
 ORPHAN, KEPT, IN_USE, HELD = "orphan", "kept", "in_use", "held"
 DELETE, FREE, PATCH, NOTHING = "delete", "free", "patch", ""
 
+Groups = Mapping[str, Collection[Group]]  # by name
+
 _CLAIM = re.compile(r"data-(?P<name>.+?)(-etcd)?-\d+")
 
 
@@ -242,8 +244,8 @@ def alive(held: Contents) -> set[Key]:
     return ownership.control_planes(held) | release_records.deployed(held)
 
 
-def judge(view: View, known: Mapping[str, Group], criteria: Criteria, now: datetime) -> list[Leftover]:
-    """What is left over on one host cluster. ``known`` are the newest records of groups, of all host clusters."""
+def judge(view: View, known: Groups, criteria: Criteria, now: datetime) -> list[Leftover]:
+    """What is left over on one host cluster. ``known`` are the groups that all host clusters know."""
     there = view.there
     recorded = ownership.recorded(view.held)
     found: list[Leftover] = []
@@ -498,47 +500,50 @@ def _left_lease(view: View, criteria: Criteria, now: datetime) -> Iterator[Lefto
     yield Leftover("leases", lease, None, reason)
 
 
-def _left_records(view: View, known: Mapping[str, Group], criteria: Criteria, now: datetime) -> Iterator[Leftover]:
-    """Records of groups that do not count this host cluster as a member."""
+def _left_records(view: View, known: Groups, criteria: Criteria, now: datetime) -> Iterator[Leftover]:
+    """Records of groups that do not count this host cluster as a member, by what a member says."""
     for record in view.records:
         meta = record["metadata"]
-        name = (meta.get("labels") or {}).get(group_records.RECORD_LABEL, "")
         if criteria.is_young([meta], now):
             continue
         thing = ObjectRef("v1", "configmaps", meta)
         try:
-            group_records.load(record)
+            own = group_records.load(record)
         except NestedClustersError as error:
             yield Leftover("group_records", thing, None, str(error), HELD, NOTHING)
             continue
-        newest = known.get(name)
+        related = [group for group in known.get(own.name, ()) if own.has_member_of(group)]
+        newest = max(related, key=lambda group: group.generation, default=None)
         if newest is None or any(member.id == view.identity for member in newest.members):
-            continue
-        members = ", ".join(member.name for member in newest.members)
-        reason = f"group {name} has no member that is this host cluster; its members are {members or 'none'}"
-        living = sorted(
-            place
-            for place, item in view.held.namespaces.items()
-            if (item["metadata"].get("labels") or {}).get(well_known.GROUP_LABEL) == name
-        )
-        if living:
-            reason += f", but namespaces {', '.join(living[:5])} have a share of it here"
-            yield Leftover("group_records", thing, None, reason, IN_USE, NOTHING)
-        else:
-            yield Leftover("group_records", thing, None, reason)
+            continue  # or nobody knows whether it is the same group
+        yield _left_record(view, thing, newest)
 
 
-def newest_groups(views: Iterable[View]) -> dict[str, Group]:
-    """The newest record of each group that any host cluster has."""
-    found: dict[str, Group] = {}
+def _left_record(view: View, thing: ObjectRef, newest: Group) -> Leftover:
+    members = ", ".join(member.name for member in newest.members)
+    reason = f"group {newest.name} has no member that is this host cluster; its members are {members or 'none'}"
+    living = sorted(
+        place
+        for place, item in view.held.namespaces.items()
+        if (item["metadata"].get("labels") or {}).get(well_known.GROUP_LABEL) == newest.name
+    )
+    if living:
+        reason += f", but namespaces {', '.join(living[:5])} have a share of it here"
+        return Leftover("group_records", thing, None, reason, IN_USE, NOTHING)
+    return Leftover("group_records", thing, None, reason)
+
+
+def known_groups(views: Iterable[View]) -> dict[str, list[Group]]:
+    """Groups by name, as the host clusters say it that are their members: two can have the same name."""
+    found: dict[str, list[Group]] = defaultdict(list)
     for view in views:
         for record in view.records:
             try:
                 group = group_records.load(record)
             except NestedClustersError:
                 continue
-            if group.name not in found or group.generation > found[group.name].generation:
-                found[group.name] = group
+            if any(member.id == view.identity for member in group.members):
+                found[group.name].append(group)
     return found
 
 

@@ -129,8 +129,21 @@ def present(
 
 def _newest(seen: Mapping[str, Seen]) -> Group | None:
     # By the name of the ConfigMap: somebody may have taken off the labels that others find it by.
-    records = [group_records.load(item.record) for item in seen.values() if item.record]
-    return max(records, key=lambda group: group.generation, default=None)
+    records = {host: group_records.load(item.record) for host, item in seen.items() if item.record}
+    newest = max(records, key=lambda host: records[host].generation, default=None)
+    if newest is None:
+        return None
+    others = {host: group for host, group in records.items() if host != newest}
+    strangers = sorted(host for host, group in others.items() if not group.has_member_of(records[newest]))
+    if strangers:
+        raise OptionError(
+            "host_clusters",
+            sorted(records),
+            "the host clusters of one of these groups",
+            reason=f"{', '.join(strangers)} and {newest} have different groups called {records[newest].name}: no host "
+            "cluster is a member of both (by the UID of namespace kube-system)",
+        )
+    return records[newest]
 
 
 def _check_names(seen: Mapping[str, Seen], name: str) -> None:

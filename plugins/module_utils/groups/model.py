@@ -69,5 +69,9 @@ class Group:
         """What the group says of its control planes."""
         return ControlPlane(self.distribution, self.replicas, self.backing_store or None)
 
+    def has_member_of(self, other: Group) -> bool:
+        """Whether a host cluster is a member of both. Two groups of one name can be strangers to each other."""
+        return bool({member.id for member in self.members if member.id} & {member.id for member in other.members})
+
     def member(self, name: str) -> Member | None:
         return next((member for member in self.members if member.name == name), None)

@@ -601,6 +601,25 @@ def test_records_of_groups(task: Task, host: Host, all_hosts: list[Host]) -> Non
     assert told(checked(task, *all_hosts)) == {"configmaps/vcluster-group-dev": "held"}
 
 
+def test_another_group_of_the_same_name(task: Task, all_hosts: list[Host]) -> None:
+    """On another host cluster, changed more often: the records have no member in common."""
+    all_hosts.append(Host())
+    for number, one in enumerate(all_hosts):
+        one.have("Namespace", "kube-system", uid=f"id-{number}")
+        one.have("Namespace", well_known.NAMESPACE)
+    record(all_hosts[0], Group("dev", (Member("host-a", "id-0"),), generation=7), "host-a")
+    record(all_hosts[1], Group("dev", (Member("host-a", "id-1"),), generation=2), "host-a")
+    assert checked(task, *all_hosts)["orphans"] == []
+
+
+def test_a_record_that_was_restored_from_a_backup(task: Task, host: Host) -> None:
+    """On a new host cluster in place of its old one: no member says anything about it."""
+    host.have("Namespace", "kube-system", uid="id-new")
+    host.have("Namespace", well_known.NAMESPACE)
+    record(host, Group("dev", (Member("host-a", "id-old"),), generation=2), "host-a")
+    assert checked(task, host)["orphans"] == []
+
+
 # --- removing ---------------------------------------------------------------------------------------------
 
 

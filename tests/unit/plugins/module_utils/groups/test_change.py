@@ -674,6 +674,18 @@ def test_a_group_is_deleted(made: Site) -> None:
         assert PLACE not in made.hosts[name].objects
 
 
+def test_two_groups_of_one_name(site: Site) -> None:
+    """Each on a host cluster of its own: neither a change nor the deletion takes one for the other."""
+    site.present(["a"])
+    site.present(["b"], description="another")
+    words = ("b and a have different groups called dev", "no host cluster is a member of both")
+    refused(site, lambda check: site.present(check=check), *words)
+    refused(site, lambda check: site.absent(check=check), *words)
+    refused(site, lambda check: site.present({"a": {}, "b": {"state": "absent"}}, check), *words)
+    assert checked(site, lambda check: site.absent(["a"], check)).sentences()
+    assert site.record("b")
+
+
 def test_a_group_that_is_not_there(site: Site) -> None:
     assert checked(site, lambda check: site.absent(check=check)).sentences() == []
 
