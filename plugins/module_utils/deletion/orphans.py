@@ -424,11 +424,12 @@ def _name_of(place: Object, things: Iterable[ObjectRef]) -> str | None:
 def _left_outside(view: View, there: Collection[Key], criteria: Criteria, now: datetime) -> Iterator[Leftover]:
     markers = {well_known.safe_concat(namespace, "x", name) for namespace, name in there}
     for thing in view.outside:
-        if criteria.is_young([thing.meta], now):
+        # In a namespace, who may write there can copy Helm's labels and annotations.
+        if thing.namespace is not None or criteria.is_young([thing.meta], now):
             continue
         if thing.synced:
             marker = thing.labels[well_known.SYNCED_LABEL]
-            if thing.namespace is None and marker not in markers:
+            if marker not in markers:
                 reason = f"synced by virtual cluster {marker} (namespace-x-name), which is not on this host cluster"
                 yield Leftover("cluster_objects", thing, _marked_as(marker), reason)
             continue

@@ -446,6 +446,16 @@ def test_outside_of_namespaces(task: Task, host: Host) -> None:
     assert "/apis/rbac.authorization.k8s.io/v1/clusterroles/vc-b-v-vcluster-b" in host.objects
 
 
+def test_copies_of_what_helm_made_in_other_namespaces(task: Task, host: Host) -> None:
+    """Whoever may write there can have made them. The chart has nothing with these labels in another namespace."""
+    of_a = {"meta.helm.sh/release-name": "a", "meta.helm.sh/release-namespace": SPACE}
+    helm = {**CHART, "app.kubernetes.io/managed-by": "Helm"}
+    host.have("Namespace", "somebodys")
+    for kind in ("Secret", "ConfigMap", "PersistentVolumeClaim"):
+        host.have(kind, "copy", namespace="somebodys", labels=helm, annotations=of_a)
+    assert checked(task, host, kinds=["cluster_objects"])["orphans"] == []
+
+
 def test_a_marker_of_two(task: Task, host: Host) -> None:
     """It is left over only once none is there that can have it, and then nobody knows of which one."""
     host.have("PriorityClass", "high", labels={well_known.SYNCED_LABEL: "h4team-x-a-x-b"})
