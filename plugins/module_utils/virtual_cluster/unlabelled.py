@@ -16,10 +16,11 @@ from ..k8s.objects import Object
 Place = tuple[str, str, str]  # apiVersion, plural, name
 
 # Sources: pkg/util/kubeconfig, pkg/certs/constants.go and pkg/k3s of vCluster 0.20, which labels none of them; since
-# 0.24 the first two have labels. pkg/leaderelection.
+# 0.24 the first two have labels. pkg/leaderelection, and pkg/certs/watcher.go of 0.36.
 _KUBECONFIG = frozenset({"config", "certificate-authority", "client-certificate", "client-key"})
 _CERTIFICATES = frozenset({"ca.crt", "ca.key", "apiserver.crt", "apiserver.key"})
-_HOLDER = "-external-vcluster-controller"
+_CONTROLLER = "-external-vcluster-controller"
+_LEASES = ("coordination.k8s.io/v1", "leases")
 
 
 def unlabelled(name: str) -> dict[Place, Callable[[Object], bool]]:
@@ -28,7 +29,9 @@ def unlabelled(name: str) -> dict[Place, Callable[[Object], bool]]:
         ("v1", "secrets", f"vc-{name}"): lambda thing: _keys(thing) >= _KUBECONFIG,
         ("v1", "secrets", f"vc-k3s-{name}"): lambda thing: _keys(thing) == {"token"},
         ("v1", "secrets", f"{name}-certs"): lambda thing: _keys(thing) >= _CERTIFICATES,
-        ("coordination.k8s.io/v1", "leases", safe_concat("vcluster", name, "controller")): _is_held_by_vcluster,
+        (*_LEASES, safe_concat("vcluster", name, "controller")): lambda thing: _holder(thing).endswith(_CONTROLLER),
+        # Its holder is the pod that renewed the certificates.
+        (*_LEASES, safe_concat("vcluster", name, "cert-rotation")): lambda thing: _holder(thing).startswith(f"{name}-"),
     }
 
 
@@ -37,5 +40,5 @@ def _keys(secret: Object) -> set[str]:
     return set(secret.get("data") or {}) if secret.get("type", "Opaque") == "Opaque" else set()
 
 
-def _is_held_by_vcluster(lease: Object) -> bool:
-    return str((lease.get("spec") or {}).get("holderIdentity", "")).endswith(_HOLDER)
+def _holder(lease: Object) -> str:
+    return str((lease.get("spec") or {}).get("holderIdentity", ""))

@@ -207,6 +207,7 @@ WRITTEN: dict[str, dict[str, Any]] = {
     f"vc-{NAME}": {"kind": "Secret", "type": "Opaque", "data": KUBECONFIG},
     f"vc-k3s-{NAME}": {"kind": "Secret", "type": "Opaque", "data": {"token": ""}},
     LEASE: {"kind": "Lease", "spec": {"holderIdentity": f"{NAME}-0-external-vcluster-controller"}},
+    f"vcluster-{NAME}-cert-rotation": {"kind": "Lease", "spec": {"holderIdentity": f"{NAME}-0"}},
 }
 OTHERS: dict[str, list[dict[str, Any]]] = {
     f"{NAME}-certs": [
@@ -220,6 +221,7 @@ OTHERS: dict[str, list[dict[str, Any]]] = {
     f"vc-k3s-{NAME}": [{"kind": "Secret", "type": "Opaque", "data": {"token": "", "user": ""}}],
     f"configmap-{NAME}": [{"kind": "ConfigMap", "data": {"a": "b"}}],
     LEASE: [{"kind": "Lease", "spec": {"holderIdentity": "somebody"}}, {"kind": "Lease"}],
+    f"vcluster-{NAME}-cert-rotation": [{"kind": "Lease", "spec": {"holderIdentity": "web-0"}}],
 }
 
 
