@@ -31,6 +31,7 @@ from ..k8s.errors import KubernetesError
 from ..k8s.objects import Kinds, Object, path
 from ..listing import contents as namespace_contents
 from ..listing.contents import RELEASE_NAME, RELEASE_NAMESPACE, Contents, Key, ObjectRef
+from ..listing.observed import marker
 from ..virtual_cluster import membership
 from ..virtual_cluster import namespace as virtual_cluster_namespace
 from ..virtual_cluster import workload as workloads
@@ -377,14 +378,18 @@ def _has_kept_share(place: Object) -> bool:
 
 
 def _stuck(view: View, criteria: Criteria, now: datetime) -> Iterator[Leftover]:
-    """Namespaces of virtual clusters that do not go, with what holds them."""
+    """Namespaces of virtual clusters that do not go, with what holds them.
+
+    One that a virtual cluster made for what it syncs is that one's to free, while it is there.
+    """
+    markers = {marker(name, namespace) for namespace, name in view.there}
     for namespace, place in view.held.namespaces.items():
         meta = place["metadata"]
         things = view.held.of(namespace)
         name = _name_of(place, things)
         if name is None or not meta.get("deletionTimestamp"):
             continue
-        if criteria.is_young([meta], now):
+        if (meta.get("labels") or {}).get(well_known.SYNCED_LABEL) in markers or criteria.is_young([meta], now):
             continue
         holders = tuple(thing for thing in things if thing.meta.get("finalizers"))
         ours = [thing for thing in holders if _has_own_finalizers(thing)]
@@ -422,16 +427,16 @@ def _name_of(place: Object, things: Iterable[ObjectRef]) -> str | None:
 
 
 def _left_outside(view: View, there: Collection[Key], criteria: Criteria, now: datetime) -> Iterator[Leftover]:
-    markers = {well_known.safe_concat(namespace, "x", name) for namespace, name in there}
+    markers = {marker(name, namespace) for namespace, name in there}
     for thing in view.outside:
         # In a namespace, who may write there can copy Helm's labels and annotations.
         if thing.namespace is not None or criteria.is_young([thing.meta], now):
             continue
         if thing.synced:
-            marker = thing.labels[well_known.SYNCED_LABEL]
-            if marker not in markers:
-                reason = f"synced by virtual cluster {marker} (namespace-x-name), which is not on this host cluster"
-                yield Leftover("cluster_objects", thing, _marked_as(marker), reason)
+            text = thing.labels[well_known.SYNCED_LABEL]
+            if text not in markers:
+                reason = f"synced by virtual cluster {text} (namespace-x-name), which is not on this host cluster"
+                yield Leftover("cluster_objects", thing, _marked_as(text), reason)
             continue
         name, namespace = thing.annotations.get(RELEASE_NAME), thing.annotations.get(RELEASE_NAMESPACE)
         if not name or not namespace or name not in ownership.named_by(thing) or (namespace, name) in there:
@@ -440,10 +445,10 @@ def _left_outside(view: View, there: Collection[Key], criteria: Criteria, now: d
         yield Leftover("cluster_objects", thing, name, reason)
 
 
-def _marked_as(marker: str) -> str | None:
+def _marked_as(text: str) -> str | None:
     """The name in a marker; None where it can be read in several ways, or is as long as one that was shortened."""
-    able = readings(marker)
-    return able[0][1] if len(able) == 1 and len(marker) < well_known.LONGEST else None
+    able = readings(text)
+    return able[0][1] if len(able) == 1 and len(text) < well_known.LONGEST else None
 
 
 def _left_volumes(

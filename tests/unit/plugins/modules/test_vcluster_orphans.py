@@ -566,6 +566,19 @@ def test_a_secret_of_cert_manager(task: Task, host: Host) -> None:
     assert host.names("team") == {"secrets/a-certs"}
 
 
+def test_a_namespace_that_a_virtual_cluster_made_for_what_it_syncs(task: Task, host: Host) -> None:
+    """That one takes its finalizers off by itself; once it is gone, nobody does."""
+    space = host.cluster("b")
+    mark = {well_known.SYNCED_LABEL: f"{space}-x-b"}
+    host.have("Namespace", "synced", labels=mark, deletionTimestamp="2026-01-01T00:00:00Z")
+    ours = {"labels": {well_known.SYNCED_LABEL: "b"}, "finalizers": ["vcluster.loft.sh/x"]}
+    host.have("ConfigMap", "x", namespace="synced", deletionTimestamp="2026-01-01T00:00:00Z", **ours)
+    assert checked(task, host, older_than=0)["orphans"] == []
+    for at in [at for at in host.objects if f"/{space}/" in at]:
+        del host.objects[at]
+    assert told(task())["namespaces/synced"] == "orphan"
+
+
 def test_a_lease(task: Task, host: Host) -> None:
     host.have("Namespace", well_known.NAMESPACE)
     spec = {"holderIdentity": "laptop-42", "renewTime": "2026-01-01T00:00:00.000000Z"}
