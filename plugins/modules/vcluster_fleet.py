@@ -146,6 +146,8 @@ options:
   prune:
     description:
       - Delete virtual clusters of the group that are not in O(virtual_clusters). An empty list deletes all of them.
+      - None of them is deleted while an entry of O(virtual_clusters) has an error that is known before anything is
+        changed. The task fails with that error, and a warning names those that stay.
       - If one of them, or one with O(virtual_clusters[].state=absent), is protected, nothing is changed. To consent,
         list it with O(virtual_clusters[].protected=false) first.
     type: bool

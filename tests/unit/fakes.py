@@ -62,6 +62,9 @@ class FakeKubernetes:
     def namespaced_resources(self) -> list[tuple[str, str]]:
         return [(version, plural) for version, _kind, plural, namespaced in self.KINDS if namespaced]
 
+    def all_resources(self) -> list[tuple[tuple[str, str], bool]]:
+        return [((version, plural), namespaced) for version, _kind, plural, namespaced in self.KINDS]
+
     def get(self, where: str) -> dict[str, Any] | None:
         with self._lock:
             return copy.deepcopy(self.objects.get(where))

@@ -32,9 +32,6 @@ class Host(FakeKubernetes):
         self.fault: Callable[[str], KubernetesError | None] = lambda request: None
         self.have("Namespace", "default")
 
-    def all_resources(self) -> list[tuple[tuple[str, str], bool]]:
-        return [((version, plural), namespaced) for version, _kind, plural, namespaced in self.KINDS]
-
     @staticmethod
     def _selected(thing: dict[str, Any], selector: str) -> bool:
         return selected(thing, selector)

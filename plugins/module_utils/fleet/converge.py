@@ -39,6 +39,7 @@ from ..power import batch as power_batch
 from ..virtual_cluster import namespace as namespaces
 from ..virtual_cluster import readiness
 from ..virtual_cluster import state as cluster_state
+from ..virtual_cluster.state import Outcome
 from .job import NOWHERE, Entry, Job, Order, Result
 from .plan import any_kubeconfig, check_names, export_kubeconfig, plan_jobs, prefetch, to_delete
 
@@ -58,11 +59,9 @@ def run(given: Sequence[HostCluster], open_helm: OpenHelm, entries: Sequence[Ent
     with reader.garbage_collection_paused():
         host_clusters.ask(snapshots, prefetch)
         seen = group_view.picture(snapshots, order.group)
-        going = to_delete(seen, entries, order.prune)
-        jobs = [Job(entry) for entry in entries if entry.state != "absent"]
-        plan_jobs(seen.without(going), jobs)
-    reached = [host for host in given if host.name not in seen.silent]
-    work = _Work(reached, open_helm, order, seen)
+        reached = [host for host in given if host.name not in seen.silent]
+        work = _Work(reached, open_helm, order, seen)
+        jobs, going, spared = _plan(work, entries)
     cleared = work.clear(going, check=True)  # refuses what is protected
     if order.check:
         work.preview(jobs)
@@ -76,7 +75,23 @@ def run(given: Sequence[HostCluster], open_helm: OpenHelm, entries: Sequence[Ent
     silent = [f"host cluster {name} does not answer: {error}" for name, error in sorted(seen.silent.items())]
     uncounted = seen.uncounted() if any(job.takes_more for job in jobs) else []
     notes = [note for job in jobs for note in job.notes]
-    return Result(found, diff, sorted({*silent, *uncounted, *notes}))
+    return Result(found, diff, sorted({*silent, *uncounted, *notes, *spared}))
+
+
+def _plan(work: _Work, entries: Sequence[Entry]) -> tuple[list[Job], list[str], list[str]]:
+    """Jobs for what shall be there, names of what goes, and why some that are not listed stay.
+
+    None of those goes while an entry has an error: whoever replaces one by another would be left with neither.
+    """
+    seen = work.seen
+    absent, unlisted = to_delete(seen, entries, work.order.prune)
+    jobs = work.foresee(entries, [*absent, *unlisted], with_helm=bool(unlisted))
+    broken = [f"{job.name}: {job.error}" for job in jobs if job.error]
+    if not (unlisted and broken):
+        return jobs, sorted([*absent, *unlisted]), []
+    jobs = work.foresee(entries, absent, with_helm=False)  # what those have that stay is not free
+    why = f"not deleted, although not listed (prune): {', '.join(unlisted)}; first mend what is listed: "
+    return jobs, absent, [why + "; ".join(broken)]
 
 
 # --- doing ------------------------------------------------------------------------------------------------
@@ -90,6 +105,14 @@ class _Work:
     open_helm: OpenHelm
     order: Order
     seen: GroupView
+
+    def foresee(self, entries: Iterable[Entry], going: Sequence[str], with_helm: bool) -> list[Job]:
+        """Plan for what shall be there as if what goes were gone; ``with_helm`` also what only Helm can refuse."""
+        jobs = [Job(entry) for entry in entries if entry.state != "absent"]
+        plan_jobs(self.seen.without(going), jobs)
+        if with_helm:
+            self._each(self._ask_helm, [job for job in jobs if job.changes])
+        return jobs
 
     def clear(self, names: Sequence[str], check: bool) -> list[deletion_batch.Job]:
         """Delete those of these names. Raises NestedClustersError, before anything is changed, for protected ones."""
@@ -119,18 +142,24 @@ class _Work:
         self._each(self._finish, [job for job in jobs if job.changes or job.steps])
         self._switch_all(jobs)
 
-    def _preview(self, job: Job) -> None:
-        found = job.where
-        if isinstance(found.kubernetes, Snapshot) and job.full:
-            found.kubernetes.look_again(job.namespace)
+    def _ask_helm(self, job: Job) -> Outcome | None:
+        """What would be done, with all that is there and with Helm; None where nothing was looked at."""
+        kubernetes = job.where.kubernetes
+        if job.foreseen is None and isinstance(kubernetes, Snapshot) and job.full:
+            kubernetes.look_again(job.namespace)
             with contextlib.ExitStack() as stack:
-                outcome = lifecycle.present(
-                    found.kubernetes,
+                job.foreseen = lifecycle.present(
+                    kubernetes,
                     lambda: stack.enter_context(self.open_helm(job.kubernetes)),
                     job.full,
                     check=True,
                     wait=None,
                 )
+        return job.foreseen
+
+    def _preview(self, job: Job) -> None:
+        outcome = self._ask_helm(job)
+        if outcome:
             job.steps, job.diff, job.notes = list(outcome.plan.steps), outcome.plan.diff, outcome.plan.notes
         if job.entry.kubeconfig:
             job.steps += export_kubeconfig(self.seen, job, check=True)
@@ -253,7 +282,7 @@ class _Work:
             trust_kubelet=True,  # whose probe asks the same API, and which nested.clusters.vcluster waits for as well
         )
 
-    def _each(self, do: Callable[[Job], None], jobs: Sequence[Job]) -> None:
+    def _each(self, do: Callable[[Job], object], jobs: Sequence[Job]) -> None:
         """Do something for some of the jobs at a time; what fails is in the job."""
 
         def one(job: Job) -> None:

@@ -63,6 +63,7 @@ class Job:
     full: Request | None = None
     changes: bool = False  # whether what it is differs from what it shall be
     planned: Plan = field(default_factory=Plan)  # empty also where Helm has to be asked first
+    foreseen: Outcome | None = None  # what check mode says, once Helm was asked
     before: str = "absent"
     after: str = "absent"
     steps: list[str] = field(default_factory=list)

@@ -46,13 +46,13 @@ def prefetch(host: HostCluster) -> None:
 # --- planning ---------------------------------------------------------------------------------------------
 
 
-def to_delete(seen: GroupView, entries: Iterable[Entry], prune: bool) -> list[str]:
-    """Names of what is there and shall not be: listed as absent, or with ``prune`` not listed."""
+def to_delete(seen: GroupView, entries: Iterable[Entry], prune: bool) -> tuple[list[str], list[str]]:
+    """Names of what is there and shall not be: (what is listed as absent, with ``prune`` what is not listed)."""
     listed = {entry.name: entry.state for entry in entries}
     mine = [item for item in seen.allocations if item.group == seen.group.name]
     absent = {item.name for item in mine if listed.get(item.name) == "absent"}
     unlisted = {item.name for item in mine if prune and item.name not in listed and not item.kept}
-    return sorted(absent | unlisted)
+    return sorted(absent), sorted(unlisted)
 
 
 def plan_jobs(seen: GroupView, jobs: Iterable[Job]) -> None:

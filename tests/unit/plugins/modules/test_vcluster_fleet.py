@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 from ansible_collections.nested.clusters.plugins.module_utils.admission import reserve as reservation
-from ansible_collections.nested.clusters.plugins.module_utils.common import size
+from ansible_collections.nested.clusters.plugins.module_utils.common import size, well_known
 from ansible_collections.nested.clusters.plugins.module_utils.fleet import job as fleet_jobs
 from ansible_collections.nested.clusters.plugins.module_utils.fleet import plan as fleet_plan
 from ansible_collections.nested.clusters.plugins.module_utils.groups import lock as group_lock
@@ -138,8 +138,47 @@ def test_who_goes(world: World) -> None:
         fleet_jobs.Entry(requests.Request(name, f"vcluster-{name}", CHART), asked(), state)
         for name, state in (("listed", "present"), ("absent", "absent"), ("gone", "absent"))
     ]
-    assert fleet_plan.to_delete(world.picture(), entries, prune=False) == ["absent"]
-    assert fleet_plan.to_delete(world.picture(), entries, prune=True) == ["absent", "unlisted"]
+    assert fleet_plan.to_delete(world.picture(), entries, prune=False) == (["absent"], [])
+    assert fleet_plan.to_delete(world.picture(), entries, prune=True) == (["absent"], ["unlisted"])
+
+
+@pytest.mark.parametrize("check_mode", [True, False], ids=["check mode", "real run"])
+@pytest.mark.parametrize("refused", ["by its version", "for want of room", "by helm"])
+def test_nothing_unlisted_goes_while_an_entry_has_an_error(
+    refused: str, check_mode: bool, world: World, run_module: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What is listed may replace what is not: whoever misspells it shall not be left without either."""
+    for name in ("old", "away"):
+        world.reserve("a", name)
+        world.hosts["a"].objects[path("v1", "namespaces", None, f"vcluster-{name}")]["metadata"]["annotations"].update(
+            {well_known.CREATED: "true"}
+        )
+    if refused == "by helm":
+        monkeypatch.setattr(vcluster_fleet, "Helm", Refusing)
+    broken: dict[str, Object] = {
+        "by its version": {"vcluster_version": "0.1.0"},
+        "for want of room": {"size": {"cpu": "400"}},
+        "by helm": {},
+    }
+    listed = [{"name": "new", **broken[refused]}, {"name": "away", "state": "absent"}]
+    result = run(run_module, *listed, prune=True, check_mode=check_mode)
+    assert result["failed"]
+    found = by_name(result)
+    assert found.keys() == {"new", "away"}
+    assert found["away"]["after"] == "absent"
+    (warning,) = [text for text in result["warnings"] if "prune" in text]
+    assert warning.startswith("not deleted, although not listed (prune): old; first mend what is listed: new: ")
+    assert path("v1", "namespaces", None, "vcluster-old") in world.hosts["a"].objects
+
+
+def test_what_stays_because_of_an_error_frees_no_room(world: World, run_module: Any) -> None:
+    """19.2 cpu on each of two host clusters: the big one has room only where the old ones go."""
+    for host in "ab":
+        world.reserve(host, f"old-{host}", cpu=16)
+    big: Object = {"name": "big", "size": {"cpu": "16"}}
+    assert not run(run_module, big, prune=True, check_mode=True).get("failed")
+    result = run(run_module, big, {"name": "new", "vcluster_version": "0.1.0"}, prune=True, check_mode=True)
+    assert "no host cluster has room" in by_name(result)["big"]["msg"]
 
 
 def test_reserving_is_one_hold_of_the_locks(world: World) -> None:
