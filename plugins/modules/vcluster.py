@@ -17,6 +17,8 @@ description:
     What it makes is a normal vCluster, which C(helm) and the C(vcluster) CLI see and can work with.
   - An unchanged virtual cluster starts no Helm process. What somebody else changed in, or deleted from, the
     objects of the release is seen, shown and repaired.
+  - Helm's records of a virtual cluster are Secrets in its namespace. If they name objects elsewhere that this Helm
+    release did not make, Helm is not run, and the task is refused with the names of these objects, in check mode too.
   - A virtual cluster that C(helm) or the C(vcluster) CLI made is taken over as it is. Its own values stay, under
     those in O(values), and it restarts only if something of what the task says differs.
   - With O(group), the virtual cluster gets a size, a place on one of the group's host clusters, and the group's

@@ -57,6 +57,9 @@ OF_MEMBERS = (NAME_ANNOTATION, OWNER_ANNOTATION, SIZE_ANNOTATION, APPLIED_ANNOTA
 BELONGS = "vcluster.loft.sh/belongs-to"  # Services that stand for nodes
 REQUESTED = "vcluster.loft.sh/vcluster-name"  # snapshots, and the credentials of their store
 NAMED = "vcluster-name"  # Secrets with the certificates and the kubeconfig
+# What Helm writes on everything that it makes, and asks for before it adopts something.
+RELEASE_NAME, RELEASE_NAMESPACE = "meta.helm.sh/release-name", "meta.helm.sh/release-namespace"
+MANAGED_BY_HELM = {"app.kubernetes.io/managed-by": "Helm"}
 FINALIZERS = "vcluster.loft.sh/"  # only a running vCluster takes these off again
 
 WAY_BACK = "nested-clusters/way-back"  # annotation of a workload that is being upgraded

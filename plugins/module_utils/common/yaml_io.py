@@ -28,6 +28,36 @@ def load_all(text: str) -> Iterator[Any]:
     return iter(yaml.load_all(text, Loader=_Loader))
 
 
+def compose_all(text: str) -> Iterator[Any]:
+    """The documents of a text as nodes, whose scalars are the text that is there; see :func:`entries`."""
+    return iter(yaml.compose_all(text, Loader=_Loader))
+
+
+def is_mapping(node: Any) -> bool:
+    return isinstance(node, yaml.MappingNode)
+
+
+def entries(mapping: Any) -> dict[str, Any]:
+    """The nodes of a mapping by name. Raises ValueError for what parsers read in different ways."""
+    found: dict[str, Any] = {}
+    for key, value in mapping.value:
+        name = scalar(key)
+        if name == "<<" or name in found:
+            raise ValueError(f"line {key.start_mark.line + 1}: '{name}' is merged, or there twice")
+        found[name] = value
+    return found
+
+
+def items(node: Any) -> list[Any]:
+    """The nodes of a list, none of anything else."""
+    return list(node.value) if isinstance(node, yaml.SequenceNode) else []
+
+
+def scalar(node: Any) -> str:
+    """The text of a node, "" where it is none."""
+    return str(node.value) if isinstance(node, yaml.ScalarNode) else ""
+
+
 def dump(data: Any) -> str:
     """Data as block-style YAML with sorted keys."""
     return str(yaml.safe_dump(data, sort_keys=True, default_flow_style=False))

@@ -18,6 +18,7 @@ from typing import Any
 from ..common import well_known
 from ..common.errors import NestedClustersError, OptionError, WaitError
 from ..common.well_known import NOT_SYNCED
+from ..helm import records
 from ..helm.chart import is_vcluster
 from ..helm.cli import Helm
 from ..helm.release import HelmError, Release
@@ -73,6 +74,7 @@ def absent(
     removal = Removal(kubernetes, name, namespace, keep_volumes, known=release is not None)
     mine, others = removal.look()
     _refuse(release, mine, name, namespace)
+    _refuse_record(kubernetes, release, place, name)
     whole = not others and made_for(place, name, namespace, bool(release or mine))
     going = bool(place["metadata"].get("deletionTimestamp"))  # somebody deletes it already: only wait
     if going:
@@ -111,6 +113,7 @@ def _plan_leaving(plan: Plan, patch: dict[str, Any], namespace: str, place: dict
 
 def _uninstall(kubernetes: Kubernetes, helm: Helm, name: str, namespace: str) -> None:
     """Let helm remove its release. Somebody else who does so at the same moment is no failure."""
+    records.check(kubernetes, name, namespace)
     try:
         helm.uninstall(name, namespace)
     except HelmError:
@@ -177,6 +180,12 @@ def _refuse(release: Release | None, mine: list[ObjectRef], name: str, namespace
             "run the task with protected: false and state: present first",
             protected=True,
         )
+
+
+def _refuse_record(kubernetes: Kubernetes, release: Release | None, place: dict[str, Any], name: str) -> None:
+    """Refuse what Helm would delete of somebody else's, where Helm is going to run."""
+    if release and not place["metadata"].get("deletionTimestamp"):
+        records.check(kubernetes, name, place["metadata"]["name"])
 
 
 def _plan(state: State, name: str, namespace: str, mine: list[ObjectRef], synced: list[ObjectRef], whole: bool) -> Plan:

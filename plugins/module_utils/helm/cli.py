@@ -101,11 +101,14 @@ class Helm:
         extra = []
         if self.version[0] >= 4 and deployed is not None and deployed.apply_method == "ssa":
             extra = ["--server-side=true", "--force-conflicts"]
-        self._run(["rollback", name, str(revision), "--namespace", namespace, *extra])
+        self._run(["rollback", name, str(revision), "--namespace", namespace, "--no-hooks", *extra])
 
     def uninstall(self, name: str, namespace: str) -> None:
-        """Delete the release and its objects; volume claims of a StatefulSet stay, as always with Helm."""
-        self._run(["uninstall", name, "--namespace", namespace, "--ignore-not-found"])
+        """Delete the release and its objects; volume claims of a StatefulSet stay, as always with Helm.
+
+        The chart has no hooks; those that are in Helm's record are what somebody wrote there, and do not run.
+        """
+        self._run(["uninstall", name, "--namespace", namespace, "--ignore-not-found", "--no-hooks"])
 
     def _run_release(
         self,

@@ -9,7 +9,7 @@ import base64
 import gzip
 import json
 import zlib
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -82,10 +82,37 @@ def _revision(secret: dict[str, Any]) -> int:
 
 def decode_release(secret: dict[str, Any]) -> Release:
     """The release in a Helm release Secret. Raises HelmError when it cannot be read."""
+    return _decoded(secret, json.loads)
+
+
+def decode_record(secret: dict[str, Any]) -> Release:
+    """As ``decode_release``, and refuses what Helm would read in another way: a name that is there twice, or in
+    other letters, since Go takes the last of those."""
+    return _decoded(secret, _unambiguous)
+
+
+def _unambiguous(text: bytes) -> dict[str, Any]:
+    def single(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+        if len(dict(pairs)) < len(pairs):
+            raise ValueError("a name is there twice")
+        return dict(pairs)
+
+    data = json.loads(text, object_pairs_hook=single)
+    for known in (data, data.get("info") or {}):
+        odd = [name for name in known if name.casefold() in _FIELDS and name not in _FIELDS]
+        if odd:
+            raise ValueError(f"{odd[0]} is not how Helm writes that name")
+    return dict(data)
+
+
+_FIELDS = {"name", "namespace", "version", "info", "chart", "config", "manifest", "hooks", "apply_method", "status"}
+
+
+def _decoded(secret: dict[str, Any], parse: Callable[[bytes], Any]) -> Release:
     try:
         packed = base64.b64decode(base64.b64decode(secret["data"]["release"]))
         text = gzip.decompress(packed) if packed[:2] == b"\x1f\x8b" else packed
-        return Release.from_json(json.loads(text), dict(secret["metadata"].get("labels") or {}))
+        return Release.from_json(parse(text), dict(secret["metadata"].get("labels") or {}))
     except (KeyError, TypeError, ValueError, AttributeError, OSError, EOFError, zlib.error) as error:
         meta = secret.get("metadata", {})
         raise HelmError(

@@ -9,6 +9,7 @@ from typing import Any
 
 from ..common import well_known
 from ..common.errors import NestedClustersError
+from ..helm import records
 from ..helm.cli import Helm
 from ..k8s.client import Kubernetes
 from ..k8s.objects import path
@@ -38,20 +39,22 @@ def apply(
         labels[well_known.BETWEEN] = "true" if between else "null"  # null is helm's word for removing one
     at_rest = manifests.at_rest(state.release, state.live, state.manifest)
     chart = request.chart.of(stage.version)
-    helm.apply(request.name, request.namespace, chart, stage.values, state.release, labels, at_rest)
+    records.check(kubernetes, request.name, request.namespace)
+    made = helm.apply(request.name, request.namespace, chart, stage.values, state.release, labels, at_rest)
     if state.release is None:
         return
+    # As helm says that it made them: what it has stored, others can have changed since.
+    wanted = manifests.objects(made.manifest, request.namespace, kubernetes.namespaced)
     after = cluster_state.read(kubernetes, request.name, request.namespace)
-    found = drift.as_found(after.manifest, after.live)
-    for where, thing in found.items():
-        patch = drift.repair_patch(thing, after.manifest[where])
+    for where, thing in drift.as_found(wanted, after.live).items():
+        patch = drift.repair_patch(thing, wanted[where])
         if patch:
             plural, namespaced = kubernetes.resource(*where[:2])
             kubernetes.patch(path(where[0], plural, where[2] if namespaced else None, where[3]), patch)
 
 
 def patch_workload(kubernetes: Kubernetes, request: Request, manifest: dict[Key, dict[str, Any]], plan: Plan) -> None:
-    where = manifests.workload_key(manifest, request.name)
+    where = manifests.workload_key(manifest, request.name, request.namespace)
     if where is None:
         raise NestedClustersError(f"release {request.name} has no StatefulSet or Deployment of that name to label")
     plural, _namespaced = kubernetes.resource(*where[:2])

@@ -12,6 +12,7 @@ from typing import Any
 
 from ..common import semver, well_known
 from ..common.errors import NestedClustersError, OptionError
+from ..helm import records
 from ..helm.chart import is_vcluster
 from ..helm.cli import Helm
 from ..k8s.client import Kubernetes, list_allowed
@@ -62,6 +63,8 @@ def prepare(kubernetes: Kubernetes, open_helm: Callable[[], Helm], request: Requ
         conflicts.check(kubernetes, request.name, request.namespace, wanted_values, before, request.endpoint)
         plan.notes += _moved(request, state, wanted_values)
         helm = open_helm()
+        if not plan.create_namespace:
+            records.check(kubernetes, request.name, request.namespace)
         wanted = _render(kubernetes, helm, request, stages, state, plan)
     if guarded:
         helm = helm or open_helm()

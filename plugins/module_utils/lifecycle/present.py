@@ -18,6 +18,7 @@ from typing import Any
 
 from ..common import well_known
 from ..endpoint import credentials
+from ..helm import records
 from ..helm.cli import Helm
 from ..k8s.client import Kubernetes
 from ..k8s.errors import KubernetesError
@@ -111,6 +112,7 @@ def _unreturned(
     if mark is None or not mark.returning:
         return state
     plan.steps.append(f"go back to vCluster {mark.version}, which an earlier task did not finish")
+    records.check(kubernetes, request.name, request.namespace, mark.revision)
     if check:
         return state
     from . import upgrade_transaction

@@ -127,7 +127,7 @@ class UpgradeBackup:
         if secret is None:
             raise NestedClustersError(f"Helm has no revision {mark.revision} of release {self.name} any more")
         before = manifests.objects(decode_release(secret).manifest, self.namespace, self.kubernetes.namespaced)
-        key = manifests.workload_key(before, self.name)
+        key = manifests.workload_key(before, self.name, self.namespace)
         template = before[key] if key else seen.control_plane
         owner = {**template, "metadata": seen.control_plane["metadata"]}
         self._run("restore", RESTORE, owner, claims(seen.control_plane, seen.etcd))

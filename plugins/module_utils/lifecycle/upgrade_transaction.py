@@ -8,6 +8,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from ..common.errors import NestedClustersError
+from ..helm import records
 from ..helm.cli import Helm
 from ..k8s.client import Kubernetes
 from ..k8s.objects import path
@@ -95,12 +96,14 @@ def go_back(
     """Take the way back: the data, and then the Helm revision of before."""
     place = upgrade_backup.UpgradeBackup(kubernetes, request.name, request.namespace, request.patience)
     if not mark.returned:
+        records.check(kubernetes, request.name, request.namespace, mark.revision)  # before anything is stopped
         mark = replace(mark, returning=True)
         place.write(mark)
         if state.pending:
             kubernetes.delete(path("v1", "secrets", request.namespace, state.pending.secret_name))
         place.stop()
         place.restore(mark)
+        records.check(kubernetes, request.name, request.namespace, mark.revision)
         helm.rollback(request.name, request.namespace, mark.revision, state.release)
         mark = replace(mark, returned=True)  # not once more: Helm would forget the revision that it goes back to
         place.write(mark)

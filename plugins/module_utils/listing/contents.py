@@ -126,7 +126,7 @@ def _place(thing: ObjectRef) -> tuple[str, str | None, str]:
 
 
 OF_HELM = f"app.kubernetes.io/managed-by=Helm,{NOT_SYNCED}"  # helm puts it on every object of a release
-RELEASE_NAME, RELEASE_NAMESPACE = "meta.helm.sh/release-name", "meta.helm.sh/release-namespace"
+RELEASE_NAME, RELEASE_NAMESPACE = well_known.RELEASE_NAME, well_known.RELEASE_NAMESPACE
 
 Key = tuple[str, str]  # namespace, name
 

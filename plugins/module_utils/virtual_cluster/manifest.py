@@ -59,9 +59,13 @@ def _encoded(thing: dict[str, Any]) -> dict[str, Any]:
     return {**rest, "data": {**(thing.get("data") or {}), **clear}}
 
 
-def workload_key(manifest_objects: Iterable[Key], name: str) -> Key | None:
-    """The control plane among the objects of a release: a StatefulSet, or a Deployment without volume claim."""
-    return next((k for k in manifest_objects if k[1] in WORKLOADS and k[3] == name), None)
+def workload_key(manifest_objects: Iterable[Key], name: str, namespace: str | None = None) -> Key | None:
+    """The control plane among the objects of a release: a StatefulSet, or a Deployment without volume claim.
+
+    With ``namespace``, none of another one, which a manifest can name as well.
+    """
+    found = (k for k in manifest_objects if k[1] in WORKLOADS and k[3] == name and namespace in (None, k[2]))
+    return next(found, None)
 
 
 def at_rest(
@@ -74,7 +78,7 @@ def at_rest(
     keys = list(manifest)
     if release is None or not is_any_paused(keys, live):
         return None
-    where = workload_key(live, release.name)
+    where = workload_key(live, release.name, release.namespace)
     workload = live[where] if where else {}
     ran = last_run(workload) or (release.chart_version, workloads.kubernetes_version(workload) or "")
     etcd = [live[k] for k in keys if k in live and runs(k, live[k], ETCD)]

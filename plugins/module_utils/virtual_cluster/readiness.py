@@ -33,7 +33,7 @@ def wait_ready(
     workload = state.workload(name)
     if is_paused(workload) or _is_ready(state, name, kubeconfig):
         return state
-    where = workload_key(state.manifest, name)
+    where = workload_key(state.manifest, name, namespace)
     if where is None:
         raise NestedClustersError(f"release {name} has no StatefulSet or Deployment of that name to wait for")
     url = path(where[0], kubernetes.resource(*where[:2])[0], namespace, name)

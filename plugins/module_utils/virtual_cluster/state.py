@@ -13,6 +13,7 @@ from typing import Any
 from ..common import well_known
 from ..common.well_known import NOT_SYNCED
 from ..helm.chart import is_vcluster
+from ..helm.records import is_of_release
 from ..helm.release import PENDING, HelmError, Release, decode_release, newest_releases
 from ..k8s.client import Kubernetes, parallel
 from ..k8s.errors import KubernetesError
@@ -36,6 +37,7 @@ class State:
     manifest: dict[Key, dict[str, Any]]
     live: dict[Key, dict[str, Any]]
     leaving: bool = False  # whether its namespace is being deleted, and all that may still be in it counts as gone
+    namespace: str | None = None
 
     @property
     def ours(self) -> bool:
@@ -43,7 +45,7 @@ class State:
 
     def workload(self, name: str) -> dict[str, Any] | None:
         """The control plane as it is in the cluster."""
-        where = manifests.workload_key(self.live, name)
+        where = manifests.workload_key(self.live, name, self.namespace)
         return self.live[where] if where else None
 
     def secret(self, name: str) -> dict[str, Any] | None:
@@ -76,13 +78,18 @@ def read(kubernetes: Kubernetes, name: str, namespace: str) -> State:
         neighbours=_virtual_clusters(releases.values()),
         secrets=secrets,
         manifest=manifest,
-        live=_live(kubernetes, manifest, namespace, secrets),
+        live=_live(kubernetes, manifest, name, namespace, secrets),
+        namespace=namespace,
     )
 
 
 def read_one(kubernetes: Kubernetes, url: str) -> list[dict[str, Any]]:
     thing = kubernetes.get(url)
     return [thing] if thing else []
+
+
+def _own(kubernetes: Kubernetes, url: str, name: str, namespace: str) -> list[dict[str, Any]]:
+    return [thing for thing in read_one(kubernetes, url) if is_of_release(thing.get("metadata") or {}, name, namespace)]
 
 
 def _virtual_clusters(secrets: Iterable[dict[str, Any]]) -> list[Release]:
@@ -103,8 +110,14 @@ def is_paused(workload: dict[str, Any] | None) -> bool:
 
 
 def _live(
-    kubernetes: Kubernetes, manifest: dict[Key, dict[str, Any]], namespace: str, secrets: list[dict[str, Any]]
+    kubernetes: Kubernetes,
+    manifest: dict[Key, dict[str, Any]],
+    name: str,
+    namespace: str,
+    secrets: list[dict[str, Any]],
 ) -> dict[Key, dict[str, Any]]:
+    """What there is of a manifest. What is outside of the namespace counts as missing where the release has not made
+    it: a tenant can have written it into the manifest."""
     live = {("v1", "Secret", namespace, secret["metadata"]["name"]): secret for secret in secrets}
     questions: list[Callable[[], list[dict[str, Any]]]] = []
     kinds: list[tuple[str, str, str]] = []
@@ -115,15 +128,15 @@ def _live(
             if error.status != 404:
                 raise
             continue  # its kind is gone from the host cluster, and the object with it
-        if namespaced:
+        if namespaced and where == namespace:
             url = path(api_version, plural, where)
             questions.append(partial(kubernetes.list, url, labels=NOT_SYNCED))
             kinds.append((api_version, kind, where))
             continue
-        for name in [k[3] for k in manifest if k[:2] == (api_version, kind)]:  # never LIST a whole host cluster
-            url = path(api_version, plural, None, name)
-            questions.append(partial(read_one, kubernetes, url))
-            kinds.append((api_version, kind, ""))
+        for one in [k[3] for k in manifest if k[:3] == (api_version, kind, where)]:  # never LIST what is others'
+            url = path(api_version, plural, where or None, one)
+            questions.append(partial(_own, kubernetes, url, name, namespace))
+            kinds.append((api_version, kind, where))
     for (api_version, kind, where), things in zip(kinds, parallel(questions), strict=True):
         live.update({(api_version, kind, where, thing["metadata"]["name"]): thing for thing in things})
     return live

@@ -503,6 +503,50 @@ def test_a_record_of_a_release_elsewhere_is_refused(host: FakeKubernetes, helm: 
     assert (host.written, helm.runs) == ([], 0)
 
 
+FOREIGN = f"""{MANIFEST}
+---
+apiVersion: rbac.authorization.k8s.io/v1
+kind: ClusterRole
+metadata: {{name: view}}
+---
+apiVersion: v1
+kind: ConfigMap
+metadata: {{name: coredns, namespace: kube-system}}
+"""
+
+
+@pytest.mark.parametrize("status", ["deployed", "superseded", "pending-upgrade"])
+def test_what_a_tenant_wrote_into_helms_record_stays(status: str, host: FakeKubernetes, helm: Uninstaller) -> None:
+    """Helm would delete what it names; check mode refuses that as well."""
+    virtual_cluster(host)
+    host.have("ClusterRole", "view")
+    host.have("ConfigMap", "coredns", namespace="kube-system")
+    release(host, 2, manifest=FOREIGN, info={"status": status})
+    record = host.objects[path("v1", "secrets", NAMESPACE, f"sh.helm.release.v1.{NAME}.v2")]
+    record["metadata"]["labels"]["status"] = status
+    before = copy.deepcopy(host.objects)
+    for check in (True, False):
+        with pytest.raises(NestedClustersError, match="names what is not its own") as caught:
+            absent(host, helm, check=check)
+        assert "ClusterRole view (of no Helm release)" in str(caught.value)
+        assert "ConfigMap coredns in namespace kube-system (of no Helm release)" in str(caught.value)
+    assert (host.objects, host.written, helm.runs) == (before, [], 0)
+
+
+def test_a_record_is_read_once_more_before_helm_runs(host: FakeKubernetes, helm: Uninstaller) -> None:
+    """Somebody writes it after the plan was made."""
+    virtual_cluster(host)
+    host.have("ClusterRole", "view")
+
+    def open_helm() -> Uninstaller:
+        release(host, manifest=FOREIGN)
+        return helm
+
+    with pytest.raises(NestedClustersError, match="names what is not its own"):
+        deletion.absent(host, open_helm, NAME, NAMESPACE, check=False, keep_volumes=False, wait=60)  # type: ignore[arg-type]
+    assert helm.runs == 0
+
+
 def test_a_namespace_that_is_being_deleted_is_waited_for(host: FakeKubernetes, helm: Uninstaller, clock: Clock) -> None:
     place = path("v1", "namespaces", None, NAMESPACE)
     host.have("Namespace", NAMESPACE, annotations=OURS, deletionTimestamp="2026-01-01T00:00:00Z")

@@ -247,6 +247,12 @@ def test_secrets_are_in_private_files_and_nowhere_else(call: Callable[[Helm], An
         assert files[arguments[arguments.index("--values") + 1]][2] == VALUES
 
 
+@pytest.mark.parametrize("call", ["uninstall", "rollback"])
+def test_no_hook_of_a_record_runs(call: str, fake: FakeHelm, work: Path) -> None:
+    """The chart has none, and Helm would create what somebody has written there."""
+    assert "--no-hooks" in arguments_of(fake, work, CALLS[call])
+
+
 def test_the_files_go_when_helm_fails(fake: FakeHelm, work: Path) -> None:
     fake.says(status=1, stderr="Error: no")
     with (

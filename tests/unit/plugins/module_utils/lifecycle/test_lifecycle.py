@@ -97,6 +97,12 @@ def manifest(version: str, given: dict[str, Any]) -> str:
     return "---\n".join(yaml.safe_dump(document) for document in documents)
 
 
+OF_HELM = {  # what helm writes on everything that it makes
+    "labels": well_known.MANAGED_BY_HELM,
+    "annotations": {well_known.RELEASE_NAME: NAME, well_known.RELEASE_NAMESPACE: NAMESPACE},
+}
+
+
 class FakeHelm:
     """helm on a host cluster in memory, which refuses what helm refuses. ``ready``: the control plane comes up."""
 
@@ -144,6 +150,7 @@ class FakeHelm:
             at = path(thing["apiVersion"], plural, namespace if namespaced else None, thing["metadata"]["name"])
             before = self.host.objects.get(at, {})
             after = merge_patch(before, {**thing, **self._defaults(thing["kind"])})
+            after = merge_patch(after, {"metadata": OF_HELM})
             ports = after.get("spec", {}).get("ports")
             if ports:  # a list with keys: what somebody added to it survives
                 ports += [port for port in before.get("spec", {}).get("ports", []) if port["port"] == 22]
@@ -267,6 +274,122 @@ def refused(host: FakeKubernetes, helm: FakeHelm, **asked: Any) -> NestedCluster
 
 
 # --- new --------------------------------------------------------------------------------------------------
+
+
+def forge(host: FakeKubernetes, revision: int, *documents: dict[str, Any], **labels: str) -> None:
+    """Write objects into Helm's record of a revision, as a tenant can."""
+    at = path("v1", "secrets", NAMESPACE, f"sh.helm.release.v1.{NAME}.v{revision}")
+    there = host.objects[at]["metadata"]["labels"] if at in host.objects else {}
+    changed = "---\n".join([manifest("0.35.0", {}), *(yaml.safe_dump(document) for document in documents)])
+    stored(host, revision, {**there, **labels}, manifest=changed, chart={"metadata": VCLUSTER_35})
+
+
+VCLUSTER_35 = {"name": "vcluster", "version": "0.35.0"}
+COREDNS = {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "coredns", "namespace": "kube-system"}}
+VIEW = {"apiVersion": "rbac.authorization.k8s.io/v1", "kind": "ClusterRole", "metadata": {"name": "view"}}
+
+
+@pytest.mark.parametrize(
+    "asked",
+    [{}, {"values": {"a": "b"}}, {"vcluster_version": "0.36.1"}, {"vcluster_version": "0.36.1", "rollback": True}],
+    ids=["nothing else", "values", "version", "with a way back"],
+)
+def test_what_a_tenant_wrote_into_helms_record_stays(
+    asked: dict[str, Any], running: FakeKubernetes, helm: FakeHelm
+) -> None:
+    running.put(COREDNS)
+    running.put(VIEW)
+    forge(running, 1, COREDNS, VIEW)
+    error = refused(running, helm, **asked)
+    assert "ClusterRole view (of no Helm release)" in str(error)
+    assert "ConfigMap coredns in namespace kube-system (of no Helm release)" in str(error)
+
+
+def test_a_record_that_is_hidden_is_found_by_helm(host: FakeKubernetes, helm: FakeHelm) -> None:
+    """What is labeled as superseded is not looked at as a release, but Helm would upgrade it."""
+    host.have("Namespace", NAMESPACE)
+    host.put(COREDNS)
+    forge(host, 1, COREDNS, status="superseded")
+    assert "ConfigMap coredns in namespace kube-system" in str(refused(host, helm))
+
+
+def test_a_record_is_read_once_more_before_helm_runs(running: FakeKubernetes, helm: FakeHelm) -> None:
+    running.put(COREDNS)
+    render = helm.render
+
+    def and_forge(*arguments: Any, **options: Any) -> Release:
+        forge(running, 1, COREDNS)
+        return render(*arguments, **options)
+
+    helm.render = and_forge  # type: ignore[method-assign]
+    with pytest.raises(NestedClustersError, match="names what is not its own"):
+        present(running, helm, values={"a": "b"})
+    assert "apply" not in helm.runs
+
+
+def test_what_somebody_writes_into_the_new_record_is_not_repaired(running: FakeKubernetes, helm: FakeHelm) -> None:
+    """What helm leaves is patched by what helm says that it made."""
+    running.put({**COREDNS, "data": {"Corefile": "as it is"}})
+    service = path("v1", "services", NAMESPACE, NAME)
+    running.objects[service]["spec"]["ports"].append({"port": 22})
+    apply = helm.apply
+
+    def and_forge(*arguments: Any, **options: Any) -> Release:
+        made = apply(*arguments, **options)
+        running.objects[service]["spec"]["ports"].append({"port": 22})
+        marks = merge_patch(COREDNS, {"metadata": OF_HELM})
+        running.put({**marks, "data": {"Corefile": "as it is"}})  # even where it seems to be of the release
+        forge(running, made.revision, {**COREDNS, "data": {"Corefile": "forged"}})
+        return made
+
+    helm.apply = and_forge  # type: ignore[method-assign]
+    present(running, helm)
+    where = path("v1", "configmaps", "kube-system", "coredns")
+    assert running.objects[where]["data"] == {"Corefile": "as it is"}
+    assert running.objects[service]["spec"]["ports"] == [{"port": 443}]
+
+
+def test_a_workload_of_this_name_elsewhere_is_not_labeled(running: FakeKubernetes, helm: FakeHelm) -> None:
+    """The first of this name in the record was taken for the control plane."""
+    elsewhere = {"apiVersion": "apps/v1", "kind": "StatefulSet", "metadata": {"name": NAME, "namespace": "prod"}}
+    there = running.put(merge_patch(elsewhere, {"metadata": OF_HELM, "spec": {"replicas": 1}, "status": {}}))
+    secret = running.objects[path("v1", "secrets", NAMESPACE, f"sh.helm.release.v1.{NAME}.v1")]
+    whole = "---\n".join([yaml.safe_dump(elsewhere), manifest("0.35.0", accessors.BUILT_IN)])
+    labels = secret["metadata"]["labels"]
+    stored(running, 1, labels, manifest=whole, config=accessors.BUILT_IN, chart={"metadata": VCLUSTER_35})
+    present(running, helm, labels={"team": "a"})
+    assert running.objects[path("apps/v1", "statefulsets", "prod", NAME)] == there
+    assert running.objects[WORKLOAD]["metadata"]["labels"]["team"] == "a"
+
+
+def test_a_way_back_that_was_begun_is_refused_as_well(old: FakeKubernetes, helm: FakeHelm, place: list[str]) -> None:
+    """Rolling back makes what an old record names."""
+    marked(old, copied=True, returning=True)
+    old.put(COREDNS)
+    forge(old, 1, COREDNS)
+    error = refused(old, helm, vcluster_version="0.35.3")
+    assert "ConfigMap coredns in namespace kube-system" in str(error)
+    assert calls_of(place) == []
+
+
+def test_nothing_is_stopped_for_a_way_back_that_is_refused(
+    old: FakeKubernetes, helm: FakeHelm, place: list[str]
+) -> None:
+    """Somebody has written the record of before while the upgrade ran."""
+    old.put(COREDNS)
+    apply = helm.apply
+
+    def and_forge(*arguments: Any, **options: Any) -> Release:
+        made = apply(*arguments, **options)
+        forge(old, 1, COREDNS, status="superseded")
+        return made
+
+    helm.apply = and_forge  # type: ignore[method-assign]
+    upgrade_backup.UpgradeBackup.unhealthy.update((2, 3))  # type: ignore[attr-defined]
+    with pytest.raises(NestedClustersError, match=r"could not be taken back: .*ConfigMap coredns") as caught:
+        present(old, helm, vcluster_version="0.36.1", rollback=True)
+    assert caught.value.data["rolled_back"] is False
+    assert not [call for call in place if call.startswith(("restore", "rollback"))]
 
 
 def test_a_new_one(host: FakeKubernetes, helm: FakeHelm) -> None:
@@ -420,7 +543,8 @@ def test_everything_that_can_be_said(host: FakeKubernetes, helm: FakeHelm) -> No
     meta = host.objects[WORKLOAD]["metadata"]
     assert meta["labels"]["env"] == "prod"
     assert "absent" not in meta["labels"]
-    assert meta["annotations"] == {"note": "x", well_known.PROTECTED: "true", well_known.MANAGED: "true"}
+    ours = {"note": "x", well_known.PROTECTED: "true", well_known.MANAGED: "true"}
+    assert meta["annotations"] == {**OF_HELM["annotations"], **ours}
     assert outcome.state.release is not None
     assert outcome.state.release.chart_version == "0.35.0"
     assert tree.get(outcome.state.release.values, kubernetes_version_at("k8s")) == "v1.35.0"

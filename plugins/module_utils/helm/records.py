@@ -1,0 +1,212 @@
+# Copyright (c) 2026, nested.clusters contributors
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What Helm's records of a release name, and whether that is the release's own.
+
+A record is a Secret in the namespace of the virtual cluster, so whoever may edit there can write it. Helm deletes what
+a record names and the next one does not, wherever that is, before 4.3 without a look at whose it is. So the records
+are read as Helm reads them, before Helm does.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import partial
+from typing import Any
+
+from ..common import yaml_io
+from ..common.errors import NestedClustersError
+from ..common.well_known import MANAGED_BY_HELM, RELEASE_NAME, RELEASE_NAMESPACE
+from ..k8s.client import Kubernetes, parallel
+from ..k8s.errors import KubernetesError
+from ..k8s.objects import Object, path
+from ..k8s.snapshot import live
+from .release import HelmError, Release, decode_record
+
+# What the chart makes in the namespace by kind, and whoever may write the records may delete as well.
+_TENANTS = {
+    ("", "ConfigMap"),
+    ("", "PersistentVolumeClaim"),
+    ("", "Secret"),
+    ("", "Service"),
+    ("", "ServiceAccount"),
+    ("apps", "Deployment"),
+    ("apps", "StatefulSet"),
+    ("gateway.networking.k8s.io", "TLSRoute"),
+    ("monitoring.coreos.com", "ServiceMonitor"),
+    ("networking.k8s.io", "Ingress"),
+    ("networking.k8s.io", "NetworkPolicy"),
+    ("policy", "PodDisruptionBudget"),
+}
+# What it makes under this name, and a tenant may not delete: others of these kinds can be there to hold him.
+_OPERATORS = {
+    ("", "LimitRange"),
+    ("", "ResourceQuota"),
+    ("rbac.authorization.k8s.io", "Role"),
+    ("rbac.authorization.k8s.io", "RoleBinding"),
+}
+
+
+@dataclass(frozen=True, order=True)
+class ManifestObject:
+    """An object that a release's manifest names. ``namespace`` is that of the release where it names none."""
+
+    api_version: str
+    kind: str
+    namespace: str
+    name: str
+
+    @property
+    def group(self) -> str:
+        return self.api_version.rpartition("/")[0]
+
+    def path(self, kubernetes: Kubernetes) -> str | None:
+        """Where it is on a host cluster; None where that does not serve its kind, or where it has no name."""
+        try:
+            plural, namespaced = kubernetes.resource(self.api_version, self.kind)
+        except KubernetesError as error:
+            if error.status != 404:
+                raise
+            return None
+        return path(self.api_version, plural, self.namespace if namespaced else None, self.name) if self.name else None
+
+
+def check(kubernetes: Kubernetes, name: str, namespace: str, rollback_to: int | None = None) -> None:
+    """See that Helm, when it changes or removes a release, deletes nothing that is somebody else's.
+
+    Called for the plan, and once more right before Helm runs. ``rollback_to`` is the revision that it shall bring
+    back. Raises NestedClustersError with all that is not the release's own, HelmError for a record that is not Helm's.
+    """
+    kubernetes = live(kubernetes)  # a snapshot holds only what has the chart's labels
+    found: dict[ManifestObject, str] = {}
+    for release in _acting(read(kubernetes, name, namespace), rollback_to):
+        unusual = {thing for thing in named(release) if not _is_usual(thing, name, namespace)}
+        found.update(dict.fromkeys(unusual, release.secret_name))
+    things = sorted(found)
+    answers = parallel([partial(_look, kubernetes, thing) for thing in things])
+    foreign = [
+        (thing, there)
+        for thing, there in zip(things, answers, strict=True)
+        if there is not None and not is_of_release(there.get("metadata") or {}, name, namespace)
+    ]
+    if foreign:
+        _refuse(name, namespace, foreign, sorted({found[thing] for thing, _there in foreign}))
+
+
+def read(kubernetes: Kubernetes, name: str, namespace: str) -> list[Release]:
+    """Every revision of a release that Helm finds, oldest first. Raises HelmError for a record that is not Helm's.
+
+    Helm finds them by two labels, whatever else is written on them, and goes by what is in them.
+    """
+    secrets = kubernetes.list(path("v1", "secrets", namespace), labels=f"owner=helm,name={name}")
+    return sorted((_checked(secret, name, namespace) for secret in secrets), key=lambda release: release.revision)
+
+
+def is_of_release(meta: dict[str, Any], name: str, namespace: str) -> bool:
+    """Whether an object says that this release made it, as Helm writes it on each and asks before it adopts one."""
+    told = meta.get("annotations") or {}
+    by_helm = MANAGED_BY_HELM.items() <= (meta.get("labels") or {}).items()
+    return by_helm and (told.get(RELEASE_NAME), told.get(RELEASE_NAMESPACE)) == (name, namespace)
+
+
+def named(release: Release) -> list[ManifestObject]:
+    """Every object that the manifest of a release names. Raises HelmError for one that could be read in two ways."""
+    try:
+        return [
+            thing
+            for document in yaml_io.compose_all(release.manifest)
+            for thing in _objects(document, release.namespace)
+        ]
+    except (yaml_io.YAMLError, ValueError) as error:
+        raise HelmError(
+            f"Secret {release.namespace}/{release.secret_name} has a manifest that is not as Helm writes it: "
+            f"{' '.join(str(error).split())}; {_ADVICE}"
+        ) from error
+
+
+_ADVICE = (
+    "whoever may write Secrets in the namespace can have changed it: find out who did, and restore it from a backup, "
+    "or delete it to let Helm fall back on the revision before"
+)
+
+
+def _checked(secret: Object, name: str, namespace: str) -> Release:
+    release, meta = decode_record(secret), secret["metadata"]
+    told = release.name, release.namespace, release.secret_name, str(release.revision)
+    wanted = name, namespace, meta["name"], release.labels.get("version")
+    if told != wanted:
+        raise HelmError(
+            f"Secret {namespace}/{meta['name']} is not what it seems: labels and name make it a record of Helm release "
+            f"{name}, but it says that it is revision {release.revision} of release {release.name} in namespace "
+            f"{release.namespace}; {_ADVICE}"
+        )
+    return release
+
+
+def _acting(releases: list[Release], rollback_to: int | None) -> list[Release]:
+    """Those whose manifest Helm may act on: the last, those that count as deployed, and the one to go back to."""
+    last = releases[-1].revision if releases else None
+    return [
+        release
+        for release in releases
+        if release.revision in (last, rollback_to) or release.labels.get("status") == "deployed"
+    ]
+
+
+def _is_usual(thing: ManifestObject, name: str, namespace: str) -> bool:
+    kind = (thing.group, thing.kind)
+    return thing.namespace == namespace and (kind in _TENANTS or (kind in _OPERATORS and thing.name == f"vc-{name}"))
+
+
+def _look(kubernetes: Kubernetes, thing: ManifestObject) -> Object | None:
+    where = thing.path(kubernetes)
+    return kubernetes.get(where) if where else None
+
+
+def _objects(
+    node: Any, namespace: str, api_version: str = "", kind: str = "", of_list: bool = False
+) -> Iterator[ManifestObject]:
+    """The object of a document, or those of a list, from the text that is there: no parser makes 22:30 a number."""
+    if not yaml_io.is_mapping(node):
+        return
+    entries = yaml_io.entries(node)
+    api_version = yaml_io.scalar(entries.get("apiVersion")) or api_version
+    kind = yaml_io.scalar(entries.get("kind")) or kind
+    if "items" in entries:  # a list, whatever its kind is called
+        if of_list:
+            raise ValueError("a list is in a list")
+        for item in yaml_io.items(entries["items"]):
+            yield from _objects(item, namespace, api_version, kind.removesuffix("List"), of_list=True)
+    elif kind:
+        meta = entries.get("metadata")
+        told = yaml_io.entries(meta) if yaml_io.is_mapping(meta) else {}
+        where = yaml_io.scalar(told.get("namespace")) or namespace
+        yield ManifestObject(api_version, kind, where, yaml_io.scalar(told.get("name")))
+
+
+def _refuse(name: str, namespace: str, foreign: list[tuple[ManifestObject, Object]], secrets: list[str]) -> None:
+    shown = "; ".join(_told(thing, there) for thing, there in foreign)
+    raise NestedClustersError(
+        f"virtual cluster {name} in namespace {namespace}: Helm's record of it (Secret {', '.join(secrets)}) names "
+        f"what is not its own, and Helm would delete or overwrite that: {shown}. Helm was not run. What Helm makes for "
+        f"this virtual cluster has label app.kubernetes.io/managed-by=Helm and annotations {RELEASE_NAME}={name} and "
+        f"{RELEASE_NAMESPACE}={namespace}. Whoever may write Secrets in the namespace can have changed the record: "
+        "find out who did, and restore the Secret from a backup. Where the record is right, give the object that label "
+        "and these annotations"
+    )
+
+
+def _told(thing: ManifestObject, there: Object) -> str:
+    """An object, and whose it is."""
+    meta = there.get("metadata") or {}
+    place = f" in namespace {meta['namespace']}" if meta.get("namespace") else ""
+    notes, labels = meta.get("annotations") or {}, meta.get("labels") or {}
+    manager = labels.get("app.kubernetes.io/managed-by")
+    if RELEASE_NAME in notes:
+        whose = f"of Helm release {notes[RELEASE_NAME]} in namespace {notes.get(RELEASE_NAMESPACE)}"
+    elif manager and manager != "Helm":
+        whose = f"managed by {manager}"
+    else:
+        whose = "of no Helm release"
+    return f"{thing.kind} {thing.name}{place} ({whose})"
