@@ -31,6 +31,9 @@ options:
       - V(absent) deletes it with everything it made, as O(ignore:state=absent) of M(nested.clusters.vcluster) does,
         but without C(helm), and also what a task that was killed has left of one. A protected one is an error that
         names all of them, before anything is changed.
+      - Outside of the namespace, V(absent) deletes only what the newest Helm record names, the chart's cluster roles
+        and their bindings, and what was synced. RV(virtual_clusters[].steps) names each of these objects, with its
+        namespace.
       - A state that somebody else has left half-way is mended by V(paused), V(running) and V(absent).
     type: str
     choices: [paused, running, restarted, absent]
@@ -237,7 +240,9 @@ virtual_clusters:
         - scale StatefulSet team-a from 1 to 0 replicas
         - delete 4 synced pods
     note:
-      description: What was odd about its state before, for example that it was scaled to 0 other than by a pause.
+      description:
+        - What was odd about its state before, for example that it was scaled to 0 other than by a pause.
+        - With O(state=absent), also what stays although it has the labels and annotations of its Helm release.
       type: str
       returned: always
       sample: ""

@@ -7,7 +7,7 @@ import os
 import signal
 import threading
 import uuid
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from functools import partial
 from typing import Any
@@ -245,3 +245,42 @@ def test_a_group_is_emptied(members: dict[str, Host], vcluster: Module, vcluster
                 member.delete(f"/api/v1/namespaces/{item['metadata']['name']}")
                 wait_gone(member, f"/api/v1/namespaces/{item['metadata']['name']}")
         vcluster_group(name=GROUP, host_clusters=given, state="absent")
+
+
+def test_a_copy_in_somebodys_namespace_stays(
+    host: Host, vcluster: Module, state: Module, new: Callable[..., Place]
+) -> None:
+    """Whoever copies an object copies Helm's labels and annotations; what the release has elsewhere goes."""
+    where, prod = new("copied"), new("copies", made_by_user=True)
+    vcluster(name=where.name, values={**IDLE, **NODES, **ELSEWHERE}, wait=False)
+    for plural, name in (("persistentvolumeclaims", f"data-{where.name}-0"), ("pods", f"{where.name}-0")):
+        eventually("what check mode speaks of", partial(host.get, where.path(plural, name)))
+    kept = ("labels", "annotations")
+    for plural, name in (("secrets", f"vc-config-{where.name}"), ("serviceaccounts", f"vc-{where.name}")):
+        original = host.get(where.path(plural, name))
+        meta = {"name": name, **{key: original["metadata"][key] for key in kept}}
+        host.create(prod.path(plural), {"metadata": meta})
+    marks = {key: original["metadata"][key] for key in kept}
+    host.create(prod.path("configmaps"), {"metadata": {"name": f"{where.name}-elsewhere", **marks}})
+    claim = {"accessModes": ["ReadWriteOnce"], "resources": {"requests": {"storage": "1Mi"}}}
+    host.create(
+        prod.path("persistentvolumeclaims"), {"metadata": {"name": f"data-{where.name}-0", **marks}, "spec": claim}
+    )
+    copies = {
+        ("secrets", f"vc-config-{where.name}"),
+        ("serviceaccounts", f"vc-{where.name}"),
+        ("configmaps", f"{where.name}-elsewhere"),
+        ("persistentvolumeclaims", f"data-{where.name}-0"),
+    }
+    told = [state(check=check, names=[where.name]) for check in (True, False)]
+    (one,) = told[0]["virtual_clusters"]
+    assert told[1]["virtual_clusters"] == told[0]["virtual_clusters"]
+    assert f"delete configmaps/{where.name}-elsewhere in namespace kube-public" in one["steps"]
+    assert f"delete priorityclasses/{where.name}-elsewhere" in one["steps"]
+    assert f"delete clusterroles/vc-{where.name}-v-{where.namespace}" in one["steps"]
+    assert prod.namespace not in " ".join(one["steps"])
+    assert f"configmaps/{where.name}-elsewhere in namespace {prod.namespace}" in one["note"]
+    assert copies <= set(host.contents(prod.namespace))
+    assert host.get(f"/api/v1/namespaces/kube-public/configmaps/{where.name}-elsewhere") is None
+    assert host.get(f"/apis/scheduling.k8s.io/v1/priorityclasses/{where.name}-elsewhere") is None
+    assert state(names=[where.name])["virtual_clusters"] == []

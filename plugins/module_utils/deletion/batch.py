@@ -4,8 +4,8 @@
 """Delete many virtual clusters at once.
 
 One look is a LIST a kind, however many are under way. Helm is not started: its objects carry its labels and
-annotations, wherever they are, and vCluster's chart has no hooks. What finds a virtual cluster again, its values and
-its release, goes last, so that a task that was killed is finished by the next one.
+annotations, what is elsewhere is in its record as well, and vCluster's chart has no hooks. What finds a virtual cluster
+again, its values and its release, goes last, so that a task that was killed is finished by the next one.
 """
 
 from __future__ import annotations
@@ -38,6 +38,7 @@ from ..virtual_cluster import readiness
 from ..virtual_cluster.plan import Plan
 from . import ownership
 from . import requests as deletion_requests
+from .of_release import Records, stayed
 from .ownership import VOLUMES, control_planes, is_values, with_values
 
 REMAINS = "it has no control plane: what an earlier task left of it is removed"
@@ -146,7 +147,8 @@ class Job(BatchJob):
         name = f"virtual cluster {self.target.name} (namespace {self.target.namespace}{on})"
         things = [] if self.share.going else list(self.share.mine)
         whole = [f"namespaces/{self.target.namespace}"] if self.share.whole and not self.share.going else []
-        before = [f"phase: {told['before']}", *sorted({str(thing) for thing in [*things, *self.outside]}), *whole]
+        going = sorted({ownership.told(thing, self.target.namespace) for thing in [*things, *self.outside]})
+        before = [f"phase: {told['before']}", *going, *whole]
         kept = [f"kept: {text}" for text in sorted(str(thing) for thing in self.share.kept)]
         return {
             "before_header": name,
@@ -227,6 +229,7 @@ def _plan(selector: Selector, order: BatchOptions, host: HostCluster) -> tuple[l
     held = namespace_contents.examined(kubernetes, held, [target.key for target in [*targets, *remains]])
     jobs = [_job(target, held, elsewhere, volumes, order) for target in targets]
     left = [_job(target, held, elsewhere, volumes, order) for target in remains]
+    _keep_copies(kubernetes, [*jobs, *left])
     return jobs + [job for job in left if job.steps or job.share.going], kinds
 
 
@@ -247,6 +250,15 @@ def _job(target: Target, held: Contents, elsewhere: list[ObjectRef], volumes: li
         ownership.deleted_with(volumes, target.namespace, claims),
         left.steps,
     )
+
+
+def _keep_copies(kubernetes: Kubernetes, jobs: Sequence[Job]) -> None:
+    """Leave alone what is outside of the namespaces and only says that it is of one of these releases."""
+    known = Records(kubernetes, {job.target.key: job.outside for job in jobs})
+    for job in jobs:
+        job.outside, others = known.sort_out(job.outside, job.target.key)
+        notes = filter(None, (job.target.note, stayed(others, job.target.name)))
+        job.target = replace(job.target, note="; ".join(notes))
 
 
 def _volumes(kubernetes: Kubernetes) -> list[Object]:

@@ -30,6 +30,7 @@ from ..listing.observed import marker
 from ..virtual_cluster import plan as planning
 from ..virtual_cluster.membership import allocation
 from ..virtual_cluster.names import readings
+from .of_release import chart_names, is_copy
 
 
 def leaving(place: dict[str, Any], name: str, keep_volumes: bool) -> dict[str, Any]:
@@ -82,6 +83,8 @@ def belongs(thing: ObjectRef, name: str) -> bool:
     labels, annotations = thing.labels, thing.annotations
     if thing.secret_type == RELEASE_SECRET_TYPE:
         return labels.get("name") == name
+    if is_copy(thing):
+        return False
     return name in named_by(thing) or (
         not thing.synced
         and annotations.get("meta.helm.sh/release-name") == name
@@ -128,7 +131,7 @@ def made_for(place: dict[str, Any], name: str, namespace: str, seen: bool) -> bo
 def steps(helm: bool, name: str, namespace: str, things: Iterable[ObjectRef], whole: bool) -> list[str]:
     """A removal in words; ``helm`` says whether there is a release, ``whole`` whether the namespace goes as well."""
     found = [f"uninstall release {name}"] if helm else []
-    found += [f"delete {text}" for text in deleted_singly(helm, things)]
+    found += [f"delete {text}" for text in deleted_singly(helm, name, namespace, things)]
     return found + ([f"delete namespace {namespace}"] if whole else [])
 
 
@@ -145,14 +148,30 @@ def unclear_notes(things: Iterable[ObjectRef], name: str, namespace: str) -> lis
     ]
 
 
-def deleted_singly(helm: bool, things: Iterable[ObjectRef]) -> list[str]:
-    return sorted({str(thing) for thing in things if not (helm and _goes_with_another(thing))})
+def deleted_singly(helm: bool, name: str, namespace: str, things: Iterable[ObjectRef]) -> list[str]:
+    """What is to be told of by itself; with the namespace where that is another one."""
+    return sorted(
+        {
+            told(thing, namespace)
+            for thing in things
+            if not (helm and thing.namespace == namespace and _goes_with_another(thing, name))
+        }
+    )
 
 
-def _goes_with_another(thing: ObjectRef) -> bool:
-    """Whether something else's deletion takes an object along: Helm's of the release, or its controller's."""
+def told(thing: ObjectRef, namespace: str) -> str:
+    """An object in words; with its namespace where that is another one."""
+    elsewhere = thing.namespace not in (None, namespace)
+    return f"{thing} in namespace {thing.namespace}" if elsewhere else str(thing)
+
+
+def _goes_with_another(thing: ObjectRef, name: str) -> bool:
+    """Whether something else's deletion takes an object along: Helm's of the release, or its controller's.
+
+    Helm's of what the chart makes; what only has its annotations is told of by itself.
+    """
     return (
-        (not thing.synced and "meta.helm.sh/release-name" in thing.annotations)
+        (not thing.synced and "meta.helm.sh/release-name" in thing.annotations and thing.name in chart_names(name))
         or thing.secret_type == RELEASE_SECRET_TYPE
         or any(owner.get("controller") for owner in thing.meta.get("ownerReferences") or [])
     )
@@ -211,5 +230,5 @@ def recorded(held: Contents) -> set[Key]:
 def is_values(thing: ObjectRef) -> bool:
     """Whether it is the Secret that a virtual cluster has its values from."""
     labels = thing.labels
-    of_chart = labels.get("app") == "vcluster" and "release" in labels and not thing.synced
+    of_chart = labels.get("app") == "vcluster" and "release" in labels and not (thing.synced or is_copy(thing))
     return of_chart and thing.plural == "secrets" and thing.name == f"vc-config-{labels['release']}"

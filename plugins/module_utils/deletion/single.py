@@ -42,6 +42,7 @@ from ..virtual_cluster import state as cluster_state
 from ..virtual_cluster.plan import Plan
 from ..virtual_cluster.state import Outcome, State
 from . import ownership
+from .of_release import is_cluster_role
 from .ownership import deleted_singly, deleted_with, made_for, mark_steps, sort_out, to_mark
 from .requests import mark_kept, release_hold
 
@@ -74,13 +75,13 @@ def absent(
     removal = Removal(kubernetes, name, namespace, keep_volumes, known=release is not None)
     mine, others = removal.look()
     _refuse(release, mine, name, namespace)
-    _refuse_record(kubernetes, release, place, name)
+    by_helm = _outside(kubernetes, release, place, name)
     whole = not others and made_for(place, name, namespace, bool(release or mine))
     going = bool(place["metadata"].get("deletionTimestamp"))  # somebody deletes it already: only wait
     if going:
         plan = _plan(nothing().state, name, namespace, [], synced, whole=False)
     else:
-        plan = _plan(state, name, namespace, mine, synced, whole)
+        plan = _plan(state, name, namespace, mine, [*synced, *by_helm], whole)
         _plan_leaving(plan, {} if whole else ownership.leaving(place, name, keep_volumes), namespace, place)
         _plan_marks(plan, removal.kept)
     plan.notes += ownership.unclear_notes(unclear, name, namespace) if plan.steps else []
@@ -117,8 +118,8 @@ def _uninstall(kubernetes: Kubernetes, helm: Helm, name: str, namespace: str) ->
     try:
         helm.uninstall(name, namespace)
     except HelmError:
-        records = f"owner=helm,name={name},{NOT_SYNCED}"
-        if kubernetes.list(path("v1", "secrets", namespace), labels=records, metadata_only=True):
+        of_release = f"owner=helm,name={name},{NOT_SYNCED}"
+        if kubernetes.list(path("v1", "secrets", namespace), labels=of_release, metadata_only=True):
             raise
 
 
@@ -148,7 +149,8 @@ def cluster_scoped(kubernetes: Kubernetes, namespace: str, name: str) -> tuple[l
         return [ObjectRef(*kind, one["metadata"]) for one in found]
 
     def ours(thing: ObjectRef) -> bool:  # a release of this name in another namespace has the same labels
-        return not thing.synced and thing.annotations.get("meta.helm.sh/release-namespace") == namespace
+        by_helm = not thing.synced and thing.annotations.get("meta.helm.sh/release-namespace") == namespace
+        return by_helm and is_cluster_role(thing, name, namespace)
 
     questions = [partial(ask, kind, of_chart) for kind in CHART_CLUSTER_KINDS]
     questions += [partial(ask, kind, synced) for kind in SYNCED_CLUSTER_KINDS]
@@ -182,10 +184,14 @@ def _refuse(release: Release | None, mine: list[ObjectRef], name: str, namespace
         )
 
 
-def _refuse_record(kubernetes: Kubernetes, release: Release | None, place: dict[str, Any], name: str) -> None:
-    """Refuse what Helm would delete of somebody else's, where Helm is going to run."""
-    if release and not place["metadata"].get("deletionTimestamp"):
-        records.check(kubernetes, name, place["metadata"]["name"])
+def _outside(
+    kubernetes: Kubernetes, release: Release | None, place: dict[str, Any], name: str
+) -> list[ObjectRef]:
+    """What Helm is going to delete outside of the namespace. Refuses what of that is somebody else's."""
+    if release is None or place["metadata"].get("deletionTimestamp"):
+        return []
+    found = records.check(kubernetes, name, place["metadata"]["name"])
+    return [ObjectRef(one.thing.api_version, one.plural, one.meta) for one in found]
 
 
 def _plan(state: State, name: str, namespace: str, mine: list[ObjectRef], synced: list[ObjectRef], whole: bool) -> Plan:
@@ -194,7 +200,8 @@ def _plan(state: State, name: str, namespace: str, mine: list[ObjectRef], synced
     found = drift.as_found(state.manifest, state.live)
     plan.diff += planning.diff(drift.show(found, {}, "before"), "", f"manifests of {name}")
     rest = [f"namespaces/{namespace}"] if whole else []
-    plan.diff += planning.diff("\n".join(deleted_singly(helm, things) + rest), "", f"other objects of {name}")
+    others = deleted_singly(helm, name, namespace, things) + rest
+    plan.diff += planning.diff("\n".join(others), "", f"other objects of {name}")
     return plan
 
 

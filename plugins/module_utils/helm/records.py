@@ -10,10 +10,10 @@ are read as Helm reads them, before Helm does.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from functools import partial
-from typing import Any
+from typing import Any, NamedTuple
 
 from ..common import yaml_io
 from ..common.errors import NestedClustersError
@@ -61,37 +61,46 @@ class ManifestObject:
     def group(self) -> str:
         return self.api_version.rpartition("/")[0]
 
-    def path(self, kubernetes: Kubernetes) -> str | None:
-        """Where it is on a host cluster; None where that does not serve its kind, or where it has no name."""
+    def place(self, kubernetes: Kubernetes) -> tuple[str, str]:
+        """(plural, path) on a host cluster; "" for both where that does not serve its kind, or it has no name."""
         try:
             plural, namespaced = kubernetes.resource(self.api_version, self.kind)
         except KubernetesError as error:
             if error.status != 404:
                 raise
-            return None
-        return path(self.api_version, plural, self.namespace if namespaced else None, self.name) if self.name else None
+            return "", ""
+        if not self.name:
+            return "", ""
+        return plural, path(self.api_version, plural, self.namespace if namespaced else None, self.name)
 
 
-def check(kubernetes: Kubernetes, name: str, namespace: str, rollback_to: int | None = None) -> None:
+class Found(NamedTuple):
+    """An object that a manifest names, as it is on the host cluster."""
+
+    thing: ManifestObject
+    plural: str
+    meta: dict[str, Any]
+
+
+def check(kubernetes: Kubernetes, name: str, namespace: str, rollback_to: int | None = None) -> list[Found]:
     """See that Helm, when it changes or removes a release, deletes nothing that is somebody else's.
 
     Called for the plan, and once more right before Helm runs. ``rollback_to`` is the revision that it shall bring
-    back. Raises NestedClustersError with all that is not the release's own, HelmError for a record that is not Helm's.
+    back. Gives what the newest revision has outside of the namespace, or of another kind than the chart's. Raises
+    NestedClustersError with all that is not the release's own, HelmError for a record that is not Helm's.
     """
     kubernetes = live(kubernetes)  # a snapshot holds only what has the chart's labels
-    found: dict[ManifestObject, str] = {}
-    for release in _acting(read(kubernetes, name, namespace), rollback_to):
+    secrets: dict[ManifestObject, str] = {}
+    acting = _acting(read(kubernetes, name, namespace), rollback_to)
+    for release in acting:
         unusual = {thing for thing in named(release) if not _is_usual(thing, name, namespace)}
-        found.update(dict.fromkeys(unusual, release.secret_name))
-    things = sorted(found)
-    answers = parallel([partial(_look, kubernetes, thing) for thing in things])
-    foreign = [
-        (thing, there)
-        for thing, there in zip(things, answers, strict=True)
-        if there is not None and not is_of_release(there.get("metadata") or {}, name, namespace)
-    ]
+        secrets.update(dict.fromkeys(unusual, release.secret_name))
+    answers = parallel([partial(_look, kubernetes, thing) for thing in sorted(secrets)])
+    there = [found for found in answers if found]
+    foreign = [found for found in there if not is_of_release(found.meta, name, namespace)]
     if foreign:
-        _refuse(name, namespace, foreign, sorted({found[thing] for thing, _there in foreign}))
+        _refuse(name, namespace, foreign, sorted({secrets[found.thing] for found in foreign}))
+    return [found for found in there if secrets[found.thing] == acting[-1].secret_name]
 
 
 def read(kubernetes: Kubernetes, name: str, namespace: str) -> list[Release]:
@@ -101,6 +110,12 @@ def read(kubernetes: Kubernetes, name: str, namespace: str) -> list[Release]:
     """
     secrets = kubernetes.list(path("v1", "secrets", namespace), labels=f"owner=helm,name={name}")
     return sorted((_checked(secret, name, namespace) for secret in secrets), key=lambda release: release.revision)
+
+
+def newest(secrets: Iterable[Object], name: str, namespace: str) -> Release | None:
+    """The newest revision among records of a release. Raises HelmError for one that is not Helm's."""
+    releases = [_checked(secret, name, namespace) for secret in secrets]
+    return max(releases, key=lambda release: release.revision, default=None)
 
 
 def is_of_release(meta: dict[str, Any], name: str, namespace: str) -> bool:
@@ -159,9 +174,10 @@ def _is_usual(thing: ManifestObject, name: str, namespace: str) -> bool:
     return thing.namespace == namespace and (kind in _TENANTS or (kind in _OPERATORS and thing.name == f"vc-{name}"))
 
 
-def _look(kubernetes: Kubernetes, thing: ManifestObject) -> Object | None:
-    where = thing.path(kubernetes)
-    return kubernetes.get(where) if where else None
+def _look(kubernetes: Kubernetes, thing: ManifestObject) -> Found | None:
+    plural, where = thing.place(kubernetes)
+    there = kubernetes.get(where) if where else None
+    return Found(thing, plural, there.get("metadata") or {}) if there is not None else None
 
 
 def _objects(
@@ -185,8 +201,8 @@ def _objects(
         yield ManifestObject(api_version, kind, where, yaml_io.scalar(told.get("name")))
 
 
-def _refuse(name: str, namespace: str, foreign: list[tuple[ManifestObject, Object]], secrets: list[str]) -> None:
-    shown = "; ".join(_told(thing, there) for thing, there in foreign)
+def _refuse(name: str, namespace: str, foreign: list[Found], secrets: list[str]) -> None:
+    shown = "; ".join(_told(found.thing, found.meta) for found in foreign)
     raise NestedClustersError(
         f"virtual cluster {name} in namespace {namespace}: Helm's record of it (Secret {', '.join(secrets)}) names "
         f"what is not its own, and Helm would delete or overwrite that: {shown}. Helm was not run. What Helm makes for "
@@ -197,9 +213,8 @@ def _refuse(name: str, namespace: str, foreign: list[tuple[ManifestObject, Objec
     )
 
 
-def _told(thing: ManifestObject, there: Object) -> str:
+def _told(thing: ManifestObject, meta: dict[str, Any]) -> str:
     """An object, and whose it is."""
-    meta = there.get("metadata") or {}
     place = f" in namespace {meta['namespace']}" if meta.get("namespace") else ""
     notes, labels = meta.get("annotations") or {}, meta.get("labels") or {}
     manager = labels.get("app.kubernetes.io/managed-by")

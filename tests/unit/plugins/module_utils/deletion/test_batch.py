@@ -5,8 +5,10 @@
 
 from __future__ import annotations
 
+import base64
 import contextlib
 import copy
+import gzip
 import json
 from collections.abc import Callable, Iterator
 from typing import Any
@@ -19,7 +21,7 @@ from ansible_collections.nested.clusters.plugins.module_utils.k8s.errors import 
 from ansible_collections.nested.clusters.plugins.module_utils.k8s.host_clusters import HostCluster
 from ansible_collections.nested.clusters.plugins.module_utils.power import batch as power_batch
 from ansible_collections.nested.clusters.plugins.modules import vcluster_state
-from fakes import Clock
+from fakes import Clock, raw_secret, release_json
 from populated import Host, member
 
 Result = dict[str, Any]
@@ -91,6 +93,7 @@ def test_everything_of_a_selection_goes(task: Task, host: Host) -> None:
         "changed": True,
         "steps": [
             "uninstall release a",
+            "delete clusterroles/vc-a-v-vcluster-a",
             "delete persistentvolumeclaims/data-a-0",
             "delete pods/web-x-default-x-a",
             "delete priorityclasses/high-x-a",
@@ -140,6 +143,121 @@ def test_what_may_be_anothers_stays(task: Task, host: Host) -> None:
     assert of(result, "x-b")["note"].startswith("priorityclasses/high-x-x-b stayed: the label")
     assert "or b in namespace vcluster-x-b-x, and nothing else says whose it is" in of(result, "x-b")["note"]
     assert "/apis/scheduling.k8s.io/v1/priorityclasses/high-x-x-b" in host.objects
+
+
+def record(host: Host, name: str, *documents: dict[str, Any], changes: dict[str, Any] | None = None) -> None:
+    """Have the manifest of a release name these objects, and nothing else."""
+    namespace = f"vcluster-{name}"
+    manifest = "---\n".join(json.dumps(document) + "\n" for document in documents)
+    told = {"name": name, "namespace": namespace, "manifest": manifest, **(changes or {})}
+    payload = base64.b64encode(gzip.compress(json.dumps(release_json(1, **told)).encode()))
+    there = host.objects[f"/api/v1/namespaces/{namespace}/secrets/sh.helm.release.v1.{name}.v1"]
+    there["data"] = raw_secret(payload)["data"]
+
+
+def marked(name: str) -> dict[str, Any]:
+    """Labels and annotations of what Helm made for a virtual cluster, or of a copy of that."""
+    chart = {"app": "vcluster", "release": name, **well_known.MANAGED_BY_HELM}
+    of_helm = {well_known.RELEASE_NAME: name, well_known.RELEASE_NAMESPACE: f"vcluster-{name}"}
+    return {"labels": chart, "annotations": of_helm}
+
+
+COPIES = [("Secret", "vc-config-a"), ("ConfigMap", "elsewhere"), ("PersistentVolumeClaim", "data-a-0")]
+
+
+def test_a_copy_in_somebodys_namespace_stays(task: Task, host: Host) -> None:
+    """Whoever copies an object copies its labels and annotations."""
+    host.cluster("a")
+    host.cluster("b")
+    host.have("Namespace", "prod")
+    for kind, name in COPIES:
+        host.have(kind, name, namespace="prod", **marked("a"))
+    host.have("ClusterRole", "a-copy", **marked("a"))
+    record(host, "a", {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "elsewhere"}})
+    record(host, "b", {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "x", "namespace": "prod"}})
+    result = checked(task, host, names=["a", "b"])
+    assert "prod" not in str(of(result, "a")["steps"]) + str(result["diff"])
+    assert [(one["name"], one["namespace"]) for one in result["virtual_clusters"]] == [
+        ("a", "vcluster-a"),
+        ("b", "vcluster-b"),
+    ]
+    assert of(result, "a")["note"].startswith(
+        "clusterroles/a-copy, configmaps/elsewhere in namespace prod, persistentvolumeclaims/data-a-0 in namespace "
+        "prod, secrets/vc-config-a in namespace prod stayed: labels and annotations say that Helm release a made this"
+    )
+    assert of(result, "b")["note"] == ""
+    assert host.names("prod") == {"secrets/vc-config-a", "configmaps/elsewhere", "persistentvolumeclaims/data-a-0"}
+    assert "/apis/rbac.authorization.k8s.io/v1/clusterroles/a-copy" in host.objects
+
+
+def test_what_its_record_names_elsewhere_goes_and_is_in_the_plan(task: Task, host: Host) -> None:
+    for name in "ab":
+        host.cluster(name)
+        host.have("ConfigMap", f"{name}-elsewhere", namespace="prod", **marked(name))
+        host.have("PriorityClass", f"{name}-high", **marked(name))
+        meta = {"name": f"{name}-elsewhere", "namespace": "prod"}
+        config = {"apiVersion": "v1", "kind": "ConfigMap", "metadata": meta}
+        high = {"apiVersion": "scheduling.k8s.io/v1", "kind": "PriorityClass", "metadata": {"name": f"{name}-high"}}
+        record(host, name, {"apiVersion": "v1", "kind": "List", "items": [config]}, high)
+    host.lists.clear()
+    result = checked(task, host, names=["a", "b"])
+    for name in "ab":
+        steps = of(result, name)["steps"]
+        assert f"delete configmaps/{name}-elsewhere in namespace prod" in steps
+        assert f"delete priorityclasses/{name}-high" in steps
+        assert f"configmaps/{name}-elsewhere in namespace prod" in str(result["diff"])
+    assert host.names("prod") == set()
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [{"name": "other"}, {"namespace": "prod"}, {"version": 7}, {"manifest": "kind: ["}],
+    ids=["another name", "another namespace", "another revision", "broken"],
+)
+def test_a_record_that_cannot_be_believed_proves_nothing(changes: dict[str, Any], task: Task, host: Host) -> None:
+    host.cluster("a")
+    host.have("ConfigMap", "elsewhere", namespace="prod", **marked("a"))
+    document = {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "elsewhere", "namespace": "prod"}}
+    record(host, "a", document, changes=changes)
+    assert "configmaps/elsewhere in namespace prod stayed" in of(checked(task, host, name="a"), "a")["note"]
+    assert host.names("prod") == {"configmaps/elsewhere"}
+
+
+def test_a_record_names_nothing_that_is_not_of_its_release(task: Task, host: Host) -> None:
+    host.cluster("a")
+    host.have("ConfigMap", "coredns", namespace="prod", labels=dict(well_known.MANAGED_BY_HELM))
+    host.have("ClusterRole", "view")
+    things = [("v1", "ConfigMap", "coredns"), ("rbac.authorization.k8s.io/v1", "ClusterRole", "view")]
+    named = [
+        {"apiVersion": version, "kind": kind, "metadata": {"name": name, "namespace": "prod"}}
+        for version, kind, name in things
+    ]
+    record(host, "a", *named)
+    checked(task, host, name="a")
+    assert host.names("prod") == {"configmaps/coredns"}
+    assert "/apis/rbac.authorization.k8s.io/v1/clusterroles/view" in host.objects
+
+
+def test_records_are_read_in_one_list(task: Task, host: Host) -> None:
+    """And only where there is something that they have to speak of."""
+    counts = []
+    for number in range(4):
+        name = f"v{number}"
+        host.cluster(name, labels={"env": "ci"})
+        host.have("ConfigMap", name, namespace="prod", **marked(name))
+        record(host, name, {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": name, "namespace": "prod"}})
+        host.lists.clear()
+        for one in task(check_mode=True, label_selectors=["env=ci"])["virtual_clusters"]:
+            assert f"delete configmaps/{one['name']} in namespace prod" in one["steps"]
+        counts.append(len(host.lists))
+    assert len(set(counts)) == 1
+
+
+def test_a_copy_in_its_own_namespace_is_in_the_plan(task: Task, host: Host) -> None:
+    """It goes with the namespace, and Helm's uninstalling would not have taken it."""
+    host.cluster("a", made=False)
+    host.have("Secret", "vc-config-a-backup", namespace="vcluster-a", **marked("a"))
+    assert "delete secrets/vc-config-a-backup" in of(checked(task, host, name="a"), "a")["steps"]
 
 
 def test_all_that_are_protected_are_named(task: Task, host: Host, all_hosts: list[Host]) -> None:

@@ -37,6 +37,7 @@ class Uninstaller:
     def __init__(self, host: FakeKubernetes) -> None:
         self.host = host
         self.runs = 0
+        self.elsewhere: list[str] = []  # paths of what the manifest names outside of the namespace
 
     def uninstall(self, name: str, namespace: str) -> None:
         self.runs += 1
@@ -47,7 +48,8 @@ class Uninstaller:
                 continue  # a copy is in no manifest of its
             of_release = (note.get("meta.helm.sh/release-name"), note.get("meta.helm.sh/release-namespace"))
             is_record = thing.get("type") == "helm.sh/release.v1" and meta["labels"]["name"] == name
-            if meta.get("namespace", namespace) == namespace and (of_release == (name, namespace) or is_record):
+            mine = of_release == (name, namespace) and meta.get("namespace") == namespace
+            if at in self.elsewhere or mine or (is_record and meta.get("namespace") == namespace):
                 self.host._mark(at)
 
 
@@ -175,6 +177,7 @@ def test_what_a_virtual_cluster_made(candidate: ObjectRef) -> None:
         thing("services", "a", labels={**CHART, "chart": "vcluster-dashboard-1.2.3"}),
         thing("persistentvolumeclaims", "data-demo-0", labels={"app": "web"}),
         thing("services", "a", annotations={**HELM, "meta.helm.sh/release-namespace": "elsewhere"}),
+        thing("secrets", "a", labels=CHART, annotations={**HELM, "meta.helm.sh/release-namespace": "elsewhere"}),
         thing("secrets", "a", "helm.sh/release.v1", labels={"name": "web", "app": "vcluster", "release": "demo"}),
         thing("secrets", "demo-certs"),
         thing("leases", "demo"),
@@ -694,7 +697,8 @@ def test_what_may_be_anothers_stays(there: bool, host: FakeKubernetes, helm: Uni
 
 def roles(host: FakeKubernetes) -> None:
     """What the chart makes outside of the namespace, here and for a virtual cluster of this name elsewhere."""
-    host.have("ClusterRole", "vc-ours", labels=CHART, annotations=HELM)
+    host.have("ClusterRole", f"vc-{NAME}-v-{NAMESPACE}", labels=CHART, annotations=HELM)
+    host.have("ClusterRole", "vc-copy", labels=CHART, annotations=HELM)
     elsewhere = {**HELM, "meta.helm.sh/release-namespace": "elsewhere"}
     host.have("ClusterRole", "vc-theirs", labels=CHART, annotations=elsewhere)
 
@@ -703,10 +707,25 @@ def roles(host: FakeKubernetes) -> None:
 def test_cluster_roles_go_and_those_of_a_namesake_stay(left: str, host: FakeKubernetes, helm: Uninstaller) -> None:
     virtual_cluster(host)
     roles(host)
-    word = {"everything": "nothing", "no release": "sh.helm", "no namespace": NAMESPACE}[left]
+    word = {"everything": "nothing", "no release": "sh.helm", "no namespace": f"/{NAMESPACE}"}[left]
     host.objects = {at: thing for at, thing in host.objects.items() if word not in at}
-    checked(host, helm)
-    assert [at.rsplit("/", 1)[1] for at in host.objects if "clusterroles" in at] == ["vc-theirs"]
+    assert f"delete clusterroles/vc-{NAME}-v-{NAMESPACE}" in checked(host, helm).plan.steps
+    assert [at.rsplit("/", 1)[1] for at in host.objects if "clusterroles" in at] == ["vc-copy", "vc-theirs"]
+
+
+def test_what_helm_deletes_elsewhere_is_in_the_plan(host: FakeKubernetes, helm: Uninstaller) -> None:
+    """And what is in the namespace, and only says that it is of the release: Helm leaves it, and we do not."""
+    virtual_cluster(host, {})
+    host.have("ConfigMap", "ours", namespace="prod", labels=well_known.MANAGED_BY_HELM, annotations=HELM)
+    host.have("ConfigMap", "copy", namespace="prod", labels=well_known.MANAGED_BY_HELM, annotations=HELM)
+    host.have("Secret", f"vc-config-{NAME}-backup", labels=CHART, annotations=HELM)
+    elsewhere = "\n---\napiVersion: v1\nkind: ConfigMap\nmetadata: {name: ours, namespace: prod}\n"
+    release(host, manifest=MANIFEST + elsewhere)
+    helm.elsewhere = [path("v1", "configmaps", "prod", "ours")]
+    steps = checked(host, helm).plan.steps
+    assert "delete configmaps/ours in namespace prod" in steps
+    assert f"delete secrets/vc-config-{NAME}-backup" in steps
+    assert host.names("prod") == {"configmaps/copy"}
 
 
 def test_who_may_not_look_outside_of_the_namespace_can_delete_all_the_same(

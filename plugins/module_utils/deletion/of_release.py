@@ -1,0 +1,118 @@
+# Copyright (c) 2026, nested.clusters contributors
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What a virtual cluster's Helm release has outside of its namespace: labels and annotations alone do not say.
+
+Whoever copies an object copies these too. So outside of the namespace only that is the release's which its newest
+record names, and what the chart makes under a name that holds the release and its namespace.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from ..common.well_known import RELEASE_NAMESPACE, SYNCED_LABEL
+from ..helm import records
+from ..helm.release import HelmError
+from ..k8s.client import Kubernetes, list_allowed
+from ..k8s.objects import path
+from ..listing.contents import CHART_CLUSTER_KINDS, Key, ObjectRef
+
+_SHOWN = 5  # names of objects that stay
+
+
+def chart_names(name: str) -> set[str]:
+    """Names of what the chart makes in the namespace (source: chart/templates of 0.20 to 0.36)."""
+    plain = {name, f"{name}-headless", f"{name}-etcd", f"{name}-etcd-headless"}
+    kinds = ("vc", "vc-config", "vc-workload", "vc-work", "vc-cp", "vc-kube-dns", "vc-snapshot", "vc-coredns")
+    return plain | {f"{kind}-{name}" for kind in kinds}
+
+
+def is_cluster_role(thing: ObjectRef, name: str, namespace: str) -> bool:
+    """Whether it is a cluster role, or its binding, of the chart: no copy of one can have its name."""
+    names = {f"{kind}-{name}-v-{namespace}"[:63].removesuffix("-") for kind in ("vc", "vc-mn")}
+    return (thing.api_version, thing.plural) in CHART_CLUSTER_KINDS and thing.name in names
+
+
+def is_copy(thing: ObjectRef) -> bool:
+    """Whether an object is in another namespace than the release that made it, by what Helm wrote on it.
+
+    On what is synced that is what Helm wrote inside a virtual cluster.
+    """
+    told = thing.annotations.get(RELEASE_NAMESPACE)
+    return told not in (None, thing.namespace) and SYNCED_LABEL not in thing.labels
+
+
+class Records:
+    """The newest Helm records of releases, read in one LIST when the first object needs one."""
+
+    def __init__(self, kubernetes: Kubernetes, things: Mapping[Key, Iterable[ObjectRef]]) -> None:
+        """``things`` are what labels and annotations take for a release's outside of its namespace, by release."""
+        self._kubernetes = kubernetes
+        asked = {
+            (namespace, name)
+            for (namespace, name), found in things.items()
+            if any(not _is_certain(thing, name, namespace) for thing in found)
+        }
+        self._named = {key: self._objects(key, secrets) for key, secrets in self._read(asked).items()}
+
+    def sort_out(self, things: Iterable[ObjectRef], key: Key) -> tuple[list[ObjectRef], list[ObjectRef]]:
+        """(what is of this release, what only says so) of what is outside of its namespace."""
+        things = list(things)
+        named = self._named.get(key, set())
+        mine = [
+            thing
+            for thing in things
+            if _is_certain(thing, key[1], key[0])
+            or (_where(thing) in named and records.is_of_release(thing.meta, key[1], key[0]))
+        ]
+        return mine, [thing for thing in things if thing not in mine]
+
+    def _read(self, asked: set[Key]) -> dict[Key, list[dict[str, Any]]]:
+        found: dict[Key, list[dict[str, Any]]] = {key: [] for key in asked}
+        if not asked:
+            return {}
+        spaces = {namespace for namespace, _name in asked}
+        names = ",".join(sorted({name for _namespace, name in asked}))
+        labels = f"owner=helm,status!=superseded,name in ({names}),!{SYNCED_LABEL}"
+        where = path("v1", "secrets", spaces.pop() if len(spaces) == 1 else None)
+        for secret in list_allowed(self._kubernetes, where, labels=labels):
+            meta = secret["metadata"]
+            found.get((meta["namespace"], meta["labels"]["name"]), []).append(secret)
+        return found
+
+    def _objects(self, key: Key, secrets: list[dict[str, Any]]) -> set[tuple[str, str]]:
+        """Paths of what the newest record names, without the API's version; none where it cannot be believed."""
+        try:
+            release = records.newest(secrets, key[1], key[0])
+            named = records.named(release) if release else []
+        except HelmError:
+            return set()
+        return {(thing.group, below) for thing in named if (below := _below(thing.place(self._kubernetes)[1]))}
+
+
+def stayed(things: Iterable[ObjectRef], name: str) -> str:
+    """What to say of those that only say that they are of a release; "" of none."""
+    told = sorted(f"{thing} in namespace {thing.namespace}" if thing.namespace else str(thing) for thing in things)
+    if not told:
+        return ""
+    more = f" and {len(told) - _SHOWN} more" if len(told) > _SHOWN else ""
+    return (
+        f"{', '.join(told[:_SHOWN])}{more} stayed: labels and annotations say that Helm release {name} made this, but "
+        "its record does not name it, so it is a copy or somebody else's; delete it yourself if nobody needs it"
+    )
+
+
+def _is_certain(thing: ObjectRef, name: str, namespace: str) -> bool:
+    return SYNCED_LABEL in thing.labels or is_cluster_role(thing, name, namespace)
+
+
+def _where(thing: ObjectRef) -> tuple[str, str]:
+    return thing.api_version.rpartition("/")[0], _below(thing.path(thing.namespace))
+
+
+def _below(where: str) -> str:
+    """A path from the namespace or the resource on: two versions of an API have the same objects."""
+    parts = where.split("/")
+    return "/".join(parts[3:] if parts[1:2] == ["api"] else parts[4:])
