@@ -26,7 +26,7 @@ HOST_CLUSTER = "tests/host_cluster/host-cluster"
 COLLECTION = "build/ansible_collections/nested/clusters"  # made by run.sh
 UNIT, INTEGRATION, BENCHMARKS = "tests/unit", "tests/integration", "tests/benchmarks"
 # Packages whose tests import each other.
-SHARED = ("admission", "common", "groups", "lifecycle")
+SHARED = ("admission", "common", "groups", "k8s", "lifecycle")
 UNIT_PATH = ":".join((UNIT, *(f"{UNIT}/plugins/module_utils/{package}" for package in SHARED)))
 FAULTS = ("test_faults", "test_vcluster_interruption", "test_vcluster_waiting")
 SOAK = os.environ.get("NESTED_CLUSTERS_SOAK_SECONDS") or "1800"

@@ -7,24 +7,33 @@ from __future__ import annotations
 
 from typing import Any
 
+from .redaction import redacted, redacted_text
+
 
 class NestedClustersError(Exception):
-    """Something that ends a task: ``str(error)`` is the message, ``data`` goes beside it in the result."""
+    """Something that ends a task: ``str(error)`` is the message, ``data`` goes beside it in the result.
+
+    Neither shows a credential, wherever it came from: an option, the answer of a server, or what helm printed.
+    """
 
     def __init__(self, message: str, **data: Any) -> None:
-        super().__init__(message)
-        self.data: dict[str, Any] = data
+        super().__init__(redacted_text(message))
+        self.data: dict[str, Any] = redacted(data)
 
 
 class OptionError(NestedClustersError):
-    """An option whose value cannot be used; raised before anything is changed."""
+    """An option whose value cannot be used; raised before anything is changed.
+
+    ``reason`` and ``allowed`` name other values only as :func:`redaction.redacted` gives them.
+    """
 
     def __init__(self, option: str, value: object, allowed: str, *, reason: str = "") -> None:
         why = f": {reason}" if reason else ""
+        shown = redacted(value, option)
         super().__init__(
-            f"{option}: {value!r} is not usable{why}; allowed: {allowed}",
+            f"{option}: {shown!r} is not usable{why}; allowed: {allowed}",
             option=option,
-            value=value,
+            value=shown,
             allowed=allowed,
         )
 

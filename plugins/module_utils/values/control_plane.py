@@ -12,6 +12,7 @@ from dataclasses import dataclass, fields
 from typing import Any
 
 from ..common.errors import OptionError
+from ..common.redaction import redacted
 from ..common.semver import Version, parse_kubernetes_version
 from . import accessors, licensed_features, tree, validation
 
@@ -115,8 +116,8 @@ class ControlPlane:
         for option in _EXAMPLES.keys() | {"replicas", "tls_secret"}:
             if self.backing_store.get(option) is not None and option not in _OPTIONS[kind]:
                 of = " or ".join(name for name, options in _OPTIONS.items() if option in options)
-                shown = "a value" if option == "data_source" else self.backing_store[option]
-                raise OptionError(f"backing_store.{option}", shown, f"backing_store.type {of}", reason=f"it is {kind}")
+                given = self.backing_store[option]
+                raise OptionError(f"backing_store.{option}", given, f"backing_store.type {of}", reason=f"it is {kind}")
         if members is not None and members not in _ETCD_MEMBERS:
             raise OptionError("backing_store.replicas", members, ", ".join(map(str, _ETCD_MEMBERS)))
         address = self.backing_store.get("endpoint")
@@ -130,8 +131,8 @@ class ControlPlane:
             said = tree.get(asked, where)
             if said is not None and said != value:
                 path = ".".join(where)
-                shown = "a value" if where == _DATA_SOURCE else value
-                raise OptionError(option, shown, "what values say, or values without it", reason=f"{path} is {said!r}")
+                reason = f"{path} is {redacted(said, path)!r}"
+                raise OptionError(option, value, "what values say, or values without it", reason=reason)
         for option, wanted, said in (
             ("distribution", self.distribution, _said_distribution(asked)),
             ("backing_store.type", (self.backing_store or {}).get("type"), _said_store(asked)),

@@ -10,6 +10,7 @@ from collections.abc import Iterator, Mapping
 from decimal import Decimal
 from typing import Any
 
+from ..common.redaction import redacted
 from ..common.semver import Minor, Version
 from .accessors import (
     STORE_PATH,
@@ -61,7 +62,8 @@ def check_immutable(
 
 
 def _change(path: str, old: Any, new: Any, reason: str) -> Problem:
-    return Problem(path, f"{old!r} is deployed, {new!r} is asked for: {reason}", f"{path} of {old!r}")
+    before, after = redacted(old, path), redacted(new, path)
+    return Problem(path, f"{before!r} is deployed, {after!r} is asked for: {reason}", f"{path} of {before!r}")
 
 
 def _changed(

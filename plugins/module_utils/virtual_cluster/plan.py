@@ -12,6 +12,7 @@ from typing import Any
 
 from ..common import yaml_io
 from ..common.errors import OptionError
+from ..common.redaction import redacted
 from ..common.well_known import RESERVED_LABELS, RESERVED_PREFIXES
 from ..values.masking import masked
 
@@ -47,7 +48,8 @@ def check_metadata(option: str, wanted: Mapping[str, Any], in_values: Mapping[st
         if name in RESERVED_LABELS or name.startswith(RESERVED_PREFIXES):
             raise OptionError(option, shown, "names of your own", reason="Helm, vCluster or this collection sets it")
         if name in in_values and in_values[name] != value:
-            raise OptionError(option, shown, repr(in_values[name]), reason=f"values set {name} on the StatefulSet")
+            in_use = repr(redacted(in_values[name], name))
+            raise OptionError(option, shown, in_use, reason=f"values set {name} on the StatefulSet")
         if value is not None and not isinstance(value, str):
             raise OptionError(option, shown, "strings (quote it), or null to remove it", reason="it is no string")
         if option == "labels" and value is not None and not _LABEL_VALUE.fullmatch(value):

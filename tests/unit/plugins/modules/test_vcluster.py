@@ -40,12 +40,13 @@ from ansible_collections.nested.clusters.plugins.module_utils.k8s.errors import 
 from ansible_collections.nested.clusters.plugins.module_utils.lifecycle import present as lifecycle
 from ansible_collections.nested.clusters.plugins.module_utils.scheduling import placement
 from ansible_collections.nested.clusters.plugins.module_utils.scheduling.placement import Candidate
-from ansible_collections.nested.clusters.plugins.module_utils.values import support_matrix
+from ansible_collections.nested.clusters.plugins.module_utils.values import support_matrix, tree
 from ansible_collections.nested.clusters.plugins.module_utils.virtual_cluster import membership
 from ansible_collections.nested.clusters.plugins.module_utils.virtual_cluster.plan import Plan
 from ansible_collections.nested.clusters.plugins.module_utils.virtual_cluster.state import Outcome, State
 from ansible_collections.nested.clusters.plugins.modules import vcluster
 from fakes import kubeconfig_secret, pem
+from test_client import ApiServer
 
 Object = dict[str, Any]
 NAMESPACE = "vcluster-demo"
@@ -403,6 +404,34 @@ def test_secrets_are_shown_nowhere(run: Run, present: Calls) -> None:
     for error in (None, NestedClustersError("it says hunter2 and hunter3")):
         present.error = error
         assert "hunter" not in json.dumps(run(**secrets))
+
+
+STORE = ("controlPlane", "backingStore", "database", "external", "dataSource")
+SOURCES = {
+    "a URL": "postgres://root:hunter2@db.example.com:5432/name",
+    "a URL whose password has a slash and an at": "mysql://root:hun/t@hunter2@tcp(db.example.com:3306)/name",
+    "no URL": "root:hunter2@tcp(db.example.com:3306)/name",
+    "words": "host=db.example.com user=root password=hunter2",
+}
+
+
+@pytest.mark.usefixtures("real_connection")
+@pytest.mark.parametrize("given", SOURCES)
+def test_a_data_source_in_values_is_not_shown_where_the_option_says_another(run: Run, given: str) -> None:
+    """The option is hidden by Ansible, and what values say of the same is hidden by nobody else."""
+    server = ApiServer()
+    server.answer = lambda request: (200, {"kind": "SecretList", "items": []})
+    store = {"type": "external_database", "data_source": "postgres://root:hunter3@other.example.com:5432/name"}
+    values = tree.at(STORE, SOURCES[given])
+    try:
+        result = run(host=server.url, api_key="hunter4", backing_store=store, values=values)
+    finally:
+        server.close()
+    assert {request.method for request in server.seen} == {"GET"}
+    del result["invocation"]  # values are the task's own
+    assert "backing_store.data_source" in result["msg"]
+    assert ".".join(STORE) in result["msg"]
+    assert "hunter" not in json.dumps(result)
 
 
 # --- helm's files -----------------------------------------------------------------------------------------
