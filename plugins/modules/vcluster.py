@@ -21,6 +21,9 @@ description:
     release did not make, Helm is not run, and the task is refused with the names of these objects, in check mode too.
   - A virtual cluster that C(helm) or the C(vcluster) CLI made is taken over as it is. Its own values stay, under
     those in O(values), and it restarts only if something of what the task says differs.
+  - A control plane that is there, but has no Helm record in its namespace, is neither changed nor replaced. Another
+    tool manages it, such as Flux with a C(storageNamespace) or C(helm) with another C(HELM_DRIVER), or its record was
+    lost. The task fails before anything is changed, and names that tool, how it is known, and what to do.
   - With O(group), the virtual cluster gets a size, a place on one of the group's host clusters, and the group's
     settings. In check mode RV(placement) answers whether it would fit, where, and what would be left.
   - A paused virtual cluster is changed without being woken, and stays paused; M(nested.clusters.vcluster_state) resumes

@@ -99,7 +99,11 @@ class FakeKubernetes:
     def _selected(thing: dict[str, Any], selector: str) -> bool:
         labels = thing["metadata"].get("labels") or {}
         for term in filter(None, selector.split(",")):
-            name, _equals, value = term.replace("!=", "=").partition("=")
+            name, equals, value = term.replace("!=", "=").partition("=")
+            if not equals and not term.startswith("!"):
+                if name not in labels:
+                    return False
+                continue
             if term.startswith("!") and name[1:] in labels:
                 return False
             if not term.startswith("!") and (labels.get(name) == value) == ("!=" in term):

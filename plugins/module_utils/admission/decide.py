@@ -8,15 +8,17 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from decimal import ROUND_CEILING, Decimal
+from functools import partial
 from typing import Any
 
+from ..common import well_known
 from ..common.errors import NestedClustersError, OptionError
 from ..common.size import Size, quantity
 from ..groups import pending as group_pending
 from ..groups.model import Group, Member
 from ..groups.view import GroupView, HostView
 from ..k8s import host_clusters
-from ..k8s.client import Kubernetes
+from ..k8s.client import Kubernetes, parallel
 from ..k8s.host_clusters import HostCluster
 from ..k8s.objects import path
 from ..lifecycle.request import Request
@@ -276,9 +278,12 @@ def _place(seen: GroupView, request: Request, asked: AdmissionRequest, size: Siz
 
 
 def _made_before(kubernetes: Kubernetes, request: Request) -> bool:
-    """Whether a virtual cluster of this name is there that is in no group."""
-    release = f"owner=helm,name={request.name}"
-    return bool(kubernetes.list(path("v1", "secrets", request.namespace), labels=release, metadata_only=True))
+    """Whether a virtual cluster of this name is there that is in no group; without a Helm record, by its workload."""
+    asked = [(path("v1", "secrets", request.namespace), f"owner=helm,name={request.name}")]
+    workload = f"app={well_known.CONTROL_PLANE},release={request.name},!{well_known.SYNCED_LABEL}"
+    asked += [(path("apps/v1", plural, request.namespace), workload) for plural in ("statefulsets", "deployments")]
+    questions = [partial(kubernetes.list, where, labels=labels, metadata_only=True) for where, labels in asked]
+    return any(parallel(questions))
 
 
 def check_in_use(kubernetes: Kubernetes, name: str, current: Allocation, size: Size) -> None:

@@ -6,7 +6,6 @@
 from __future__ import annotations
 
 import base64
-import gzip
 import json
 import zlib
 from collections.abc import Callable, Iterable
@@ -15,7 +14,9 @@ from typing import Any
 
 from ..common.errors import NestedClustersError
 
+_MOST_BYTES = 64 * 1024**2  # of a record; one of vCluster's chart has less than one
 RELEASE_SECRET_TYPE = "helm.sh/release.v1"
+UNINSTALLED = "uninstalled"  # by `helm uninstall --keep-history`
 # A killed helm leaves one of these, and then refuses to go on from it.
 PENDING = ("pending-install", "pending-upgrade", "pending-rollback", "uninstalling")
 
@@ -80,6 +81,15 @@ def _revision(secret: dict[str, Any]) -> int:
     return int(digits) if digits.isdigit() else 0
 
 
+def _unpacked(packed: bytes) -> bytes:
+    """What gzip has packed, within reason: a record is whatever somebody wrote into a Secret."""
+    unpacker = zlib.decompressobj(wbits=zlib.MAX_WBITS | 16)
+    text = unpacker.decompress(packed, _MOST_BYTES)
+    if not unpacker.eof:
+        raise EOFError("it is cut off, or has more than 64 MiB")
+    return text
+
+
 def decode_release(secret: dict[str, Any]) -> Release:
     """The release in a Helm release Secret. Raises HelmError when it cannot be read."""
     return _decoded(secret, json.loads)
@@ -111,7 +121,7 @@ _FIELDS = {"name", "namespace", "version", "info", "chart", "config", "manifest"
 def _decoded(secret: dict[str, Any], parse: Callable[[bytes], Any]) -> Release:
     try:
         packed = base64.b64decode(base64.b64decode(secret["data"]["release"]))
-        text = gzip.decompress(packed) if packed[:2] == b"\x1f\x8b" else packed
+        text = _unpacked(packed) if packed[:2] == b"\x1f\x8b" else packed
         return Release.from_json(parse(text), dict(secret["metadata"].get("labels") or {}))
     except (KeyError, TypeError, ValueError, AttributeError, OSError, EOFError, zlib.error) as error:
         meta = secret.get("metadata", {})

@@ -20,7 +20,7 @@ from ..k8s.errors import KubernetesError
 from ..k8s.objects import path
 from ..values import endpoint as endpoint_values
 from ..virtual_cluster import describe as description
-from ..virtual_cluster import drift
+from ..virtual_cluster import drift, provenance
 from ..virtual_cluster import manifest as manifests
 from ..virtual_cluster import plan as planning
 from ..virtual_cluster.manifest import Key
@@ -48,6 +48,8 @@ def prepare(kubernetes: Kubernetes, open_helm: Callable[[], Helm], request: Requ
     wanted_values = check_request(request, state, version)
     stages = plan_stages(request, state, version, wanted_values)
     _plan_namespace(kubernetes, request, state, plan)
+    if not (state.recorded or plan.create_namespace):
+        provenance.check_free(kubernetes, request.name, request.namespace)
     _plan_objects(kubernetes, request, state, plan)
     helm, wanted = None, state.manifest
     mark, workload = way_back(state, request), state.workload(request.name)

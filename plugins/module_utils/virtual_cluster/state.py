@@ -14,7 +14,7 @@ from ..common import well_known
 from ..common.well_known import NOT_SYNCED
 from ..helm.chart import is_vcluster
 from ..helm.records import is_of_release
-from ..helm.release import PENDING, HelmError, Release, decode_release, newest_releases
+from ..helm.release import PENDING, UNINSTALLED, HelmError, Release, decode_release, newest_releases
 from ..k8s.client import Kubernetes, parallel
 from ..k8s.errors import KubernetesError
 from ..k8s.objects import path
@@ -38,6 +38,11 @@ class State:
     live: dict[Key, dict[str, Any]]
     leaving: bool = False  # whether its namespace is being deleted, and all that may still be in it counts as gone
     namespace: str | None = None
+
+    @property
+    def recorded(self) -> bool:
+        """Whether Helm knows of what is deployed, or of what it began."""
+        return bool(self.pending or (self.release and self.release.status != UNINSTALLED))
 
     @property
     def ours(self) -> bool:

@@ -20,7 +20,7 @@ from ansible_collections.nested.clusters.plugins.module_utils.k8s.objects import
 from ansible_collections.nested.clusters.plugins.module_utils.lifecycle import request as requests
 from ansible_collections.nested.clusters.plugins.modules import vcluster_fleet
 from fakes import kubeconfig_secret
-from test_grouped import World, asked
+from test_grouped import NAME, World, asked, have_control_plane
 from test_lifecycle import CHART
 
 Object = dict[str, Any]
@@ -244,3 +244,16 @@ def test_data_is_lost_only_if_that_may_be() -> None:
     given = {name: option.get("default") for name, option in vcluster_fleet.argument_spec().items()}
     assert vcluster_fleet.order(given, False).accept_data_loss is False
     assert vcluster_fleet.order({**given, "accept_data_loss": True}, False).accept_data_loss is True
+
+
+@pytest.mark.parametrize("check_mode", [True, False])
+def test_one_that_another_tool_manages_is_refused_and_the_others_are_made(
+    world: World, run_module: Any, check_mode: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(vcluster_fleet, "Helm", Refusing if not check_mode else Rendering)
+    have_control_plane(world, "a", **{"argocd.argoproj.io/instance": "apps"})
+    before = world.snapshot()
+    found = by_name(run(run_module, {"name": NAME}, {"name": "new"}, check_mode=check_mode))
+    assert "It belongs to Argo CD's Application apps" in found[NAME]["msg"]
+    assert (found[NAME]["changed"], found["new"]["failed"]) == (False, not check_mode)
+    assert world.snapshot() == before  # and what helm refuses leaves nothing

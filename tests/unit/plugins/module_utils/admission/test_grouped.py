@@ -1362,3 +1362,37 @@ def test_each_has_an_external_etcd_of_its_own(world: World) -> None:
     outcome, _decision = world.checked()
     where = ("controlPlane", "backingStore", "etcd", "external", "endpoint")
     assert tree.get(world.values(outcome), where) == f"etcd-{NAME}.stores.svc:2379"
+
+
+# --- control planes without a Helm record -----------------------------------------------------------------
+
+FLUX = {"helm.toolkit.fluxcd.io/name": "tenant", "helm.toolkit.fluxcd.io/namespace": "flux-system"}
+
+
+def have_control_plane(world: World, host: str, **labels: str) -> None:
+    """Have one that Helm has no record of in its namespace."""
+    if PLACE not in world.hosts[host].objects:
+        world.hosts[host].have("Namespace", NAMESPACE)
+    of_chart = {"app": "vcluster", "release": NAME, "chart": "vcluster-0.36.1"}
+    world.hosts[host].have("StatefulSet", NAME, labels={**of_chart, **labels}, spec={"replicas": 1})
+
+
+@pytest.mark.parametrize("host", ["a", "b"])
+def test_nothing_is_taken_for_one_that_another_tool_manages(world: World, host: str) -> None:
+    """It lives on one of the host clusters, so it is not made on the other one either."""
+    have_control_plane(world, host, **FLUX)
+    error = world.refused()
+    assert "It belongs to Flux's HelmRelease flux-system/tenant" in str(error)
+    assert not world.locked()
+    elsewhere = world.refused(host_cluster="b" if host == "a" else "a")
+    assert (elsewhere.data["option"], elsewhere.data["allowed"]) == ("host_cluster", host)
+
+
+@pytest.mark.parametrize("options", [{}, {"size": size(cpu="5")}, {"owner": "bob"}])
+def test_one_of_the_group_whose_record_was_lost_is_left_as_it_is(world: World, options: Object) -> None:
+    """What its task asked for is known, but neither its version nor which group settings it has."""
+    world.run()
+    (place,) = [host for host in world.hosts.values() if WORKLOAD in host.objects]
+    for at in [at for at in place.objects if "sh.helm.release" in at]:
+        del place.objects[at]
+    assert "This collection made it" in str(world.refused(**options))

@@ -75,6 +75,7 @@ PACKED = gzip.compress(json.dumps(release_json()).encode())
         pytest.param(raw_secret(base64.b64encode(b"[]")), id="a list"),
         pytest.param(raw_secret(base64.b64encode(b"{}")), id="without a name"),
         pytest.param(raw_secret(base64.b64encode(PACKED[:-12])), id="truncated"),
+        pytest.param(raw_secret(base64.b64encode(gzip.compress(b" " * 65 * 1024**2))), id="too large"),
         pytest.param(raw_secret(base64.b64encode(PACKED[:20] + b"\xff" * 8 + PACKED[28:])), id="corrupt"),
         pytest.param({**raw_secret(b""), "data": None}, id="no data"),
         pytest.param({**raw_secret(b""), "data": {}}, id="no release"),

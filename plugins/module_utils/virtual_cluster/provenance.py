@@ -1,0 +1,285 @@
+# Copyright (c) 2026, nested.clusters contributors
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Control planes without a Helm record in their namespace: which there are, and which tool seems to manage them.
+
+A virtual cluster is found by its Helm record. Where that is kept elsewhere, or was lost, Helm would install another
+one: over the first, or beside it behind the same Service, where the two delete each other's pods. So before Helm
+installs anything, what runs counts.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from functools import partial
+from typing import Any
+
+from ..common.errors import NestedClustersError, OptionError
+from ..common.well_known import CONTROL_PLANE, ETCD, MANAGED, MANAGED_BY, NAME_ANNOTATION, SYNCED_LABEL
+from ..helm.release import HelmError, decode_release
+from ..k8s.client import Kubernetes, list_allowed, parallel
+from ..k8s.objects import Object, path
+from ..k8s.snapshot import live
+from .membership import object_name
+from .workload import chart_version
+
+_OF_CHART = f"release,!{SYNCED_LABEL}"
+_WORKLOADS = {"StatefulSet": "statefulsets", "Deployment": "deployments"}
+_RELEASE = ("meta.helm.sh/release-name", "meta.helm.sh/release-namespace")
+_MANAGED_BY = "app.kubernetes.io/managed-by"
+_INSTANCE = "app.kubernetes.io/instance"
+# Flux writes NAME and NAMESPACE of its own object below these (sources: helm-controller, kustomize-controller).
+_FLUX = {"helm.toolkit.fluxcd.io": "Flux's HelmRelease", "kustomize.toolkit.fluxcd.io": "Flux's Kustomization"}
+_TRACKED = "argocd.argoproj.io/tracking-id"  # annotation of Argo CD: APPLICATION:GROUP/KIND:NAMESPACE/NAME
+_TRACKED_LABEL = "argocd.argoproj.io/instance"
+_CLUSTER_API = "cluster.x-k8s.io/cluster-name"
+_LONGEST = 100  # characters of what is quoted: whoever may edit in the namespace can have written it
+
+
+@dataclass(frozen=True)
+class Workload:
+    """What shows that there is a control plane: a workload, or a pod that runs without one; or that of its etcd."""
+
+    kind: str
+    metadata: Mapping[str, Any]
+
+    @property
+    def release(self) -> str:
+        """The name of its virtual cluster."""
+        return str(_labels(self.metadata).get("release"))
+
+    @property
+    def is_control_plane(self) -> bool:
+        return _labels(self.metadata).get("app") == CONTROL_PLANE
+
+    def __str__(self) -> str:
+        return f"{self.kind} {self.metadata['name']}"
+
+
+@dataclass(frozen=True)
+class Manager:
+    """A tool that manages a control plane; ``evidence`` says how that is known."""
+
+    name: str
+    evidence: str
+
+    def __str__(self) -> str:
+        return f"{self.name} ({self.evidence})"
+
+
+# --- what there is ----------------------------------------------------------------------------------------
+
+
+def control_planes(kubernetes: Kubernetes, namespace: str) -> list[Workload]:
+    """The control planes of a namespace and their etcd, whatever Helm says of them; control planes come first.
+
+    What is being deleted does not count, nor a pod whose workload is gone: that goes as well. A pod that was left
+    behind on purpose (``kubectl delete --cascade=orphan``) does. So does a workload at rest.
+    """
+    kinds = [*_WORKLOADS.values(), "pods"]
+    versions = [*(["apps/v1"] * len(_WORKLOADS)), "v1"]
+    asked = [
+        partial(kubernetes.list, path(version, plural, namespace), labels=_OF_CHART)
+        for version, plural in zip(versions, kinds, strict=True)
+    ]
+    *workloads, pods = parallel(asked)
+    found = [
+        Workload(kind, thing["metadata"])
+        for kind, things in zip(_WORKLOADS, workloads, strict=True)
+        for thing in things
+        if _is_of_virtual_cluster(thing)
+    ]
+    found = found or [Workload("Pod", pod["metadata"]) for pod in _left_behind(kubernetes, namespace, pods)]
+    return sorted(found, key=lambda one: (not one.is_control_plane, str(one)))
+
+
+def _is_of_virtual_cluster(thing: Object) -> bool:
+    meta = thing["metadata"]
+    return _labels(meta).get("app") in (CONTROL_PLANE, ETCD) and not meta.get("deletionTimestamp")
+
+
+def _left_behind(kubernetes: Kubernetes, namespace: str, pods: Iterable[Object]) -> list[Object]:
+    """Pods of virtual clusters that nothing makes anew, and nothing takes along."""
+    ended = ("Succeeded", "Failed")
+    there = [pod for pod in pods if _is_of_virtual_cluster(pod)]
+    alive = [pod for pod in there if (pod.get("status") or {}).get("phase") not in ended]
+    owners = {_controller(pod).get("uid") for pod in alive if _controller(pod).get("kind") == "ReplicaSet"}
+    left: set[Any] = set()
+    if owners:  # those of a Deployment; a ReplicaSet goes with it, unless it was left behind itself
+        sets = kubernetes.list(path("apps/v1", "replicasets", namespace), labels=_OF_CHART)
+        alone = [one["metadata"] for one in sets if not _controller(one)]
+        left = {meta.get("uid") for meta in alone if not meta.get("deletionTimestamp")}
+    return [pod for pod in alive if not _controller(pod) or _controller(pod).get("uid") in left]
+
+
+def _controller(thing: Object) -> Mapping[str, Any]:
+    owners = thing["metadata"].get("ownerReferences") or []
+    return next((owner for owner in owners if owner.get("controller")), {})
+
+
+# --- who manages it ---------------------------------------------------------------------------------------
+
+
+def manager(kubernetes: Kubernetes, workload: Workload, namespace: str) -> Manager | None:
+    """The tool other than this collection that manages a control plane without a Helm record; None if none is seen."""
+    told = next(_told_by(workload), None)
+    stored = _recorded_elsewhere(kubernetes, workload.release, namespace)
+    if told and stored:
+        return Manager(told.name, f"{told.evidence}; {stored.evidence}")
+    return told or stored
+
+
+def _told_by(workload: Workload) -> Iterator[Manager]:
+    """The tools that an object names, the one that decides first."""
+    meta = workload.metadata
+    labels, annotations = _labels(meta), meta.get("annotations") or {}
+    for group, what in _FLUX.items():
+        if name := labels.get(f"{group}/name"):
+            where = labels.get(f"{group}/namespace") or "(unknown)"
+            yield Manager(f"{what} {where}/{name}", f"labels {group}/name and {group}/namespace of {workload}")
+    if tracked := annotations.get(_TRACKED):
+        name = f"Argo CD's Application {_shown(tracked.partition(':')[0])}"
+        yield Manager(name, _says("annotation", _TRACKED, workload))
+    if name := labels.get(_TRACKED_LABEL):
+        yield Manager(f"Argo CD's Application {name}", _says("label", _TRACKED_LABEL, workload))
+    for owner in meta.get("ownerReferences") or []:
+        name = f"{_shown(owner.get('kind'))} {_shown(owner.get('name'))} ({_shown(owner.get('apiVersion'))})"
+        yield Manager(name, f"it is an owner of {workload}")
+    if name := labels.get(_CLUSTER_API):
+        yield Manager(f"Cluster API's Cluster {name}", _says("label", _CLUSTER_API, workload))
+    by = labels.get(_MANAGED_BY)
+    if by and by not in ("Helm", *MANAGED_BY.values()):
+        yield Manager(by, _says("label", _MANAGED_BY, workload))
+    if (name := labels.get(_INSTANCE)) and _RELEASE[0] not in annotations:  # Helm would have written that
+        evidence = f"{_says('label', _INSTANCE, workload)}, and Helm has not made it"
+        yield Manager(f"{name}, perhaps an Application of Argo CD", evidence)
+
+
+def _says(what: str, key: str, workload: Workload) -> str:
+    return f"{what} {key} of {workload}"
+
+
+def _recorded_elsewhere(kubernetes: Kubernetes, name: str, namespace: str) -> Manager | None:
+    """Who keeps the Helm record of a release where this collection does not look; None where it is not found."""
+    labels = f"owner=helm,name={name}"
+    maps, secrets = parallel(
+        [
+            partial(list_allowed, kubernetes, path("v1", "configmaps", namespace), labels=labels, metadata_only=True),
+            partial(list_allowed, kubernetes, path("v1", "secrets"), labels=f"{labels},status!=superseded"),
+        ]
+    )
+    if maps:
+        shown = max(maps, key=lambda one: str(one["metadata"].get("creationTimestamp")))["metadata"]["name"]
+        return Manager(
+            "whoever runs helm with HELM_DRIVER=configmap",
+            f"its Helm record is ConfigMap {_shown(shown)}, and this collection keeps records in Secrets",
+        )
+    for secret in secrets:
+        where = secret["metadata"].get("namespace")
+        if where != namespace and _is_record_of(secret, name, namespace):
+            return Manager(
+                f"whoever keeps Helm records in namespace {where}",
+                f"its Helm record is Secret {secret['metadata']['name']} in namespace {where}",
+            )
+    return None
+
+
+def _is_record_of(secret: Object, name: str, namespace: str) -> bool:
+    try:
+        release = decode_release(secret)
+    except HelmError:  # somebody else's, and of no use as evidence
+        return False
+    return (release.name, release.namespace) == (name, namespace)
+
+
+# --- refusals ---------------------------------------------------------------------------------------------
+
+
+def check_free(kubernetes: Kubernetes, name: str, namespace: str) -> None:
+    """Refuse to install where a control plane is, for which Helm has no record in the namespace.
+
+    Called only where something would be installed, in a namespace that is there. Raises OptionError where it is that
+    of another virtual cluster, NestedClustersError with who manages it, how that is known, and what to do.
+    """
+    if not control_planes(kubernetes, namespace):
+        return
+    kubernetes = live(kubernetes)  # a snapshot is some moments old
+    found = control_planes(kubernetes, namespace)
+    if not found:
+        return
+    ours = [one for one in found if one.release == name]
+    if not ours:
+        _refuse_other(kubernetes, found[0], namespace)
+    labels = f"owner=helm,name={name},status!=superseded,status!=uninstalled"
+    if kubernetes.list(path("v1", "secrets", namespace), labels=labels, metadata_only=True):
+        raise NestedClustersError(
+            f"virtual cluster {name} in namespace {namespace}: another task or person is creating it at this moment: "
+            "run again when that is done"
+        )
+    by = manager(kubernetes, ours[0], namespace)
+    if by:
+        whose = f"It belongs to {by}: change it there, or choose another namespace"
+    else:
+        whose = _lost(kubernetes, ours[0], namespace)
+    raise NestedClustersError(
+        f"virtual cluster {name} in namespace {namespace}: nothing was changed, because {ours[0]} is there, and no "
+        "Helm record in this namespace says what it was made from. To install it would overwrite that control plane, "
+        f"or put a second one beside it. {whose}",
+        managed_by=by.name if by else None,
+    )
+
+
+def _refuse_other(kubernetes: Kubernetes, other: Workload, namespace: str) -> None:
+    by = manager(kubernetes, other, namespace)
+    whose = f", and belongs to {by}" if by else ""
+    raise OptionError(
+        "namespace",
+        namespace,
+        "a namespace without another virtual cluster",
+        reason=f"virtual cluster {other.release} lives there without a Helm record ({other} is there{whose}), and "
+        "vCluster allows one a namespace",
+    )
+
+
+def _lost(kubernetes: Kubernetes, workload: Workload, namespace: str) -> str:
+    """What to do about one that nobody claims."""
+    name = workload.release
+    mark = _own_mark(kubernetes, workload, namespace)
+    if mark:
+        whose = f"This collection made it ({mark}), and its Helm record was lost"
+    else:
+        whose = "Nothing says which tool made it, or its Helm record was lost"
+    version = chart_version({"metadata": workload.metadata}) or "VERSION"
+    return (
+        f"{whose}. If another tool manages it, change it there. Otherwise restore Secret sh.helm.release.v1.{name}.v… "
+        "from a backup, or have helm make a new record from what is there, with the same chart and values: "
+        f"`kubectl -n {namespace} get secret vc-config-{name} "
+        "-o go-template='{{index .data \"config.yaml\" | base64decode}}' > values.yaml`, see that nobody has changed "
+        "what it says (whoever may write Secrets in the namespace can), then "
+        f"`helm upgrade --install {name} vcluster --repo https://charts.loft.sh --version {version} "
+        f"--namespace {namespace} --values values.yaml`, and run the task again"
+    )
+
+
+def _own_mark(kubernetes: Kubernetes, workload: Workload, namespace: str) -> str:
+    """What shows that this collection made a control plane, "" where nothing does."""
+    if (workload.metadata.get("annotations") or {}).get(MANAGED) == "true":
+        return f"annotation {MANAGED} of {workload}"
+    name = workload.release
+    place = kubernetes.get(path("v1", "namespaces", None, namespace)) or {"metadata": {}}
+    if (place["metadata"].get("annotations") or {}).get(NAME_ANNOTATION) == name:
+        return f"annotation {NAME_ANNOTATION} of the namespace"
+    if kubernetes.get(path("v1", "secrets", namespace, object_name(name))):
+        return f"Secret {object_name(name)} has what its task asked for"
+    return ""
+
+
+def _labels(metadata: Mapping[str, Any]) -> Mapping[str, str]:
+    return metadata.get("labels") or {}
+
+
+def _shown(text: Any) -> str:
+    """What somebody wrote, as one short line."""
+    line = "".join(letter if letter.isprintable() else "?" for letter in str(text))
+    return line if len(line) <= _LONGEST else f"{line[:_LONGEST]}…"
