@@ -23,7 +23,8 @@ description:
     those in O(values), and it restarts only if something of what the task says differs.
   - A control plane that is there, but has no Helm record in its namespace, is neither changed nor replaced. Another
     tool manages it, such as Flux with a C(storageNamespace) or C(helm) with another C(HELM_DRIVER), or its record was
-    lost. The task fails before anything is changed, and names that tool, how it is known, and what to do.
+    lost. The task fails before anything is changed, and names that tool, how it is known, and what to do. It is not
+    deleted either if another tool manages it.
   - With O(group), the virtual cluster gets a size, a place on one of the group's host clusters, and the group's
     settings. In check mode RV(placement) answers whether it would fit, where, and what would be left.
   - A paused virtual cluster is changed without being woken, and stays paused; M(nested.clusters.vcluster_state) resumes

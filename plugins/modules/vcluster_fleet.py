@@ -150,6 +150,7 @@ options:
         changed. The task fails with that error, and a warning names those that stay.
       - If one of them, or one with O(virtual_clusters[].state=absent), is protected, nothing is changed. To consent,
         list it with O(virtual_clusters[].protected=false) first.
+      - Nothing is changed either if another tool manages one of them and keeps its Helm record elsewhere.
     type: bool
     default: false
   keep_volumes:

@@ -30,7 +30,8 @@ options:
         goes on answering. It changes something every time. A deployed etcd is left alone.
       - V(absent) deletes it with everything it made, as O(ignore:state=absent) of M(nested.clusters.vcluster) does,
         but without C(helm), and also what a task that was killed has left of one. A protected one is an error that
-        names all of them, before anything is changed.
+        names all of them, before anything is changed. So is one that another tool manages and keeps the Helm record of
+        elsewhere, such as Flux with a C(storageNamespace).
       - Outside of the namespace, V(absent) deletes only what the newest Helm record names, the chart's cluster roles
         and their bindings, and what was synced. RV(virtual_clusters[].steps) names each of these objects, with its
         namespace.

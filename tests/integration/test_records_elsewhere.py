@@ -16,10 +16,8 @@ from conftest import IDLE, Host, Module, Place, eventually
 
 FLUX = {"helm.toolkit.fluxcd.io/name": "tenant", "helm.toolkit.fluxcd.io/namespace": "flux-system"}
 # Without a claim it is a Deployment, which Helm would not see beside a StatefulSet of the same name.
-WITHOUT_CLAIM: dict[str, Any] = {
-    "controlPlane": {"statefulSet": {**IDLE["controlPlane"]["statefulSet"], "persistence": {"volumeClaim": {}}}}
-}
-WITHOUT_CLAIM["controlPlane"]["statefulSet"]["persistence"]["volumeClaim"]["enabled"] = False
+NO_CLAIM: dict[str, Any] = {"persistence": {"volumeClaim": {"enabled": False}}}
+WITHOUT_CLAIM: dict[str, Any] = {"controlPlane": {"statefulSet": {**IDLE["controlPlane"]["statefulSet"], **NO_CLAIM}}}
 
 New = Callable[..., Place]
 
@@ -58,7 +56,9 @@ def vcluster_state(vcluster: Module) -> Module:
     return replace(vcluster, name="vcluster_state", defaults={})
 
 
-def test_a_record_in_a_config_map(host: Host, vcluster: Module, new: New, tmp_path: Path) -> None:
+def test_a_record_in_a_config_map(
+    host: Host, vcluster: Module, vcluster_state: Module, new: New, tmp_path: Path
+) -> None:
     """HELM_DRIVER=configmap, also in the environment of the task, whose helm keeps its records in Secrets."""
     where = new("maps")
     install(host, where, WITHOUT_CLAIM, tmp_path, "configmap")
@@ -69,6 +69,8 @@ def test_a_record_in_a_config_map(host: Host, vcluster: Module, new: New, tmp_pa
         message = refused(host, module, where, name=where.name, labels={"a": "b"})
         assert f"nothing was changed, because Deployment {where.name} is there" in message
         assert f"ConfigMap sh.helm.release.v1.{where.name}.v1" in message
+    assert "HELM_DRIVER=configmap" in refused(host, vcluster, where, name=where.name, state="absent")
+    assert "HELM_DRIVER=configmap" in refused(host, vcluster_state, where, name=where.name, state="absent")
     assert host.get(deployment)
     host.call("helm", "uninstall", where.name, "-n", where.namespace, "--wait", HELM_DRIVER="configmap")
     # With the other control plane gone, nothing is in the way, and what helm has left is used.
@@ -90,14 +92,42 @@ def test_a_record_in_the_namespace_of_flux(
     lose_records(host, where)
     host.patch(where.workload, {"metadata": {"labels": FLUX}})
     eventually("its pod", lambda: host.items(where.path("pods")))
-    for asked in ({"labels": {"a": "b"}}, {"values": WITHOUT_CLAIM}):
+    for asked in ({"labels": {"a": "b"}}, {"values": WITHOUT_CLAIM}, {"state": "absent"}):
         message = refused(host, vcluster, where, name=where.name, **asked)
+        assert "It belongs to Flux's HelmRelease flux-system/tenant" in message or "state" in asked
         assert "belongs to Flux's HelmRelease flux-system/tenant" in message
         assert f"in namespace {storage.namespace}" in message
+    assert "HelmRelease flux-system/tenant" in refused(host, vcluster_state, where, name=where.name, state="absent")
     # A pause needs no record, and takes nothing away.
     for state, replicas in (("paused", 0), ("running", 1)):
         vcluster_state(name=where.name, namespace=where.namespace, state=state, wait=False, accept_data_loss=True)
         assert host.get(where.workload)["spec"]["replicas"] == replicas
+
+
+def test_one_that_runs(host: Host, vcluster: Module, vcluster_state: Module, new: New, tmp_path: Path) -> None:
+    """Beside its Deployment, the StatefulSet of a second one would come up empty behind the same Service."""
+    where = new("runs")
+    stateful_set = {
+        "image": {"repository": "loft-sh/vcluster-oss"},
+        **NO_CLAIM,
+        "resources": {"requests": {"cpu": "10m", "memory": "32Mi"}},
+    }
+    install(host, where, {"controlPlane": {"statefulSet": stateful_set}}, tmp_path)
+    lose_records(host, where)
+    deployment = where.path("deployments", where.name, "apps/v1")
+    host.patch(deployment, {"metadata": {"labels": FLUX}})
+    eventually("a control plane that runs", lambda: (host.get(deployment).get("status") or {}).get("readyReplicas"))
+    (pod,) = [pod["metadata"]["uid"] for pod in host.items(f"{where.path('pods')}?labelSelector=app=vcluster")]
+    for options in ({"labels": {"a": "b"}}, {"state": "absent"}):
+        messages = [vcluster.refused(check=check, name=where.name, **options) for check in (True, False)]
+        assert messages[0] == messages[1]
+        assert "Flux's HelmRelease flux-system/tenant" in messages[0]
+    assert "HelmRelease flux-system/tenant" in vcluster_state.refused(name=where.name, state="absent")
+    assert host.items(where.path("statefulsets", version="apps/v1")) == []
+    (same,) = [one["metadata"]["uid"] for one in host.items(f"{where.path('pods')}?labelSelector=app=vcluster")]
+    assert same == pod
+    vcluster_state(name=where.name, namespace=where.namespace, state="paused", accept_data_loss=True)
+    assert vcluster_state(name=where.name, namespace=where.namespace, state="running")["changed"]
 
 
 @pytest.mark.parametrize("helm", ["helm", "helm3"])

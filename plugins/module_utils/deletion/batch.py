@@ -36,6 +36,7 @@ from ..listing.select import Selector
 from ..virtual_cluster import namespace as namespaces
 from ..virtual_cluster import readiness
 from ..virtual_cluster.plan import Plan
+from ..virtual_cluster.provenance import DELETE_THERE, Manager, manager
 from . import ownership
 from . import requests as deletion_requests
 from .of_release import Records, stayed
@@ -102,6 +103,7 @@ class Job(BatchJob):
     outside: list[ObjectRef]
     volumes: set[str]  # names of PersistentVolumes that go with their claims
     leaving: list[str]  # what becomes of a namespace that stays, in words
+    manager: Manager | None = None  # who manages it where Helm has no record of it here
     sent: bool = False
     asked: bool = False  # for the deletion of the namespace
     sent_outside: set[str] = field(default_factory=set)
@@ -173,6 +175,7 @@ def run(given: Sequence[HostCluster], selector: Selector, order: BatchOptions) -
         key=lambda job: (job.target.host.name, *job.target.key),
     )
     refuse_protected(jobs)
+    refuse_managed(jobs)
     budget = Budget(order.at_once, order.max_failures, failed=len(unread))
     if budget.spent:
         for job in jobs:
@@ -197,17 +200,35 @@ def refuse_protected(jobs: Iterable[Job]) -> None:
     found = [job.target for job in jobs if ownership.protection(job.share.mine, job.target.name)]
     if not found:
         return
-    places = [
-        f"{target.name} (namespace {target.namespace}"
-        + (")" if target.host.name == host_clusters.ONLY else f", host cluster {target.host.name})")
-        for target in found
-    ]
+    places = [_located(target) for target in found]
     raise NestedClustersError(
         f"nothing was deleted, because of the virtual clusters that are selected {len(found)} "
         f"{'is' if len(found) == 1 else 'are'} protected: {', '.join(places)}; run the vcluster task of each with "
         "protected: false first, or select others",
         protected=[{"name": one.name, "namespace": one.namespace, "host_cluster": one.host.name} for one in found],
     )
+
+
+def refuse_managed(jobs: Iterable[Job]) -> None:
+    """Raise NestedClustersError with all virtual clusters that another tool manages, with its own Helm records."""
+    found = [(job.target, job.manager) for job in jobs if job.manager]
+    if not found:
+        return
+    raise NestedClustersError(
+        "nothing was deleted, because no Helm record in their namespaces speaks of virtual clusters that are selected, "
+        f"and other tools manage them: {'; '.join(f'{_located(target)} belongs to {by}' for target, by in found)}. "
+        f"For each, {DELETE_THERE}; or select others",
+        managed=[
+            {"name": one.name, "namespace": one.namespace, "host_cluster": one.host.name, "managed_by": by.name}
+            for one, by in found
+        ],
+    )
+
+
+def _located(target: Target) -> str:
+    """A virtual cluster and where it is, in words."""
+    where = "" if target.host.name == host_clusters.ONLY else f", host cluster {target.host.name}"
+    return f"{target.name} (namespace {target.namespace}{where})"
 
 
 # --- what is meant ----------------------------------------------------------------------------------------
@@ -228,6 +249,7 @@ def _plan(selector: Selector, order: BatchOptions, host: HostCluster) -> tuple[l
     remains = _remains(selector, order.keep_volumes, host, held)
     held = namespace_contents.examined(kubernetes, held, [target.key for target in [*targets, *remains]])
     jobs = [_job(target, held, elsewhere, volumes, order) for target in targets]
+    _look_for_managers(kubernetes, jobs)
     left = [_job(target, held, elsewhere, volumes, order) for target in remains]
     _keep_copies(kubernetes, [*jobs, *left])
     return jobs + [job for job in left if job.steps or job.share.going], kinds
@@ -259,6 +281,19 @@ def _keep_copies(kubernetes: Kubernetes, jobs: Sequence[Job]) -> None:
         job.outside, others = known.sort_out(job.outside, job.target.key)
         notes = filter(None, (job.target.note, stayed(others, job.target.name)))
         job.target = replace(job.target, note="; ".join(notes))
+
+
+def _look_for_managers(kubernetes: Kubernetes, jobs: Iterable[Job]) -> None:
+    """See who manages those of which Helm has no record in their namespaces; of others nothing is asked."""
+    without = [
+        (job, workload)
+        for job in jobs
+        if not (job.share.going or any(map(ownership.is_record, job.share.mine)))
+        for workload in ownership.workloads(job.share.mine)[:1]
+    ]
+    found = parallel([partial(manager, kubernetes, workload, job.target.namespace) for job, workload in without])
+    for (job, _workload), by in zip(without, found, strict=True):
+        job.manager = by
 
 
 def _volumes(kubernetes: Kubernetes) -> list[Object]:

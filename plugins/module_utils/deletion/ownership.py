@@ -23,13 +23,14 @@ from ..common.well_known import (
     SIZE_ANNOTATION,
 )
 from ..helm.chart import is_label_of_vcluster
-from ..helm.release import RELEASE_SECRET_TYPE
+from ..helm.release import RELEASE_SECRET_TYPE, UNINSTALLED
 from ..k8s.objects import path
 from ..listing.contents import Contents, Key, ObjectRef
 from ..listing.observed import marker
 from ..virtual_cluster import plan as planning
 from ..virtual_cluster.membership import allocation
 from ..virtual_cluster.names import readings
+from ..virtual_cluster.provenance import Workload
 from .of_release import chart_names, is_copy
 
 
@@ -111,6 +112,19 @@ def protection(mine: Iterable[ObjectRef], name: str) -> ObjectRef | None:
         if is_control_plane and thing.annotations.get(well_known.PROTECTED) == "true":
             return thing
     return None
+
+
+def is_record(thing: ObjectRef) -> bool:
+    """Whether it is Helm's record of something that is deployed, or on its way."""
+    gone = thing.labels.get("status") in ("superseded", UNINSTALLED)
+    return thing.secret_type == RELEASE_SECRET_TYPE and not gone
+
+
+def workloads(mine: Iterable[ObjectRef]) -> list[Workload]:
+    """Control planes among what a virtual cluster made."""
+    kinds = {"statefulsets": "StatefulSet", "deployments": "Deployment"}
+    own = [thing for thing in mine if thing.plural in kinds and well_known.SYNCED_LABEL not in thing.labels]
+    return [Workload(kinds[thing.plural], thing.meta) for thing in own if thing.labels.get("app") == "vcluster"]
 
 
 def keep(mine: Iterable[ObjectRef], keep_volumes: bool) -> tuple[list[ObjectRef], list[ObjectRef]]:

@@ -35,7 +35,7 @@ from ..listing.contents import (
     marked,
 )
 from ..listing.observed import marker
-from ..virtual_cluster import drift, readiness
+from ..virtual_cluster import drift, provenance, readiness
 from ..virtual_cluster import namespace as namespaces
 from ..virtual_cluster import plan as planning
 from ..virtual_cluster import state as cluster_state
@@ -74,10 +74,11 @@ def absent(
     release = state.release or state.pending
     removal = Removal(kubernetes, name, namespace, keep_volumes, known=release is not None)
     mine, others = removal.look()
+    going = bool(place["metadata"].get("deletionTimestamp"))  # somebody deletes it already: only wait
     _refuse(release, mine, name, namespace)
+    _refuse_managed(kubernetes, state, [] if going else mine, name, namespace)
     by_helm = _outside(kubernetes, release, place, name)
     whole = not others and made_for(place, name, namespace, bool(release or mine))
-    going = bool(place["metadata"].get("deletionTimestamp"))  # somebody deletes it already: only wait
     if going:
         plan = _plan(nothing().state, name, namespace, [], synced, whole=False)
     else:
@@ -192,6 +193,13 @@ def _outside(
         return []
     found = records.check(kubernetes, name, place["metadata"]["name"])
     return [ObjectRef(one.thing.api_version, one.plural, one.meta) for one in found]
+
+
+def _refuse_managed(
+    kubernetes: Kubernetes, state: State, mine: list[ObjectRef], name: str, namespace: str
+) -> None:
+    if not state.recorded:
+        provenance.check_removable(kubernetes, ownership.workloads(mine), name, namespace)
 
 
 def _plan(state: State, name: str, namespace: str, mine: list[ObjectRef], synced: list[ObjectRef], whole: bool) -> Plan:

@@ -34,6 +34,7 @@ _FLUX = {"helm.toolkit.fluxcd.io": "Flux's HelmRelease", "kustomize.toolkit.flux
 _TRACKED = "argocd.argoproj.io/tracking-id"  # annotation of Argo CD: APPLICATION:GROUP/KIND:NAMESPACE/NAME
 _TRACKED_LABEL = "argocd.argoproj.io/instance"
 _CLUSTER_API = "cluster.x-k8s.io/cluster-name"
+DELETE_THERE = "delete it there, or where that tool is gone, remove what says so, and run the task again"
 _LONGEST = 100  # characters of what is quoted: whoever may edit in the namespace can have written it
 
 
@@ -228,6 +229,21 @@ def check_free(kubernetes: Kubernetes, name: str, namespace: str) -> None:
         f"or put a second one beside it. {whose}",
         managed_by=by.name if by else None,
     )
+
+
+def check_removable(kubernetes: Kubernetes, workloads: Iterable[Workload], name: str, namespace: str) -> None:
+    """Refuse to delete what another tool manages, where Helm has no record in the namespace.
+
+    What that tool knows of it, and its Helm record, would stay, and it could make it anew, empty. Where nobody else
+    claims it, a lost record is no reason to keep it. Raises NestedClustersError.
+    """
+    by = next(filter(None, (manager(kubernetes, one, namespace) for one in workloads)), None)
+    if by:
+        raise NestedClustersError(
+            f"virtual cluster {name} in namespace {namespace} was not deleted, because no Helm record in this "
+            f"namespace speaks of it, and it belongs to {by}: {DELETE_THERE}",
+            managed_by=by.name,
+        )
 
 
 def _refuse_other(kubernetes: Kubernetes, other: Workload, namespace: str) -> None:

@@ -526,3 +526,56 @@ def test_a_name_that_does_not_exist(task: Task, host: Host) -> None:
     host.cluster("a")
     result = task(names=["z"])
     assert (result["changed"], result["virtual_clusters"]) == (False, [])
+
+
+# --- without a Helm record --------------------------------------------------------------------------------
+
+FLUX = {"helm.toolkit.fluxcd.io/name": "tenant", "helm.toolkit.fluxcd.io/namespace": "flux-system"}
+
+
+def lose_record(host: Host, name: str) -> Any:
+    return host.objects.pop(f"/api/v1/namespaces/vcluster-{name}/secrets/sh.helm.release.v1.{name}.v1")
+
+
+def test_all_that_other_tools_manage_are_named(task: Task, host: Host, all_hosts: list[Host]) -> None:
+    """With their records elsewhere; those that have one here are as any other."""
+    all_hosts.append(Host())
+    for one in all_hosts:
+        one.cluster("theirs", labels=FLUX)
+        lose_record(one, "theirs")
+        one.cluster("other", labels=FLUX)
+    before = [copy.deepcopy(one.objects) for one in all_hosts]
+    for check_mode in (True, False):
+        result = task(names=["theirs", "other"], check_mode=check_mode)
+        assert result["failed"]
+        assert "theirs (namespace vcluster-theirs) belongs to Flux's HelmRelease flux-system/tenant" in result["msg"]
+        assert "theirs (namespace vcluster-theirs, host cluster h1) belongs to" in result["msg"]
+        assert "delete it there" in result["msg"]
+        assert [one["host_cluster"] for one in result["managed"]] == ["default", "h1"]
+    assert [one.objects for one in all_hosts] == before
+    assert not task(names=["other"]).get("failed")
+
+
+def test_a_record_in_a_config_map_is_another_tools(task: Task, host: Host) -> None:
+    host.cluster("theirs")
+    record = lose_record(host, "theirs")
+    labels = record["metadata"]["labels"]
+    host.have("ConfigMap", record["metadata"]["name"], labels=labels, namespace="vcluster-theirs")
+    assert "HELM_DRIVER=configmap" in task(names=["theirs"])["msg"]
+
+
+def test_one_whose_record_was_lost_is_deleted(task: Task, host: Host) -> None:
+    host.cluster("ours")
+    lose_record(host, "ours")
+    assert checked(task, host, names=["ours"])["changed"]
+    assert host.speaking_of("ours") == []
+
+
+def test_a_look_for_managers_costs_nothing_where_helm_has_its_records(task: Task, host: Host) -> None:
+    for name in "abc":
+        host.cluster(name, labels=FLUX)
+    task(names=["a", "b", "c"], check_mode=True)
+    before, host.lists = host.lists, []
+    lose_record(host, "a")
+    task(names=["a", "b", "c"], check_mode=True)
+    assert len(host.lists) == len(before) + 2

@@ -877,3 +877,72 @@ def test_without_a_group_nothing_is_taken_off(host: FakeKubernetes, helm: Uninst
     before = host.objects[PLACE]["metadata"]["annotations"]
     checked(host, helm, keep_volumes=True)
     assert host.objects[PLACE]["metadata"]["annotations"] == before
+
+
+# --- without a Helm record --------------------------------------------------------------------------------
+
+FLUX = {"helm.toolkit.fluxcd.io/name": "tenant", "helm.toolkit.fluxcd.io/namespace": "flux-system"}
+
+
+def lose_record(host: FakeKubernetes) -> dict[str, Any]:
+    """Take Helm's record away; returns it."""
+    return host.objects.pop(path("v1", "secrets", NAMESPACE, f"sh.helm.release.v1.{NAME}.v1"))
+
+
+def mark(host: FakeKubernetes, **labels: str) -> None:
+    host.objects[path("apps/v1", "statefulsets", NAMESPACE, NAME)]["metadata"]["labels"].update(labels)
+
+
+def refused_deletion(host: FakeKubernetes, helm: Uninstaller) -> str:
+    """The refusal, the same in check mode, with nothing deleted."""
+    before, messages = copy.deepcopy(host.objects), []
+    for check in (True, False):
+        with pytest.raises(NestedClustersError) as caught:
+            absent(host, helm, check=check)
+        messages.append(str(caught.value))
+    assert (host.objects, host.written, helm.runs) == (before, [], 0)
+    assert messages[0] == messages[1]
+    return messages[0]
+
+
+@pytest.mark.parametrize("by", ["Flux", "its record in another namespace", "its record in a ConfigMap"])
+def test_what_another_tool_manages_with_its_own_record_is_not_deleted(
+    host: FakeKubernetes, helm: Uninstaller, by: str
+) -> None:
+    """That tool would make it anew, empty, or keep a record of what is gone."""
+    virtual_cluster(host)
+    record = lose_record(host)
+    if by == "Flux":
+        mark(host, **FLUX)
+    elif "ConfigMap" in by:
+        host.have("ConfigMap", f"sh.helm.release.v1.{NAME}.v1", labels={"owner": "helm", "name": NAME})
+    else:
+        record["metadata"]["namespace"] = "storage"
+        host.put(record)
+    message = refused_deletion(host, helm)
+    owner = {"Flux": "Flux's HelmRelease flux-system/tenant", "its record in a ConfigMap": "HELM_DRIVER=configmap"}
+    assert owner.get(by, "whoever keeps Helm records in namespace storage") in message
+    assert "delete it there" in message
+
+
+def test_one_whose_record_was_lost_is_deleted(host: FakeKubernetes, helm: Uninstaller) -> None:
+    """Nobody else claims it, and all that it has is found without the record."""
+    virtual_cluster(host)
+    lose_record(host)
+    checked(host, helm)
+    assert host.names() == set()
+
+
+def test_one_with_a_record_is_deleted_whoever_else_claims_it(host: FakeKubernetes, helm: Uninstaller) -> None:
+    """It can be made, changed and deleted as any other."""
+    virtual_cluster(host)
+    mark(host, **FLUX)
+    checked(host, helm)
+
+
+def test_an_owner_of_what_is_synced_does_not_matter(host: FakeKubernetes, helm: Uninstaller) -> None:
+    virtual_cluster(host)
+    lose_record(host)
+    synced = {**CHART, well_known.SYNCED_LABEL: NAME, **FLUX}
+    host.have("StatefulSet", "nested-x-default-x-demo", labels=synced, spec={"replicas": 1})
+    checked(host, helm)
