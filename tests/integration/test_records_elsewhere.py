@@ -98,6 +98,10 @@ def test_a_record_in_the_namespace_of_flux(
         assert "belongs to Flux's HelmRelease flux-system/tenant" in message
         assert f"in namespace {storage.namespace}" in message
     assert "HelmRelease flux-system/tenant" in refused(host, vcluster_state, where, name=where.name, state="absent")
+    # The record says where it belongs: neither is it changed from there, nor what it speaks of deleted.
+    for asked in ({"labels": {"a": "b"}}, {"state": "absent"}):
+        message = refused(host, vcluster, where, name=where.name, namespace=storage.namespace, **asked)
+        assert f"holds that of release {where.name} in namespace {where.namespace}" in message
     # A pause needs no record, and takes nothing away.
     for state, replicas in (("paused", 0), ("running", 1)):
         vcluster_state(name=where.name, namespace=where.namespace, state=state, wait=False, accept_data_loss=True)

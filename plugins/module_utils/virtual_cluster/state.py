@@ -11,6 +11,7 @@ from functools import partial
 from typing import Any
 
 from ..common import well_known
+from ..common.errors import NestedClustersError
 from ..common.well_known import NOT_SYNCED
 from ..helm.chart import is_vcluster
 from ..helm.records import is_of_release
@@ -66,26 +67,43 @@ class Outcome:
 
 
 def read(kubernetes: Kubernetes, name: str, namespace: str) -> State:
-    """Everything of one virtual cluster: one LIST of Secrets, then one for each other kind in the release."""
+    """Everything of one virtual cluster: one LIST of Secrets, then one for each other kind in the release.
+
+    Raises NestedClustersError for a Helm record that speaks of another release or namespace than where it is.
+    """
     secrets = kubernetes.list(path("v1", "secrets", namespace), labels=f"{NOT_SYNCED},{NOT_SUPERSEDED}")
     releases = newest_releases(secrets)
     newest = releases.pop(name, None)
-    release = decode_release(newest) if newest else None
+    release = _own_release(newest, name, namespace) if newest else None
     pending = None
     if release and release.status in PENDING:
         pending = release
         older = newest_releases(secret for secret in secrets if secret is not newest).get(name)
-        release = decode_release(older) if older else None
+        release = _own_release(older, name, namespace) if older else None
     manifest = manifests.objects(release.manifest, namespace, kubernetes.namespaced) if release else {}
     return State(
         release=release,
         pending=pending,
-        neighbours=_virtual_clusters(releases.values()),
+        neighbours=[one for one in _virtual_clusters(releases.values()) if one.namespace == namespace],
         secrets=secrets,
         manifest=manifest,
         live=_live(kubernetes, manifest, name, namespace, secrets),
         namespace=namespace,
     )
+
+
+def _own_release(secret: dict[str, Any], name: str, namespace: str) -> Release:
+    """The release in a Helm record, by which Helm would go: it has to be the one that is meant."""
+    release = decode_release(secret)
+    if (release.name, release.namespace) != (name, namespace):
+        raise NestedClustersError(
+            f"virtual cluster {name} in namespace {namespace}: nothing was changed, because Secret "
+            f"{namespace}/{secret['metadata']['name']}, by its labels Helm's record of it, holds that of release "
+            f"{release.name} in namespace {release.namespace}. Some tools keep their records elsewhere, such as Flux "
+            f"with storageNamespace: then choose a namespace other than {namespace}, and change {release.name} with "
+            "that tool. Otherwise somebody has changed the Secret: restore it from a backup"
+        )
+    return release
 
 
 def read_one(kubernetes: Kubernetes, url: str) -> list[dict[str, Any]]:

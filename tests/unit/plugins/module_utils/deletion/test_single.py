@@ -946,3 +946,10 @@ def test_an_owner_of_what_is_synced_does_not_matter(host: FakeKubernetes, helm: 
     synced = {**CHART, well_known.SYNCED_LABEL: NAME, **FLUX}
     host.have("StatefulSet", "nested-x-default-x-demo", labels=synced, spec={"replicas": 1})
     checked(host, helm)
+
+
+def test_a_record_of_another_namespace_is_not_uninstalled(host: FakeKubernetes, helm: Uninstaller) -> None:
+    """Flux keeps it here for one that lives elsewhere: helm would delete that."""
+    virtual_cluster(host)
+    release(host, namespace="elsewhere")
+    assert f"holds that of release {NAME} in namespace elsewhere" in refused_deletion(host, helm)

@@ -350,3 +350,21 @@ def test_a_lost_record_is_not_guessed(host: Site, helm: FakeHelm, mark: str) -> 
     assert f"helm upgrade --install {NAME} vcluster" in message
     assert "--version 0.35.1" in message
     assert f"vc-config-{NAME}" in message
+
+
+# --- records that are not what they seem ------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("changes", [{"namespace": "elsewhere"}, {"name": "other"}])
+@pytest.mark.parametrize("status", ["deployed", "pending-upgrade"])
+def test_a_record_that_speaks_of_another_release(host: Site, helm: FakeHelm, changes: Object, status: str) -> None:
+    """Helm would act on that one, as where Flux keeps its records for other namespaces."""
+    other, where = changes.get("name", NAME), changes.get("namespace", NAMESPACE)
+    stored(host, extra={"name": NAME}, info={"status": status}, **changes)
+    message = str(refused(host, helm, labels={"a": "b"}))
+    assert f"holds that of release {other} in namespace {where}" in message
+
+
+def test_records_of_other_namespaces_are_no_neighbors(host: Site, helm: FakeHelm) -> None:
+    stored(host, name="other", namespace="elsewhere")
+    assert any("install release" in step for step in checked(host, helm).plan.steps)
