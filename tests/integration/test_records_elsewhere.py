@@ -12,7 +12,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from conftest import IDLE, Host, Module, Place, eventually
+from conftest import IDLE, Host, Module, Place, eventually, serve_proxy
+from test_vcluster_interruption import kill_at, request_has, set_status
 
 FLUX = {"helm.toolkit.fluxcd.io/name": "tenant", "helm.toolkit.fluxcd.io/namespace": "flux-system"}
 # Without a claim it is a Deployment, which Helm would not see beside a StatefulSet of the same name.
@@ -197,3 +198,19 @@ def test_a_deletion_that_is_not_waited_for_is_in_nobodys_way(host: Host, vcluste
         vcluster(name=where.name, state="absent", keep_volumes=True, wait=False)
     assert f"mark volume claim data-{where.name}-0 as used again" in vcluster(**asked)["steps"]
     assert vcluster(**asked)["steps"] == []
+
+
+@pytest.mark.parametrize("status", ["pending-install", "uninstalling"])
+def test_a_task_that_is_killed_before_helm_has_made_a_record(
+    host: Host, vcluster: Module, new: New, status: str
+) -> None:
+    """It had cleared the only one, which helm had not finished: the next task goes on from what is there."""
+    where = new("cleared")
+    asked: dict[str, Any] = {"name": where.name, "values": IDLE, "wait": False}
+    vcluster(**asked)
+    set_status(host, where, status)
+    with serve_proxy(host) as proxy:
+        kill_at(vcluster, proxy, asked, request_has("POST", "/secrets"))
+    assert vcluster(**asked)["virtual_cluster"]["managed"]
+    assert vcluster(**asked)["steps"] == []
+    assert host.call("helm", "list", "-n", where.namespace, "--deployed", "-q").stdout.split() == [where.name]

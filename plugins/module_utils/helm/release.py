@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import base64
+import gzip
 import json
 import zlib
 from collections.abc import Callable, Iterable
@@ -16,6 +17,7 @@ from ..common.errors import NestedClustersError
 
 _MOST_BYTES = 64 * 1024**2  # of a record; one of vCluster's chart has less than one
 RELEASE_SECRET_TYPE = "helm.sh/release.v1"
+FAILED = "failed"
 UNINSTALLED = "uninstalled"  # by `helm uninstall --keep-history`
 # A killed helm leaves one of these, and then refuses to go on from it.
 PENDING = ("pending-install", "pending-upgrade", "pending-rollback", "uninstalling")
@@ -90,6 +92,20 @@ def _unpacked(packed: bytes) -> bytes:
     return text
 
 
+def with_status(secret: dict[str, Any], status: str) -> dict[str, Any]:
+    """The merge patch that gives a release Secret another status: in what Helm reads, and in the label it looks for."""
+    data = json.loads(_text(secret))
+    data["info"] = {**(data.get("info") or {}), "status": status}
+    packed = base64.b64encode(gzip.compress(json.dumps(data).encode()))
+    meta = {"labels": {"status": status}, "resourceVersion": secret["metadata"].get("resourceVersion")}
+    return {"data": {"release": base64.b64encode(packed).decode()}, "metadata": meta}
+
+
+def _text(secret: dict[str, Any]) -> bytes:
+    packed = base64.b64decode(base64.b64decode(secret["data"]["release"]))
+    return _unpacked(packed) if packed[:2] == b"\x1f\x8b" else packed
+
+
 def decode_release(secret: dict[str, Any]) -> Release:
     """The release in a Helm release Secret. Raises HelmError when it cannot be read."""
     return _decoded(secret, json.loads)
@@ -120,9 +136,7 @@ _FIELDS = {"name", "namespace", "version", "info", "chart", "config", "manifest"
 
 def _decoded(secret: dict[str, Any], parse: Callable[[bytes], Any]) -> Release:
     try:
-        packed = base64.b64decode(base64.b64decode(secret["data"]["release"]))
-        text = _unpacked(packed) if packed[:2] == b"\x1f\x8b" else packed
-        return Release.from_json(parse(text), dict(secret["metadata"].get("labels") or {}))
+        return Release.from_json(parse(_text(secret)), dict(secret["metadata"].get("labels") or {}))
     except (KeyError, TypeError, ValueError, AttributeError, OSError, EOFError, zlib.error) as error:
         meta = secret.get("metadata", {})
         raise HelmError(

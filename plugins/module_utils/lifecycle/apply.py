@@ -11,6 +11,7 @@ from ..common import well_known
 from ..common.errors import NestedClustersError
 from ..helm import records
 from ..helm.cli import Helm
+from ..helm.release import FAILED, Release, with_status
 from ..k8s.client import Kubernetes
 from ..k8s.objects import path
 from ..virtual_cluster import drift
@@ -31,7 +32,7 @@ def apply(
 ) -> None:
     """Let Helm make a stage, and then undo what it leaves of other people's changes."""
     if state.pending:
-        kubernetes.delete(path("v1", "secrets", request.namespace, state.pending.secret_name))
+        _clear(kubernetes, request.namespace, state, state.pending)
     labels = {well_known.MANAGED: "true"} if state.release is None or state.ours else {}
     if request.membership:
         labels.update(request.membership.labels())
@@ -51,6 +52,19 @@ def apply(
         if patch:
             plural, namespaced = kubernetes.resource(*where[:2])
             kubernetes.patch(path(where[0], plural, where[2] if namespaced else None, where[3]), patch)
+
+
+def _clear(kubernetes: Kubernetes, namespace: str, state: State, pending: Release) -> None:
+    """Take a revision that Helm did not finish out of Helm's way.
+
+    The only one is kept, as one that failed: without it, a task that is ended before Helm has made the next would leave
+    a control plane of which no record speaks.
+    """
+    where, secret = path("v1", "secrets", namespace, pending.secret_name), state.secret(pending.secret_name)
+    if state.release is None and secret is not None:
+        kubernetes.patch(where, with_status(secret, FAILED))
+    else:
+        kubernetes.delete(where)
 
 
 def patch_workload(kubernetes: Kubernetes, request: Request, manifest: dict[Key, dict[str, Any]], plan: Plan) -> None:

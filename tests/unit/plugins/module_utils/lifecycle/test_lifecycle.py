@@ -28,7 +28,7 @@ from ansible_collections.nested.clusters.plugins.module_utils.common.errors impo
 from ansible_collections.nested.clusters.plugins.module_utils.helm import post_renderer
 from ansible_collections.nested.clusters.plugins.module_utils.helm.chart import Chart
 from ansible_collections.nested.clusters.plugins.module_utils.helm.cli import PausedWorkloads
-from ansible_collections.nested.clusters.plugins.module_utils.helm.release import HelmError, Release
+from ansible_collections.nested.clusters.plugins.module_utils.helm.release import HelmError, Release, decode_release
 from ansible_collections.nested.clusters.plugins.module_utils.k8s.errors import KubernetesError, Unreachable
 from ansible_collections.nested.clusters.plugins.module_utils.k8s.objects import path
 from ansible_collections.nested.clusters.plugins.module_utils.lifecycle import plan as lifecycle_plan
@@ -728,6 +728,25 @@ def test_an_unfinished_installation_is_cleared(host: FakeKubernetes, helm: FakeH
         "clear the unfinished Helm revision 1 (pending-install)",
         f"install release {NAME} with vCluster {DEFAULT}",
     ]
+
+
+@pytest.mark.parametrize("status", ["pending-install", "uninstalling"])
+def test_a_task_that_is_killed_after_it_cleared_an_installation_leaves_a_record(
+    host: FakeKubernetes, helm: FakeHelm, status: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Else the next would find a control plane of which no record speaks, and refuse to go on."""
+    checked(host, helm)
+    at = path("v1", "secrets", NAMESPACE, f"sh.helm.release.v1.{NAME}.v1")
+    first = decode_release(host.objects[at])
+    stored(host, 1, info={"status": status}, manifest=first.manifest, config=first.values)
+    with monkeypatch.context() as patched:
+        patched.setattr(helm, "apply", lambda *arguments: pytest.fail("killed"))
+        with pytest.raises(pytest.fail.Exception, match="killed"):
+            present(host, helm)
+    left = decode_release(host.objects[at])
+    assert (left.status, host.objects[at]["metadata"]["labels"]["status"]) == ("failed", "failed")
+    assert replace(left, labels={}, status="") == replace(first, labels={}, status="")
+    checked(host, helm)
 
 
 def test_check_mode_waits_for_nothing(running: FakeKubernetes, helm: FakeHelm, clock: Clock) -> None:
