@@ -169,13 +169,6 @@ def _refuse(release: Release | None, mine: list[ObjectRef], name: str, namespace
             "the name of a virtual cluster",
             reason=f"the Helm release of this name in namespace {namespace} is of chart {release.chart_name}",
         )
-    if release and release.namespace not in ("", namespace):
-        raise OptionError(
-            "namespace",
-            namespace,
-            f"{release.namespace}, or delete it with the tool that keeps its record here (Flux: its HelmRelease)",
-            reason=f"the Helm record of {name} in it is that of a release in namespace {release.namespace}",
-        )
     thing = ownership.protection(mine, name)
     if thing:
         raise NestedClustersError(
