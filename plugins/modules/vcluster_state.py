@@ -18,8 +18,12 @@ description:
   - A paused virtual cluster uses no CPU and no memory. Its objects, volumes, Services, load balancer and quota stay.
   - What this module pauses, the C(vcluster) CLI resumes, and the other way round. One that has a deployed etcd beside
     a StatefulSet is better resumed by this module, because the CLI leaves that etcd without replicas.
-  - The options O(name), O(names), O(group), O(owner), O(label_selectors) and O(phases) select. A virtual cluster is
-    selected if it fits every one of them that is given, and at least one has to be given.
+  - The options O(name), O(names), O(owner) and O(label_selectors) select, and O(group), O(phases) and O(namespace)
+    narrow the choice. A virtual cluster is selected if it fits every one of them that is given.
+  - At least one that selects has to be given. A group, a phase or a namespace alone selects nothing; to mean every
+    virtual cluster of it, say O(all=true) beside it.
+  - One of these options that is given and empty is an error, because it is what a template leaves whose variable is
+    empty. To leave it out, use C(omit) or V(null).
 options:
   state:
     description:
@@ -46,10 +50,22 @@ options:
     type: str
   names:
     description:
-      - Names of several virtual clusters, as O(name).
+      - Names of several virtual clusters, as O(name), in addition to the one there.
     type: list
     elements: str
-    default: []
+  all:
+    description:
+      - Every virtual cluster that fits O(group), O(phases), O(namespace), O(owner) and O(label_selectors), and without
+        any of them every virtual cluster of the host clusters.
+      - It cannot be combined with O(name) or O(names).
+    type: bool
+    default: false
+  max_selected:
+    description:
+      - Change nothing, and fail, if more virtual clusters than this are selected on all host clusters together. This
+        counts also those that are in the state already, and holds in check mode too.
+      - By default there is no limit.
+    type: int
   namespace:
     description:
       - Look only in this namespace of the host clusters. It selects nothing by itself.
@@ -57,7 +73,7 @@ options:
     type: str
   group:
     description:
-      - Only virtual clusters of this cluster group.
+      - Only virtual clusters of this cluster group. It selects nothing by itself.
     type: str
   owner:
     description:
@@ -68,14 +84,13 @@ options:
       - Label selectors that the StatefulSet or Deployment of the control plane must all fit.
     type: list
     elements: str
-    default: []
   phases:
     description:
-      - Only virtual clusters that are in one of these phases now, as in M(nested.clusters.vcluster_info).
+      - Only virtual clusters that are in one of these phases now, as in M(nested.clusters.vcluster_info). It selects
+        nothing by itself.
     type: list
     elements: str
     choices: [running, paused, pending, failed, sleeping, deleting]
-    default: []
   accept_data_loss:
     description:
       - Also pause or restart a virtual cluster whose store has no volume claim. Everything in it is lost then.
@@ -161,11 +176,12 @@ EXAMPLES = r"""
       - running
     state: paused
 
-- name: Resume those of a group that are paused, without waiting until they are ready
+- name: Resume all of a group that are paused, without waiting until they are ready
   nested.clusters.vcluster_state:
     group: dev
     phases:
       - paused
+    all: true
     state: running
     wait: false
 
@@ -173,6 +189,7 @@ EXAMPLES = r"""
   nested.clusters.vcluster_state:
     group: dev
     owner: alice
+    max_selected: 4
     state: absent
 
 - name: Restart those of an owner one after the other, and stop at the first that does not come back
@@ -283,7 +300,8 @@ from ansible_collections.nested.clusters.plugins.module_utils.power import batch
 from ansible_collections.nested.clusters.plugins.module_utils.power.steps import STATES
 from ansible_collections.nested.clusters.plugins.module_utils.virtual_cluster.phase import PHASES
 
-SELECTORS = ("name", "names", "group", "owner", "label_selectors", "phases")
+SELECTING = ("name", "names", "owner", "label_selectors")
+NARROWING = ("group", "phases", "namespace")  # each of them alone would mean everything that is there
 
 
 def argument_spec() -> dict[str, Any]:
@@ -293,12 +311,14 @@ def argument_spec() -> dict[str, Any]:
         "host_clusters": host_clusters.host_clusters_spec(),
         "state": {"type": "str", "choices": [*STATES, "absent"], "required": True},
         "name": {"type": "str"},
-        "names": {"type": "list", "elements": "str", "default": []},
+        "names": {"type": "list", "elements": "str"},
+        "all": {"type": "bool", "default": False},
+        "max_selected": {"type": "int"},
         "namespace": {"type": "str"},
         "group": {"type": "str"},
         "owner": {"type": "str"},
-        "label_selectors": {"type": "list", "elements": "str", "default": []},
-        "phases": {"type": "list", "elements": "str", "choices": list(PHASES), "default": []},
+        "label_selectors": {"type": "list", "elements": "str"},
+        "phases": {"type": "list", "elements": "str", "choices": list(PHASES)},
         "accept_data_loss": {"type": "bool", "default": False},
         "keep_volumes": {"type": "bool", "default": False},
         "at_once": {"type": "int", "default": 200},
@@ -308,26 +328,42 @@ def argument_spec() -> dict[str, Any]:
     }
 
 
+def check_selection(params: dict[str, Any]) -> None:
+    """Raise OptionError where the task does not say which virtual clusters it is for, or contradicts itself."""
+    for option in (*SELECTING, *NARROWING):
+        value = params[option]
+        parts = value if isinstance(value, list) else [value]
+        if value is not None and not (parts and all(part.strip() for part in parts)):
+            allowed = "leave it out (null or omit) to select by the other options"
+            raise OptionError(option, value, allowed, reason="it is empty, so it selects nothing")
+    if params["all"] and (named := [option for option in ("name", "names") if params[option]]):
+        reason = f"{named[0]} says which, and all: true says every one"
+        raise OptionError("all", True, f"one of the two: all: true or {named[0]}", reason=reason)
+    if not params["all"] and not any(params[option] for option in SELECTING):
+        given = [option for option in NARROWING if params[option]]
+        alone = f"; {' and '.join(given)} alone selects nothing" if given else ""
+        reason = f"the task does not say which virtual clusters{alone}"
+        allowed = "at least one of them, or all: true for all there are"
+        raise OptionError(", ".join(SELECTING), None, allowed, reason=reason)
+
+
 def selector(params: dict[str, Any]) -> Selector:
     """Which virtual clusters the task is for. Raises OptionError where it does not say."""
-    if not any(params[option] for option in SELECTORS):
-        raise OptionError(
-            ", ".join(SELECTORS), None, "at least one of them", reason="the task does not say which virtual clusters"
-        )
-    names = ([params["name"]] if params["name"] else []) + params["names"]
+    check_selection(params)
+    names = ([params["name"]] if params["name"] else []) + (params["names"] or [])
     return Selector(
         tuple(dict.fromkeys(names)),
         params["namespace"],
         params["group"],
         params["owner"],
-        tuple(params["label_selectors"]),
-        frozenset(params["phases"]),
+        tuple(params["label_selectors"] or ()),
+        frozenset(params["phases"] or ()),
     )
 
 
 def order(params: dict[str, Any], check: bool) -> BatchOptions:
     """What to do with them. Raises OptionError for numbers that would do nothing."""
-    for option in ("at_once", "max_failures", "wait_timeout"):
+    for option in ("at_once", "max_failures", "max_selected", "wait_timeout"):
         if params[option] is not None and params[option] < 1:
             raise OptionError(option, params[option], "a whole number, 1 or more")
     return BatchOptions(
@@ -339,6 +375,7 @@ def order(params: dict[str, Any], check: bool) -> BatchOptions:
         params["max_failures"],
         params["accept_data_loss"],
         params["keep_volumes"],
+        max_selected=params["max_selected"],
     )
 
 
@@ -385,7 +422,8 @@ def main() -> None:
             from ansible_collections.nested.clusters.plugins.module_utils.deletion import batch as deletion_batch
 
             work = deletion_batch.run
-        outcome = work(host_clusters.open_hosts(module), selector(module.params), asked)
+        selected = selector(module.params)
+        outcome = work(host_clusters.open_hosts(module), selected, asked)
     except NestedClustersError as error:
         module.fail_json(msg=str(error), **error.data)
     for warning in outcome.warnings:

@@ -96,7 +96,8 @@ def pause_by_cli(host: Host) -> float:
 
 def check_all(host: Host) -> float:
     """Seconds of a task in check mode that would pause everything."""
-    options = {"kubeconfig": host.kubeconfig, "state": "paused", "accept_data_loss": True, "phases": ["running"]}
+    selection = {"phases": ["running"], "all": True}
+    options = {"kubeconfig": host.kubeconfig, "state": "paused", "accept_data_loss": True, **selection}
     noop = task("ansible.builtin.ping", {})
     checked = run([noop, {**task(MODULE, options), "check_mode": True}], host.env)[1]
     if not checked.changed:

@@ -187,7 +187,7 @@ def test_volumes_are_kept(host: Host, state: Module, vcluster: Module) -> None:
         assert f"mark volume claim data-{where.name}-0 as kept" in by_name(run)[where.name]["steps"]
         assert f"kept: persistentvolumeclaims/data-{where.name}-0" in diff_text(run, "after")
         assert host.get(claim)["metadata"]["annotations"]["nested-clusters/kept"] == "true"
-        assert where.name not in by_name(state(check=True, phases=["pending"]))
+        assert where.name not in by_name(state(check=True, phases=["pending"], all=True))
         assert not state(names=[where.name], keep_volumes=True)["changed"]
         run = state(names=[where.name])
         assert by_name(run)[where.name]["steps"][-1] == f"delete namespace {where.namespace}"
@@ -231,14 +231,14 @@ def test_a_group_is_emptied(members: dict[str, Host], vcluster: Module, vcluster
         members["host-a"].namespace(reserved, labels=labels, annotations=annotations)
         told = state(check=True, group=GROUP, owner="bob")
         assert {one["name"] for one in told["virtual_clusters"]} == set(names[1:])
-        run = state(group=GROUP)
+        run = state(group=GROUP, all=True)
         assert {(one["name"], one["before"]) for one in run["virtual_clusters"]} >= {(f"{names[0]}-r", "pending")}
         assert {one["group"] for one in run["virtual_clusters"]} == {GROUP}
         assert len(run["virtual_clusters"]) == 4
         for member in members.values():
             spaces = {item["metadata"]["name"] for item in member.items("/api/v1/namespaces")}
             assert not spaces & {reserved, *(f"vcluster-{name}" for name in names)}
-        assert not state(group=GROUP)["changed"]
+        assert not state(group=GROUP, all=True)["changed"]
     finally:
         for member in members.values():
             for item in member.items(f"/api/v1/namespaces?labelSelector=nested-clusters%2Fgroup%3D{GROUP}"):

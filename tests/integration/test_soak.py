@@ -188,7 +188,7 @@ def test_soak(members: dict[str, Host], vcluster: Module, vcluster_group: Module
             print(f"most cpu allocated: {most} of {ROOM}")
             assert soak.wrong == []
             assert all(most[name] <= ROOM[name] for name in most)
-            state(group=GROUP, state="absent")
+            state(group=GROUP, all=True, state="absent")
         assert orphans(names=NAMES)["orphans"] == []
         for member in members.values():
             assert spaces_of(member, GROUP) == []

@@ -755,10 +755,14 @@ def test_what_cannot_become_ready(host: Host, state: Module, used: Place) -> Non
 def test_nothing_is_selected(host: Host, state: Module, idle: Place) -> None:
     """A bare task is refused, a name that does not exist is named, and labels that nothing has change nothing."""
     assert "at least one of them" in state.refused(state="paused")
-    assert "at least one of them" in state.refused(state="paused", namespace=idle.namespace)
+    for alone in ({"namespace": idle.namespace}, {"group": "it-nothing"}, {"phases": ["running"]}):
+        assert "at least one of them" in state.refused(state="paused", **alone)
     message = state.refused(names=[idle.name, "it-no-such-one"], state="paused")
     assert "'it-no-such-one' is not usable" in message
-    for selection in ({"label_selectors": ["it=nothing"]}, {"group": "it-nothing"}, {"owner": "it-nobody"}):
+    whole = {"namespace": idle.namespace, "all": True}
+    assert state(check=True, state="paused", max_selected=1, **whole)["changed"]
+    nothing = {"group": "it-nothing", "all": True}
+    for selection in ({"label_selectors": ["it=nothing"]}, nothing, {"owner": "it-nobody"}):
         result = state(state="paused", **selection)
         assert (result["changed"], result["virtual_clusters"]) == (False, [])
     assert replicas(host, idle)[idle.name] == 3

@@ -12,6 +12,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol, TypeVar
 
+from .errors import OptionError
+
+NAMES_SHOWN = 10  # in a message
 NOT_BEGUN = "not begun, because so many others had failed (max_failures)"
 
 
@@ -28,6 +31,19 @@ class BatchOptions:
     accept_data_loss: bool = False
     keep_volumes: bool = False  # of those that shall be absent
     trust_kubelet: bool = False  # whether its word that one is ready counts, and no API is asked
+    max_selected: int | None = None  # with more of them, nothing is begun
+
+    def check_selected(self, names: Sequence[str]) -> None:
+        """Raise OptionError where more are selected than the task allows."""
+        if self.max_selected is None or len(names) <= self.max_selected:
+            return
+        shown = [*names[:NAMES_SHOWN], f"and {len(names) - NAMES_SHOWN} more"] if len(names) > NAMES_SHOWN else names
+        raise OptionError(
+            "max_selected",
+            self.max_selected,
+            f"{len(names)} or more, or a selection of fewer",
+            reason=f"{len(names)} virtual clusters are selected, and none was changed: {', '.join(shown)}",
+        )
 
 
 @dataclass(kw_only=True)

@@ -164,7 +164,7 @@ def run(given: Sequence[HostCluster], selector: Selector, order: BatchOptions) -
     """Delete the virtual clusters that are selected on the given host clusters.
 
     A name that none of them has is absent already. Raises NestedClustersError, before anything is changed, with the
-    names of all that are protected.
+    names of all that are protected, or where more are selected than the task allows.
     """
     with reader.garbage_collection_paused():
         answers = host_clusters.ask_apart(given, partial(_plan, selector, order))
@@ -174,6 +174,7 @@ def run(given: Sequence[HostCluster], selector: Selector, order: BatchOptions) -
         (job for found, _kinds in answers.given.values() for job in found),
         key=lambda job: (job.target.host.name, *job.target.key),
     )
+    order.check_selected([job.target.name for job in jobs])
     refuse_protected(jobs)
     refuse_managed(jobs)
     budget = Budget(order.at_once, order.max_failures, failed=len(unread))

@@ -41,10 +41,6 @@ class Selector:
     label_selectors: tuple[str, ...] = ()
     phases: frozenset[str] = frozenset()
 
-    def anything(self) -> bool:
-        """Whether it selects at all; ``namespace`` alone only says where to look."""
-        return bool(self.names or self.group or self.owner or self.label_selectors or self.phases)
-
 
 @dataclass(frozen=True)
 class Found:

@@ -109,7 +109,7 @@ class Job(BatchJob):
 def run(given: Sequence[HostCluster], selector: Selector, order: BatchOptions) -> BatchResult:
     """Bring the virtual clusters that are selected on the given host clusters to a state.
 
-    Raises OptionError, before anything is changed, for a name that none of them has.
+    Raises OptionError, before anything is changed, for a name that none of them has, and for too many.
     """
     with listing_reader.garbage_collection_paused():
         answers = host_clusters.ask_apart(given, partial(_plan, selector, order))
@@ -120,6 +120,7 @@ def run(given: Sequence[HostCluster], selector: Selector, order: BatchOptions) -
         (job for found, _there in answers.given.values() for job in found),
         key=lambda job: (job.found.host.name, *job.found.key),
     )
+    order.check_selected([job.found.seen.name for job in jobs])
     budget = Budget(order.at_once, order.max_failures, failed=len(unread) + sum(bool(job.error) for job in jobs))
     waiting_for = [job for job in jobs if not job.error and job.has_work(order)]
     if budget.spent:

@@ -187,15 +187,84 @@ def test_without_waiting(task: Task, host: Host, clock: Ticking) -> None:
 # --- selecting --------------------------------------------------------------------------------------------
 
 
-def test_something_has_to_be_selected(task: Task, host: Host) -> None:
-    host.cluster("a")
-    nothing: list[dict[str, Any]] = [{}, {"namespace": "vcluster-a"}, {"names": [], "label_selectors": []}]
-    for options in nothing:
-        result = task(state="paused", **options)
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        ({}, ["which virtual clusters; allowed"]),
+        ({"all": False}, ["which virtual clusters; allowed"]),
+        ({"names": None, "label_selectors": None}, ["which virtual clusters; allowed"]),
+        ({"group": "dev"}, ["group alone selects nothing"]),
+        ({"phases": ["running"]}, ["phases alone selects nothing"]),
+        ({"group": "dev", "phases": ["running"]}, ["group and phases alone selects nothing"]),
+        ({"namespace": "vcluster-a"}, ["namespace alone selects nothing"]),
+    ],
+    ids=str,
+)
+@pytest.mark.parametrize("state", ["paused", "running", "restarted", "absent"])
+def test_something_has_to_be_selected(options: Result, words: list[str], state: str, task: Task, fleet: Host) -> None:
+    """A group, a phase or a namespace alone would be everything in it. Nothing is even asked."""
+    for check_mode in (True, False):
+        result = task(state=state, check_mode=check_mode, **options)
         assert result["failed"]
-        assert "at least one of them" in result["msg"]
-        assert result["option"] == "name, names, group, owner, label_selectors, phases"
-    assert host.of("a")["spec"]["replicas"] == 1
+        for word in (*words, "at least one of them, or all: true for all there are"):
+            assert word in result["msg"]
+        assert result["option"] == "name, names, owner, label_selectors"
+    assert fleet.requests == []
+
+
+@pytest.mark.parametrize(
+    "empty",
+    [
+        {"names": []},
+        {"names": ["a", ""]},
+        {"names": ""},
+        {"name": " "},
+        {"owner": ""},
+        {"label_selectors": []},
+        {"label_selectors": [""]},
+        {"group": ""},
+        {"phases": []},
+        {"namespace": ""},
+    ],
+    ids=str,
+)
+@pytest.mark.parametrize("others", [{}, {"owner": "alice"}, {"all": True}], ids=str)
+def test_what_is_given_and_empty_is_refused(empty: Result, others: Result, task: Task, fleet: Host) -> None:
+    """A template that came out empty must not select more than what it would have."""
+    (option,) = empty
+    result = task(state="paused", **{**others, **empty})
+    assert "it is empty, so it selects nothing" in result["msg"]
+    assert result["option"] == option
+    assert fleet.requests == []
+
+
+def test_names_and_all_contradict_each_other(task: Task, fleet: Host) -> None:
+    for options in ({"name": "a"}, {"names": ["a"]}):
+        result = task(state="paused", all=True, **options)
+        assert "says which, and all: true says every one" in result["msg"]
+    assert fleet.requests == []
+
+
+@pytest.mark.parametrize("state", ["paused", "running", "restarted"])
+@pytest.mark.parametrize("options", [{"all": True}, {"names": ["a", "b", "c", "d"]}], ids=str)
+def test_no_more_are_changed_than_the_task_allows(state: str, options: Result, task: Task, fleet: Host) -> None:
+    for check_mode in (True, False):
+        result = task(state=state, check_mode=check_mode, max_selected=4, **options)
+        assert result["failed"]
+        assert "max_selected: 4 is not usable: 5 virtual clusters are selected, and none was changed: " in result["msg"]
+        assert "; allowed: 5 or more, or a selection of fewer" in result["msg"]
+    assert not [request for request in fleet.requests if "LIST" not in request]
+    assert len(task(state=state, max_selected=5, **options)["virtual_clusters"]) == 5
+
+
+def test_most_selected_is_a_number_that_allows_something(task: Task, fleet: Host) -> None:
+    assert "max_selected: 0 is not usable" in task(state="paused", name="a", max_selected=0)["msg"]
+
+
+def test_not_all_of_too_many_are_named(task: Task, host: Host) -> None:
+    for number in range(12):
+        host.cluster(f"v{number:02}")
+    assert "v08, v09, and 2 more; allowed: 12 or more" in task(state="paused", all=True, max_selected=3)["msg"]
 
 
 def grouped(group: str, owner: str = "", name: str = "") -> Result:
@@ -228,7 +297,8 @@ EVERYTHING = {"vcluster-a", "vcluster-b", "vcluster-c", "other-d", "other-a"}
         ({"name": "a"}, {"vcluster-a", "other-a"}),
         ({"name": "a", "names": ["b", "a"]}, {"vcluster-a", "vcluster-b", "other-a"}),
         ({"name": "a", "namespace": "other-a"}, {"other-a"}),
-        ({"group": "dev"}, {"vcluster-a", "vcluster-b"}),
+        ({"group": "dev", "all": True}, {"vcluster-a", "vcluster-b"}),
+        ({"all": True}, EVERYTHING),
         ({"owner": "alice"}, {"vcluster-a", "vcluster-c"}),
         ({"owner": "carol"}, set()),  # the namespace is that of virtual cluster x
         ({"group": "dev", "owner": "alice"}, {"vcluster-a"}),
@@ -236,10 +306,11 @@ EVERYTHING = {"vcluster-a", "vcluster-b", "vcluster-c", "other-d", "other-a"}
         ({"label_selectors": ["env=ci"]}, {"vcluster-a", "vcluster-c"}),
         ({"label_selectors": ["env in (ci,test)"], "name": "d"}, {"other-d"}),
         ({"label_selectors": ["env=ci"], "name": "d"}, set()),
-        ({"phases": ["running"]}, EVERYTHING),
-        ({"phases": ["running"], "namespace": "other-d"}, {"other-d"}),
-        ({"phases": ["paused", "pending"]}, set()),
-        ({"group": "nobody"}, set()),
+        ({"owner": "alice", "all": True}, {"vcluster-a", "vcluster-c"}),
+        ({"phases": ["running"], "all": True}, EVERYTHING),
+        ({"phases": ["running"], "namespace": "other-d", "all": True}, {"other-d"}),
+        ({"phases": ["paused", "pending"], "all": True}, set()),
+        ({"group": "nobody", "all": True}, set()),
         ({"label_selectors": ["env=none"]}, set()),
     ],
     ids=lambda value: str(value) if isinstance(value, dict) else "",
@@ -257,7 +328,7 @@ def test_selections(options: Result, expected: set[str], task: Task, fleet: Host
 
 
 def test_group_and_owner_are_reported(task: Task, fleet: Host) -> None:
-    result = task(state="paused", phases=["running"], check_mode=True)
+    result = task(state="paused", phases=["running"], all=True, check_mode=True)
     told = {one["namespace"]: (one["group"], one["owner"]) for one in result["virtual_clusters"]}
     assert told["vcluster-a"] == ("dev", "alice")
     assert told["other-d"] == told["other-a"] == (None, None)
@@ -288,7 +359,7 @@ def test_without_permission_to_list_namespaces(task: Task, fleet: Host) -> None:
     fleet.fault = lambda request: fault(request) if "LIST" in request and "/pods" not in request else None
     result = task(state="paused", name="b")
     assert (of(result, "b")["group"], of(result, "b")["after"]) == (None, "paused")
-    result = task(state="paused", group="dev")
+    result = task(state="paused", group="dev", all=True)
     assert result["failed"]
     assert "no permission" in result["msg"]
 
@@ -793,7 +864,7 @@ def test_a_host_cluster_that_does_not_answer(task: Task, host: Host, clock: Tick
     clock.hosts.append(Host())
     host.cluster("a")
     clock.hosts[1].fault = lambda request: Unreachable("no route", 0)
-    result = task(state="paused", phases=["running"])
+    result = task(state="paused", phases=["running"], all=True)
     assert result["msg"] == "1 of 1 virtual clusters are not paused: host cluster h1: no route"
     assert result["failures"] == [{"name": None, "namespace": None, "host_cluster": "h1", "msg": "no route"}]
     assert of(result, "a")["after"] == "paused"

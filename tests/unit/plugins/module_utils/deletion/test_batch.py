@@ -260,6 +260,24 @@ def test_a_copy_in_its_own_namespace_is_in_the_plan(task: Task, host: Host) -> N
     assert "delete secrets/vc-config-a-backup" in of(checked(task, host, name="a"), "a")["steps"]
 
 
+def test_no_more_are_deleted_than_the_task_allows(task: Task, host: Host) -> None:
+    """What a task that was killed left counts as well."""
+    host.cluster("a", annotations={well_known.PROTECTED: "true"})
+    host.cluster("b")
+    reserved = member("r")
+    reserved["annotations"][well_known.CREATED] = "true"
+    host.have("Namespace", "vcluster-r", **reserved)
+    before = copy.deepcopy(host.objects)
+    for check_mode in (True, False):
+        result = task(all=True, max_selected=2, check_mode=check_mode)
+        assert result["failed"]
+        assert "max_selected: 2 is not usable: 3 virtual clusters are selected, and none was changed: a, b, r" in (
+            result["msg"]
+        )
+    assert host.objects == before
+    assert len(checked(task, host, names=["b", "r"], max_selected=2)["virtual_clusters"]) == 2
+
+
 def test_all_that_are_protected_are_named(task: Task, host: Host, all_hosts: list[Host]) -> None:
     all_hosts.append(Host())
     for one in all_hosts:
@@ -362,12 +380,12 @@ def test_killed_at_any_request(number: int, task: Task, host: Host) -> None:
 
 def test_volumes_are_kept(task: Task, host: Host) -> None:
     space = host.cluster("a")
-    result = checked(task, host, phases=["running"], keep_volumes=True)
+    result = checked(task, host, phases=["running"], all=True, keep_volumes=True)
     assert of(result, "a")["steps"][-1] == "mark volume claim data-a-0 as kept"
     assert host.names(space) == {"persistentvolumeclaims/data-a-0"}
     claim = host.objects[f"/api/v1/namespaces/{space}/persistentvolumeclaims/data-a-0"]
     assert claim["metadata"]["annotations"] == {well_known.KEPT: "true"}
-    for selection in ({"phases": ["pending"]}, {"name": "a", "keep_volumes": True}):
+    for selection in ({"phases": ["pending"], "all": True}, {"name": "a", "keep_volumes": True}):
         assert task(**selection)["virtual_clusters"] == []
     assert of(checked(task, host, name="a"), "a")["note"] == deletion_batch.REMAINS
     assert host.speaking_of("vcluster-a") == []
@@ -381,7 +399,7 @@ def test_a_group(task: Task, host: Host) -> None:
     reserved = member("r")
     reserved["annotations"][well_known.CREATED] = "true"
     host.have("Namespace", "vcluster-r", **reserved)
-    result = checked(task, host, group="dev")
+    result = checked(task, host, group="dev", all=True)
     assert [(one["name"], one["before"], one["owner"]) for one in result["virtual_clusters"]] == [
         ("a", "running", "alice"),
         ("b", "running", "bob"),
@@ -399,10 +417,10 @@ def test_a_group(task: Task, host: Host) -> None:
 
 def test_kept_volumes_keep_their_share(task: Task, host: Host) -> None:
     host.cluster("a", space=member("a"))
-    task(group="dev", keep_volumes=True)
+    task(group="dev", all=True, keep_volumes=True)
     place = host.objects["/api/v1/namespaces/vcluster-a"]["metadata"]
     assert json.loads(place["annotations"]["nested-clusters/size"]) == {"cpu": "0", "memory": "0", "storage": "2Gi"}
-    assert task(group="dev")["virtual_clusters"] == []
+    assert task(group="dev", all=True)["virtual_clusters"] == []
 
 
 def test_requests_do_not_grow(task: Task, host: Host) -> None:
