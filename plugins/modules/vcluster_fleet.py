@@ -145,7 +145,9 @@ options:
         type: str
   prune:
     description:
-      - Delete virtual clusters of the group that are not in O(virtual_clusters). An empty list deletes all of them.
+      - Delete virtual clusters of the group that are not in O(virtual_clusters). With an empty list it is refused,
+        because a template whose variable is empty would delete all of them. To delete a whole group, use
+        M(nested.clusters.vcluster_state) with O(nested.clusters.vcluster_state#module:all=true).
       - None of them is deleted while an entry of O(virtual_clusters) has an error that is known before anything is
         changed. The task fails with that error, and a warning names those that stay.
       - If one of them, or one with O(virtual_clusters[].state=absent), is protected, nothing is changed. To consent,
@@ -398,6 +400,10 @@ def order(params: dict[str, Any], check: bool) -> fleet_jobs.Order:
     for option in ("at_once", "wait_timeout"):
         if params[option] < 1:
             raise OptionError(option, params[option], "a whole number, 1 or more")
+    if params["prune"] and not params["virtual_clusters"]:
+        whole = f"vcluster_state with group: {params['group']}, all: true and state: absent to delete all of them"
+        reason = f"with prune: true an empty list would delete every virtual cluster of group {params['group']}"
+        raise OptionError("virtual_clusters", [], f"at least one, prune: false, or {whole}", reason=reason)
     return fleet_jobs.Order(
         params["group"],
         check,

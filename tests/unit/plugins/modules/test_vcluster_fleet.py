@@ -129,6 +129,16 @@ def test_nothing_listed_is_nothing_done(world: World, run_module: Any) -> None:
     assert world.written() == {}
 
 
+def test_an_empty_list_prunes_nothing(world: World, run_module: Any) -> None:
+    """It is what a template leaves whose variable is empty, and would be the whole group."""
+    for check_mode in (True, False):
+        result = run_module(vcluster_fleet, group="dev", virtual_clusters=[], prune=True, check_mode=check_mode)
+        assert result["option"] == "virtual_clusters"
+        assert "with prune: true an empty list would delete every virtual cluster of group dev" in result["msg"]
+        assert "all: true and state: absent" in result["msg"]
+    assert not run_module(vcluster_fleet, group="dev", virtual_clusters=[], prune=False)["changed"]
+
+
 def test_who_goes(world: World) -> None:
     kept: Object = {"cpu": 0, "memory": 0}
     for name, amounts in {"kept": kept, "listed": {}, "unlisted": {}, "absent": {}}.items():
