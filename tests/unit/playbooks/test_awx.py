@@ -56,7 +56,8 @@ def test_a_template_has_options_that_there_are(template: dict[str, Any]) -> None
 def test_a_survey_asks_for_what_the_playbook_reads(template: dict[str, Any]) -> None:
     verb = verb_of(template)
     read = set()
-    for text in [(PLAYBOOKS / f"{verb}.yml").read_text(), (PLAYBOOKS / "tasks/environment.yml").read_text()]:
+    for name in (f"{verb}.yml", "tasks/environment.yml", "vars/given.yml"):
+        text = (PLAYBOOKS / name).read_text()
         code = "\n".join(line for line in text.splitlines() if not line.startswith("#"))
         read |= set(re.findall(r"[a-z_]+", code))
     spec = template["survey_spec"]["spec"]

@@ -1,0 +1,106 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The collection's playbooks, run by a real ansible-playbook with modules that only write down their options."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+REPOSITORY = Path(__file__).resolve().parents[2]
+
+# An action goes before the module of its name. It runs in the process of its task, so it costs next to nothing.
+STAND_IN = '''
+import json
+import os
+from ansible.plugins.action import ActionBase
+
+class ActionModule(ActionBase):
+    def run(self, tmp=None, task_vars=None):
+        name = self._task.action.rpartition(".")[2]
+        told = {"module": name, "options": self._task.args, "check": bool(self._task.check_mode)}
+        with open(os.environ["PLAYED"], "a") as file:
+            file.write(json.dumps(told) + "\\n")
+        return json.loads(os.environ["ANSWERS"])[name]
+'''
+
+ONE = {"name": "v1", "before": "running", "after": "paused", "size": {"cpu": "2"}, "changed": True}
+# Of a group with two virtual clusters, which are to be upgraded.
+MEMBERS = [{"name": name, "pending": ["values"], "vcluster_version": "0.35.0"} for name in ("v1", "v2")]
+GROUP = {"name": "dev", "vcluster_version": "0.35.0", "virtual_clusters": MEMBERS, "pending_upgrade": []}
+ANSWERS: dict[str, Any] = {
+    "vcluster": {"virtual_cluster": ONE, "steps": ["upgrade"], "changed": True},
+    "vcluster_endpoint_info": {},
+    "vcluster_fleet": {"virtual_clusters": [ONE]},
+    "vcluster_group": {},
+    "vcluster_group_info": {"groups": [GROUP]},
+    "vcluster_info": {"virtual_clusters": MEMBERS},
+    "vcluster_orphans": {"orphans": []},
+    "vcluster_state": {"virtual_clusters": [ONE]},
+}
+
+
+@dataclass(frozen=True)
+class Played:
+    """What a run of ansible-playbook said, and the tasks of this collection that it came to."""
+
+    rc: int
+    said: str
+    tasks: list[dict[str, Any]]
+
+    @property
+    def options(self) -> list[tuple[str, dict[str, Any]]]:
+        """The module and the options of each task."""
+        return [(task["module"], task["options"]) for task in self.tasks]
+
+    def only(self, module: str) -> dict[str, Any]:
+        """The options of the one task with a module."""
+        (found,) = (options for name, options in self.options if name == module)
+        return found
+
+
+class Playbooks:
+    """A copy of the collection, in which modules only write down what they are given."""
+
+    def __init__(self, directory: Path) -> None:
+        self.directory = directory
+        collection = directory / "ansible_collections/nested/clusters"
+        (collection / "plugins/action").mkdir(parents=True)
+        for name in ("galaxy.yml", "meta", "playbooks", "plugins/filter", "plugins/plugin_utils", "plugins/modules"):
+            (collection / name).symlink_to(REPOSITORY / name)
+        for name in ANSWERS:
+            (collection / f"plugins/action/{name}.py").write_text(STAND_IN)
+
+    def run(
+        self, playbooks: str, extra: dict[str, Any], *arguments: str, answers: dict[str, Any] | None = None
+    ) -> Played:
+        """Run playbooks of the collection, or files, with extra variables."""
+        played = self.directory / "played"
+        played.write_text("")
+        environment = {name: value for name, value in os.environ.items() if not name.startswith(("ANSIBLE", "PYTHON"))}
+        environment |= {
+            "ANSIBLE_COLLECTIONS_PATH": str(self.directory),
+            "ANSIBLE_HOME": str(self.directory / "home"),
+            "ANSIBLE_LOCALHOST_WARNING": "false",
+            "ANSIBLE_INVENTORY_UNPARSED_WARNING": "false",
+            "ANSIBLE_PYTHON_INTERPRETER": sys.executable,
+            "PLAYED": str(played),
+            "ANSWERS": json.dumps({**ANSWERS, **(answers or {})}),
+        }
+        names = [name if "/" in name else f"nested.clusters.{name}" for name in playbooks.split()]
+        program = str(Path(sys.prefix) / "bin/ansible-playbook")
+        command = [program, *names, "--extra-vars", json.dumps(extra), *arguments]
+        done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
+        tasks = [json.loads(line) for line in played.read_text().splitlines()]
+        return Played(done.returncode, done.stdout + done.stderr, tasks)
+
+    def refused(self, playbooks: str, extra: dict[str, Any], *arguments: str) -> str:
+        """What is said where a playbook refuses its variables; no module has run then."""
+        played = self.run(playbooks, extra, *arguments)
+        assert played.rc == 2, played.said
+        assert played.tasks == []
+        return " ".join(played.said.split())
