@@ -1,0 +1,48 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Variables that an inventory gives localhost hold in every play of a playbook, and connections are not shown."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from playing import Playbooks
+
+CONNECTION = {"name": "host-a", "host": "https://host-a.example.com", "api_key": "very-secret"}
+
+
+@pytest.fixture
+def inventory(tmp_path: Path) -> str:
+    """An inventory whose localhost knows the group, its host clusters and more."""
+    (tmp_path / "hosts.yml").write_text(yaml.safe_dump({"all": {"hosts": {"localhost": None, "v2": None}}}))
+    (tmp_path / "host_vars").mkdir()
+    variables = {
+        "ansible_connection": "local",
+        "group": "dev",
+        "host_clusters": [CONNECTION],
+        "chart_ref": "/charts/vcluster",
+        "wait_timeout": 77,
+        "batch": 1,
+    }
+    (tmp_path / "host_vars/localhost.yml").write_text(yaml.safe_dump(variables))
+    # A host of the inventory that has the name of a virtual cluster, and is none.
+    others = {"group": "other", "host_clusters": [{"name": "elsewhere"}], "chart_ref": "other", "wait_timeout": 5}
+    (tmp_path / "host_vars/v2.yml").write_text(yaml.safe_dump(others))
+    return str(tmp_path / "hosts.yml")
+
+
+def test_every_play_asks_the_same_host_clusters(tmp_path: Path, inventory: str) -> None:
+    played = Playbooks(tmp_path).run("update upgrade", {"vcluster_version": "0.36.1"}, "-i", inventory, "-vvvv")
+    assert played.rc == 0, played.said
+    upgraded: list[dict[str, Any]] = []
+    for module, options in played.options:
+        assert options["host_clusters"] == [CONNECTION], module
+        assert options.get("group", options["name"]) == "dev"
+        if module == "vcluster":
+            assert options["chart_ref"] == "/charts/vcluster"
+            upgraded += [options] if "wait_timeout" in options else []
+    assert [(one["name"], int(one["wait_timeout"])) for one in upgraded] == [("v1", 77), ("v2", 77)]
+    assert "very-secret" not in played.said
+    assert "PLAY [Upgrade the canary, then the others in batches]" in played.said
