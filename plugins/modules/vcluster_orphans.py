@@ -34,15 +34,15 @@ options:
   names:
     description:
       - Only what is left of virtual clusters of these names. By default, of any.
+      - A list that is given and empty is an error, here and in O(namespaces) and O(kinds), because a template leaves
+        that whose variable is empty. To leave it out, use C(omit).
     type: list
     elements: str
-    default: []
   namespaces:
     description:
       - Only what is left in these namespaces of the host clusters. By default, anywhere. All are read in any case.
     type: list
     elements: str
-    default: []
   kinds:
     description:
       - Only leftovers of these kinds. By default, all.
@@ -75,7 +75,6 @@ options:
       - shares
       - leases
       - group_records
-    default: []
   older_than:
     description:
       - Leave out what was made, or asked to go, less than so many seconds ago. A task may be at work on it.
@@ -229,7 +228,11 @@ failed_host_clusters:
 from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
-from ansible_collections.nested.clusters.plugins.module_utils.common.errors import NestedClustersError, OptionError
+from ansible_collections.nested.clusters.plugins.module_utils.common.errors import (
+    NestedClustersError,
+    OptionError,
+    refuse_empty,
+)
 from ansible_collections.nested.clusters.plugins.module_utils.deletion import orphan_removal
 from ansible_collections.nested.clusters.plugins.module_utils.deletion.orphan_removal import HostOrphans
 from ansible_collections.nested.clusters.plugins.module_utils.deletion.orphans import KINDS, Criteria
@@ -244,9 +247,9 @@ def argument_spec() -> dict[str, Any]:
         **auth_argument_spec(),
         "host_clusters": host_clusters.host_clusters_spec(),
         "state": {"type": "str", "choices": ["reported", "absent"], "default": "reported"},
-        "names": {"type": "list", "elements": "str", "default": []},
-        "namespaces": {"type": "list", "elements": "str", "default": []},
-        "kinds": {"type": "list", "elements": "str", "choices": list(KINDS), "default": []},
+        "names": {"type": "list", "elements": "str"},
+        "namespaces": {"type": "list", "elements": "str"},
+        "kinds": {"type": "list", "elements": "str", "choices": list(KINDS)},
         "older_than": {"type": "int", "default": 600},
         "kept_volumes": {"type": "bool", "default": False},
         "wait_timeout": {"type": "int", "default": 120},
@@ -254,13 +257,14 @@ def argument_spec() -> dict[str, Any]:
 
 
 def criteria(params: dict[str, Any]) -> Criteria:
-    """What to look for. Raises OptionError for numbers that mean nothing."""
+    """What to look for. Raises OptionError for numbers that mean nothing, and for lists that are given and empty."""
+    refuse_empty(params, ("names", "namespaces", "kinds"))
     for option, least in (("older_than", 0), ("wait_timeout", 1)):
         if params[option] < least:
             raise OptionError(option, params[option], f"a whole number, {least} or more")
     return Criteria(
-        frozenset(params["names"]),
-        frozenset(params["namespaces"]),
+        frozenset(params["names"] or ()),
+        frozenset(params["namespaces"] or ()),
         frozenset(params["kinds"] or KINDS),
         params["older_than"],
         params["kept_volumes"],

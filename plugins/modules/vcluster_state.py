@@ -23,7 +23,7 @@ description:
   - At least one that selects has to be given. A group, a phase or a namespace alone selects nothing; to mean every
     virtual cluster of it, say O(all=true) beside it.
   - One of these options that is given and empty is an error, because it is what a template leaves whose variable is
-    empty. To leave it out, use C(omit) or V(null).
+    empty. To leave it out, use C(omit).
 options:
   state:
     description:
@@ -291,7 +291,11 @@ from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.nested.clusters.plugins.module_utils.common.batch import BatchOptions, BatchResult
-from ansible_collections.nested.clusters.plugins.module_utils.common.errors import NestedClustersError, OptionError
+from ansible_collections.nested.clusters.plugins.module_utils.common.errors import (
+    NestedClustersError,
+    OptionError,
+    refuse_empty,
+)
 from ansible_collections.nested.clusters.plugins.module_utils.k8s import host_clusters
 from ansible_collections.nested.clusters.plugins.module_utils.k8s.connection import auth_argument_spec
 from ansible_collections.nested.clusters.plugins.module_utils.k8s.secrets import hide_only_secrets
@@ -330,12 +334,7 @@ def argument_spec() -> dict[str, Any]:
 
 def check_selection(params: dict[str, Any]) -> None:
     """Raise OptionError where the task does not say which virtual clusters it is for, or contradicts itself."""
-    for option in (*SELECTING, *NARROWING):
-        value = params[option]
-        parts = value if isinstance(value, list) else [value]
-        if value is not None and not (parts and all(part.strip() for part in parts)):
-            allowed = "leave it out (null or omit) to select by the other options"
-            raise OptionError(option, value, allowed, reason="it is empty, so it selects nothing")
+    refuse_empty(params, (*SELECTING, *NARROWING))
     if params["all"] and (named := [option for option in ("name", "names") if params[option]]):
         reason = f"{named[0]} says which, and all: true says every one"
         raise OptionError("all", True, f"one of the two: all: true or {named[0]}", reason=reason)

@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from .redaction import redacted, redacted_text
@@ -42,6 +43,19 @@ def given_twice(one: str, other: str) -> OptionError:
     """Two names of ``host_clusters`` that mean the same host cluster."""
     reason = "both are the same host cluster (the UID of namespace kube-system is the same)"
     return OptionError("host_clusters", [one, other], "each host cluster once", reason=reason)
+
+
+def refuse_empty(params: Mapping[str, Any], options: Iterable[str]) -> None:
+    """Raise OptionError for an option that is given and empty: a template leaves that whose variable is empty.
+
+    Taken for not given, it would select more than what was meant.
+    """
+    for option in options:
+        value = params[option]
+        parts = value if isinstance(value, list) else [value]
+        if value is not None and not (parts and all(part.strip() for part in parts)):
+            allowed = "leave it out (omit) to select by the other options"
+            raise OptionError(option, value, allowed, reason="it is empty, so it selects nothing")
 
 
 class WaitError(NestedClustersError):

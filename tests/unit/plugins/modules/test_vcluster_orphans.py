@@ -703,6 +703,17 @@ def test_names_and_namespaces(task: Task, host: Host) -> None:
     assert len(told(task())) == 2
 
 
+@pytest.mark.parametrize("state", ["reported", "absent"])
+@pytest.mark.parametrize("empty", [{"names": []}, {"names": ""}, {"namespaces": []}, {"kinds": []}], ids=str)
+def test_a_list_that_came_out_empty_is_not_everything(empty: Result, state: str, task: Task, host: Host) -> None:
+    host.left("PersistentVolumeClaim", "data-a-0")
+    (option,) = empty
+    result = task(state=state, **{"kinds": ["volume_claims"], **empty})
+    assert (result["failed"], result["option"]) == (True, option)
+    assert "it is empty, so it selects nothing" in result["msg"]
+    assert told(task()) == {"persistentvolumeclaims/data-a-0": "orphan"}
+
+
 def test_requests_do_not_grow(task: Task, host: Host) -> None:
     counts = []
     for number in range(5):
