@@ -11,6 +11,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import yaml
+
 REPOSITORY = Path(__file__).resolve().parents[2]
 
 # An action goes before the module of its name. It runs in the process of its task, so it costs next to nothing.
@@ -74,6 +76,17 @@ class Playbooks:
             (collection / name).symlink_to(REPOSITORY / name)
         for name in ANSWERS:
             (collection / f"plugins/action/{name}.py").write_text(STAND_IN)
+        for role in REPOSITORY.glob("roles/*"):
+            self._stand_in(collection / "roles" / role.name, role)
+
+    def _stand_in(self, directory: Path, role: Path) -> None:
+        """A role that only writes down its variables."""
+        (directory / "tasks").mkdir(parents=True)
+        (directory / "meta").symlink_to(role / "meta")
+        known = yaml.safe_load((role / "meta/argument_specs.yml").read_text())["argument_specs"]["main"]["options"]
+        options = {name: f"{{{{ {name} | default(omit) }}}}" for name in known}
+        task = {"name": "Write down", "nested.clusters.vcluster_endpoint_info": {"role": role.name, **options}}
+        (directory / "tasks/main.yml").write_text(yaml.safe_dump([task]))
 
     def run(
         self, playbooks: str, extra: dict[str, Any], *arguments: str, answers: dict[str, Any] | None = None
@@ -83,7 +96,7 @@ class Playbooks:
         played.write_text("")
         environment = {name: value for name, value in os.environ.items() if not name.startswith(("ANSIBLE", "PYTHON"))}
         environment |= {
-            "ANSIBLE_COLLECTIONS_PATH": str(self.directory),
+            "ANSIBLE_COLLECTIONS_PATH": f"{self.directory}:{sys.prefix}",  # there, kubernetes.core
             "ANSIBLE_HOME": str(self.directory / "home"),
             "ANSIBLE_LOCALHOST_WARNING": "false",
             "ANSIBLE_INVENTORY_UNPARSED_WARNING": "false",

@@ -46,3 +46,18 @@ def test_every_play_asks_the_same_host_clusters(tmp_path: Path, inventory: str) 
     assert [(one["name"], int(one["wait_timeout"])) for one in upgraded] == [("v1", 77), ("v2", 77)]
     assert "very-secret" not in played.said
     assert "PLAY [Upgrade the canary, then the others in batches]" in played.said
+
+
+def test_roles_have_the_variables_of_localhost(tmp_path: Path, inventory: str) -> None:
+    """Those that the host clusters have in common are beside the rest of the environment, wherever that stands."""
+    own = {"dns_pattern": "*.a.example.com", "pools": [{"name": "lan", "addresses": ["192.0.2.1-192.0.2.9"]}]}
+    variables = yaml.safe_load((tmp_path / "host_vars/localhost.yml").read_text())
+    variables |= {"host_settings": [{"name": "host-a", **own}], "virtual_clusters": [{"name": "v1"}]}
+    variables |= {"metallb_namespace": "balancers", "metallb_values": {"speaker": {"enabled": False}}}
+    (tmp_path / "host_vars/localhost.yml").write_text(yaml.safe_dump(variables))
+    answers: dict[str, Any] = {"vcluster_group": {"steps": []}, "vcluster_fleet": {"virtual_clusters": []}}
+    played = Playbooks(tmp_path).run("environment", {}, "-i", inventory, answers=answers)
+    assert played.rc == 0, played.said
+    role = played.only("vcluster_endpoint_info")
+    assert (role["role"], role["metallb_pools"]) == ("metallb", own["pools"])
+    assert (role["metallb_namespace"], role["metallb_values"]) == ("balancers", {"speaker": {"enabled": False}})
