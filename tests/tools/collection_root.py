@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Lay the working tree out as build/ansible_collections/nested/clusters, and next to it what it is checked with.
+"""Lay the working tree out as ansible_collections/nested/clusters in a directory, beside what it is checked with.
 
 Ansible finds a collection only under an ansible_collections directory, and ansible-test refuses a
 symlinked one. Only files that differ are written, so what already uses the copy is not disturbed.
@@ -15,7 +15,6 @@ from collections.abc import Iterable
 from pathlib import Path
 
 REPOSITORY = Path(__file__).resolve().parents[2]
-ROOT = REPOSITORY / "build/ansible_collections"
 
 
 def working_tree() -> list[str]:
@@ -47,10 +46,10 @@ def mirror(source: Path, names: Iterable[str], target: Path) -> None:
 
 def main() -> None:
     """Mirror the working tree into the root, and of the toolbox what it runs on and what playbooks are linted with."""
-    mirror(REPOSITORY, working_tree(), ROOT / "nested/clusters")
+    toolbox, root = (Path(argument) / "ansible_collections" for argument in sys.argv[1:])
+    mirror(REPOSITORY, working_tree(), root / "nested/clusters")
     for name in ("kubernetes/core", "awx/awx"):
-        collection = Path(sys.argv[1]) / "ansible_collections" / name
-        mirror(collection, all_files(collection), ROOT / name)
+        mirror(toolbox / name, all_files(toolbox / name), root / name)
 
 
 if __name__ == "__main__":

@@ -28,6 +28,7 @@ UNIT, INTEGRATION, BENCHMARKS = "tests/unit", "tests/integration", "tests/benchm
 # Packages whose tests import each other.
 SHARED = ("admission", "common", "groups", "k8s", "lifecycle")
 UNIT_PATH = ":".join((UNIT, *(f"{UNIT}/plugins/module_utils/{package}" for package in SHARED)))
+CORES = ("2.16", "2.21")  # the oldest and the newest, beside the default one
 FAULTS = ("test_faults", "test_vcluster_interruption", "test_vcluster_waiting")
 SOAK = os.environ.get("NESTED_CLUSTERS_SOAK_SECONDS") or "1800"
 # The second one is for groups. Both are there before the tests make the machine busy.
@@ -75,6 +76,15 @@ STAGES = (
     Stage("ansible-lint", "production profile", (RUN, "ansible-lint")),
     Stage("sanity", "ansible-test, no ignore file: 1 min", ("tests/tools/sanity.sh",)),
     Stage("unit", "no cluster needed", (RUN, "pytest", UNIT, "tests/host_cluster/test_units.py")),
+    *(
+        Stage(
+            f"unit-{core}",
+            f"the unit tests with ansible-core {core}",
+            ("env", f"NESTED_CLUSTERS_CORE={core}", RUN, "pytest", UNIT),
+            extra=True,
+        )
+        for core in CORES
+    ),
     Stage("page", "the report's page in a browser: 1 min", (RUN, "pytest", "tests/page")),
     Stage("host-cluster", "its binaries, built once: 20 min", (HOST_CLUSTER, "build"), ours=True),
     Stage(
@@ -121,6 +131,7 @@ STAGES = (
     Stage("galaxy-importer", "the built artifact, as Automation Hub checks it", ("tests/tools/importer.sh",)),
 )
 GROUPS = {
+    "cores": [f"unit-{core}" for core in CORES],
     "test": [stage.name for stage in STAGES if not stage.extra],
     "lint": ["tools", "yamllint", "ruff", "imports", "mypy", "mypy-unit", "mypy-integration", "ansible-lint", "sanity"],
 }

@@ -1,13 +1,14 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Build the tools of `make test` once and print the directory that holds them.
 
-The directory is a virtualenv with everything in tests/requirements.txt, plus kubernetes.core, for the roles the
-collections of their modules, and awx.awx under ansible_collections/. Its name is a hash of what it is made from, so a
-changed pin makes a new one.
+The directory is a virtualenv with everything in tests/requirements.txt and an ansible-core of tests/cores.ini, plus
+kubernetes.core, for the roles the collections of their modules, and awx.awx under ansible_collections/. Its name is a
+hash of what it is made from, so a changed pin makes a new one.
 """
 
 from __future__ import annotations
 
+import configparser
 import fcntl
 import hashlib
 import importlib.util
@@ -18,23 +19,80 @@ import sys
 import tempfile
 import venv
 import zipfile
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
 from pathlib import Path
 
 TESTS = Path(__file__).resolve().parents[1]
 REQUIREMENTS = TESTS / "requirements.txt"
-COLLECTIONS = TESTS / "requirements-collections.txt"
-COLLECTION_PATHS = tuple(
-    f"ansible_collections/{collection}/"
-    for collection in (
-        "kubernetes/core",
-        "community/general",
-        "amazon/aws",
-        "azure/azcollection",
-        "google/cloud",
-        "awx/awx",  # whose options the examples for AWX are held to
+CORES = TESTS / "cores.ini"
+COLLECTIONS = ("kubernetes.core", "community.general", "amazon.aws", "azure.azcollection", "google.cloud")
+# The examples for AWX are held to its options. The package `ansible` has no awx.awx since version 14.
+AWX, AWX_FROM = "awx.awx", "12.3.0"
+
+
+@dataclass(frozen=True)
+class Core:
+    """One ansible-core, and what it is tested with: a section of tests/cores.ini."""
+
+    ansible_core: str
+    pythons: tuple[str, ...]
+    collections: str
+    without: tuple[str, ...]
+
+    def requirements(self) -> list[str]:
+        """Return what is installed, one package a line."""
+        lines = REQUIREMENTS.read_text().splitlines()
+        kept = [line for line in lines if line.partition("==")[0] not in ("", *self.without) and line[0] != "#"]
+        return [f"ansible-core=={self.ansible_core}", *kept]
+
+
+def chosen_core() -> Core:
+    """Return the core that NESTED_CLUSTERS_CORE names, or else the default one."""
+    table = configparser.ConfigParser()
+    table.read_string(CORES.read_text())
+    (default,) = (name for name in table.sections() if table[name].getboolean("default"))
+    name = os.environ.get("NESTED_CLUSTERS_CORE") or default
+    if name not in table.sections():
+        raise SystemExit(f"NESTED_CLUSTERS_CORE is {name}, and {CORES} has {', '.join(table.sections())}")
+    section = table[name]
+    return Core(
+        section["ansible-core"],
+        tuple(section["python"].split()),
+        section["collections"],
+        tuple(section["without"].split()),
     )
-)
-OLDEST_PYTHON = (3, 11)
+
+
+def version_of(python: str) -> str:
+    """Return the version of a Python, such as 3.13; "" if it does not run."""
+    # pyenv's shims are on the PATH also for versions that they refuse to run.
+    command = [python, "-c", "import sys; print('%d.%d' % sys.version_info[:2])"]
+    done = subprocess.run(command, check=False, capture_output=True, text=True)
+    return done.stdout.strip() if done.returncode == 0 else ""
+
+
+def installed(version: str) -> Iterator[str]:
+    """Yield Pythons that ought to be of a version: on the PATH, then those of pyenv."""
+    if found := shutil.which(f"python{version}"):
+        yield found
+    pyenv = Path(os.environ.get("PYENV_ROOT") or "~/.pyenv").expanduser()
+    yield from map(str, sorted(pyenv.glob(f"versions/{version}.*/bin/python{version}")))
+
+
+def use_a_python_of(core: Core) -> None:
+    """Go on in a Python that the core is tested on, if this is none."""
+    if f"{sys.version_info.major}.{sys.version_info.minor}" in core.pythons:
+        return
+    for version in core.pythons:
+        for python in installed(version):
+            if version_of(python) == version:
+                os.execv(python, [python, __file__])
+    wanted = " or ".join(core.pythons)
+    raise SystemExit(
+        f"ansible-core {core.ansible_core} is tested on Python {wanted}, and {sys.executable} is another one. There is "
+        f"no python{core.pythons[0]} on the PATH or in pyenv either: install one, or set PYTHON= to where it is"
+    )
 
 
 def cache_dir() -> Path:
@@ -45,11 +103,10 @@ def cache_dir() -> Path:
     return Path(base).expanduser().resolve() / "nested-clusters"
 
 
-def toolbox_dir() -> Path:
-    """Return where the toolbox for these requirements and this Python lies."""
-    recipe = [path.read_bytes() for path in (REQUIREMENTS, COLLECTIONS, Path(__file__))]
-    recipe.append(f"{sys.version} {sys.base_prefix}".encode())
-    return cache_dir() / f"tools-{hashlib.sha256(b'|'.join(recipe)).hexdigest()[:12]}"
+def toolbox_dir(core: Core) -> Path:
+    """Return where the toolbox for this core and this Python lies."""
+    recipe = [*core.requirements(), core.collections, Path(__file__).read_text(), sys.version, sys.base_prefix]
+    return cache_dir() / f"tools-{hashlib.sha256('|'.join(recipe).encode()).hexdigest()[:12]}"
 
 
 def pip(directory: Path, *arguments: str) -> None:
@@ -58,19 +115,21 @@ def pip(directory: Path, *arguments: str) -> None:
     subprocess.run(command, check=True, stdin=subprocess.DEVNULL, stdout=sys.stderr)
 
 
-def add_collections(directory: Path) -> None:
-    """Take the collections out of the ansible package, which holds a hundred."""
+def add_collections(directory: Path, version: str, collections: Iterable[str]) -> None:
+    """Take collections out of a version of the package `ansible`, which holds a hundred."""
     with tempfile.TemporaryDirectory(dir=directory) as download:
-        pip(directory, "download", "--no-deps", "--dest", download, "--requirement", str(COLLECTIONS))
+        pip(directory, "download", "--no-deps", "--dest", download, f"ansible=={version}")
         (wheel,) = Path(download).glob("*.whl")
         with zipfile.ZipFile(wheel) as archive:
-            members = [name for name in archive.namelist() if name.startswith(COLLECTION_PATHS)]
-            archive.extractall(directory, members)
-    if not members:
-        raise SystemExit(f"no collections in what {COLLECTIONS} names")
+            for collection in collections:
+                path = f"ansible_collections/{collection.replace('.', '/')}/"
+                members = [name for name in archive.namelist() if name.startswith(path)]
+                if not members:
+                    raise SystemExit(f"ansible {version} has no collection {collection}: see {CORES}")
+                archive.extractall(directory, members)
 
 
-def build(directory: Path) -> None:
+def build(directory: Path, core: Core) -> None:
     """Build the toolbox, or do nothing where a complete one lies.
 
     A virtualenv cannot be moved, so it is built in place under a lock, and the marker is written last.
@@ -84,19 +143,22 @@ def build(directory: Path) -> None:
         print(f"building the tools in {directory} (once, about a minute)", file=sys.stderr, flush=True)
         shutil.rmtree(directory, ignore_errors=True)
         venv.create(directory, with_pip=True)
-        pip(directory, "install", "--requirement", str(REQUIREMENTS))
-        add_collections(directory)
+        pip(directory, "install", *core.requirements())
+        wanted: dict[str, list[str]] = {core.collections: list(COLLECTIONS)}
+        wanted.setdefault(AWX_FROM, []).append(AWX)
+        for version, collections in wanted.items():
+            add_collections(directory, version, collections)
         marker.touch()
 
 
 def main() -> None:
     """Build the toolbox and print its directory."""
-    if sys.version_info < OLDEST_PYTHON:
-        raise SystemExit(f"the tests need Python {'.'.join(map(str, OLDEST_PYTHON))} or later; set PYTHON=")
+    core = chosen_core()
+    use_a_python_of(core)
     if not importlib.util.find_spec("ensurepip"):
         raise SystemExit("this Python cannot make virtualenvs; on Debian: apt-get install python3-venv")
-    directory = toolbox_dir()
-    build(directory)
+    directory = toolbox_dir(core)
+    build(directory, core)
     print(directory)
 
 

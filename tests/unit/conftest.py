@@ -33,7 +33,7 @@ def run_module(monkeypatch: pytest.MonkeyPatch) -> Run:
 
     The module is the real one up to the JSON that it prints, so that what no_log hides is hidden here too.
     A result has ``failed`` set where the module called fail_json, and ``warnings`` always, as a list of
-    texts. For ansible-core 2.16 to 2.19.
+    texts. For ansible-core 2.16 to 2.21.
     """
 
     def run(
@@ -41,19 +41,20 @@ def run_module(monkeypatch: pytest.MonkeyPatch) -> Run:
     ) -> dict[str, Any]:
         arguments = {**options, "_ansible_check_mode": check_mode, "_ansible_diff": diff}
         monkeypatch.setattr(basic, "_ANSIBLE_ARGS", json.dumps({"ANSIBLE_MODULE_ARGS": arguments}).encode())
-        # 2.19 asks how the arguments are encoded; older ones do not know the name.
+        # From 2.19 on it is asked how the arguments are encoded; older ones do not know the name.
         monkeypatch.setattr(basic, "_ANSIBLE_PROFILE", "legacy", raising=False)
         # Warnings are kept until the process ends, which a module's own process does at once.
         monkeypatch.setattr(warnings, "_global_warnings", type(warnings._global_warnings)())
-        # The tests of filters bring in the controller's code, with which 2.19 shows warnings at once instead.
+        # The tests of filters bring in the controller's code, with which warnings are shown at once instead from 2.19
+        # on. 2.18 has the package without this name.
         if internal := sys.modules.get("ansible.module_utils._internal"):
-            monkeypatch.setattr(internal, "is_controller", False)
+            monkeypatch.setattr(internal, "is_controller", False, raising=False)
         printed = io.StringIO()
         with contextlib.redirect_stdout(printed), pytest.raises(SystemExit) as end:
             module.main()
         result: dict[str, Any] = json.loads(printed.getvalue().strip().splitlines()[-1])
         assert bool(end.value.code) == bool(result.get("failed"))
-        # 2.19 gives a warning as a structure.
+        # From 2.19 on, a warning is a structure.
         texts = [
             item if isinstance(item, str) else item["event"]["msg"] for item in result.pop("warnings", [])
         ]
