@@ -13,6 +13,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from .errors import KubernetesError
+from .tls import context_trusting
 
 
 def owner_context(secret: Mapping[str, Any]) -> ssl.SSLContext:
@@ -36,7 +37,7 @@ def owner_context(secret: Mapping[str, Any]) -> ssl.SSLContext:
 def anyone_context(secret: Mapping[str, Any]) -> ssl.SSLContext:
     """TLS as anyone has it who trusts the virtual cluster's CA alone: nothing is shown to who is not it."""
     try:
-        return ssl.create_default_context(cadata=_part(secret, "certificate-authority").decode("ascii"))
+        return context_trusting(_part(secret, "certificate-authority").decode("ascii"))
     except (ssl.SSLError, ValueError) as error:
         raise _unusable(secret, "certificate-authority", error) from None
 
