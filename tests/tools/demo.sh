@@ -23,7 +23,7 @@ chart=${NESTED_CLUSTERS_CHART:-vcluster} # a name in the official repository, or
 if [[ ${1:-} == remove ]]; then
     echo "Removing virtual cluster $name from $where."
     . tests/tools/env.sh
-    ansible-playbook playbooks/demo.yml -e demo_name="$name" -e demo_state=absent
+    ansible-playbook tests/tools/demo.yml -e demo_name="$name" -e demo_state=absent
     rm -rf "$directory"
     exit
 fi
@@ -45,7 +45,7 @@ done
 port=$(python3 -c 'import socket; s = socket.socket(); s.bind(("127.0.0.1", 0)); print(s.getsockname()[1])')
 
 say "Virtual cluster $name"
-ansible-playbook playbooks/demo.yml -e demo_name="$name" -e demo_kubeconfig="$kubeconfig" \
+ansible-playbook tests/tools/demo.yml -e demo_name="$name" -e demo_kubeconfig="$kubeconfig" \
     -e demo_server="https://localhost:$port" -e demo_chart_ref="$chart"
 
 say "A workload in it, through its own kubeconfig"

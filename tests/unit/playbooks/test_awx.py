@@ -71,7 +71,7 @@ def test_a_survey_asks_for_what_the_playbook_reads(template: dict[str, Any]) -> 
 
 
 def test_there_is_a_template_for_each_verb() -> None:
-    verbs = {path.stem for path in PLAYBOOKS.glob("*.yml")} - {"demo", "teardown"}
+    verbs = {path.stem for path in PLAYBOOKS.glob("*.yml")} - {"teardown"}
     assert {verb_of(template) for template in TEMPLATES} == verbs
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import subprocess
 from collections.abc import Callable
 from pathlib import Path
@@ -54,7 +55,17 @@ def play(tmp_path: Path) -> Play:
 
 
 def test_each_playbook_is_tried() -> None:
-    assert {path.stem for path in (REPOSITORY / "playbooks").glob("*.yml")} - {"demo"} == {*NEEDED, *OF_AN_ENVIRONMENT}
+    assert {path.stem for path in (REPOSITORY / "playbooks").glob("*.yml")} == {*NEEDED, *OF_AN_ENVIRONMENT}
+
+
+@pytest.mark.parametrize("file", sorted((REPOSITORY / "playbooks").rglob("*.yml")), ids=lambda file: file.name)
+def test_no_playbook_writes_into_the_collection(file: Path) -> None:
+    """A relative path would start from the directory of the playbook, which is inside of the installed collection."""
+    text = file.read_text()
+    assert "playbook_dir" not in text
+    for line in text.splitlines():
+        if re.search(r"\b(path|dest)['\"]?: .*(kubeconfig|report)", line):
+            assert "realpath" in line
 
 
 @pytest.mark.parametrize("name", sorted(NEEDED))
