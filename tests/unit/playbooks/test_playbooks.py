@@ -7,11 +7,13 @@ import json
 import os
 import re
 import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
 
 REPOSITORY = Path(__file__).resolve().parents[3]
 # What a playbook cannot do without.
@@ -44,7 +46,8 @@ def play(tmp_path: Path) -> Play:
     """``play(name, *arguments, **extra)`` runs a playbook: (exit status, what was said)."""
 
     def run(name: str, *arguments: str, **extra: Any) -> tuple[int, str]:
-        command = ["ansible-playbook", f"nested.clusters.{name}", "--extra-vars", json.dumps(extra), *arguments]
+        playbook = name if "/" in name else f"nested.clusters.{name}"
+        command = ["ansible-playbook", playbook, "--extra-vars", json.dumps(extra), *arguments]
         environment = {**os.environ, "ANSIBLE_HOME": str(tmp_path / "ansible"), "ANSIBLE_NOCOLOR": "true"}
         done = subprocess.run(
             command, cwd=tmp_path, capture_output=True, text=True, check=False, timeout=300, env=environment
@@ -75,10 +78,112 @@ def test_a_verb_gets_as_far_as_the_api_server(name: str, play: Play) -> None:
     assert "host cluster https://127.0.0.1:9 does not answer" in said or "host cluster a does not answer" in said, said
 
 
-@pytest.mark.parametrize("name", OF_AN_ENVIRONMENT)
-@pytest.mark.parametrize("by_file", [True, False], ids=["file", "variables"])
+@pytest.mark.parametrize(("name", "by_file"), [("environment", True), ("environment", False), ("teardown", True)])
 def test_an_environment_gets_as_far_as_the_api_server(name: str, by_file: bool, play: Play, tmp_path: Path) -> None:
     (tmp_path / "dev.yml").write_text(json.dumps(ENVIRONMENT))
     status, said = play(name, "--check", **({"environment_file": "dev.yml"} if by_file else ENVIRONMENT))
     assert status != 0
     assert "host cluster https://127.0.0.1:9 does not answer" in said, said
+
+
+# --- secrets ----------------------------------------------------------------------------------------------
+
+SECRETS: dict[str, Any] = {
+    **ENVIRONMENT,
+    "group_settings": {},
+    "host_clusters": [
+        {**NOWHERE, "api_key": "canary-api-key"},
+        {"name": "b", "host": "https://127.0.0.1:9", "username": "me", "password": "canary-password"},
+    ],
+    "host_settings": [
+        {
+            "name": "a",
+            "dns_pattern": "*.a.example.com",
+            "dns": {"provider": "rfc2136", "zone": "example.com", "server": "127.0.0.1", "addresses": ["192.0.2.1"]},
+        }
+    ],
+    "virtual_clusters": [
+        {
+            "name": "one",
+            "owner": "me",
+            "backing_store": {"type": "external_database", "data_source": "mysql://me:canary-database@tcp(db)/one"},
+            "values": {"controlPlane": {"password": "canary-values"}},
+        }
+    ],
+    "wildcard_dns_tsig_name": "key",
+    "wildcard_dns_tsig_secret": "canary-tsig",
+    "wildcard_dns_port": 9,
+    "metallb_values": {"password": "canary-chart"},
+}
+
+
+def broken(said: str) -> str:
+    """The environment with an error in it, as a file. Each error is beside a secret."""
+    text: str = yaml.safe_dump(SECRETS)
+    assert "canary-database" in text
+    return {
+        "nothing is wrong": text,
+        "no YAML": text.replace("password: canary-password", "password: 'canary-password"),
+        "not defined": text.replace("canary-password", "canary-password{{ nowhere }}"),
+        "not a list": text.replace("wildcard_dns_port: 9", "wildcard_dns_port: 9\nprepare: canary-unknown"),
+        "not a number": f"{text}\nat_once: canary-number\nprune: canary-bool\n",
+        "not a choice": text.replace("type: external_database", "type: canary-choice"),
+        "not a dictionary": "- canary-list\n- canary-password\n",
+    }[said]
+
+
+@pytest.mark.parametrize(
+    ("wrong", "message"),
+    [
+        ("nothing is wrong", "host cluster https://127.0.0.1:9 does not answer"),
+        ("no YAML", "dev.yml cannot be read: "),
+        ("not defined", "nowhere' is undefined|host_clusters refers to what is not defined"),
+        ("not a list", "The environment cannot be: prepare is not known; allowed: .*wildcard_dns_tsig_secret"),
+        ("not a number", "argument 'at_once' is of type .* and we were unable to convert to int"),
+        ("not a choice", "value of type must be one of: .* found in virtual_clusters -> backing_store"),
+        ("not a dictionary", "dev.yml cannot be read: .*must be stored as a dictionary"),
+    ],
+)
+def test_no_secret_is_shown(wrong: str, message: str, play: Play, tmp_path: Path) -> None:
+    (tmp_path / "dev.yml").write_text(broken(wrong))
+    status, said = play("environment", "-vvvv", environment_file="dev.yml")
+    assert status != 0
+    assert re.search(message, said), said
+    assert sorted(set(re.findall("canary-[a-z-]+", said))) == []
+
+
+@pytest.mark.parametrize(
+    ("name", "argument"), [("environment", "@dev.yml"), ("teardown", "environment_file=dev.yml")]
+)
+def test_no_secret_is_shown_either(name: str, argument: str, play: Play, tmp_path: Path) -> None:
+    (tmp_path / "dev.yml").write_text(broken("nothing is wrong"))
+    _status, said = play(name, "-vvvv", "--extra-vars", argument)
+    assert "host cluster https://127.0.0.1:9 does not answer" in said
+    assert sorted(set(re.findall("canary-[a-z-]+", said))) == []
+
+
+ROLES = """
+- hosts: localhost
+  gather_facts: false
+  tasks:
+    - ansible.builtin.include_tasks: tasks/environment.yml
+- hosts: environment_host_clusters
+  gather_facts: false
+  tasks:
+    - ansible.builtin.include_tasks: tasks/prepare.yml
+"""
+
+
+def test_no_secret_is_shown_by_the_roles(play: Play, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("tasks", "vars"):
+        (tmp_path / "playbooks").mkdir(exist_ok=True)
+        (tmp_path / "playbooks" / name).symlink_to(REPOSITORY / "playbooks" / name)
+    (tmp_path / "roles").symlink_to(REPOSITORY / "roles")
+    (tmp_path / "playbooks/roles.yml").write_text(ROLES)
+    (tmp_path / "dev.yml").write_text(broken("nothing is wrong"))
+    # The collections of the roles are where the tools are.
+    monkeypatch.setenv("ANSIBLE_COLLECTIONS_PATH", f"{os.environ['ANSIBLE_COLLECTIONS_PATH']}:{sys.prefix}")
+    status, said = play(str(tmp_path / "playbooks/roles.yml"), "-vvvv", environment_file="dev.yml")
+    assert status != 0
+    assert "Ask the server for the zone" in said
+    assert sorted(set(re.findall("canary-[a-z-]+", said))) == []
