@@ -162,6 +162,75 @@ def test_no_secret_is_shown_either(name: str, argument: str, play: Play, tmp_pat
     assert sorted(set(re.findall("canary-[a-z-]+", said))) == []
 
 
+# --- the file and the command line ------------------------------------------------------------------------
+
+ASKED = """
+- hosts: localhost
+  gather_facts: false
+  tasks:
+    - ansible.builtin.include_tasks: tasks/environment.yml
+    - ansible.builtin.copy:
+        dest: "{{ out }}"
+        content: "{{ environment_asked | to_json }}"
+        mode: "0600"
+      check_mode: false
+"""
+OTHERWISE: dict[str, Any] = {
+    "group": "other",
+    "group_settings": {"replicas": 3},
+    "host_clusters": [{"name": "z"}],
+    "host_settings": [{"name": "z", "dns_pattern": "*.z.example.com"}],
+    "virtual_clusters": [{"name": "two", "host_cluster": "z"}],
+    "prune": False,
+    "keep_volumes": True,
+    "accept_data_loss": True,
+    "kubeconfig_directory": "/other",
+    "chart_ref": "other",
+    "chart_repo_url": "https://other.example.com",
+    "binary_path": "/other/helm",
+    "at_once": 2,
+    "wait_timeout": 2,
+    "verify_endpoint": False,
+    "remove_roles": False,
+    "ingress_nginx_controller": "f5",
+}
+
+
+def asked(play: Play, directory: Path, told: dict[str, Any], **extra: Any) -> dict[str, Any]:
+    """What an environment is to be, from a file and a command line, in check mode."""
+    (directory / "playbooks").mkdir()
+    for name in ("tasks", "vars"):
+        (directory / "playbooks" / name).symlink_to(REPOSITORY / "playbooks" / name)
+    (directory / "roles").symlink_to(REPOSITORY / "roles")
+    (directory / "playbooks/asked.yml").write_text(ASKED)
+    (directory / "dev.yml").write_text(json.dumps(told))
+    (directory / "inventory.yml").write_text(json.dumps({"all": {"hosts": {"localhost": {"prune": True}}}}))
+    out = directory / "asked.json"
+    arguments = ["--check", "--inventory", "inventory.yml", "--connection", "local"]
+    playbook = str(directory / "playbooks/asked.yml")
+    status, said = play(playbook, *arguments, environment_file="dev.yml", out=str(out), **extra)
+    assert status == 0, said
+    found: dict[str, Any] = json.loads(out.read_text())
+    return found
+
+
+def test_the_command_line_goes_before_the_file(play: Play, tmp_path: Path) -> None:
+    told = {**ENVIRONMENT, "prune": True, "wait_timeout": 1, "ingress_nginx_controller": "community"}
+    assert asked(play, tmp_path, told, **OTHERWISE) == OTHERWISE
+
+
+def test_only_what_the_command_line_says(play: Play, tmp_path: Path) -> None:
+    """Neither what it leaves blank, nor what the inventory says."""
+    told = {**ENVIRONMENT, "wait_timeout": 1, "group_settings": {"description": "{{ more }}"}}
+    found = asked(play, tmp_path, told, wait_timeout="", chart_ref=None, at_once=3, more="of it")
+    assert found == {**told, "group_settings": {"description": "of it"}, "at_once": 3}
+
+
+def test_all_that_an_environment_may_say_can_be_said_on_the_command_line() -> None:
+    spec = yaml.safe_load((REPOSITORY / "playbooks/vars/environment_spec.yml").read_text())["environment_spec"]
+    assert set(OTHERWISE) == {*spec, "ingress_nginx_controller"}
+
+
 ROLES = """
 - hosts: localhost
   gather_facts: false
