@@ -25,6 +25,7 @@ RUN = "tests/tools/run.sh"
 HOST_CLUSTER = "tests/host_cluster/host-cluster"
 COLLECTION = "build/ansible_collections/nested/clusters"  # made by run.sh
 UNIT, INTEGRATION, BENCHMARKS = "tests/unit", "tests/integration", "tests/benchmarks"
+IN_TWO = ("--numprocesses=2",)
 # Packages whose tests import each other.
 SHARED = ("admission", "common", "groups", "k8s", "lifecycle")
 UNIT_PATH = ":".join((UNIT, *(f"{UNIT}/plugins/module_utils/{package}" for package in SHARED)))
@@ -75,12 +76,12 @@ STAGES = (
     ),
     Stage("ansible-lint", "production profile", (RUN, "ansible-lint")),
     Stage("sanity", "ansible-test, no ignore file: 1 min", ("tests/tools/sanity.sh",)),
-    Stage("unit", "no cluster needed", (RUN, "pytest", UNIT, "tests/host_cluster/test_units.py")),
+    Stage("unit", "no cluster needed: 2 min", (RUN, "pytest", UNIT, "tests/host_cluster/test_units.py", *IN_TWO)),
     *(
         Stage(
             f"unit-{core}",
             f"the unit tests with ansible-core {core}",
-            ("env", f"NESTED_CLUSTERS_CORE={core}", RUN, "pytest", UNIT),
+            ("env", f"NESTED_CLUSTERS_CORE={core}", RUN, "pytest", UNIT, *IN_TWO),
             extra=True,
         )
         for core in CORES
