@@ -428,7 +428,7 @@ def test_a_data_source_in_values_is_not_shown_where_the_option_says_another(run:
     finally:
         server.close()
     assert {request.method for request in server.seen} == {"GET"}
-    del result["invocation"]  # values are the task's own
+    result.pop("invocation", None)  # values are the task's own; ansible-core 2.21 returns none by default
     assert "backing_store.data_source" in result["msg"]
     assert ".".join(STORE) in result["msg"]
     assert "hunter" not in json.dumps(result)
