@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping
 from typing import IO, Any
 
@@ -16,6 +17,11 @@ try:
     YAMLError: type[Exception] = yaml.YAMLError
 except ImportError:  # reported by k8s/client.py before anything is asked
     YAMLError = ValueError
+
+# Those that plain scalars have of themselves.
+_TAGS = {f"tag:yaml.org,2002:{name}" for name in ("str", "int", "float", "bool", "null", "timestamp", "merge", "value")}
+# What some take for another type, although PyYAML does not; every number begins with no letter.
+_NO_TEXT = re.compile(r"[^a-z].*|y|n", re.IGNORECASE | re.DOTALL)
 
 
 def load(text: str | bytes | IO[bytes]) -> Any:
@@ -54,8 +60,19 @@ def items(node: Any) -> list[Any]:
 
 
 def scalar(node: Any) -> str:
-    """The text of a node, "" where it is none."""
-    return str(node.value) if isinstance(node, yaml.ScalarNode) else ""
+    """The text of a node, "" where it is none. Raises ValueError for a tag that can make another text of it."""
+    if not isinstance(node, yaml.ScalarNode):
+        return ""
+    if node.tag not in _TAGS:
+        raise ValueError(f"line {node.start_mark.line + 1}: tag {node.tag}")
+    return str(node.value)
+
+
+def is_text(node: Any) -> bool:
+    """Whether a scalar is text to every parser: in quotes, or not like a number, a truth value or null."""
+    if node.tag != "tag:yaml.org,2002:str":
+        return False
+    return bool(node.style) or not _NO_TEXT.fullmatch(node.value)
 
 
 def dump(data: Any) -> str:

@@ -10,6 +10,7 @@ are read as Helm reads them, before Helm does.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from functools import partial
@@ -46,6 +47,9 @@ _OPERATORS = {
     ("rbac.authorization.k8s.io", "Role"),
     ("rbac.authorization.k8s.io", "RoleBinding"),
 }
+
+# Helm begins a document at each line that starts so, whatever follows, and YAML only where nothing does.
+_BEGINS = re.compile(r"^---(?![ \t\r]*(#.*)?$)", re.MULTILINE)
 
 
 @dataclass(frozen=True, order=True)
@@ -128,6 +132,8 @@ def is_of_release(meta: dict[str, Any], name: str, namespace: str) -> bool:
 def named(release: Release) -> list[ManifestObject]:
     """Every object that the manifest of a release names. Raises HelmError for one that could be read in two ways."""
     try:
+        if _BEGINS.search(release.manifest.strip()):
+            raise ValueError("a line begins with ---, and goes on")
         return [
             thing
             for document in yaml_io.compose_all(release.manifest)
@@ -197,8 +203,18 @@ def _objects(
     elif kind:
         meta = entries.get("metadata")
         told = yaml_io.entries(meta) if yaml_io.is_mapping(meta) else {}
-        where = yaml_io.scalar(told.get("namespace")) or namespace
+        where = _namespace(told.get("namespace"), namespace)
         yield ManifestObject(api_version, kind, where, yaml_io.scalar(told.get("name")))
+
+
+def _namespace(node: Any, namespace: str) -> str:
+    """The namespace that an object names. Where that is no text to Helm, Helm takes the release's own."""
+    text = yaml_io.scalar(node)
+    if text in ("", namespace) or yaml_io.is_text(node):
+        return text or namespace
+    if text in ("~", "null"):
+        return namespace
+    raise ValueError(f"namespace {text} is no text")
 
 
 def _refuse(name: str, namespace: str, foreign: list[Found], secrets: list[str]) -> None:

@@ -104,6 +104,10 @@ FOREIGN = {
         document("v1", "ResourceQuota", f"nested-clusters-{NAME}"),
         f"ResourceQuota nested-clusters-{NAME} in namespace {NAMESPACE} (of no Helm release)",
     ),
+    "the quota, in a namespace that is null": (
+        document("v1", "ResourceQuota", f"nested-clusters-{NAME}", "~"),
+        f"ResourceQuota nested-clusters-{NAME} in namespace {NAMESPACE} (of no Helm release)",
+    ),
     "of another release": (
         document(RBAC, "Role", "audit"),
         f"Role audit in namespace {NAMESPACE} (of Helm release other in namespace {NAMESPACE})",
@@ -217,8 +221,22 @@ def test_a_record_that_helm_reads_in_another_way(text: str, host: Host) -> None:
         "&a {kind: List, items: [*a]}\n",
         json.dumps(ITEM) + json.dumps(ITEM),
         "kind: [\n",
+        f"---kind: ClusterRole\napiVersion: {RBAC}\nmetadata: {{name: view}}\n",
+        "  ---" + json.dumps(ITEM, separators=(",", ":")),
+        f"# x\n--- |\n kind: ClusterRole\n apiVersion: {RBAC}\n metadata: {{name: view}}\n",
+        f"? !!binary a2luZA==\n: ClusterRole\napiVersion: {RBAC}\nmetadata: {{name: view}}\n",
+        document(RBAC, "ClusterRole", "!!binary dmlldw=="),
+        document("v1", "ResourceQuota", f"nested-clusters-{NAME}", "5"),
+        document("v1", "ResourceQuota", f"nested-clusters-{NAME}", "1e3"),
+        document("v1", "ResourceQuota", f"nested-clusters-{NAME}", "yes"),
+        document("v1", "ResourceQuota", f"nested-clusters-{NAME}", "!!null x"),
     ],
-    ids=["twice", "merged", "a list in a list", "a list in itself", "two in one", "broken"],
+    ids=[
+        *("twice", "merged", "a list in a list", "a list in itself", "two in one", "broken"),
+        *("a separator with a key", "a separator with an object", "a separator with a text"),
+        *("a key in base64", "a name in base64"),
+        *("a namespace that is a number", "a fraction", "a truth value", "a tag of null"),
+    ],
 )
 def test_a_manifest_that_helm_reads_in_another_way(manifest: str, host: Host) -> None:
     host.record(manifest)
@@ -228,8 +246,7 @@ def test_a_manifest_that_helm_reads_in_another_way(manifest: str, host: Host) ->
 
 def test_names_are_the_text_that_is_there() -> None:
     """YAML 1.1 makes numbers, dates and truth values of them; Kubernetes and Helm do not."""
-    manifest = "".join(document("v1", "ConfigMap", name, "yes") for name in ("22:30", "2024-01-01", "1e3", "0o7", "on"))
+    names = ("22:30", "2024-01-01", "1e3", "0o7", "on")
+    manifest = "".join(document("v1", "ConfigMap", name, '"yes"') for name in names)
     release = Release.from_json(release_json(1, manifest=f"# nothing\n---\n{manifest}---\nnull\n---\n- a\n"))
-    assert records.named(release) == [
-        ManifestObject("v1", "ConfigMap", "yes", name) for name in ("22:30", "2024-01-01", "1e3", "0o7", "on")
-    ]
+    assert records.named(release) == [ManifestObject("v1", "ConfigMap", "yes", name) for name in names]
