@@ -127,7 +127,7 @@ class View:
     """What one host cluster says. ``mounted`` are (namespace, claim) to the names of the pods that mount it."""
 
     held: Contents
-    there: frozenset[Key]  # virtual clusters that are there
+    there: frozenset[Key]  # virtual clusters that are there, and Helm releases of other charts that may be
     outside: tuple[ObjectRef, ...]
     volumes: tuple[Object, ...]
     lease: Object | None
@@ -158,8 +158,9 @@ def read(kubernetes: Kubernetes, kinds: Kinds) -> View:
     outside = {(thing.plural, thing.namespace, thing.name): thing for thing in [*elsewhere, *chart]}
     there = alive(held)
     unfinished = {key: record for key, record in release_records.newest(held).items() if key not in there}
-    homes = release_records.homes(kubernetes, unfinished)
-    suspects = (_suspects(held, homes) | ownership.recorded(held)) - there
+    homes, others = release_records.homes(kubernetes, unfinished)
+    there |= others  # what they have may run, whatever their records say
+    suspects = (_suspects(held, homes, there) | ownership.recorded(held)) - there
     there |= _elsewhere(kubernetes, held, suspects, outside.values(), there)
     spaces = sorted({namespace for namespace, _name in suspects if _has_pods_or_claims(held, namespace)})
     pods = kubernetes.list(path("v1", "pods", spaces[0] if len(spaces) == 1 else None)) if spaces else []
@@ -234,7 +235,7 @@ def _elsewhere(
         for key, record in release_records.newest(held).items()
         if key in there and key[1] in names and key not in at_home
     }
-    return set(release_records.homes(kubernetes, candidates).values())
+    return set(release_records.homes(kubernetes, candidates)[0].values())
 
 
 # --- judging ----------------------------------------------------------------------------------------------
@@ -250,7 +251,7 @@ def judge(view: View, known: Groups, criteria: Criteria, now: datetime) -> list[
     there = view.there
     recorded = ownership.recorded(view.held)
     found: list[Leftover] = []
-    gone = sorted((_suspects(view.held, view.homes) | recorded) - there)
+    gone = sorted((_suspects(view.held, view.homes, there) | recorded) - there)
     by_space: dict[str, list[str]] = defaultdict(list)
     for namespace, name in gone:
         by_space[namespace].append(name)
@@ -294,15 +295,29 @@ def _left_records_elsewhere(view: View, criteria: Criteria, now: datetime) -> It
             yield Leftover("releases", thing, home[1], f"of virtual cluster {home[1]} in namespace {home[0]}, {why}")
 
 
-def _suspects(held: Contents, homes: Mapping[Key, Key]) -> set[Key]:
-    """Every virtual cluster that something in a namespace speaks of."""
+def _suspects(held: Contents, homes: Mapping[Key, Key], there: Collection[Key]) -> set[Key]:
+    """Every virtual cluster that something in a namespace speaks of, but exports of one that is there elsewhere."""
     found = {key for key, home in homes.items() if key == home}
+    alive = {name for _namespace, name in there}
     for namespace, things in held.inside.items():
         labels = (held.namespaces.get(namespace, {}).get("metadata") or {}).get("labels") or {}
         if well_known.SYNCED_LABEL in labels:  # a virtual cluster of another namespace made it, for what it syncs
             continue
-        found |= {(namespace, name) for thing in things for name in ownership.named_by(thing)}
+        found |= {
+            (namespace, name)
+            for thing in things
+            for name in ownership.named_by(thing)
+            if not (name in alive and _is_export(thing))
+        }
     return found
+
+
+def _is_export(thing: ObjectRef) -> bool:
+    """Whether it may be the kubeconfig that a virtual cluster keeps in another namespace, as its values say.
+
+    The label with its name is all that vCluster writes on it (source: pkg/util/kubeconfig).
+    """
+    return thing.plural == "secrets" and well_known.NAMED in thing.labels and "release" not in thing.labels
 
 
 def _without(things: list[ObjectRef], names: Iterable[str]) -> list[ObjectRef]:

@@ -13,7 +13,7 @@ from collections.abc import Mapping
 from functools import partial
 
 from ..helm.chart import is_vcluster
-from ..helm.release import RELEASE_SECRET_TYPE, HelmError, decode_release
+from ..helm.release import RELEASE_SECRET_TYPE, HelmError, Release, decode_release
 from ..k8s.client import Kubernetes, parallel
 from ..k8s.objects import path
 from ..listing.contents import Contents, Key, ObjectRef
@@ -50,13 +50,22 @@ def deployed(held: Contents) -> set[Key]:
     }
 
 
-def homes(kubernetes: Kubernetes, records: Mapping[Key, ObjectRef]) -> dict[Key, Key]:
-    """(namespace, name) of releases of vCluster's chart as their records say it, by where the records are.
+def homes(kubernetes: Kubernetes, records: Mapping[Key, ObjectRef]) -> tuple[dict[Key, Key], set[Key]]:
+    """(namespace and name of releases of vCluster's chart, by where their records are; those of other charts).
 
-    One request each. A record that cannot be read says nothing, nor does one of another chart.
+    As the records say it: one request each. A record that cannot be read says nothing.
     """
-    answers = parallel([partial(_home, kubernetes, key, record) for key, record in records.items()])
-    return {key: home for key, home in zip(records, answers, strict=True) if home is not None}
+    found, others = dict[Key, Key](), set[Key]()
+    answers = parallel([partial(_release, kubernetes, key, record) for key, record in records.items()])
+    for key, release in zip(records, answers, strict=True):
+        if release is None:
+            continue
+        home = release.namespace or key[0], release.name
+        if is_vcluster(release.chart_name):
+            found[key] = home
+        else:
+            others.add(home)
+    return found, others
 
 
 def is_record_of(thing: ObjectRef, name: str) -> bool:
@@ -64,15 +73,12 @@ def is_record_of(thing: ObjectRef, name: str) -> bool:
     return thing.secret_type == RELEASE_SECRET_TYPE and thing.labels.get("name") == name
 
 
-def _home(kubernetes: Kubernetes, key: Key, record: ObjectRef) -> Key | None:
+def _release(kubernetes: Kubernetes, key: Key, record: ObjectRef) -> Release | None:
     secret = kubernetes.get(path("v1", "secrets", key[0], record.name))
     try:
-        release = decode_release(secret) if secret else None
+        return decode_release(secret) if secret else None
     except HelmError:
         return None  # nobody knows whose it is
-    if release is None or not is_vcluster(release.chart_name):
-        return None
-    return release.namespace or key[0], release.name
 
 
 def _records(held: Contents, plural: str) -> list[tuple[Key, ObjectRef]]:

@@ -202,6 +202,28 @@ def test_a_record_of_another_chart(chart: str, task: Task, host: Host) -> None:
     assert task(older_than=0)["orphans"] == []
 
 
+def test_a_kubeconfig_that_is_exported_to_another_namespace(task: Task, host: Host) -> None:
+    """exportKubeConfig.additionalSecrets: the virtual cluster runs, and keeps a Secret where somebody needs it."""
+    host.cluster("b")
+    host.have("Namespace", "argocd")
+    host.have("Secret", "b-for-argocd", namespace="argocd", labels={"app": "vcluster", well_known.NAMED: "b"})
+    assert checked(task, host)["orphans"] == []
+
+
+@pytest.mark.parametrize("status", ["failed", "pending-install"])
+def test_a_release_of_another_chart_with_its_name(status: str, task: Task, host: Host) -> None:
+    """Its first installation ran into a timeout, and it runs; a claim of virtual cluster a is beside it."""
+    chart = {"metadata": {"name": "nginx", "version": "1.0.0"}}
+    secret = release_secret(1, "a", namespace=SPACE, info={"status": status}, chart=chart)
+    secret["metadata"].update(namespace=SPACE, labels={**secret["metadata"]["labels"], "status": status})
+    host.left("PersistentVolumeClaim", "data-a-0")
+    host.put({"apiVersion": "v1", "kind": "Secret", **secret})
+    made = {well_known.RELEASE_NAME: "a", well_known.RELEASE_NAMESPACE: SPACE}
+    host.left("Deployment", "a-nginx", labels=well_known.MANAGED_BY_HELM, annotations=made)
+    found = told(checked(task, host))
+    assert not {"deployments/a-nginx", f"secrets/{secret['metadata']['name']}"} & found.keys()
+
+
 def test_a_claim_that_a_pod_mounts(task: Task, host: Host) -> None:
     host.left("PersistentVolumeClaim", "data-a-0")
     volumes = [{"persistentVolumeClaim": {"claimName": "data-a-0"}}]
