@@ -37,7 +37,7 @@ from ..virtual_cluster import namespace as namespaces
 from ..virtual_cluster import readiness
 from ..virtual_cluster.plan import Plan
 from ..virtual_cluster.provenance import DELETE_THERE, Manager, manager
-from . import ownership
+from . import ownership, release_records
 from . import requests as deletion_requests
 from .of_release import Records, stayed
 from .ownership import VOLUMES, control_planes, is_values, with_values
@@ -247,7 +247,7 @@ def _plan(selector: Selector, order: BatchOptions, host: HostCluster) -> tuple[l
         ]
     )
     targets = [Target(host, one.seen.namespace, one.seen.name, one.phase, one.group, one.owner, True) for one in found]
-    remains = _remains(selector, order.keep_volumes, host, held)
+    remains = _without_others(kubernetes, _remains(selector, order.keep_volumes, host, held), held)
     held = namespace_contents.examined(kubernetes, held, [target.key for target in [*targets, *remains]])
     jobs = [_job(target, held, elsewhere, volumes, order) for target in targets]
     _look_for_managers(kubernetes, jobs)
@@ -322,6 +322,14 @@ def _remains(selector: Selector, keep_volumes: bool, host: HostCluster, held: Co
             continue  # there are only volumes, which stay unless it is named
         result.append(Target(host, namespace, name, phase, group, owner, (namespace, name) in known, REMAINS))
     return result
+
+
+def _without_others(kubernetes: Kubernetes, remains: list[Target], held: Contents) -> list[Target]:
+    """Remains without those whose name a Helm release of another chart has by now: all that Helm made is that one's."""
+    keys = {target.key for target in remains}
+    recorded = {key: record for key, record in release_records.newest(held).items() if key in keys}
+    _homes, others = release_records.homes(kubernetes, recorded)
+    return [target for target in remains if target.key not in others]
 
 
 def _is_kept(held: Contents, place: Object, name: str) -> bool:

@@ -260,6 +260,26 @@ def test_a_copy_in_its_own_namespace_is_in_the_plan(task: Task, host: Host) -> N
     assert "delete secrets/vc-config-a-backup" in of(checked(task, host, name="a"), "a")["steps"]
 
 
+@pytest.mark.parametrize("options", [{"all": True}, {"names": ["a"]}])
+def test_a_release_of_another_chart_in_a_namespace_that_stayed(options: Result, task: Task, host: Host) -> None:
+    """Somebody used the namespace of a virtual cluster that is gone, and its name, for something else."""
+    space = host.cluster("a")
+    for at in [at for at in host.objects if f"/{space}/" in at]:
+        del host.objects[at]
+    record = raw_secret(base64.b64encode(gzip.compress(json.dumps(nginx(space)).encode())), "a")
+    record["metadata"].update(namespace=space, labels={**record["metadata"]["labels"], "status": "deployed"})
+    host.put({"apiVersion": "v1", "kind": "Secret", **record})
+    made = {well_known.RELEASE_NAME: "a", well_known.RELEASE_NAMESPACE: space}
+    host.have("Deployment", "a-nginx", namespace=space, labels=well_known.MANAGED_BY_HELM, annotations=made)
+    there = host.names(space)
+    task(**options)
+    assert host.names(space) == there
+
+
+def nginx(namespace: str) -> Result:
+    return release_json(1, name="a", namespace=namespace, chart={"metadata": {"name": "nginx", "version": "1.0.0"}})
+
+
 def test_no_more_are_deleted_than_the_task_allows(task: Task, host: Host) -> None:
     """What a task that was killed left counts as well."""
     host.cluster("a", annotations={well_known.PROTECTED: "true"})
