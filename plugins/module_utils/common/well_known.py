@@ -26,7 +26,6 @@ PAUSED = "loft.sh/paused"
 RESTORING = "loft.sh/restoring"
 SLEEP_MODE_LABEL = "loft.sh/sleep-mode"
 SLEEPING_SINCE = "sleepmode.loft.sh/sleeping-since"
-NON_DELETABLE = "loft.sh/non-deletable"
 # On everything that a virtual cluster copies to its host cluster; a virtual cluster inside a virtual cluster
 # has pods with app=vcluster there, and they are not this control plane's.
 SYNCED_LABEL = "vcluster.loft.sh/managed-by"

@@ -21,7 +21,7 @@ from typing import Any
 
 from ..common import well_known
 from ..common.errors import NestedClustersError
-from ..common.well_known import CREATED, NOT_SYNCED
+from ..common.well_known import CREATED, NOT_SYNCED, RELEASE_NAME, RELEASE_NAMESPACE
 from ..groups import lock as group_lock
 from ..groups import record as group_records
 from ..groups.model import Group
@@ -30,7 +30,7 @@ from ..k8s.client import Kubernetes, list_allowed, parallel
 from ..k8s.errors import KubernetesError
 from ..k8s.objects import Kinds, Object, path
 from ..listing import contents as namespace_contents
-from ..listing.contents import RELEASE_NAME, RELEASE_NAMESPACE, Contents, Key, ObjectRef
+from ..listing.contents import Contents, Key, ObjectRef
 from ..listing.observed import marker
 from ..virtual_cluster import membership
 from ..virtual_cluster import namespace as virtual_cluster_namespace

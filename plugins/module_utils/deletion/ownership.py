@@ -19,6 +19,8 @@ from ..common.well_known import (
     NAME_ANNOTATION,
     NAMED,
     OF_MEMBERS,
+    RELEASE_NAME,
+    RELEASE_NAMESPACE,
     REQUESTED,
     SIZE_ANNOTATION,
 )
@@ -88,8 +90,8 @@ def belongs(thing: ObjectRef, name: str) -> bool:
         return False
     return name in named_by(thing) or (
         not thing.synced
-        and annotations.get("meta.helm.sh/release-name") == name
-        and annotations.get("meta.helm.sh/release-namespace") == thing.meta.get("namespace")
+        and annotations.get(RELEASE_NAME) == name
+        and annotations.get(RELEASE_NAMESPACE) == thing.meta.get("namespace")
     )
 
 
@@ -185,7 +187,7 @@ def _goes_with_another(thing: ObjectRef, name: str) -> bool:
     Helm's of what the chart makes; what only has its annotations is told of by itself.
     """
     return (
-        (not thing.synced and "meta.helm.sh/release-name" in thing.annotations and thing.name in chart_names(name))
+        (not thing.synced and RELEASE_NAME in thing.annotations and thing.name in chart_names(name))
         or thing.secret_type == RELEASE_SECRET_TYPE
         or any(owner.get("controller") for owner in thing.meta.get("ownerReferences") or [])
     )

@@ -17,7 +17,7 @@ from typing import Any
 
 from ..common import well_known
 from ..common.errors import NestedClustersError, OptionError, WaitError
-from ..common.well_known import NOT_SYNCED
+from ..common.well_known import NOT_SYNCED, RELEASE_NAMESPACE
 from ..helm import records
 from ..helm.chart import is_vcluster
 from ..helm.cli import Helm
@@ -150,7 +150,7 @@ def cluster_scoped(kubernetes: Kubernetes, namespace: str, name: str) -> tuple[l
         return [ObjectRef(*kind, one["metadata"]) for one in found]
 
     def ours(thing: ObjectRef) -> bool:  # a release of this name in another namespace has the same labels
-        by_helm = not thing.synced and thing.annotations.get("meta.helm.sh/release-namespace") == namespace
+        by_helm = not thing.synced and thing.annotations.get(RELEASE_NAMESPACE) == namespace
         return by_helm and is_cluster_role(thing, name, namespace)
 
     questions = [partial(ask, kind, of_chart) for kind in CHART_CLUSTER_KINDS]

@@ -12,7 +12,7 @@ from functools import partial
 from typing import Any
 
 from ..common import well_known
-from ..common.well_known import NOT_SYNCED, SYNCED_LABEL
+from ..common.well_known import NOT_SYNCED, RELEASE_NAME, RELEASE_NAMESPACE, SYNCED_LABEL
 from ..helm.release import RELEASE_SECRET_TYPE
 from ..k8s.client import Kubernetes, list_allowed, parallel
 from ..k8s.errors import KubernetesError
@@ -126,7 +126,6 @@ def _place(thing: ObjectRef) -> tuple[str, str | None, str]:
 
 
 OF_HELM = f"app.kubernetes.io/managed-by=Helm,{NOT_SYNCED}"  # helm puts it on every object of a release
-RELEASE_NAME, RELEASE_NAMESPACE = well_known.RELEASE_NAME, well_known.RELEASE_NAMESPACE
 
 Key = tuple[str, str]  # namespace, name
 

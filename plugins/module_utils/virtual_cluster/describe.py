@@ -9,7 +9,7 @@ from collections.abc import Iterable, Iterator
 from datetime import datetime
 from typing import Any
 
-from ..common.well_known import MANAGED, NON_DELETABLE
+from ..common.well_known import MANAGED, PROTECTED
 from ..k8s.objects import Object
 from . import diagnosis
 from . import workload as workloads
@@ -116,7 +116,7 @@ def describe(
         "kind": workloads.kind(workload),
         "replicas": workloads.replicas(workload),
         "ready_replicas": (workload.get("status") or {}).get("readyReplicas", 0),
-        "protected": annotations.get(NON_DELETABLE) == "true",
+        "protected": annotations.get(PROTECTED) == "true",
         "managed": annotations.get(MANAGED) == "true",
         "labels": {key: labels[key] for key in sorted(labels) if key not in _LABEL_NOISE},
         "annotations": {key: annotations[key] for key in sorted(annotations) if not key.startswith(_ANNOTATION_NOISE)},

@@ -16,7 +16,7 @@ from functools import partial
 from typing import Any
 
 from ..common.errors import NestedClustersError, OptionError
-from ..common.well_known import CONTROL_PLANE, ETCD, MANAGED, MANAGED_BY, NAME_ANNOTATION, SYNCED_LABEL
+from ..common.well_known import CONTROL_PLANE, ETCD, MANAGED, MANAGED_BY, NAME_ANNOTATION, RELEASE_NAME, SYNCED_LABEL
 from ..helm.release import HelmError, decode_release
 from ..k8s.client import Kubernetes, list_allowed, parallel
 from ..k8s.objects import Object, path
@@ -26,7 +26,6 @@ from .workload import chart_version
 
 _OF_CHART = f"release,!{SYNCED_LABEL}"
 _WORKLOADS = {"StatefulSet": "statefulsets", "Deployment": "deployments"}
-_RELEASE = ("meta.helm.sh/release-name", "meta.helm.sh/release-namespace")
 _MANAGED_BY = "app.kubernetes.io/managed-by"
 _INSTANCE = "app.kubernetes.io/instance"
 # Flux writes NAME and NAMESPACE of its own object below these (sources: helm-controller, kustomize-controller).
@@ -152,7 +151,7 @@ def _told_by(workload: Workload) -> Iterator[Manager]:
     by = labels.get(_MANAGED_BY)
     if by and by not in ("Helm", *MANAGED_BY.values()):
         yield Manager(by, _says("label", _MANAGED_BY, workload))
-    if (name := labels.get(_INSTANCE)) and _RELEASE[0] not in annotations:  # Helm would have written that
+    if (name := labels.get(_INSTANCE)) and RELEASE_NAME not in annotations:  # Helm would have written that
         evidence = f"{_says('label', _INSTANCE, workload)}, and Helm has not made it"
         yield Manager(f"{name}, perhaps an Application of Argo CD", evidence)
 

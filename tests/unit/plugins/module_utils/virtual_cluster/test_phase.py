@@ -8,8 +8,8 @@ from typing import Any
 
 import pytest
 from ansible_collections.nested.clusters.plugins.module_utils.common.well_known import (
-    NON_DELETABLE,
     PAUSED,
+    PROTECTED,
     SLEEP_MODE_LABEL,
     SYNCED_LABEL,
 )
@@ -413,7 +413,7 @@ def test_describe() -> None:
         "meta.helm.sh/release-name": "team-a",
         "kubectl.kubernetes.io/last-applied-configuration": "{}",
         "nested-clusters/managed": "true",
-        NON_DELETABLE: "true",
+        PROTECTED: "true",
         "owner": "alice",
     }
     labels = {
@@ -447,7 +447,7 @@ def test_describe() -> None:
         "protected": True,
         "managed": True,
         "labels": {"env": "ci"},
-        "annotations": {NON_DELETABLE: "true", "nested-clusters/managed": "true", "owner": "alice"},
+        "annotations": {PROTECTED: "true", "nested-clusters/managed": "true", "owner": "alice"},
     }
 
 
