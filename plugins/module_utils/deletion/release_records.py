@@ -60,7 +60,7 @@ def homes(kubernetes: Kubernetes, records: Mapping[Key, ObjectRef]) -> tuple[dic
     for key, release in zip(records, answers, strict=True):
         if release is None:
             continue
-        home = release.namespace or key[0], release.name
+        home = release.namespace, release.name
         if is_vcluster(release.chart_name):
             found[key] = home
         else:

@@ -10,7 +10,7 @@ import gzip
 import json
 import zlib
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from ..common.errors import NestedClustersError
@@ -136,7 +136,9 @@ _FIELDS = {"name", "namespace", "version", "info", "chart", "config", "manifest"
 
 def _decoded(secret: dict[str, Any], parse: Callable[[bytes], Any]) -> Release:
     try:
-        return Release.from_json(parse(_text(secret)), dict(secret["metadata"].get("labels") or {}))
+        release = Release.from_json(parse(_text(secret)), dict(secret["metadata"].get("labels") or {}))
+        # Without one, Helm goes by the namespace that it was told, and that is where it has looked for the record.
+        return release if release.namespace else replace(release, namespace=secret["metadata"].get("namespace", ""))
     except (KeyError, TypeError, ValueError, AttributeError, OSError, EOFError, zlib.error) as error:
         meta = secret.get("metadata", {})
         raise HelmError(

@@ -151,6 +151,14 @@ def test_both_marks_are_needed(part: str, host: Host) -> None:
         check(host)
 
 
+@pytest.mark.parametrize("rest", [{}, {"namespace": ""}, {"namespace": None}])
+def test_a_record_without_a_namespace_is_of_the_one_that_it_is_in(rest: dict[str, Any], host: Host) -> None:
+    whole = {key: value for key, value in release_json(1, manifest=USUAL).items() if key != "namespace"}
+    host.store(raw_secret(base64.b64encode(gzip.compress(json.dumps({**whole, **rest}).encode()))))
+    check(host)
+    assert host.asked == []
+
+
 def test_no_record_is_no_danger(host: Host) -> None:
     check(host)
 
