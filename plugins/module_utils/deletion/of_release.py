@@ -10,14 +10,17 @@ record names, and what the chart makes under a name that holds the release and i
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from functools import partial
+from itertools import chain
 from typing import Any
 
 from ..common.well_known import RELEASE_NAMESPACE, SYNCED_LABEL
 from ..helm import records
 from ..helm.release import HelmError
-from ..k8s.client import Kubernetes, list_allowed
+from ..k8s.client import Kubernetes, list_allowed, parallel
 from ..k8s.objects import path
 from ..listing.contents import CHART_CLUSTER_KINDS, Key, ObjectRef
+from ..listing.select import NAMES_AT_ONCE
 
 _SHOWN = 5  # names of objects that stay
 
@@ -45,7 +48,7 @@ def is_copy(thing: ObjectRef) -> bool:
 
 
 class Records:
-    """The newest Helm records of releases, read in one LIST when the first object needs one."""
+    """The newest Helm records of releases, read in one LIST for every fifty that an object needs."""
 
     def __init__(self, kubernetes: Kubernetes, things: Mapping[Key, Iterable[ObjectRef]]) -> None:
         """``things`` are what labels and annotations take for a release's outside of its namespace, by release."""
@@ -74,10 +77,14 @@ class Records:
         if not asked:
             return {}
         spaces = {namespace for namespace, _name in asked}
-        names = ",".join(sorted({name for _namespace, name in asked}))
-        labels = f"owner=helm,status!=superseded,name in ({names}),!{SYNCED_LABEL}"
         where = path("v1", "secrets", spaces.pop() if len(spaces) == 1 else None)
-        for secret in list_allowed(self._kubernetes, where, labels=labels):
+        names = sorted({name for _namespace, name in asked})
+        selectors = [
+            f"owner=helm,status!=superseded,name in ({','.join(names[at : at + NAMES_AT_ONCE])}),!{SYNCED_LABEL}"
+            for at in range(0, len(names), NAMES_AT_ONCE)
+        ]
+        questions = [partial(list_allowed, self._kubernetes, where, labels=one) for one in selectors]
+        for secret in chain(*parallel(questions)):
             meta = secret["metadata"]
             found.get((meta["namespace"], meta["labels"]["name"]), []).append(secret)
         return found

@@ -253,6 +253,24 @@ def test_records_are_read_in_one_list(task: Task, host: Host) -> None:
     assert len(set(counts)) == 1
 
 
+def test_addresses_do_not_grow_with_records(task: Task, host: Host, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What is between here and an API server takes some KiB."""
+    asked: list[str] = []
+    listed = host.list
+
+    def list_(where: str, labels: str = "", fields: str = "", metadata_only: bool = False) -> list[Result]:
+        asked.append(labels)
+        return listed(where, labels, fields, metadata_only)
+
+    monkeypatch.setattr(host, "list", list_)
+    for number in range(60):
+        host.cluster(f"v{number}")
+        host.have("ConfigMap", f"v{number}", namespace="prod", **marked(f"v{number}"))
+    found = task(check_mode=True, all=True)["virtual_clusters"]
+    assert all("its record does not name it" in one["note"] for one in found)
+    assert max(labels.count(",v") for labels in asked) < 50
+
+
 def test_a_copy_in_its_own_namespace_is_in_the_plan(task: Task, host: Host) -> None:
     """It goes with the namespace, and Helm's uninstalling would not have taken it."""
     host.cluster("a", made=False)
