@@ -95,3 +95,24 @@ def test_a_canary_that_is_not_there(playbooks: Playbooks) -> None:
     assert played.rc == 2
     assert "canary: v3 is not usable: there is none of this name in group dev; allowed: v1, v2" in played.said
     assert [task["module"] for task in played.tasks] == ["vcluster_group_info"]
+
+
+@pytest.mark.parametrize("blank", [None, ""])
+def test_an_environment_without_a_group_is_none(blank: str | None, playbooks: Playbooks, tmp_path: Path) -> None:
+    """Without one, what a teardown deletes would be all there is."""
+    told = {"group": blank, "host_clusters": [{"name": "a"}], "virtual_clusters": [{"name": "v1"}]}
+    (tmp_path / "dev.yml").write_text(yaml.safe_dump(told))
+    for verb in ("teardown", "environment"):
+        said = playbooks.refused(verb, {"environment_file": str(tmp_path / "dev.yml")})
+        assert "The environment cannot be: missing required arguments: group" in said
+
+
+def test_blanks_in_the_file_of_an_environment(playbooks: Playbooks, tmp_path: Path) -> None:
+    told = {"group": "dev", "host_clusters": [{"name": "a"}], "virtual_clusters": [{"name": "v1"}]}
+    blank = {"prune": None, "keep_volumes": "", "at_once": "", "host_settings": "", "kubeconfig_directory": None}
+    (tmp_path / "dev.yml").write_text(yaml.safe_dump({**told, **blank, "group_settings": None}))
+    answers: dict[str, Any] = {"vcluster_group": {"steps": []}, "vcluster_fleet": {"virtual_clusters": []}}
+    played = playbooks.run("environment", {"environment_file": str(tmp_path / "dev.yml")}, answers=answers)
+    assert played.rc == 0, played.said
+    clusters = {"host_clusters": told["host_clusters"]}
+    assert played.only("vcluster_fleet") == {"group": "dev", "virtual_clusters": told["virtual_clusters"], **clusters}
