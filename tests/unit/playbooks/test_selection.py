@@ -75,8 +75,15 @@ def test_name_is_understood(playbooks: Playbooks) -> None:
             {"owner": "alice", "names": [], "selector": [], "phases": " , "},
             ["names is given and empty", "selector is given and empty", "phases is given and empty"],
         ),
+        ({"selector": ["env=ci", " "]}, ["selector is given and empty"]),
+        ({"owner": "alice", "names": "{{ nowhere }}"}, ["'nowhere' is undefined"]),
+        ({"names": "v1", "host_clusters": "{{ nowhere }}"}, ["'nowhere' is undefined"]),
+        ({"names": "v1", "group": "{{ nowhere }}"}, ["'nowhere' is undefined"]),
+        ({"owner": "alice", "phases": "{{ nowhere }}"}, ["'nowhere' is undefined"]),
+        ({"all": True, "owner": "{{ nowhere }}"}, ["'nowhere' is undefined"]),
+        ({"all": True, "max_selected": "{{ nowhere }}"}, ["'nowhere' is undefined"]),
     ],
-    ids=["contradictions", "empty"],
+    ids=["contradictions", "empty", "blank", "names", "host_clusters", "group", "phases", "owner", "max_selected"],
 )
 def test_what_cannot_be_meant(extra: dict[str, Any], words: list[str], playbooks: Playbooks) -> None:
     said = playbooks.refused("pause", extra)
