@@ -53,11 +53,13 @@ def test_roles_have_the_variables_of_localhost(tmp_path: Path, inventory: str) -
     own = {"dns_pattern": "*.a.example.com", "pools": [{"name": "lan", "addresses": ["192.0.2.1-192.0.2.9"]}]}
     variables = yaml.safe_load((tmp_path / "host_vars/localhost.yml").read_text())
     variables |= {"host_settings": [{"name": "host-a", **own}], "virtual_clusters": [{"name": "v1"}]}
+    variables["host_clusters"] = yaml.safe_dump([CONNECTION])
     variables |= {"metallb_namespace": "balancers", "metallb_values": {"speaker": {"enabled": False}}}
     (tmp_path / "host_vars/localhost.yml").write_text(yaml.safe_dump(variables))
     answers: dict[str, Any] = {"vcluster_group": {"steps": []}, "vcluster_fleet": {"virtual_clusters": []}}
-    played = Playbooks(tmp_path).run("environment", {}, "-i", inventory, answers=answers)
+    played = Playbooks(tmp_path).run("environment", {"environment_file": ""}, "-i", inventory, answers=answers)
     assert played.rc == 0, played.said
+    assert played.options[0] == ("vcluster_group_info", {"name": "dev", "host_clusters": [CONNECTION]})
     role = played.only("vcluster_endpoint_info")
     assert (role["role"], role["metallb_pools"]) == ("metallb", own["pools"])
     assert (role["metallb_namespace"], role["metallb_values"]) == ("balancers", {"speaker": {"enabled": False}})
