@@ -110,6 +110,8 @@ def test_near_misses_are_refused_by_name(playbooks: Playbooks) -> None:
         ("upgrade", {"group": "dev", "selector": "env=ci"}, "selector is no variable of this playbook"),
         ("upgrade", {"group": "dev", "name": "v1"}, "name is no variable of this playbook, which is"),
         ("orphans", {"remove": True, "group": "dev"}, "group is no variable of this playbook"),
+        ("delete", {"owner": "alice", "namespace": "x"}, "namespace is no variable of this playbook"),
+        ("orphans", {"remove": True, "namespace": "x"}, "namespace is no variable of this playbook: use namespaces"),
         ("orphans", {"remove": True, "kind": "volumes"}, "kind is no variable of this playbook: use kinds"),
     ],
 )
