@@ -135,3 +135,17 @@ def test_variables_of_an_inventory_may_be_for_others(playbooks: Playbooks, tmp_p
     said = playbooks.refused(str(tmp_path / "outer.yml"), {}, "-i", str(tmp_path / "inventory.yml"))
     assert "label is no variable of this playbook: use selector" in said
     assert "labels is no variable" not in said
+
+
+def test_a_teardown_of_some_is_refused(playbooks: Playbooks, tmp_path: Path) -> None:
+    """It would be one of all."""
+    file = tmp_path / "dev.yml"
+    dev = {"group": "dev", "host_clusters": [{"name": "a"}], "virtual_clusters": [{"name": "v1"}]}
+    file.write_text(yaml.safe_dump(dev))
+    of_some = dict.fromkeys(("names", "selector", "label", "owner", "phases", "namespace"), "v1")
+    for extra in (of_some, {"name": "v1"}):
+        said = playbooks.refused("teardown", {"environment_file": str(file), **extra})
+        assert [key for key in extra if f"{key} is no variable of this playbook" not in said] == []
+    whole = playbooks.run("teardown", {"environment_file": str(file)})
+    assert whole.rc == 0, whole.said
+    assert whole.only("vcluster_state")["all"] is True
