@@ -211,7 +211,7 @@ def test_create_with_what_awx_gives(host: Host, tmp_path: Path) -> None:
     with bearer_token(host) as token:
         here.variables = credential(host, token, tmp_path)
         changed, said = here.changed("create", "--check", **told)
-        assert "No virtual cluster is selected." in here.changed("pause", names="", group="it-env-none")[1]
+        assert "No virtual cluster is selected." in here.changed("pause", names="", all="true", group="it-env-none")[1]
         here.variables["K8S_AUTH_API_KEY"] = "wrong"
         code, refused = here.play("create", "--check", **told)
     assert changed == 1
