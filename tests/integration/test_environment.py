@@ -150,7 +150,8 @@ def test_an_environment_and_the_verbs(here: Environment) -> None:
     assert here.quota(NAMES[0]) == "2Gi"
     code, said = here.play("resize", group=GROUP, names="it-env-z", memory="2Gi", host_clusters=here.given)
     assert code != 0
-    assert f"names: it-env-z is not usable: there is none of this name in group {GROUP}; allowed: it-env-a, " in said
+    why = f"there is none of this name in group {GROUP} that fits the rest; allowed: it-env-a, "
+    assert f"names: it-env-z is not usable: {why}" in said
 
     # The file makes it what it was. One that is listed no more goes when that is allowed, and only then.
     here.told["virtual_clusters"] = here.told["virtual_clusters"][:2]
