@@ -9,7 +9,7 @@ endif
 STAGES := $(PYTHON) tests/tools/stages.py
 
 .DEFAULT_GOAL := help
-.PHONY: help demo demo-remove test lint sanity unit page integration molecule faults soak bench build clean host-cluster-up host-cluster-down
+.PHONY: help demo demo-remove test lint sanity unit page real molecule faults soak bench build clean host-cluster-up host-cluster-down
 
 help: ## this list
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 20
@@ -35,8 +35,8 @@ unit: ## unit tests; with another ansible-core: make unit CORE=2.21
 page: ## the report's page in a browser
 	@$(STAGES) tools page
 
-integration: ## integration tests, on KUBECONFIG's cluster or one started for them
-	@$(STAGES) tools host-cluster integration
+real: ## tests with real virtual clusters, on KUBECONFIG's cluster or one started for them
+	@$(STAGES) tools host-cluster real
 
 molecule: ## the roles, on a host cluster of their own (root on Linux)
 	@$(STAGES) tools host-cluster molecule

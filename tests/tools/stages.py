@@ -24,7 +24,7 @@ REPOSITORY = Path(__file__).resolve().parents[2]
 RUN = "tests/tools/run.sh"
 HOST_CLUSTER = "tests/host_cluster/host-cluster"
 COLLECTION = "build/ansible_collections/nested/clusters"  # made by run.sh
-UNIT, INTEGRATION, BENCHMARKS = "tests/unit", "tests/integration", "tests/benchmarks"
+UNIT, REAL, BENCHMARKS = "tests/unit", "tests/real", "tests/benchmarks"
 IN_TWO = ("--numprocesses=2",)
 # Packages whose tests import each other.
 SHARED = ("admission", "common", "groups", "k8s", "lifecycle")
@@ -70,9 +70,9 @@ STAGES = (
         ("env", f"MYPYPATH={UNIT_PATH}", RUN, "mypy", "--implicit-reexport", UNIT),
     ),
     Stage(
-        "mypy-integration",
+        "mypy-real",
         "Python types; the benchmarks too",
-        ("env", f"MYPYPATH={INTEGRATION}:{BENCHMARKS}", RUN, "mypy", INTEGRATION, BENCHMARKS),
+        ("env", f"MYPYPATH={REAL}:{BENCHMARKS}", RUN, "mypy", REAL, BENCHMARKS),
     ),
     Stage("ansible-lint", "production profile", (RUN, "ansible-lint")),
     Stage("sanity", "ansible-test, no ignore file: 1 min", ("tests/tools/sanity.sh",)),
@@ -95,12 +95,12 @@ STAGES = (
         ours=True,
     ),
     Stage(
-        "integration",
+        "real",
         "on two real host clusters: 30 min",
         # Tests mostly wait. What must not run beside each other has the mark xdist_group. One file is run by molecule,
         # on the host cluster where load balancers, a Gateway and DNS are.
         (
-            *(RUN, "pytest", INTEGRATION, f"--ignore={INTEGRATION}/test_outside.py"),
+            *(RUN, "pytest", REAL, f"--ignore={REAL}/test_outside.py"),
             *("--numprocesses=4", "--dist=loadgroup", "--durations=15"),
         ),
         cluster=True,
@@ -110,13 +110,13 @@ STAGES = (
         "roles, ways and an environment, on a host cluster of their own, beside those tests",
         ("tests/tools/molecule.sh", "test", "--all"),
         ours=True,
-        beside="integration",  # alone, each waits a third of its time
+        beside="real",  # alone, each waits a third of its time
     ),
     Stage(
         "faults",
         "two hundred faults, on host clusters of our own: 25 min",
         (
-            *("env", "NESTED_CLUSTERS_FAULTS=full", RUN, "pytest", *(f"{INTEGRATION}/{name}.py" for name in FAULTS)),
+            *("env", "NESTED_CLUSTERS_FAULTS=full", RUN, "pytest", *(f"{REAL}/{name}.py" for name in FAULTS)),
             *("--numprocesses=4", "--dist=loadgroup"),
         ),
         cluster=True,
@@ -125,7 +125,7 @@ STAGES = (
     Stage(
         "soak",
         "random tasks of four processes in one group: 30 min",
-        ("env", f"NESTED_CLUSTERS_SOAK_SECONDS={SOAK}", RUN, "pytest", "-s", f"{INTEGRATION}/test_soak.py"),
+        ("env", f"NESTED_CLUSTERS_SOAK_SECONDS={SOAK}", RUN, "pytest", "-s", f"{REAL}/test_soak.py"),
         cluster=True,
         extra=True,
     ),
@@ -134,7 +134,7 @@ STAGES = (
 GROUPS = {
     "cores": [f"unit-{core}" for core in CORES],
     "test": [stage.name for stage in STAGES if not stage.extra],
-    "lint": ["tools", "yamllint", "ruff", "imports", "mypy", "mypy-unit", "mypy-integration", "ansible-lint", "sanity"],
+    "lint": ["tools", "yamllint", "ruff", "imports", "mypy", "mypy-unit", "mypy-real", "ansible-lint", "sanity"],
 }
 
 

@@ -2,7 +2,7 @@
 """What a module finds in a fork, and what becomes of its result. Only for an ansible-core that a fork is tested with.
 
 With others, tests/unit/conftest.py leaves this file out, and test_in_fork.py says that no fork is made. The rest is
-tests/integration/test_in_fork.py.
+tests/real/test_in_fork.py.
 """
 
 from __future__ import annotations
