@@ -14,7 +14,10 @@ from typing import Any
 
 import pytest
 import urllib3
-from conftest import Host, Module, Place, diff_text, eventually, open_host, place, same
+from host_api import Host, open_host
+from modules import Module, diff_text, same
+from places import Place, place
+from waiting import eventually
 
 CONFIG_MAPS = "/api/v1/namespaces/default/configmaps"
 HIGHLY_AVAILABLE: dict[str, Any] = {"replicas": 3, "backing_store": {"type": "deployed_etcd", "replicas": 3}}

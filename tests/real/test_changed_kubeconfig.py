@@ -10,7 +10,9 @@ from typing import Any
 
 import pytest
 import yaml
-from conftest import IDLE, Host, Module, Place, place
+from host_api import Host
+from modules import Module
+from places import IDLE, Place, place
 
 Object = dict[str, Any]
 NAME = "my-vcluster"

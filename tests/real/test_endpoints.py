@@ -7,7 +7,10 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
-from conftest import Host, Module, Place, eventually, place, same
+from host_api import Host
+from modules import Module, same
+from places import Place, place
+from waiting import eventually
 
 # Tests of groups are told that the host cluster has no load balancer, and one of these lets it look as if it had.
 pytestmark = pytest.mark.xdist_group("groups")

@@ -14,8 +14,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from conftest import Host, Module, connections, remove_namespaces, spaces_of
-from test_soak import ONE, STATEFUL_SET, fake_nodes
+from fake_nodes import ONE, STATEFUL_SET, fake_nodes
+from host_api import Host, connections, remove_namespaces, spaces_of
+from modules import Module
 
 pytestmark = pytest.mark.xdist_group("groups")  # what is allocated on a host cluster counts for every group on it
 

@@ -23,21 +23,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from conftest import (
-    IDLE,
-    OWN_PYTHON,
-    SAME_PYTHON,
-    Host,
-    Module,
-    Place,
-    eventually,
-    open_host,
-    place,
-    root,
-    wait_gone,
-)
+from chart_versions import AFTER, BEFORE, WAY_BACK
 from fault_tools import FULL, SEED, Machine, carrying, chance, later, line_to, meanwhile, own_machine
-from test_upgrade import AFTER, BEFORE, WAY_BACK
+from host_api import Host, open_host, root, wait_gone
+from modules import OWN_PYTHON, SAME_PYTHON, Module
+from places import IDLE, Place, place
+from waiting import eventually
 
 MORE: dict[str, Any] = {**IDLE, "sync": {"toHost": {"ingresses": {"enabled": True}}}}
 QUICK: dict[str, Any] = {"controlPlane": {"coredns": {"enabled": False}}}

@@ -11,19 +11,11 @@ from dataclasses import dataclass
 from typing import Any
 
 import pytest
-from conftest import (
-    IDLE,
-    Host,
-    Module,
-    Object,
-    Place,
-    connections,
-    eventually,
-    remove_namespaces,
-    serve_proxy,
-    settled,
-    spaces_of,
-)
+from host_api import Host, Object, connections, remove_namespaces, spaces_of
+from modules import Module
+from places import IDLE, Place, settled
+from proxy import serve_proxy
+from waiting import eventually
 
 pytestmark = pytest.mark.xdist_group("groups")  # what is allocated on a host cluster counts for every group on it
 

@@ -10,7 +10,9 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
-from conftest import IDLE, Host, Module, Object, Place
+from host_api import Host, Object
+from modules import Module
+from places import IDLE, Place
 
 RBAC = "/apis/rbac.authorization.k8s.io/v1"
 PUBLIC = "/api/v1/namespaces/kube-public/configmaps"

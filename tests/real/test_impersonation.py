@@ -11,7 +11,9 @@ from typing import Any
 import pytest
 import yaml
 from ansible_collections.nested.clusters.plugins.module_utils.k8s.client import Kubernetes
-from conftest import IDLE, Host, Module, Place
+from host_api import Host
+from modules import Module
+from places import IDLE, Place
 
 Object = dict[str, Any]
 RBAC = "/apis/rbac.authorization.k8s.io/v1"

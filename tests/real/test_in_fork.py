@@ -12,8 +12,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from conftest import IDLE, MODULE_SECONDS, OWN_PYTHON, SAME_PYTHON, Host, Object, Place, eventually
 from fault_tools import carrying
+from host_api import Host, Object
+from modules import MODULE_SECONDS, OWN_PYTHON, SAME_PYTHON
+from places import IDLE, Place
+from waiting import eventually
 
 HERE, ELSEWHERE = "runs in a fork of ansible-playbook", "is sent to a new Python"
 PASSWORD = "swordfish-in-fork"

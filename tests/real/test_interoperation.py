@@ -11,7 +11,10 @@ from typing import Any
 
 import pytest
 import yaml
-from conftest import MODULE_SECONDS, REPOSITORY, Host, Module, Place, eventually, place, settled
+from host_api import Host
+from modules import MODULE_SECONDS, REPOSITORY, Module
+from places import Place, place, settled
+from waiting import eventually
 
 OPEN_SOURCE = "controlPlane.statefulSet.image.repository=loft-sh/vcluster-oss"
 

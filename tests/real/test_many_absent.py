@@ -13,7 +13,11 @@ from functools import partial
 from typing import Any
 
 import pytest
-from conftest import IDLE, Host, Module, Place, Proxy, connections, diff_text, eventually, place, serve_proxy, wait_gone
+from host_api import Host, connections, wait_gone
+from modules import Module, diff_text
+from places import IDLE, Place, place
+from proxy import Proxy, serve_proxy
+from waiting import eventually
 
 NODES = {"sync": {"fromHost": {"nodes": {"enabled": True}}}}  # with cluster roles
 # What users have the chart deploy can be anywhere.

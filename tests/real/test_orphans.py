@@ -11,7 +11,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from conftest import IDLE, Host, Module, Place, connections, diff_text, eventually, place, root, wait_gone
+from host_api import Host, connections, root, wait_gone
+from modules import Module, diff_text
+from places import IDLE, Place, place
+from waiting import eventually
 
 RBAC = root("rbac.authorization.k8s.io/v1")
 NODES = {"sync": {"fromHost": {"nodes": {"enabled": True}}}}  # with cluster roles

@@ -22,7 +22,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from conftest import REPOSITORY, Host, Module, Place, eventually, place
+from host_api import Host
+from modules import REPOSITORY, Module
+from places import Place, place
+from waiting import eventually
 
 HOST_CLUSTER = REPOSITORY / "tests" / "host_cluster" / "host-cluster"
 DOMAIN = "vc.example.com"

@@ -6,7 +6,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 import pytest
-from conftest import Host, Module, connections, remove_namespaces, spaces_of
+from host_api import Host, connections, remove_namespaces, spaces_of
+from modules import Module
 
 pytestmark = pytest.mark.xdist_group("groups")  # what is allocated on a host cluster counts for every group on it
 

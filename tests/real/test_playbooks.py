@@ -10,7 +10,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from conftest import Host, Module, Place, connections, remove_namespaces, spaces_of
+from host_api import Host, connections, remove_namespaces, spaces_of
+from modules import Module
+from places import Place
 
 pytestmark = pytest.mark.xdist_group("groups")  # what is allocated on a host cluster counts for every group on it
 

@@ -12,8 +12,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from conftest import IDLE, Host, Module, Place, eventually, serve_proxy
-from test_vcluster_interruption import kill_at, request_has, set_status
+from host_api import Host
+from interruption import kill_at, request_has, set_status
+from modules import Module
+from places import IDLE, Place
+from proxy import serve_proxy
+from waiting import eventually
 
 FLUX = {"helm.toolkit.fluxcd.io/name": "tenant", "helm.toolkit.fluxcd.io/namespace": "flux-system"}
 # Without a claim it is a Deployment, which Helm would not see beside a StatefulSet of the same name.

@@ -10,22 +10,20 @@ from __future__ import annotations
 import json
 import os
 import random
-import shutil
-import subprocess
 import time
 from collections import Counter
-from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any
 
 import pytest
 import yaml
-from conftest import Host, Module, connections, remove_namespaces, spaces_of
+from fake_nodes import ONE, STATEFUL_SET, fake_nodes
 from fault_tools import SEED, chance
-from test_two_writers import watching_group
+from group_watch import watching_group
+from host_api import Host, connections, remove_namespaces, spaces_of
+from modules import Module
 
 pytestmark = pytest.mark.xdist_group("groups")  # what is allocated on a host cluster counts for every group on it
 
@@ -36,13 +34,6 @@ NAMES = [f"it-soak-{number}" for number in range(8)]
 ROOM = {"host-a": 6, "host-b": 4}
 SECRET = f"not-to-be-shown-{SEED}"
 RECORDS = "labelSelector=nested-clusters%2Frecord"
-FAKE = "it-soak"  # label and taint of the nodes, annotation by which our kwok knows them
-ONE = {"cpu": "1", "memory": "1Gi", "storage": "1Gi"}
-STATEFUL_SET = {
-    "resources": {"requests": {"cpu": "10m", "memory": "32Mi"}, "limits": {"cpu": "100m", "memory": "128Mi"}},
-    "scheduling": {"nodeSelector": {FAKE: "fake"}, "tolerations": [{"key": FAKE, "operator": "Exists"}]},
-    "persistence": {"volumeClaim": {"enabled": False}},  # no provisioner has a volume for a node that does not exist
-}
 # A refusal that says that there is no place, or that somebody else is at work, is an answer.
 ANSWERS = (
     "no host cluster has room",
@@ -54,43 +45,6 @@ ANSWERS = (
     "it is being deleted",
     "because it is being terminated",  # helm's: deleted by another task while it was made
 )
-
-
-def fake_node(name: str) -> dict[str, Any]:
-    """A node that no other pod comes to, and that counts for no group, because of its taint."""
-    size = {"cpu": "100", "memory": "1Ti", "ephemeral-storage": "1Ti", "pods": "400"}
-    metadata = {"name": name, "labels": {FAKE: "fake", "kubernetes.io/os": "linux"}, "annotations": {FAKE: "fake"}}
-    taint = {"key": FAKE, "value": "fake", "effect": "NoSchedule"}
-    return {"metadata": metadata, "spec": {"taints": [taint]}, "status": {"capacity": size, "allocatable": size}}
-
-
-@contextmanager
-def fake_nodes(host: Host) -> Iterator[None]:
-    """Have a node whose pods a kwok of ours pretends to run; where there is no kwok, pods find no node."""
-    kwok = shutil.which("kwok")
-    if not kwok:
-        yield
-        return
-    host.create("/api/v1/nodes", fake_node(FAKE))
-    process = subprocess.Popen(
-        [
-            kwok,
-            f"--kubeconfig={host.kubeconfig}",
-            f"--config={Path(kwok).parents[1]}/kwok-stages.yaml",
-            f"--manage-nodes-with-annotation-selector={FAKE}=fake",
-            "--node-lease-duration-seconds=40",
-            "--cidr=10.204.0.0/16",
-        ],
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.DEVNULL,
-    )
-    try:
-        yield
-    finally:
-        process.terminate()
-        process.wait()
-        host.delete(f"/api/v1/nodes/{FAKE}")
 
 
 @dataclass

@@ -14,8 +14,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import tomllib
-from conftest import REPOSITORY, Host, Module, Place, connections, eventually, place, remove_namespaces
+from chart_versions import AFTER, BEFORE, WAY_BACK
+from host_api import Host, connections, remove_namespaces
+from modules import Module
+from places import Place, place
+from waiting import eventually
 
 pytestmark = [
     pytest.mark.long,
@@ -23,9 +26,6 @@ pytestmark = [
 ]
 
 GROUP = "it-upgrade"
-WAY_BACK = "nested-clusters/way-back"
-VERSIONS = tomllib.loads((REPOSITORY / "tests/host_cluster/versions.toml").read_text())
-AFTER, BEFORE = (VERSIONS["modules"][name]["version"].removeprefix("v") for name in VERSIONS["charts"]["modules"])
 
 VOLUME: dict[str, Any] = {
     "apiVersion": "v1",

@@ -10,7 +10,10 @@ from typing import Any
 
 import pytest
 import yaml
-from conftest import Host, Key, Module, Place, diff_text, eventually, same, settled
+from host_api import Host, Key
+from modules import Module, diff_text, same
+from places import Place, settled
+from waiting import eventually
 
 CLAIM: dict[str, Any] = {
     "apiVersion": "v1",

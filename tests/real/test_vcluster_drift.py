@@ -8,7 +8,10 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
-from conftest import Host, Module, Place, diff_text, eventually, place, secret_values, settled, texts
+from host_api import Host
+from modules import Module, diff_text, texts
+from places import Place, place, secret_values, settled
+from waiting import eventually
 
 RBAC = "rbac.authorization.k8s.io/v1"
 FORGED = "forged-by-somebody"

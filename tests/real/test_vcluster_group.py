@@ -12,18 +12,10 @@ from typing import Any
 
 import pytest
 import yaml
-from conftest import (
-    Host,
-    Module,
-    Proxy,
-    connections,
-    diff_text,
-    eventually,
-    open_host,
-    remove_namespaces,
-    same,
-    wait_gone,
-)
+from host_api import Host, connections, open_host, remove_namespaces, wait_gone
+from modules import Module, diff_text, same
+from proxy import Proxy
+from waiting import eventually
 
 pytestmark = pytest.mark.xdist_group("groups")  # what is allocated on a host cluster counts for every group on it
 

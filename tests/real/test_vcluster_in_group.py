@@ -8,20 +8,11 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
-from conftest import (
-    Host,
-    Module,
-    Place,
-    Proxy,
-    connections,
-    diff_text,
-    eventually,
-    place,
-    remove_namespaces,
-    same,
-    settled,
-    spaces_of,
-)
+from host_api import Host, connections, remove_namespaces, spaces_of
+from modules import Module, diff_text, same
+from places import Place, place, settled
+from proxy import Proxy
+from waiting import eventually
 
 pytestmark = pytest.mark.xdist_group("groups")  # what is allocated on a host cluster counts for every group on it
 

@@ -10,7 +10,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from conftest import Host, Module, Place, Proxy, eventually, place
+from host_api import Host
+from modules import Module
+from places import Place, place
+from proxy import Proxy
+from waiting import eventually
 
 IMAGE = {"repository": "loft-sh/vcluster-oss"}
 # Never, because a pull is given up only after a minute and a half.

@@ -10,7 +10,10 @@ from typing import Any
 
 import pytest
 import yaml
-from conftest import Host, Key, Module, Place, Proxy, place, same, secret_values, settled, texts
+from host_api import Host, Key
+from modules import Module, same, texts
+from places import Place, place, secret_values, settled
+from proxy import Proxy
 
 pytestmark = pytest.mark.xdist_group("life")
 

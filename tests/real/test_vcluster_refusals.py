@@ -16,7 +16,10 @@ from typing import Any
 
 import pytest
 import yaml
-from conftest import IDLE, Host, Module, Place, eventually, place
+from host_api import Host
+from modules import Module
+from places import IDLE, Place, place
+from waiting import eventually
 
 UNUSED = "it-refused"  # no test makes a virtual cluster of this name
 

@@ -18,7 +18,11 @@ from typing import Any
 
 import pytest
 import yaml
-from conftest import IDLE, Host, Module, Place, Proxy, diff_text, eventually, place, serve_proxy
+from host_api import Host
+from modules import Module, diff_text
+from places import IDLE, Place, place
+from proxy import Proxy, serve_proxy
+from waiting import eventually
 
 Cli = Callable[..., str]
 MARKS = ("loft.sh/paused", "loft.sh/paused-replicas", "loft.sh/paused-date")

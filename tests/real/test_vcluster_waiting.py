@@ -9,7 +9,10 @@ from dataclasses import dataclass
 from typing import Any
 
 import pytest
-from conftest import Host, Module, Place, Proxy
+from host_api import Host
+from modules import Module
+from places import Place
+from proxy import Proxy
 
 pytestmark = pytest.mark.fault("what cannot become ready, and an API server that restarts")
 

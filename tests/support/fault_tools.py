@@ -20,7 +20,6 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
-from conftest import Host
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec
@@ -31,10 +30,11 @@ from cryptography.hazmat.primitives.serialization import (
     load_pem_private_key,
 )
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
+from host_api import Host
 from second_host import command
 
 FULL = os.environ.get("NESTED_CLUSTERS_FAULTS") == "full"
-SEED = int(os.environ["NESTED_CLUSTERS_SEED"])  # conftest.py sets it, once for all processes
+SEED = int(os.environ["NESTED_CLUSTERS_SEED"])  # hooks.py sets it, once for all processes
 OWN = "nested-faults"
 
 

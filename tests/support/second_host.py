@@ -16,7 +16,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TextIO
 
-REPOSITORY = Path(__file__).resolve().parents[2]
+from modules import REPOSITORY
+
 HOST_CLUSTER = REPOSITORY / "tests" / "host_cluster" / "host-cluster"
 LOCKS = REPOSITORY / "build" / "second-host"
 IMPOSSIBLE = 2  # exit code of host-cluster where this machine cannot have one
