@@ -40,15 +40,14 @@ class Component:
     switch: Path | None = None
 
 
-def etcd() -> list[str]:
-    """Store. Reached on the loopback device of the cluster's own network only. Its data is as
-    short-lived as the cluster, so it does not wait for the disk."""
+def etcd(cluster: Cluster) -> list[str]:
+    """Store. Its data is as short-lived as the cluster, so it does not wait for the disk."""
     return [
         "etcd",
-        "--data-dir=/var/lib/etcd",
-        "--listen-client-urls=http://127.0.0.1:2379",
-        "--advertise-client-urls=http://127.0.0.1:2379",
-        "--listen-peer-urls=http://127.0.0.1:2380",
+        f"--data-dir={cluster.etcd_data}",
+        f"--listen-client-urls={cluster.etcd}",
+        "--advertise-client-urls=http://127.0.0.1:2379",  # for other members, of which there are none
+        f"--listen-peer-urls={cluster.etcd_peer}",
         "--unsafe-no-fsync",
         "--auto-compaction-mode=periodic",
         "--auto-compaction-retention=5m",
@@ -64,8 +63,8 @@ def apiserver(cluster: Cluster) -> list[str]:
     return [
         "kube-apiserver",
         f"--advertise-address={cluster.node_ip}",
-        "--secure-port=6443",
-        "--etcd-servers=http://127.0.0.1:2379",
+        f"--secure-port={cluster.port}",
+        f"--etcd-servers={cluster.etcd}",
         f"--client-ca-file={pki}/ca.crt",
         f"--tls-cert-file={pki}/apiserver.crt",
         f"--tls-private-key-file={pki}/apiserver.key",
@@ -267,7 +266,7 @@ def plan(cluster: Cluster, stages: Path) -> list[Component]:
     api = ("api",)
     return [
         Component("containerd", ["containerd", f"--config={cluster.etc}/containerd.toml"]),
-        Component("etcd", etcd()),
+        Component("etcd", etcd(cluster)),
         Component("kube-apiserver", apiserver(cluster), ("etcd",)),
         Component("kube-controller-manager", controller_manager(cluster), api),
         Component("kube-scheduler", scheduler(cluster), api),

@@ -84,9 +84,29 @@ class Cluster:
         return f"10.{208 + self.index}.0.10"
 
     @property
+    def port(self) -> int:
+        """Port of the API server."""
+        return 6443
+
+    @property
     def server(self) -> str:
         """URL of the API server."""
-        return f"https://{self.node_ip}:6443"
+        return f"https://{self.node_ip}:{self.port}"
+
+    @property
+    def etcd(self) -> str:
+        """URL of etcd: on the loopback device of the cluster's own network only."""
+        return "http://127.0.0.1:2379"
+
+    @property
+    def etcd_peer(self) -> str:
+        """URL of etcd for other members, of which there are none."""
+        return "http://127.0.0.1:2380"
+
+    @property
+    def etcd_data(self) -> Path:
+        """Where etcd keeps its data."""
+        return Path("/var/lib/etcd")
 
     @property
     def kubeconfig(self) -> Path:

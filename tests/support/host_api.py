@@ -141,14 +141,15 @@ def root(version: str) -> str:
     return f"/apis/{version}" if "/" in version else f"/api/{version}"
 
 
-def open_host(kubeconfig: str) -> Host:
-    """The host cluster of a kubeconfig."""
+def open_host(kubeconfig: str, chart: str | None = None) -> Host:
+    """The host cluster of a kubeconfig; a chart, where it is not the one that NESTED_CLUSTERS_CHART names."""
     configuration = kubernetes_client.Configuration()
     kubernetes_config.load_kube_config(kubeconfig, client_configuration=configuration)
     configuration.connection_pool_maxsize = 16
     pool = RESTClientObject(configuration).pool_manager
     headers = {item["key"]: item["value"] for item in configuration.auth_settings().values()}
-    return Host(kubeconfig, os.environ.get("NESTED_CLUSTERS_CHART"), configuration, pool, headers)
+    chart = chart or os.environ.get("NESTED_CLUSTERS_CHART")
+    return Host(kubeconfig, chart, configuration, pool, headers)
 
 
 def connections(members: dict[str, Host]) -> list[Object]:
