@@ -25,6 +25,7 @@ from typing import Any
 import pytest
 from chart_versions import AFTER, BEFORE, WAY_BACK
 from fault_tools import FULL, SEED, Machine, carrying, chance, later, line_to, meanwhile, own_machine
+from forked import Process
 from host_api import Host, open_host, root, wait_gone
 from modules import OWN_PYTHON, SAME_PYTHON, Module
 from places import IDLE, Place, place
@@ -74,7 +75,7 @@ class Life:
         """Another module on the same host cluster."""
         return Module(self.host, self.vcluster.directory, module)
 
-    def start(self, operation: str, **options: Any) -> subprocess.Popen[str]:
+    def start(self, operation: str, **options: Any) -> Process:
         """Begin an operation."""
         module, own = self.task(operation)
         return module.start({**own, **options})

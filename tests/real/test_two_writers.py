@@ -6,11 +6,11 @@ from __future__ import annotations
 import os
 import random
 import signal
-import subprocess
 import time
 from collections.abc import Iterator
 
 import pytest
+from forked import Process
 from group_watch import watching_group
 from host_api import Host, connections, remove_namespaces, spaces_of
 from modules import Module
@@ -51,12 +51,12 @@ def writer(members: dict[str, Host], vcluster: Module, vcluster_group: Module) -
     vcluster_group(name=GROUP, state="absent")
 
 
-def start(writer: Module) -> list[subprocess.Popen[str]]:
+def start(writer: Module) -> list[Process]:
     """All of them at once, each a process of its own."""
     return [writer.start({"name": f"it-race-{number:02}"}) for number in range(WRITERS)]
 
 
-def finish(writer: Module, running: list[subprocess.Popen[str]]) -> tuple[list[str], list[str]]:
+def finish(writer: Module, running: list[Process]) -> tuple[list[str], list[str]]:
     """(names of those that got a place, messages of those that were refused)."""
     results = [writer.finish(process, 600) for process in running]
     placed = [result["virtual_cluster"]["name"] for result in results if not result.get("failed")]

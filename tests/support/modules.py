@@ -13,7 +13,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import forked
 import pytest
+from forked import Process
 from host_api import Host
 
 REPOSITORY = Path(__file__).resolve().parents[2]
@@ -28,7 +30,10 @@ SAME_PYTHON = "{{ ansible_playbook_python | dirname }}/./{{ ansible_playbook_pyt
 
 @dataclass
 class Module:
-    """A module of the collection, run as Ansible runs it: a process of its own with a file of arguments."""
+    """A module of the collection, run as Ansible runs it: a process of its own with a file of arguments.
+
+    That is a fork of a Python that has imported what modules import, but where it runs elsewhere or in another Python.
+    """
 
     host: Host = field(repr=False)
     directory: Path = field(repr=False)
@@ -38,7 +43,7 @@ class Module:
     through: tuple[str, ...] = field(default=(), repr=False)
     """A command that runs the module, where it is not to run here."""
 
-    def start(self, options: dict[str, Any], check: bool = False) -> subprocess.Popen[str]:
+    def start(self, options: dict[str, Any], check: bool = False) -> Process:
         """Start the module without waiting for it."""
         arguments = {
             **self.defaults,
@@ -50,9 +55,13 @@ class Module:
         file = self.directory / f"args-{uuid.uuid4().hex}.json"
         file.write_text(json.dumps({"ANSIBLE_MODULE_ARGS": arguments}))
         file.chmod(0o600)
+        command = [str(MODULES / f"{self.name}.py"), str(file)]
+        environment = {**os.environ, "KUBECONFIG": self.host.kubeconfig, **self.environment}
+        if not self.through and not any(name.startswith("PYTHON") for name in self.environment):
+            return forked.start(command, environment)
         return subprocess.Popen(
-            [*self.through, sys.executable, str(MODULES / f"{self.name}.py"), str(file)],
-            env={**os.environ, "KUBECONFIG": self.host.kubeconfig, **self.environment},
+            [*self.through, sys.executable, *command],
+            env=environment,
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
@@ -60,7 +69,7 @@ class Module:
             start_new_session=True,
         )
 
-    def finish(self, process: subprocess.Popen[str], seconds: float = MODULE_SECONDS) -> dict[str, Any]:
+    def finish(self, process: Process, seconds: float = MODULE_SECONDS) -> dict[str, Any]:
         """The parsed result of a started module; fails the test with all of its output if it is no JSON."""
         try:
             out, err = process.communicate(timeout=seconds)

@@ -61,9 +61,8 @@ class PodNetwork:
         connection.sendall(b"HTTP/1.1 200 OK\r\n\r\n")
         with self.context.wrap_socket(connection, server_side=True) as secured:
             secured.recv(65536)
-            length = len(body.encode())
-            head = f"HTTP/1.1 200 OK\r\nContent-Type: text/plain\r\nContent-Length: {length}\r\nConnection: close\r\n\r\n"
-            secured.sendall(head.encode() + body.encode())
+            head = ("HTTP/1.1 200 OK", "Content-Type: text/plain", f"Content-Length: {len(body.encode())}", "", "")
+            secured.sendall("\r\n".join(head).encode() + body.encode())
 
     def __enter__(self) -> PodNetwork:
         threading.Thread(target=self.server.serve_forever, args=(0.05,), daemon=True).start()
