@@ -9,7 +9,7 @@ endif
 STAGES := $(PYTHON) tests/tools/stages.py
 
 .DEFAULT_GOAL := help
-.PHONY: help demo demo-remove test lint sanity unit page real molecule faults soak bench build clean host-cluster-up host-cluster-down
+.PHONY: help check api demo demo-remove test lint sanity unit page real molecule faults soak bench build clean host-cluster-up host-cluster-down
 
 help: ## this list
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 20
@@ -19,6 +19,9 @@ demo: ## two host clusters, and virtual clusters on them, before your eyes; or o
 
 demo-remove: ## remove what demo made
 	@tests/tools/demo.sh remove
+
+check: ## before each commit: style, types, unit tests and the API tier
+	@$(STAGES) check
 
 test: ## everything that CI checks, in order
 	@$(STAGES) test
@@ -34,6 +37,9 @@ unit: ## unit tests; with another ansible-core: make unit CORE=2.21
 
 page: ## the report's page in a browser
 	@$(STAGES) tools page
+
+api: ## the modules against a control plane without a kubelet; no root
+	@$(STAGES) tools binaries api
 
 real: ## tests with real virtual clusters, on KUBECONFIG's cluster or one started for them
 	@$(STAGES) tools host-cluster real

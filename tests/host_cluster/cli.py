@@ -46,6 +46,7 @@ def parser() -> argparse.ArgumentParser:
     )
     add.add_argument("extra", help="its name in versions.toml")
     command("build", "Build the binaries and images only.")
+    command("binaries", "Build the binaries only, without root.")
     command("bin-dir", "Print the directory of kubectl, helm, helm3 and vcluster.")
     chart = command("chart", "Print the path of the packaged vCluster chart.")
     chart.add_argument("--version", help="vCluster version (default: the newest of those built)")
@@ -74,6 +75,7 @@ PATHS: dict[str, Callable[[argparse.Namespace], Path]] = {
     "up": lambda args: cluster.up(args.name).kubeconfig,
     "add": lambda args: extras.give(args.extra, args.name),
     "build": lambda _args: cluster.prepare(),
+    "binaries": lambda _args: binaries.build_all(),
     "bin-dir": lambda _args: binaries.bin_dir(),
     "source": lambda args: binaries.source_path(args.source),
     "chart": lambda args: binaries.chart_path(args.version),

@@ -15,127 +15,21 @@ import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from types import FrameType
 from typing import Any, NoReturn
 
+from stage_table import GROUPS, HOST_CLUSTER, STAGES, Stage
+
 REPOSITORY = Path(__file__).resolve().parents[2]
-RUN = "tests/tools/run.sh"
-HOST_CLUSTER = "tests/host_cluster/host-cluster"
-COLLECTION = "build/ansible_collections/nested/clusters"  # made by run.sh
-UNIT, API, REAL, BENCHMARKS = "tests/unit", "tests/api", "tests/real", "tests/benchmarks"
-IN_TWO = ("--numprocesses=2",)
-# Packages whose tests import each other.
-SHARED = ("admission", "common", "groups", "k8s", "lifecycle")
-UNIT_PATH = ":".join((UNIT, *(f"{UNIT}/plugins/module_utils/{package}" for package in SHARED)))
-CORES = ("2.16", "2.21")  # the oldest and the newest, beside the default one
-FAULTS = ("test_faults", "test_vcluster_interruption", "test_vcluster_waiting")
-SOAK = os.environ.get("NESTED_CLUSTERS_SOAK_SECONDS") or "1800"
 # The second one is for groups. Both are there before the tests make the machine busy.
 CLUSTERS = {"KUBECONFIG": "nested-ci", "NESTED_CLUSTERS_SECOND_KUBECONFIG": "nested-ci-b"}
 SECONDS_TO_STOP = 20
+# CPU seconds vary a little from run to run, and with what else the machine does: from the first on, a stage is named
+# in the summary; from the second on, it fails.
+NAMED_FROM, FAILS_FROM = 1.1, 1.5
 SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
-
-
-@dataclass(frozen=True)
-class Stage:
-    """One command, run from the top of the checkout.
-
-    cluster: it needs a host cluster. ours: it is for a host cluster of our own, so KUBECONFIG spares it.
-    extra: it is run by its name only, and is no part of the suite. beside: the stage that it is started with, where
-    both are run; it is then waited for, and shown, when it is its turn.
-    """
-
-    name: str
-    about: str
-    command: tuple[str, ...]
-    cluster: bool = False
-    ours: bool = False
-    extra: bool = False
-    beside: str = ""
-
-
-STAGES = (
-    Stage("tools", "pinned tools, built once: 1 min", (RUN, "true")),
-    Stage("yamllint", "YAML", (RUN, "yamllint", "--strict", ".")),
-    Stage("ruff", "Python style", (RUN, "ruff", "check", ".")),
-    Stage("imports", "which package imports which: .importlinter", (RUN, "lint-imports", "--no-cache")),
-    # The collection by its full name, by which its modules import module_utils.
-    Stage("mypy", "Python types", (RUN, "mypy", f"{COLLECTION}/plugins", "tests/tools", "tests/host_cluster")),
-    # Tests are no packages, and two of their directories have a conftest: each is read with a path of its own.
-    Stage(
-        "mypy-unit",
-        "Python types; tests replace names where a module looks them up",
-        ("env", f"MYPYPATH={UNIT_PATH}", RUN, "mypy", "--implicit-reexport", UNIT),
-    ),
-    Stage(
-        "mypy-tiers",
-        "Python types of the tests on host clusters; the benchmarks too",
-        ("env", f"MYPYPATH={BENCHMARKS}", RUN, "mypy", "tests/support", API, REAL, BENCHMARKS),
-    ),
-    Stage("ansible-lint", "production profile", (RUN, "ansible-lint")),
-    Stage("sanity", "ansible-test, no ignore file: 1 min", ("tests/tools/sanity.sh",)),
-    Stage("unit", "no cluster needed: 2 min", (RUN, "pytest", UNIT, "tests/host_cluster/test_units.py", *IN_TWO)),
-    *(
-        Stage(
-            f"unit-{core}",
-            f"the unit tests with ansible-core {core}",
-            ("env", f"NESTED_CLUSTERS_CORE={core}", RUN, "pytest", UNIT, *IN_TWO),
-            extra=True,
-        )
-        for core in CORES
-    ),
-    Stage("page", "the report's page in a browser: 1 min", (RUN, "pytest", "tests/page")),
-    Stage("host-cluster", "its binaries, built once: 20 min", (HOST_CLUSTER, "build"), ours=True),
-    Stage(
-        "host-cluster-tests",
-        "from up to down: 2 min",
-        ("env", "NESTED_CLUSTERS_HOST_TESTS=1", RUN, "pytest", "tests/host_cluster/test_host_cluster.py"),
-        ours=True,
-    ),
-    Stage(
-        "real",
-        "on two real host clusters: 30 min",
-        # Tests mostly wait. What must not run beside each other has the mark xdist_group. One file is run by molecule,
-        # on the host cluster where load balancers, a Gateway and DNS are.
-        (
-            *(RUN, "pytest", REAL, f"--ignore={REAL}/test_outside.py"),
-            *("--numprocesses=4", "--dist=loadgroup", "--durations=15"),
-        ),
-        cluster=True,
-    ),
-    Stage(
-        "molecule",
-        "roles, ways and an environment, on a host cluster of their own, beside those tests",
-        ("tests/tools/molecule.sh", "test", "--all"),
-        ours=True,
-        beside="real",  # alone, each waits a third of its time
-    ),
-    Stage(
-        "faults",
-        "two hundred faults, on host clusters of our own: 25 min",
-        (
-            *("env", "NESTED_CLUSTERS_FAULTS=full", RUN, "pytest", *(f"{REAL}/{name}.py" for name in FAULTS)),
-            *("--numprocesses=4", "--dist=loadgroup"),
-        ),
-        cluster=True,
-        extra=True,
-    ),
-    Stage(
-        "soak",
-        "random tasks of four processes in one group: 30 min",
-        ("env", f"NESTED_CLUSTERS_SOAK_SECONDS={SOAK}", RUN, "pytest", "-s", f"{REAL}/test_soak.py"),
-        cluster=True,
-        extra=True,
-    ),
-    Stage("galaxy-importer", "the built artifact, as Automation Hub checks it", ("tests/tools/importer.sh",)),
-)
-GROUPS = {
-    "cores": [f"unit-{core}" for core in CORES],
-    "test": [stage.name for stage in STAGES if not stage.extra],
-    "lint": ["tools", "yamllint", "ruff", "imports", "mypy", "mypy-unit", "mypy-tiers", "ansible-lint", "sanity"],
-}
 
 
 class StageFailed(Exception):
@@ -158,18 +52,29 @@ def interrupted(number: int, _frame: FrameType | None) -> NoReturn:
     raise Interrupted(signal.Signals(number).name)
 
 
-def run(command: tuple[str, ...], environment: dict[str, str]) -> None:
-    """Run a command without standard input, in a process group of its own that can be stopped as one."""
+def run(command: tuple[str, ...], environment: dict[str, str]) -> float:
+    """Run a command without standard input, in a process group of its own that can be stopped as one.
+
+    Return the CPU seconds that it has taken, with those of all processes that it has waited for. Raises StageFailed.
+    """
     process = subprocess.Popen(
         command, cwd=REPOSITORY, env=environment, stdin=subprocess.DEVNULL, start_new_session=True
     )
     try:
-        status = process.wait()
+        cpu = wait(process)
     except Interrupted:
         stop(process)
         raise
-    if status:
-        raise StageFailed(f"exit status {status}: {' '.join(command)}")
+    if process.returncode:
+        raise StageFailed(f"exit status {process.returncode}: {' '.join(command)}")
+    return cpu
+
+
+def wait(process: subprocess.Popen[bytes]) -> float:
+    """Wait for the end of a process, and return its CPU seconds."""
+    _pid, status, usage = os.wait4(process.pid, 0)
+    process.returncode = os.waitstatus_to_exitcode(status)
+    return usage.ru_utime + usage.ru_stime
 
 
 class Beside:
@@ -179,7 +84,7 @@ class Beside:
         self.stage = stage
         self.log = REPOSITORY / "build" / "stages" / f"{stage.name}.log"
         self.log.parent.mkdir(parents=True, exist_ok=True)
-        self.began, self.ended = time.monotonic(), 0.0
+        self.began, self.ended, self.cpu = time.monotonic(), 0.0, 0.0
         with self.log.open("wb") as log:
             self.process = subprocess.Popen(
                 stage.command,
@@ -189,10 +94,11 @@ class Beside:
                 stderr=subprocess.STDOUT,
                 start_new_session=True,
             )
-        threading.Thread(target=self._wait, daemon=True).start()
+        self.waiting = threading.Thread(target=self._wait, daemon=True)
+        self.waiting.start()
 
     def _wait(self) -> None:
-        self.process.wait()
+        self.cpu = wait(self.process)
         self.ended = time.monotonic()
 
     @property
@@ -200,19 +106,25 @@ class Beside:
         """How long it has taken."""
         return (self.ended or time.monotonic()) - self.began
 
-    def finish(self) -> None:
-        """Wait for its end, and show what it said. Raises StageFailed."""
-        status = self.process.wait()
+    def finish(self) -> float:
+        """Wait for its end, show what it said, and return its CPU seconds. Raises StageFailed."""
+        self.waiting.join()
+        status = self.process.returncode
         with self.log.open("rb") as log:
             shutil.copyfileobj(log, sys.stdout.buffer)
         sys.stdout.flush()
         if status:
             raise StageFailed(f"exit status {status}: {' '.join(self.stage.command)}")
+        return self.cpu
 
     def stop(self) -> None:
         """End it, if it has not."""
-        if self.process.poll() is None:
-            stop(self.process)
+        if self.waiting.is_alive():
+            os.killpg(self.process.pid, signal.SIGINT)
+            self.waiting.join(SECONDS_TO_STOP)
+        if self.waiting.is_alive():
+            os.killpg(self.process.pid, signal.SIGKILL)
+            self.waiting.join()
 
 
 def stop(process: subprocess.Popen[bytes]) -> None:
@@ -256,13 +168,26 @@ def host_cluster() -> Iterator[dict[str, str]]:
         listen(interrupted)
 
 
-def run_stage(stage: Stage) -> None:
-    """Run one stage, with a host cluster where it needs one."""
+def run_stage(stage: Stage) -> float:
+    """Run one stage, with a host cluster where it needs one, and return its CPU seconds."""
     if stage.cluster:
         with host_cluster() as environment:
-            run(stage.command, environment)
-    else:
-        run(stage.command, dict(os.environ))
+            return run(stage.command, environment)
+    return run(stage.command, dict(os.environ))
+
+
+def over_budget(stage: Stage, cpu: float, times: float = NAMED_FROM) -> bool:
+    """Tell whether a stage has taken more than so many times the CPU seconds that are recorded for it."""
+    return stage.cpu is not None and cpu > times * stage.cpu
+
+
+def check_budget(stage: Stage, cpu: float) -> None:
+    """Raise StageFailed for a stage that has taken far more CPU seconds than are recorded for it."""
+    if over_budget(stage, cpu, FAILS_FROM):
+        raise StageFailed(
+            f"it took {cpu:.0f} CPU seconds, more than {FAILS_FROM} times the {stage.cpu:.0f} that "
+            "tests/tools/stage_table.py records for it: make it faster, or say there why it takes more"
+        )
 
 
 def select(names: list[str]) -> list[Stage]:
@@ -287,19 +212,58 @@ def announce(stages: list[Stage]) -> None:
     sys.stdout.flush()
 
 
-def summarise(stages: list[Stage], times: dict[str, float], failure: str, total: float) -> None:
-    """Print the time of each stage, and what failed and how to repeat it."""
-    print("\n=== summary")
-    for stage in stages:
-        seconds = times.get(stage.name)
-        failed = failure and stage.name == list(times)[-1]
-        result = "not run" if seconds is None else f"{'FAILED' if failed else 'passed':<8} {seconds:6.1f} s"
-        print(f"  {stage.name:<18} {result}")
-    print(f"  {'total':<27} {total:6.1f} s")
-    if failure:
-        name = list(times)[-1]
-        print(f"FAILED: {name}: {failure}\nrepeat with: python3 tests/tools/stages.py {name}")
-    print(f"{len(times) - bool(failure)} passed, {int(bool(failure))} failed", flush=True)
+@dataclass
+class Report:
+    """What the stages have taken so far, by name, and how the last one failed."""
+
+    times: dict[str, float] = field(default_factory=dict)
+    cpu: dict[str, float] = field(default_factory=dict)
+    failure: str = ""
+
+    def line(self, stage: Stage) -> str:
+        """Return the result of a stage in words."""
+        seconds, cpu = self.times.get(stage.name), self.cpu.get(stage.name)
+        if seconds is None:
+            return "not run"
+        failed = self.failure and stage.name == list(self.times)[-1]
+        line = f"{'FAILED' if failed else 'passed':<8} {seconds:6.1f} s"
+        if cpu is None:
+            return line
+        recorded = "" if stage.cpu is None else f" of {stage.cpu:.0f}"
+        return f"{line}  {cpu:6.1f} CPU s{recorded}"
+
+    def over(self, stages: list[Stage]) -> list[str]:
+        """Return the names of the stages that are over their budgets."""
+        return [stage.name for stage in stages if over_budget(stage, self.cpu.get(stage.name, 0))]
+
+    def summarise(self, stages: list[Stage], total: float) -> None:
+        """Print the time of each stage, which are over their budgets, and what failed and how to repeat it."""
+        print("\n=== summary")
+        for stage in stages:
+            print(f"  {stage.name:<18} {self.line(stage)}")
+        print(f"  {'total':<27} {total:6.1f} s  {sum(self.cpu.values()):6.1f} CPU s")
+        if over := self.over(stages):
+            print(f"over its budget: {', '.join(over)}")
+        if self.failure:
+            name = list(self.times)[-1]
+            print(f"FAILED: {name}: {self.failure}\nrepeat with: python3 tests/tools/stages.py {name}")
+        print(f"{len(self.times) - bool(self.failure)} passed, {int(bool(self.failure))} failed", flush=True)
+
+
+def carry_out(stage: Stage, beside: list[Stage], begun: dict[str, Beside], report: Report) -> None:
+    """Begin the stages that run beside a stage, run that, or wait for it where it has been begun, and report."""
+    start = time.monotonic()
+    try:
+        begun.update({other.name: Beside(other) for other in beside})
+        report.cpu[stage.name] = begun[stage.name].finish() if stage.name in begun else run_stage(stage)
+        check_budget(stage, report.cpu[stage.name])
+    except StageFailed as error:
+        report.failure = str(error)
+    except Interrupted as error:
+        report.failure = f"interrupted by {error}"
+    report.times[stage.name] = begun[stage.name].seconds if stage.name in begun else time.monotonic() - start
+    result = "FAILED" if report.failure else "passed"
+    print(f"=== {stage.name}: {result} in {report.times[stage.name]:.1f} s", flush=True)
 
 
 def main() -> int:
@@ -307,33 +271,19 @@ def main() -> int:
     listen(interrupted)
     stages = select(sys.argv[1:] or ["test"])
     announce(stages)
-    times: dict[str, float] = {}
-    failure = ""
+    report = Report()
     begun: dict[str, Beside] = {}
     began = time.monotonic()
     for stage in stages:
         print(f"\n=== {stage.name}: {stage.about}", flush=True)
-        start = time.monotonic()
-        try:
-            begun |= {other.name: Beside(other) for other in stages if other.beside == stage.name}
-            if stage.name in begun:
-                begun[stage.name].finish()
-            else:
-                run_stage(stage)
-        except StageFailed as error:
-            failure = str(error)
-        except Interrupted as error:
-            failure = f"interrupted by {error}"
-        times[stage.name] = begun[stage.name].seconds if stage.name in begun else time.monotonic() - start
-        result = "FAILED" if failure else "passed"
-        print(f"=== {stage.name}: {result} in {times[stage.name]:.1f} s", flush=True)
-        if failure:
+        carry_out(stage, [other for other in stages if other.beside == stage.name], begun, report)
+        if report.failure:
             break
     listen(signal.SIG_IGN)
     for other in begun.values():
         other.stop()
-    summarise(stages, times, failure, time.monotonic() - began)
-    return 1 if failure else 0
+    report.summarise(stages, time.monotonic() - began)
+    return 1 if report.failure else 0
 
 
 if __name__ == "__main__":

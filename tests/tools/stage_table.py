@@ -1,0 +1,131 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The stages of the test suite: what each runs, what it needs, and the CPU seconds that it takes."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+
+RUN = "tests/tools/run.sh"
+HOST_CLUSTER = "tests/host_cluster/host-cluster"
+COLLECTION = "build/ansible_collections/nested/clusters"  # made by run.sh
+UNIT, API, REAL, BENCHMARKS = "tests/unit", "tests/api", "tests/real", "tests/benchmarks"
+IN_TWO = ("--numprocesses=2",)
+SLOWEST = "--durations=15"
+HOST_UNITS = "tests/host_cluster/test_units.py"
+# Packages whose tests import each other.
+SHARED = ("admission", "common", "groups", "k8s", "lifecycle")
+UNIT_PATH = ":".join((UNIT, *(f"{UNIT}/plugins/module_utils/{package}" for package in SHARED)))
+CORES = ("2.16", "2.21")  # the oldest and the newest, beside the default one
+FAULTS = ("test_faults", "test_vcluster_interruption", "test_vcluster_waiting")
+SOAK = os.environ.get("NESTED_CLUSTERS_SOAK_SECONDS") or "1800"
+
+
+@dataclass(frozen=True)
+class Stage:
+    """One command, run from the top of the checkout.
+
+    cluster: it needs a host cluster. ours: it is for a host cluster of our own, so KUBECONFIG spares it.
+    extra: it is run by its name only, and is no part of the suite. beside: the stage that it is started with, where
+    both are run; it is then waited for, and shown, when it is its turn. cpu: the CPU seconds that it takes, of all its
+    processes but those of host clusters, as measured on a quiet machine with everything built; None: not measured yet.
+    """
+
+    name: str
+    about: str
+    command: tuple[str, ...]
+    cluster: bool = False
+    ours: bool = False
+    extra: bool = False
+    beside: str = ""
+    cpu: float | None = None
+
+
+STAGES = (
+    Stage("tools", "pinned tools, built once: 1 min", (RUN, "true")),
+    Stage("yamllint", "YAML", (RUN, "yamllint", "--strict", ".")),
+    Stage("ruff", "Python style", (RUN, "ruff", "check", ".")),
+    Stage("imports", "which package imports which: .importlinter", (RUN, "lint-imports", "--no-cache")),
+    # The collection by its full name, by which its modules import module_utils.
+    Stage("mypy", "Python types", (RUN, "mypy", f"{COLLECTION}/plugins", "tests/tools", "tests/host_cluster")),
+    # Tests are no packages, and two of their directories have a conftest: each is read with a path of its own.
+    Stage(
+        "mypy-unit",
+        "Python types; tests replace names where a module looks them up",
+        ("env", f"MYPYPATH={UNIT_PATH}", RUN, "mypy", "--implicit-reexport", UNIT),
+    ),
+    Stage(
+        "mypy-tiers",
+        "Python types of the tests on host clusters; the benchmarks too",
+        ("env", f"MYPYPATH={BENCHMARKS}", RUN, "mypy", "tests/support", API, REAL, BENCHMARKS),
+    ),
+    Stage("ansible-lint", "production profile", (RUN, "ansible-lint")),
+    Stage("sanity", "ansible-test, no ignore file: 1 min", ("tests/tools/sanity.sh",)),
+    Stage("unit", "no cluster needed: 2 min", (RUN, "pytest", UNIT, HOST_UNITS, *IN_TWO, SLOWEST)),
+    *(
+        Stage(
+            f"unit-{core}",
+            f"the unit tests with ansible-core {core}",
+            ("env", f"NESTED_CLUSTERS_CORE={core}", RUN, "pytest", UNIT, *IN_TWO),
+            extra=True,
+        )
+        for core in CORES
+    ),
+    Stage("page", "the report's page in a browser: 1 min", (RUN, "pytest", "tests/page")),
+    Stage("binaries", "of control planes, built once: 20 min", (HOST_CLUSTER, "binaries")),
+    Stage(
+        "api",
+        "on a control plane without a kubelet for each worker, no root: 3 min",
+        (RUN, "pytest", API, *IN_TWO, "--dist=worksteal", SLOWEST),
+    ),
+    Stage("host-cluster", "its images, built once: 2 min", (HOST_CLUSTER, "build"), ours=True),
+    Stage(
+        "host-cluster-tests",
+        "from up to down: 2 min",
+        ("env", "NESTED_CLUSTERS_HOST_TESTS=1", RUN, "pytest", "tests/host_cluster/test_host_cluster.py"),
+        ours=True,
+    ),
+    Stage(
+        "real",
+        "on two real host clusters: 30 min",
+        # Tests mostly wait. What must not run beside each other has the mark xdist_group. One file is run by molecule,
+        # on the host cluster where load balancers, a Gateway and DNS are.
+        (
+            *(RUN, "pytest", REAL, f"--ignore={REAL}/test_outside.py"),
+            *("--numprocesses=4", "--dist=loadgroup", SLOWEST),
+        ),
+        cluster=True,
+    ),
+    Stage(
+        "molecule",
+        "roles, ways and an environment, on a host cluster of their own, beside those tests",
+        ("tests/tools/molecule.sh", "test", "--all"),
+        ours=True,
+        beside="real",  # alone, each waits a third of its time
+    ),
+    Stage(
+        "faults",
+        "two hundred faults, on host clusters of our own: 25 min",
+        (
+            *("env", "NESTED_CLUSTERS_FAULTS=full", RUN, "pytest", *(f"{REAL}/{name}.py" for name in FAULTS)),
+            *("--numprocesses=4", "--dist=loadgroup"),
+        ),
+        cluster=True,
+        extra=True,
+    ),
+    Stage(
+        "soak",
+        "random tasks of four processes in one group: 30 min",
+        ("env", f"NESTED_CLUSTERS_SOAK_SECONDS={SOAK}", RUN, "pytest", "-s", f"{REAL}/test_soak.py"),
+        cluster=True,
+        extra=True,
+    ),
+    Stage("galaxy-importer", "the built artifact, as Automation Hub checks it", ("tests/tools/importer.sh",)),
+)
+GROUPS = {
+    "cores": [f"unit-{core}" for core in CORES],
+    # What a contributor runs before each commit. The rest is for `make test`.
+    "check": ["tools", "yamllint", "ruff", "imports", "mypy", "mypy-unit", "mypy-tiers", "unit", "binaries", "api"],
+    "test": [stage.name for stage in STAGES if not stage.extra],
+    "lint": ["tools", "yamllint", "ruff", "imports", "mypy", "mypy-unit", "mypy-tiers", "ansible-lint", "sanity"],
+}
