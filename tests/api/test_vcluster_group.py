@@ -5,19 +5,17 @@ from __future__ import annotations
 
 import base64
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 import pytest
 import yaml
-from host_api import Host, connections, open_host, remove_namespaces, wait_gone
+from host_api import Host, connections, remove_namespaces, wait_gone
 from modules import Module, diff_text, same
 from proxy import Proxy
 from waiting import eventually
-
-pytestmark = pytest.mark.xdist_group("groups")  # what is allocated on a host cluster counts for every group on it
 
 SPACE = "/api/v1/namespaces/nested-clusters"
 RECORDS = "/api/v1/namespaces/nested-clusters/configmaps"
@@ -263,24 +261,6 @@ def test_read_only_is_refused(host: Host, group: Module) -> None:
         host.delete(f"{binding}/it-reader")
         host.delete(f"{role}/it-reader")
     assert record(host) is None
-
-
-def test_a_virtual_cluster_is_no_host_cluster(
-    host: Host, vcluster: Module, new: Callable[..., Any], group: Module, tmp_path: Path
-) -> None:
-    """What runs on a host cluster is none itself."""
-    where = new("inside")
-    file = tmp_path / "kubeconfig"
-    address = f"https://{where.name}.{where.namespace}"
-    vcluster(name=where.name, export_kubeconfig={"path": str(file)})
-    service = host.get(where.path("services", where.name))["spec"]["clusterIP"]
-    config = yaml.safe_load(file.read_text())
-    config["clusters"][0]["cluster"].update({"server": f"https://{service}", "tls-server-name": address[8:]})
-    file.write_text(yaml.safe_dump(config))
-    inside = open_host(str(file))
-    eventually("a node inside", lambda: inside.items("/api/v1/nodes"))
-    message = group.refused(host_clusters=[{"name": "host-a", "kubeconfig": str(file)}])
-    assert "virtual cluster itself" in message
 
 
 def test_locked_version_marks_what_is_behind(host: Host, group: Module) -> None:

@@ -3,19 +3,17 @@
 
 from __future__ import annotations
 
-import functools
 import json
 import socket
-import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
-from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
 import pytest
 import yaml
+from chart_repository import chart_repository
 from host_api import Host
 from modules import Module
 from places import IDLE, Place, place
@@ -33,51 +31,11 @@ def where(host: Host, vcluster: Module) -> Iterator[Place]:
 
 
 @pytest.fixture(scope="module")
-def repository(host: Host, vcluster: Module, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+def repository(host: Host, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """A chart repository with the same chart as vCluster 0.34.0, 0.35.3, 0.35.9, 0.36.0, 0.36.1 and 0.38.0."""
-    directory = tmp_path_factory.mktemp("charts")
-    unpacked = directory / "source"
-    unpacked.mkdir()
-    if host.chart:
-        host.call("tar", "-xzf", host.chart, "-C", str(unpacked))
-    else:
-        pull = (
-            "helm",
-            "pull",
-            "vcluster",
-            "--repo",
-            "https://charts.loft.sh",
-            "--version",
-            "0.36.1",
-            "--untar",
-        )
-        host.call(*pull, "--untardir", str(unpacked))
-    served = directory / "served"
-    served.mkdir()
-    for version in ("0.34.0", "0.35.3", "0.35.9", "0.36.0", "0.36.1", "0.38.0"):
-        package = (
-            "helm",
-            "package",
-            str(unpacked / "vcluster"),
-            "--version",
-            version,
-            "--app-version",
-            "0.36.1",
-        )
-        host.call(*package, "--destination", str(served))
-    host.call("helm", "repo", "index", str(served))
-    handler = functools.partial(QuietHandler, directory=str(served))
-    server = ThreadingHTTPServer(("127.0.0.1", 0), handler)
-    threading.Thread(target=server.serve_forever, daemon=True).start()
-    yield f"http://127.0.0.1:{server.server_port}"
-    server.shutdown()
-
-
-class QuietHandler(SimpleHTTPRequestHandler):
-    """Serves files and says nothing."""
-
-    def log_message(self, *_arguments: Any) -> None:
-        """Say nothing."""
+    versions = ("0.34.0", "0.35.3", "0.35.9", "0.36.0", "0.36.1", "0.38.0")
+    with chart_repository(host, tmp_path_factory.mktemp("charts"), versions) as url:
+        yield url
 
 
 def release_objects(host: Host, where: Place | None) -> dict[tuple[str, str], str]:
@@ -148,7 +106,6 @@ def test_bad_option(host: Host, vcluster: Module, options: dict[str, Any], words
         assert word in message, message
 
 
-@pytest.mark.xdist_group("refusal")
 @pytest.mark.parametrize(
     ("values", "words"),
     [
@@ -168,7 +125,6 @@ def test_values_against_the_schema(
             assert word in message, message
 
 
-@pytest.mark.xdist_group("refusal")
 @pytest.mark.parametrize(
     ("values", "word"),
     [
@@ -362,7 +318,6 @@ def test_helm(host: Host, vcluster: Module, tmp_path: Path) -> None:
         assert "3.14" in message
 
 
-@pytest.mark.xdist_group("refusal")
 def test_another_virtual_cluster_in_the_namespace(host: Host, vcluster: Module, where: Place) -> None:
     """vCluster allows one virtual cluster a namespace: the other one is named."""
     message = refused(host, vcluster, where, name=UNUSED, namespace=where.namespace)

@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 from host_api import Host, connections, root, wait_gone
 from modules import Module, diff_text
+from orphan_checks import checked, told
 from places import IDLE, Place, place
 from waiting import eventually
 
@@ -35,23 +36,6 @@ def living(host: Host, vcluster: Module) -> Iterator[Place]:
         eventually("claim", lambda: host.get(claim))
         eventually("pod", lambda: host.items(where.path("pods")))
         yield where
-
-
-def told(result: dict[str, Any]) -> dict[str, tuple[str, str]]:
-    """RESOURCE/NAME to (state, reason)."""
-    return {f"{one['resource']}/{one['name']}": (one["state"], one["reason"]) for one in result["orphans"]}
-
-
-def checked(orphans: Module, **options: Any) -> dict[str, tuple[str, str]]:
-    """Report, check mode, the removal of just that, and a second one that finds nothing to do."""
-    report, check = orphans(**options), orphans(check=True, state="absent", **options)
-    assert told(report) == told(check)
-    assert not report["changed"]
-    run = orphans(state="absent", **options)
-    assert (run["orphans"], run["diff"]) == (check["orphans"], check["diff"])
-    again = orphans(state="absent", **options)
-    assert (again["changed"], again["diff"]) == (False, [])
-    return told(run)
 
 
 def traces(host: Host, where: Place) -> list[tuple[str, str]]:
@@ -130,61 +114,6 @@ def test_what_other_tools_leave(
     assert traces(host, where) == []
     assert host.contents(living.namespace).keys() == before.keys()
     assert vcluster(name=living.name, wait=False)["steps"] == []
-
-
-ALL_SYNCED = {"sync": {"toHost": {"secrets": {"all": True}, "configMaps": {"all": True}}}}
-
-
-@pytest.mark.long
-def test_what_tenants_make_with_the_chart(
-    host: Host, vcluster: Module, orphans: Module, new: Callable[..., Place], tmp_path: Path
-) -> None:
-    """A tenant installs vCluster inside his virtual cluster, under the name and namespace of another on the host.
-
-    The other one is deleted by `kubectl delete namespace`, made again, and deleted by a task. What the syncer copied
-    for the tenant is untouched, by that and by the removal of what is left over.
-    """
-    outer, other = new("outer"), new("twin")
-    making = [vcluster.start({"name": outer.name, "values": ALL_SYNCED})]
-    making.append(vcluster.start({"name": other.name, "values": {**IDLE, **NODES}, "wait": False}))
-    for process in making:
-        assert not vcluster.finish(process).get("failed")
-    address = host.get(outer.path("services", outer.name))["spec"]["clusterIP"]
-    config, idle = tmp_path / "config", tmp_path / "idle.json"
-    vcluster(name=outer.name, export_kubeconfig={"path": str(config), "server": f"https://{address}:443"})
-    idle.write_text(json.dumps({**IDLE, **NODES}))
-    chart = [host.chart] if host.chart else ["vcluster", "--repo", "https://charts.loft.sh"]
-    helm = ["helm", "install", other.name, *chart, "--namespace", other.namespace, "--create-namespace"]
-    host.call(*helm, "--values", str(idle), KUBECONFIG=str(config))
-
-    def copies() -> dict[tuple[str, str], str]:
-        return {key: uid for key, uid in uids(host, outer).items() if other.name in key[1]}
-
-    wanted = {"services", "secrets", "pods", "persistentvolumeclaims"}
-    eventually(lambda: f"copies, not only {sorted(copies())}", lambda: {key[0] for key in copies()} >= wanted)
-    before = copies()
-    record = next(name for plural, name in before if plural == "secrets" and name.startswith("sh.helm.release"))
-    assert host.get(outer.path("secrets", record))["type"] == "helm.sh/release.v1"
-    assert orphans(namespaces=[outer.namespace])["orphans"] == []
-    host.delete(f"/api/v1/namespaces/{other.namespace}")
-    wait_gone(host, f"/api/v1/namespaces/{other.namespace}")
-    found = checked(orphans, names=[other.name, outer.name])
-    assert {key.split("/")[0] for key in found} == {"clusterroles", "clusterrolebindings"}
-    vcluster(name=other.name, values={**IDLE, **NODES}, wait=False)
-    state = Module(host, vcluster.directory, "vcluster_state", {"state": "absent"})
-    (one,) = state(names=[other.name])["virtual_clusters"]
-    assert [step for step in one["steps"] if outer.name in step] == []
-    assert before.items() <= copies().items()
-
-
-def uids(host: Host, where: Place) -> dict[tuple[str, str], str]:
-    """(plural, name) to UID of what a namespace holds."""
-    plurals = [(version, plural) for version, plural, namespaced in host.kinds() if namespaced]
-    return {
-        (plural, item["metadata"]["name"]): item["metadata"]["uid"]
-        for version, plural in plurals
-        for item in host.items(where.path(plural, version=version))
-    }
 
 
 def test_a_failed_release_and_a_deletion_by_hand(
@@ -340,7 +269,6 @@ def group_of_one(vcluster_group: Module, given: list[dict[str, Any]], name: str)
         vcluster_group(name=name, host_clusters=given, state="absent")
 
 
-@pytest.mark.xdist_group("groups")
 def test_groups(members: dict[str, Host], vcluster_group: Module, orphans: Module) -> None:
     """A share that a killed task reserved, a Lease whose holder is gone, and a record that no member knows."""
     given, one = connections(members), members["host-a"]
