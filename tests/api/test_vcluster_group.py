@@ -34,6 +34,8 @@ def remove(members: dict[str, Host], vcluster_group: Module) -> None:
         remove_namespaces(member, "it-living", "it-living-b")
         member.delete(f"{RECORDS}/vcluster-group-{GROUP}")
     vcluster_group.raw(name=GROUP, state="absent")
+    for member in members.values():
+        eventually("namespace nested-clusters gone, or to stay", partial(stands_still, member))
 
 
 def stands_still(member: Host) -> bool:
@@ -42,21 +44,8 @@ def stands_still(member: Host) -> bool:
     return there is None or "deletionTimestamp" not in there["metadata"]
 
 
-@pytest.fixture(scope="module")
-def kept(members: dict[str, Host]) -> Iterator[None]:
-    """Something of somebody else in namespace nested-clusters, so that it stays from one test to the next."""
-    for member in members.values():
-        eventually("namespace nested-clusters gone, or to stay", partial(stands_still, member))
-        if member.get(SPACE) is None:
-            member.namespace("nested-clusters", labels={"app.kubernetes.io/managed-by": "nested.clusters"})
-        member.create(RECORDS, {"metadata": {"name": "it-kept"}})
-    yield
-    for member in members.values():
-        member.delete(f"{RECORDS}/it-kept")
-
-
 @pytest.fixture
-def group(members: dict[str, Host], kept: None, vcluster_group: Module) -> Iterator[Module]:
+def group(members: dict[str, Host], vcluster_group: Module) -> Iterator[Module]:
     """The module, for a group that is gone before and after the test."""
     remove(members, vcluster_group)
     yield vcluster_group.against(name=GROUP)

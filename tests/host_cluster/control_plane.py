@@ -76,7 +76,7 @@ def check_machine() -> None:
     if platform.system() != "Linux":
         raise HostClusterError(f"a control plane for tests needs Linux, and this is {platform.system()}", 2)
     if not binaries.bundle_root().exists():
-        raise HostClusterError("its binaries are not built: run tests/host_cluster/host-cluster build", 2)
+        raise HostClusterError("its binaries are not built: run tests/host_cluster/host-cluster binaries", 2)
     if not shutil.which("openssl"):
         raise HostClusterError("openssl is not installed", 2)
 
@@ -93,8 +93,9 @@ def new_state() -> Iterator[Path]:
     for old in base().glob(f"{PREFIX}*"):
         with suppress(OSError), locked(old):
             shutil.rmtree(old)
-    state = Path(tempfile.mkdtemp(prefix=PREFIX, dir=base()))
-    with locked(state):
+    new = Path(tempfile.mkdtemp(prefix=f".{PREFIX}", dir=base()))
+    with locked(new):  # it is not found by the loop above, of another program, before that
+        state = new.rename(new.with_name(new.name[1:]))
         try:
             yield state
         finally:
