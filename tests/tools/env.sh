@@ -3,7 +3,7 @@
 # Source this: it builds the tools if need be, lays out the collection, and points PATH and Ansible at
 # both. Works from any directory. NESTED_CLUSTERS_CORE names another ansible-core than the default one, such as 2.21.
 here="$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)"
-toolbox="$("${PYTHON:-python3}" "$here/toolbox.py")" || return 1
+toolbox="$("${PYTHON:-python3}" "$here/toolbox.py")" || return
 # Each core has a copy of its own, beside the collections that it is tested with.
 export ANSIBLE_COLLECTIONS_PATH="${here%/tests/tools}/build${NESTED_CLUSTERS_CORE:+/core-$NESTED_CLUSTERS_CORE}"
 "$toolbox/bin/python" "$here/collection_root.py" "$toolbox" "$ANSIBLE_COLLECTIONS_PATH" || return 1

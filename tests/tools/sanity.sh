@@ -11,12 +11,14 @@ if compgen -G "$collection/tests/sanity/ignore*" >/dev/null; then
     exit 1
 fi
 
-# ansible-test looks here before it downloads. The version is the pip that the pinned ansible-core asks for.
-bootstrap=~/.ansible/test/cache/get_pip_24_2.py
-if [[ ! -e $bootstrap ]]; then
-    mkdir -p "$(dirname "$bootstrap")"
-    cp "$tools/get_pip.py" "$bootstrap"
-fi
+# ansible-test looks here before it downloads get-pip.py, in the versions of pip that this ansible-core asks for.
+cache=~/.ansible/test/cache
+mkdir -p "$cache"
+requirements="$(python -c 'import ansible_test; print(ansible_test.__path__[0])')/_internal/python_requirements.py"
+sed -n "s/.*\bpip='\([0-9.]*\)'.*/\1/p" "$requirements" | while read -r pip; do
+    bootstrap="$cache/get_pip_${pip//./_}.py"
+    [[ -e $bootstrap ]] || cp "$tools/get_pip.py" "$bootstrap"
+done
 
 python_version="$(python -c 'import sys; print("%d.%d" % sys.version_info[:2])')"
 cd "$collection"

@@ -29,6 +29,8 @@ CORES = TESTS / "cores.ini"
 COLLECTIONS = ("kubernetes.core", "community.general", "amazon.aws", "azure.azcollection", "google.cloud")
 # The examples for AWX are held to its options. The package `ansible` has no awx.awx since version 14.
 AWX, AWX_FROM = "awx.awx", "12.3.0"
+# The exit status where no Python fits the core: stages.py counts the stage as not run. It is automake's for a skip.
+NO_PYTHON = 77
 
 
 @dataclass(frozen=True)
@@ -47,21 +49,25 @@ class Core:
         return [f"ansible-core=={self.ansible_core}", *kept]
 
 
-def chosen_core() -> Core:
-    """Return the core that NESTED_CLUSTERS_CORE names, or else the default one."""
+def candidates() -> list[Core]:
+    """Return the core that NESTED_CLUSTERS_CORE names, or else all: the default one, then the newest first."""
     table = configparser.ConfigParser()
     table.read_string(CORES.read_text())
-    (default,) = (name for name in table.sections() if table[name].getboolean("default"))
-    name = os.environ.get("NESTED_CLUSTERS_CORE") or default
-    if name not in table.sections():
-        raise SystemExit(f"NESTED_CLUSTERS_CORE is {name}, and {CORES} has {', '.join(table.sections())}")
-    section = table[name]
-    return Core(
-        section["ansible-core"],
-        tuple(section["python"].split()),
-        section["collections"],
-        tuple(section["without"].split()),
-    )
+    names = table.sections()[::-1]
+    names.sort(key=lambda name: not table[name].getboolean("default"))
+    if named := os.environ.get("NESTED_CLUSTERS_CORE"):
+        if named not in names:
+            raise SystemExit(f"NESTED_CLUSTERS_CORE is {named}, and {CORES} has {', '.join(table.sections())}")
+        names = [named]
+    return [
+        Core(
+            section["ansible-core"],
+            tuple(section["python"].split()),
+            section["collections"],
+            tuple(section["without"].split()),
+        )
+        for section in map(table.__getitem__, names)
+    ]
 
 
 def version_of(python: str) -> str:
@@ -80,18 +86,37 @@ def installed(version: str) -> Iterator[str]:
     yield from map(str, sorted(pyenv.glob(f"versions/{version}.*/bin/python{version}")))
 
 
-def use_a_python_of(core: Core) -> None:
-    """Go on in a Python that the core is tested on, if this is none."""
+def python_for(core: Core) -> str:
+    """Return a Python that the core is tested on, this one if it is; "" if there is none."""
     if f"{sys.version_info.major}.{sys.version_info.minor}" in core.pythons:
-        return
-    for version in core.pythons:
-        for python in installed(version):
-            if version_of(python) == version:
-                os.execv(python, [python, __file__])
-    wanted = " or ".join(core.pythons)
-    raise SystemExit(
-        f"ansible-core {core.ansible_core} is tested on Python {wanted}, and {sys.executable} is another one. There is "
-        f"no python{core.pythons[0]} on the PATH or in pyenv either: install one, or set PYTHON= to where it is"
+        return sys.executable
+    found = ((version, python) for version in core.pythons for python in installed(version))
+    return next((python for version, python in found if version_of(python) == version), "")
+
+
+def choose() -> Core:
+    """Return the first candidate that a Python is found for, and go on in that Python if it is another one."""
+    first, *others = candidates()
+    for core in (first, *others):
+        python = python_for(core)
+        if not python:
+            continue
+        if python != sys.executable:
+            os.execv(python, [python, __file__])
+        if core is not first:
+            print(f"{no_python(first)}. So ansible-core {core.ansible_core} is used", file=sys.stderr, flush=True)
+        return core
+    print(no_python(first), file=sys.stderr)
+    raise SystemExit(NO_PYTHON)
+
+
+def no_python(core: Core) -> str:
+    """Return what to do about a core that no Python is found for."""
+    version = core.pythons[0]
+    return (
+        f"ansible-core {core.ansible_core} is tested on Python {' or '.join(core.pythons)}, and {sys.executable} is "
+        f"another one. There is no python{version} on the PATH or in pyenv either: install one (pyenv install "
+        f"{version}, or apt-get install python{version}-venv), or set PYTHON= to where it is"
     )
 
 
@@ -153,8 +178,7 @@ def build(directory: Path, core: Core) -> None:
 
 def main() -> None:
     """Build the toolbox and print its directory."""
-    core = chosen_core()
-    use_a_python_of(core)
+    core = choose()
     if not importlib.util.find_spec("ensurepip"):
         raise SystemExit("this Python cannot make virtualenvs; on Debian: apt-get install python3-venv")
     directory = toolbox_dir(core)

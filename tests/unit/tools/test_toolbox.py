@@ -4,10 +4,12 @@
 from __future__ import annotations
 
 import importlib.util
+import re
 import sys
 import zipfile
 from pathlib import Path
 from types import ModuleType
+from typing import Any
 
 import pytest
 import yaml
@@ -26,23 +28,35 @@ def toolbox() -> ModuleType:
     return module
 
 
-def test_the_oldest_is_what_the_collection_requires(toolbox: ModuleType, monkeypatch: pytest.MonkeyPatch) -> None:
-    requires = yaml.safe_load((REPOSITORY / "meta/runtime.yml").read_text())["requires_ansible"]
-    monkeypatch.setenv("NESTED_CLUSTERS_CORE", requires.removeprefix(">=").removesuffix(".0"))
-    assert toolbox.chosen_core().ansible_core.startswith("2.16.")
-
-
-def test_one_is_the_default(toolbox: ModuleType, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.fixture(autouse=True)
+def no_core(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("NESTED_CLUSTERS_CORE", raising=False)
-    core = toolbox.chosen_core()
-    assert core.ansible_core.startswith("2.19.")
+
+
+def core(toolbox: ModuleType, *pythons: str) -> Any:
+    return toolbox.Core("2.99.0", pythons, "99.0.0", ())
+
+
+def test_cores_are_those_that_the_collection_requires(toolbox: ModuleType) -> None:
+    requires = yaml.safe_load((REPOSITORY / "meta/runtime.yml").read_text())["requires_ansible"]
+    match = re.fullmatch(r">=2\.(\d+)\.0,<2\.(\d+)\.0", requires)
+    assert match is not None
+    oldest, after = match.groups()
+    tested = {core.ansible_core.rpartition(".")[0] for core in toolbox.candidates()}
+    assert tested == {f"2.{minor}" for minor in range(int(oldest), int(after))}
+
+
+def test_candidates_begin_with_the_default_and_then_the_newest(toolbox: ModuleType) -> None:
+    minors = [core.ansible_core.rpartition(".")[0] for core in toolbox.candidates()]
+    assert minors == ["2.21", "2.20", "2.19", "2.18", "2.17", "2.16"]
+    core = toolbox.candidates()[0]
     assert core.requirements()[0] == f"ansible-core=={core.ansible_core}"
     assert any(line.startswith("ansible-lint==") for line in core.requirements())
 
 
 def test_tools_that_refuse_a_core_are_left_out(toolbox: ModuleType, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("NESTED_CLUSTERS_CORE", "2.17")
-    names = {line.partition("==")[0] for line in toolbox.chosen_core().requirements()}
+    names = {line.partition("==")[0] for line in toolbox.candidates()[0].requirements()}
     assert not names & {"ansible-lint", "molecule"}
     assert "pytest" in names
 
@@ -50,7 +64,7 @@ def test_tools_that_refuse_a_core_are_left_out(toolbox: ModuleType, monkeypatch:
 def test_an_unknown_core_is_refused(toolbox: ModuleType, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("NESTED_CLUSTERS_CORE", "2.15")
     with pytest.raises(SystemExit, match=r"is 2\.15, and .* has 2\.16, 2\.17"):
-        toolbox.chosen_core()
+        toolbox.candidates()
 
 
 def test_another_python_is_taken(
@@ -64,17 +78,35 @@ def test_another_python_is_taken(
         program.chmod(0o755)
     monkeypatch.setenv("PATH", str(refuses.parent), prepend=":")
     monkeypatch.setenv("PYENV_ROOT", str(tmp_path / "pyenv"))
+    assert toolbox.python_for(core(toolbox, "3.99")) == str(runs)
     started: list[str] = []
+    monkeypatch.setattr(toolbox, "candidates", lambda: [core(toolbox, "3.99")])
     monkeypatch.setattr(toolbox.os, "execv", lambda python, _arguments: started.append(python))
-    with pytest.raises(SystemExit):  # as execv came back
-        toolbox.use_a_python_of(toolbox.Core("2.99.0", ("3.99",), "99.0.0", ()))
+    toolbox.choose()  # which goes on in the other Python
     assert started == [str(runs)]
 
 
-def test_no_python_is_said(toolbox: ModuleType, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def test_a_core_without_a_python_gives_way_to_the_next(
+    toolbox: ModuleType, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     monkeypatch.setenv("PYENV_ROOT", str(tmp_path))
-    with pytest.raises(SystemExit, match=r"ansible-core 2\.99\.0 is tested on Python 3\.98 or 3\.99, and .* PYTHON="):
-        toolbox.use_a_python_of(toolbox.Core("2.99.0", ("3.98", "3.99"), "99.0.0", ()))
+    second = core(toolbox, f"{sys.version_info.major}.{sys.version_info.minor}")
+    monkeypatch.setattr(toolbox, "candidates", lambda: [core(toolbox, "3.98"), second])
+    assert toolbox.choose() is second
+    assert "no python3.98 on the PATH" in capsys.readouterr().err
+
+
+def test_a_missing_python_has_an_exit_status_of_its_own(
+    toolbox: ModuleType, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("PYENV_ROOT", str(tmp_path))
+    monkeypatch.setattr(toolbox, "candidates", lambda: [core(toolbox, "3.98", "3.99")])
+    with pytest.raises(SystemExit) as ended:
+        toolbox.choose()
+    assert ended.value.code == toolbox.NO_PYTHON == 77
+    told = capsys.readouterr().err
+    assert "ansible-core 2.99.0 is tested on Python 3.98 or 3.99" in told
+    assert "pyenv install 3.98" in told
 
 
 def test_a_collection_that_is_missing_is_said(
