@@ -26,6 +26,7 @@ REPOSITORY = Path(__file__).resolve().parents[2]
 # The second one is for groups. Both are there before the tests make the machine busy.
 CLUSTERS = {"KUBECONFIG": "nested-ci", "NESTED_CLUSTERS_SECOND_KUBECONFIG": "nested-ci-b"}
 SECONDS_TO_STOP = 20
+NOT_RUN = 77  # the exit status of toolbox.py where no Python fits the ansible-core of a stage
 # CPU seconds vary a little from run to run, and with what else the machine does: from the first on, a stage is named
 # in the summary; from the second on, it fails.
 NAMED_FROM, FAILS_FROM = 1.1, 1.5
@@ -34,6 +35,10 @@ SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 class StageFailed(Exception):
     """A stage's command did not succeed."""
+
+
+class NotRun(Exception):
+    """A stage could not run on this machine, which its command has said."""
 
 
 class Interrupted(Exception):
@@ -55,7 +60,8 @@ def interrupted(number: int, _frame: FrameType | None) -> NoReturn:
 def run(command: tuple[str, ...], environment: dict[str, str]) -> float:
     """Run a command without standard input, in a process group of its own that can be stopped as one.
 
-    Return the CPU seconds that it has taken, with those of all processes that it has waited for. Raises StageFailed.
+    Return the CPU seconds that it has taken, with those of all processes that it has waited for. Raises StageFailed,
+    and NotRun.
     """
     process = subprocess.Popen(
         command, cwd=REPOSITORY, env=environment, stdin=subprocess.DEVNULL, start_new_session=True
@@ -65,9 +71,16 @@ def run(command: tuple[str, ...], environment: dict[str, str]) -> float:
     except Interrupted:
         stop(process)
         raise
-    if process.returncode:
-        raise StageFailed(f"exit status {process.returncode}: {' '.join(command)}")
+    check_status(process.returncode, command)
     return cpu
+
+
+def check_status(status: int, command: tuple[str, ...]) -> None:
+    """Raise StageFailed or NotRun for the exit status of a command that says so."""
+    if status == NOT_RUN:
+        raise NotRun
+    if status:
+        raise StageFailed(f"exit status {status}: {' '.join(command)}")
 
 
 def wait(process: subprocess.Popen[bytes]) -> float:
@@ -89,6 +102,7 @@ class Beside:
             self.process = subprocess.Popen(
                 stage.command,
                 cwd=REPOSITORY,
+                env=dict(os.environ) | chosen_core(stage),
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=subprocess.STDOUT,
@@ -107,14 +121,12 @@ class Beside:
         return (self.ended or time.monotonic()) - self.began
 
     def finish(self) -> float:
-        """Wait for its end, show what it said, and return its CPU seconds. Raises StageFailed."""
+        """Wait for its end, show what it said, and return its CPU seconds. Raises StageFailed and NotRun."""
         self.waiting.join()
-        status = self.process.returncode
         with self.log.open("rb") as log:
             shutil.copyfileobj(log, sys.stdout.buffer)
         sys.stdout.flush()
-        if status:
-            raise StageFailed(f"exit status {status}: {' '.join(self.stage.command)}")
+        check_status(self.process.returncode, self.stage.command)
         return self.cpu
 
     def stop(self) -> None:
@@ -172,8 +184,13 @@ def run_stage(stage: Stage) -> float:
     """Run one stage, with a host cluster where it needs one, and return its CPU seconds."""
     if stage.cluster:
         with host_cluster() as environment:
-            return run(stage.command, environment)
-    return run(stage.command, dict(os.environ))
+            return run(stage.command, environment | chosen_core(stage))
+    return run(stage.command, dict(os.environ) | chosen_core(stage))
+
+
+def chosen_core(stage: Stage) -> dict[str, str]:
+    """Return the variable that chooses the ansible-core of a stage, if it has one of its own."""
+    return {"NESTED_CLUSTERS_CORE": stage.core} if stage.core else {}
 
 
 def over_budget(stage: Stage, cpu: float, times: float = NAMED_FROM) -> bool:
@@ -218,11 +235,15 @@ class Report:
 
     times: dict[str, float] = field(default_factory=dict)
     cpu: dict[str, float] = field(default_factory=dict)
+    missing: list[str] = field(default_factory=list)
+    """Stages that this machine cannot run."""
     failure: str = ""
 
     def line(self, stage: Stage) -> str:
         """Return the result of a stage in words."""
         seconds, cpu = self.times.get(stage.name), self.cpu.get(stage.name)
+        if stage.name in self.missing:
+            return "not run: no Python for it on this machine (above)"
         if seconds is None:
             return "not run"
         failed = self.failure and stage.name == list(self.times)[-1]
@@ -247,7 +268,8 @@ class Report:
         if self.failure:
             name = list(self.times)[-1]
             print(f"FAILED: {name}: {self.failure}\nrepeat with: python3 tests/tools/stages.py {name}")
-        print(f"{len(self.times) - bool(self.failure)} passed, {int(bool(self.failure))} failed", flush=True)
+        passed, failed = len(self.times) - len(self.missing) - bool(self.failure), int(bool(self.failure))
+        print(f"{passed} passed, {failed} failed, {len(self.missing)} not run", flush=True)
 
 
 def carry_out(stage: Stage, beside: list[Stage], begun: dict[str, Beside], report: Report) -> None:
@@ -257,12 +279,17 @@ def carry_out(stage: Stage, beside: list[Stage], begun: dict[str, Beside], repor
         begun.update({other.name: Beside(other) for other in beside})
         report.cpu[stage.name] = begun[stage.name].finish() if stage.name in begun else run_stage(stage)
         check_budget(stage, report.cpu[stage.name])
+    except NotRun:
+        if stage.core:
+            report.missing.append(stage.name)
+        else:
+            report.failure = "no Python for any ansible-core on this machine (above)"
     except StageFailed as error:
         report.failure = str(error)
     except Interrupted as error:
         report.failure = f"interrupted by {error}"
     report.times[stage.name] = begun[stage.name].seconds if stage.name in begun else time.monotonic() - start
-    result = "FAILED" if report.failure else "passed"
+    result = "FAILED" if report.failure else "not run," if stage.name in report.missing else "passed"
     print(f"=== {stage.name}: {result} in {report.times[stage.name]:.1f} s", flush=True)
 
 

@@ -98,7 +98,25 @@ def test_failed_stage_says_its_status_and_how_to_repeat_it(
     report.summarise([one], 1)
     said = capsys.readouterr().out
     assert "repeat with: python3 tests/tools/stages.py busy" in said
-    assert "0 passed, 1 failed" in said
+    assert "0 passed, 1 failed, 0 not run" in said
+
+
+def test_stage_without_a_python_is_counted_as_not_run(
+    stages: ModuleType, capsys: pytest.CaptureFixture[str]
+) -> None:
+    program = f"import os\nassert os.environ['NESTED_CLUSTERS_CORE'] == '2.99'\nraise SystemExit({stages.NOT_RUN})"
+    one = stage(stages, program, core="2.99")
+    report = carried_out(stages, one)
+    assert not report.failure
+    report.summarise([one], 1)
+    said = capsys.readouterr().out
+    assert "busy               not run: no Python for it" in said
+    assert "0 passed, 0 failed, 1 not run" in said
+
+
+def test_no_python_at_all_is_a_failure(stages: ModuleType) -> None:
+    report = carried_out(stages, stage(stages, f"raise SystemExit({stages.NOT_RUN})"))
+    assert "no Python for any ansible-core" in report.failure
 
 
 def test_summary_names_stages_over_budget(stages: ModuleType, capsys: pytest.CaptureFixture[str]) -> None:
@@ -110,7 +128,7 @@ def test_summary_names_stages_over_budget(stages: ModuleType, capsys: pytest.Cap
     assert "12.0 CPU s of 10\n" in said
     assert "90.0 CPU s\n" in said
     assert "not run" in said
-    assert "3 passed, 0 failed" in said
+    assert "3 passed, 0 failed, 0 not run" in said
 
 
 def test_far_over_budget_fails(stages: ModuleType, capsys: pytest.CaptureFixture[str]) -> None:
