@@ -27,8 +27,8 @@ class Stage:
 
     cluster: it needs a host cluster. ours: it is for a host cluster of our own, so KUBECONFIG spares it.
     extra: it is run by its name only, and is no part of the suite. beside: the stage that it is started with, where
-    both are run; it is then waited for, and shown, when it is its turn. core: it runs on this
-    ansible-core, not on the default one, and is not run where the machine has no Python for that. cpu: the CPU seconds that it takes, of all its
+    both are run; it is then waited for, and shown, when it is its turn. core: it runs on this ansible-core, not on the
+    default one, and is not run where the machine has no Python for that. cpu: the CPU seconds that it takes, of all its
     processes but those of host clusters, as measured on a quiet machine with everything built; None: not measured yet.
     """
 
