@@ -254,5 +254,5 @@ def test_no_secret_is_shown_by_the_roles(play: Play, tmp_path: Path, monkeypatch
     monkeypatch.setenv("ANSIBLE_COLLECTIONS_PATH", f"{os.environ['ANSIBLE_COLLECTIONS_PATH']}:{sys.prefix}")
     status, said = play(str(tmp_path / "playbooks/roles.yml"), "-vvvv", environment_file="dev.yml")
     assert status != 0
-    assert "Ask the server for the zone" in said
+    assert "Query the server for the zone" in said
     assert sorted(set(re.findall("canary-[a-z-]+", said))) == []
