@@ -72,7 +72,8 @@ class Playbooks:
         self.directory = directory
         collection = directory / "ansible_collections/nested/clusters"
         (collection / "plugins/action").mkdir(parents=True)
-        for name in ("galaxy.yml", "meta", "playbooks", "plugins/filter", "plugins/plugin_utils", "plugins/modules"):
+        plugins = (f"plugins/{name}" for name in ("filter", "lookup", "modules", "plugin_utils"))
+        for name in ("galaxy.yml", "meta", "playbooks", *plugins):
             (collection / name).symlink_to(REPOSITORY / name)
         for name in ANSWERS:
             (collection / f"plugins/action/{name}.py").write_text(STAND_IN)

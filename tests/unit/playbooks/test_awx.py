@@ -56,7 +56,7 @@ def test_a_template_has_options_that_there_are(template: dict[str, Any]) -> None
 def test_a_survey_asks_for_what_the_playbook_reads(template: dict[str, Any]) -> None:
     verb = verb_of(template)
     read = set()
-    for name in (f"{verb}.yml", "tasks/environment.yml", "vars/given.yml"):
+    for name in (f"{verb}.yml", "tasks/environment.yml", "vars/options.yml"):
         text = (PLAYBOOKS / name).read_text()
         code = "\n".join(line for line in text.splitlines() if not line.startswith("#"))
         read |= set(re.findall(r"[a-z_]+", code))

@@ -85,7 +85,7 @@ def test_what_differs_between_host_clusters_is_a_variable_of_a_role() -> None:
         for file in REPOSITORY.glob("roles/*/meta/argument_specs.yml")
         for name in yaml.safe_load(file.read_text())["argument_specs"]["main"]["options"]
     }
-    own = set(SPEC["environment_own_variables"])
+    own = set(SPEC["environment_per_host_variables"])
     assert own - known == set()
     prepared = (REPOSITORY / "playbooks/tasks/prepare.yml").read_text()
     assert {name for name in own if f"{name}:" not in prepared} == set()

@@ -125,6 +125,9 @@ def broken(said: str) -> str:
         "nothing is wrong": text,
         "no YAML": text.replace("password: canary-password", "password: 'canary-password"),
         "not defined": text.replace("canary-password", "canary-password{{ nowhere }}"),
+        "divided": text.replace("canary-password", "canary-password{{ 1 / 0 }}"),
+        "no filter": text.replace("canary-password", "canary-password{{ name | no_such_filter }}"),
+        "no template": text.replace("canary-tsig", "canary-tsig{{ 'canary-quoted' canary-syntax }}"),
         "not a list": text.replace("wildcard_dns_port: 9", "wildcard_dns_port: 9\nprepare: canary-unknown"),
         "not a number": f"{text}\nat_once: canary-number\nprune: canary-bool\n",
         "not a choice": text.replace("type: external_database", "type: canary-choice"),
@@ -138,18 +141,25 @@ def broken(said: str) -> str:
         ("nothing is wrong", "host cluster https://127.0.0.1:9 does not answer"),
         ("no YAML", "dev.yml cannot be read: "),
         ("not defined", "nowhere' is undefined|host_clusters refers to what is not defined"),
+        ("divided", "The environment cannot be read: host_clusters has a template that fails"),
+        ("no filter", "The environment cannot be read: host_clusters has a template that fails"),
+        ("no template", "The environment cannot be read: wildcard_dns_tsig_secret has a template that fails"),
         ("not a list", "The environment cannot be: prepare is not known; allowed: .*wildcard_dns_tsig_secret"),
         ("not a number", "argument 'at_once' is of type .* and we were unable to convert to int"),
         ("not a choice", "value of type must be one of: .* found in virtual_clusters -> backing_store"),
         ("not a dictionary", "dev.yml cannot be read: .*must be stored as a dictionary"),
     ],
 )
-def test_no_secret_is_shown(wrong: str, message: str, play: Play, tmp_path: Path) -> None:
+def test_no_secret_is_shown(
+    wrong: str, message: str, play: Play, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Neither on the screen nor in a log file."""
     (tmp_path / "dev.yml").write_text(broken(wrong))
+    monkeypatch.setenv("ANSIBLE_LOG_PATH", str(tmp_path / "log"))
     status, said = play("environment", "-vvvv", environment_file="dev.yml")
     assert status != 0
     assert re.search(message, said), said
-    assert sorted(set(re.findall("canary-[a-z-]+", said))) == []
+    assert sorted(set(re.findall("canary-[a-z-]+", said + (tmp_path / "log").read_text()))) == []
 
 
 @pytest.mark.parametrize(
@@ -171,7 +181,7 @@ ASKED = """
     - ansible.builtin.include_tasks: tasks/environment.yml
     - ansible.builtin.copy:
         dest: "{{ out }}"
-        content: "{{ environment_asked | to_json }}"
+        content: "{{ environment_config | to_json }}"
         mode: "0600"
       check_mode: false
 """
@@ -196,19 +206,19 @@ OTHERWISE: dict[str, Any] = {
 }
 
 
-def asked(play: Play, directory: Path, told: dict[str, Any], **extra: Any) -> dict[str, Any]:
-    """What an environment is to be, from a file and a command line, in check mode."""
+def asked(play: Play, directory: Path, told: dict[str, Any], file: str = "dev.yml", **extra: Any) -> dict[str, Any]:
+    """Return the environment that is read from a file and a command line, in check mode."""
     (directory / "playbooks").mkdir()
     for name in ("tasks", "vars"):
         (directory / "playbooks" / name).symlink_to(REPOSITORY / "playbooks" / name)
     (directory / "roles").symlink_to(REPOSITORY / "roles")
     (directory / "playbooks/asked.yml").write_text(ASKED)
-    (directory / "dev.yml").write_text(json.dumps(told))
+    (directory / file).write_text(json.dumps(told))
     (directory / "inventory.yml").write_text(json.dumps({"all": {"hosts": {"localhost": {"prune": True}}}}))
     out = directory / "asked.json"
     arguments = ["--check", "--inventory", "inventory.yml", "--connection", "local"]
     playbook = str(directory / "playbooks/asked.yml")
-    status, said = play(playbook, *arguments, environment_file="dev.yml", out=str(out), **extra)
+    status, said = play(playbook, *arguments, environment_file=file, out=str(out), **extra)
     assert status == 0, said
     found: dict[str, Any] = json.loads(out.read_text())
     return found
@@ -224,6 +234,40 @@ def test_only_what_the_command_line_says(play: Play, tmp_path: Path) -> None:
     told = {**ENVIRONMENT, "wait_timeout": 1, "group_settings": {"description": "{{ more }}"}}
     found = asked(play, tmp_path, told, wait_timeout="", chart_ref=None, at_once=3, more="of it")
     assert found == {**told, "group_settings": {"description": "of it"}, "at_once": 3}
+
+
+PATHS: dict[str, Any] = {
+    "host_clusters": [
+        {"name": "a", "kubeconfig": "a/kubeconfig", "client_cert": "../tls.crt", "client_key": "/keys/tls.key"},
+        {"name": "b", "host": "https://b", "ca_cert": "b.crt", "kubeconfig": ""},
+        {"name": "c", "kubeconfig": {"clusters": []}, "ca_cert": "~/c.crt", "context": "c"},
+    ],
+    "kubeconfig_directory": "kubeconfigs",
+}
+
+
+def resolved(directory: Path) -> dict[str, Any]:
+    """Return PATHS as they are where their relative paths start from a directory."""
+    a, b, c = PATHS["host_clusters"]
+    home = str(Path("~/c.crt").expanduser())
+    paths = {"kubeconfig": f"{directory}/a/kubeconfig", "client_cert": f"{directory}/../tls.crt"}
+    return {
+        "host_clusters": [{**a, **paths}, {**b, "ca_cert": f"{directory}/b.crt"}, {**c, "ca_cert": home}],
+        "kubeconfig_directory": f"{directory}/kubeconfigs",
+    }
+
+
+def test_paths_of_the_file_start_from_its_directory(play: Play, tmp_path: Path) -> None:
+    (tmp_path / "environments").mkdir()
+    told = {**ENVIRONMENT, **PATHS}
+    found = asked(play, tmp_path, told, "environments/dev.yml")
+    assert found == {**ENVIRONMENT, **resolved(tmp_path / "environments")}
+
+
+def test_paths_of_the_command_line_start_from_the_current_directory(play: Play, tmp_path: Path) -> None:
+    (tmp_path / "environments").mkdir()
+    found = asked(play, tmp_path, ENVIRONMENT, "environments/dev.yml", **PATHS)
+    assert found == {**ENVIRONMENT, **resolved(tmp_path)}
 
 
 def test_all_that_an_environment_may_say_can_be_said_on_the_command_line() -> None:

@@ -72,6 +72,23 @@ def test_null_and_empty_are_not_given(verbs: str, playbooks: Playbooks) -> None:
         assert played.tasks == expected.tasks
 
 
+def test_paths_of_connections_start_from_the_current_directory(
+    playbooks: Playbooks, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A module would start from the directory of the playbook, which is inside of the installed collection."""
+    monkeypatch.chdir(tmp_path)
+    told = {"host_clusters": [{"name": "a", "kubeconfig": "a.yml", "context": "a"}], "kubeconfig_path": "out/v1"}
+    options = playbooks.run("create", {**told, "virtual_cluster": "v1"}).only("vcluster")
+    assert options["host_clusters"] == [{"name": "a", "kubeconfig": f"{tmp_path}/a.yml", "context": "a"}]
+    assert options["export_kubeconfig"] == {"path": f"{tmp_path}/out/v1"}
+
+
+@pytest.mark.parametrize("wrong", ["a", [1], [{"name": "a", "kubeconfig": "apiVersion: v1\nkind: Config"}], {"a": 1}])
+def test_what_is_no_list_of_connections_is_left_to_the_module(wrong: Any, playbooks: Playbooks) -> None:
+    options = playbooks.run("report", {"host_clusters": wrong}, answers=NO_GROUP).only("vcluster_group_info")
+    assert options["host_clusters"] == wrong
+
+
 @pytest.mark.parametrize(
     ("verb", "extra", "words"),
     [
