@@ -505,7 +505,7 @@ from ansible_collections.nested.clusters.plugins.module_utils.lifecycle import e
 from ansible_collections.nested.clusters.plugins.module_utils.lifecycle import present as lifecycle
 from ansible_collections.nested.clusters.plugins.module_utils.lifecycle.request import Request
 from ansible_collections.nested.clusters.plugins.module_utils.values import endpoint as endpoint_values
-from ansible_collections.nested.clusters.plugins.module_utils.virtual_cluster.state import Outcome, is_paused
+from ansible_collections.nested.clusters.plugins.module_utils.virtual_cluster.cluster_state import Outcome, is_paused
 
 
 def argument_spec() -> dict[str, Any]:

@@ -275,9 +275,8 @@ from ansible_collections.nested.clusters.plugins.module_utils.common.errors impo
 from ansible_collections.nested.clusters.plugins.module_utils.k8s.connection import auth_argument_spec
 from ansible_collections.nested.clusters.plugins.module_utils.k8s.host_clusters import host_clusters_spec, open_hosts
 from ansible_collections.nested.clusters.plugins.module_utils.k8s.secrets import hide_only_secrets
-from ansible_collections.nested.clusters.plugins.module_utils.listing import list as listing
-from ansible_collections.nested.clusters.plugins.module_utils.listing import reader
-from ansible_collections.nested.clusters.plugins.module_utils.virtual_cluster.phase import PHASES
+from ansible_collections.nested.clusters.plugins.module_utils.listing import overview, readers
+from ansible_collections.nested.clusters.plugins.module_utils.virtual_cluster.phases import PHASES
 
 
 def argument_spec() -> dict[str, Any]:
@@ -299,7 +298,7 @@ def main() -> None:
     module = AnsibleModule(argument_spec=argument_spec(), supports_check_mode=True)
     hide_only_secrets(module)
     params = module.params
-    selection = reader.Selection(
+    selection = readers.Selection(
         params["name"],
         params["namespace"],
         tuple(params["label_selectors"]),
@@ -308,7 +307,7 @@ def main() -> None:
         params["owner"],
     )
     try:
-        found = listing.read(open_hosts(module), selection, datetime.now(timezone.utc))
+        found = overview.read(open_hosts(module), selection, datetime.now(timezone.utc))
     except NestedClustersError as error:
         module.fail_json(msg=str(error), **error.data)
     for warning in found.warnings:

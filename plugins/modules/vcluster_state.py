@@ -299,10 +299,10 @@ from ansible_collections.nested.clusters.plugins.module_utils.common.errors impo
 from ansible_collections.nested.clusters.plugins.module_utils.k8s import host_clusters
 from ansible_collections.nested.clusters.plugins.module_utils.k8s.connection import auth_argument_spec
 from ansible_collections.nested.clusters.plugins.module_utils.k8s.secrets import hide_only_secrets
-from ansible_collections.nested.clusters.plugins.module_utils.listing.select import Selector
+from ansible_collections.nested.clusters.plugins.module_utils.listing.selection import Selector
 from ansible_collections.nested.clusters.plugins.module_utils.power import batch as power_batch
 from ansible_collections.nested.clusters.plugins.module_utils.power.steps import STATES
-from ansible_collections.nested.clusters.plugins.module_utils.virtual_cluster.phase import PHASES
+from ansible_collections.nested.clusters.plugins.module_utils.virtual_cluster.phases import PHASES
 
 SELECTING = ("name", "names", "owner", "label_selectors")
 NARROWING = ("group", "phases", "namespace")  # each of them alone would mean everything that is there

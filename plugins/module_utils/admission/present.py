@@ -22,8 +22,8 @@ from ..k8s.client import Kubernetes
 from ..k8s.host_clusters import HostCluster
 from ..lifecycle import present as lifecycle
 from ..lifecycle.request import Request
+from ..virtual_cluster.cluster_state import Outcome
 from ..virtual_cluster.membership import AdmissionRequest
-from ..virtual_cluster.state import Outcome
 from . import reserve as reservation
 from .complete import complete
 from .decide import Decision, PlanOutdated, decide

@@ -28,17 +28,14 @@ from ..k8s.connection import WORKERS
 from ..k8s.errors import KubernetesError
 from ..k8s.host_clusters import HostCluster
 from ..k8s.objects import Kinds, Object, path
-from ..listing import contents as namespace_contents
-from ..listing import reader
-from ..listing import select as selection
+from ..listing import contents, readers, selection
 from ..listing.contents import Contents, Key, ObjectRef
-from ..listing.select import Selector
+from ..listing.selection import Selector
 from ..virtual_cluster import namespace as namespaces
 from ..virtual_cluster import readiness
 from ..virtual_cluster.plan import Plan
 from ..virtual_cluster.provenance import DELETE_THERE, Manager, manager
-from . import ownership, release_records
-from . import requests as deletion_requests
+from . import ownership, preparation, release_records
 from .of_release import Records, stayed
 from .ownership import VOLUMES, control_planes, is_values, with_values
 
@@ -166,7 +163,7 @@ def run(given: Sequence[HostCluster], selector: Selector, order: BatchOptions) -
     A name that none of them has is absent already. Raises NestedClustersError, before anything is changed, with the
     names of all that are protected, or where more are selected than the task allows.
     """
-    with reader.garbage_collection_paused():
+    with readers.garbage_collection_paused():
         answers = host_clusters.ask_apart(given, partial(_plan, selector, order))
     answers.some()
     unread = {name: str(error) for name, error in answers.failed.items()}
@@ -237,18 +234,18 @@ def _located(target: Target) -> str:
 
 def _plan(selector: Selector, order: BatchOptions, host: HostCluster) -> tuple[list[Job], Kinds]:
     kubernetes = host.kubernetes
-    kinds = namespace_contents.namespaced_kinds(kubernetes)
+    kinds = contents.namespaced_kinds(kubernetes)
     (found, _there), held, elsewhere, volumes = parallel(
         [
             partial(selection.find, selector, "absent", host),
-            partial(namespace_contents.read, kubernetes, selector.namespace, kinds),
-            partial(namespace_contents.outside, kubernetes),
+            partial(contents.read, kubernetes, selector.namespace, kinds),
+            partial(contents.outside, kubernetes),
             partial(_volumes, kubernetes),
         ]
     )
     targets = [Target(host, one.seen.namespace, one.seen.name, one.phase, one.group, one.owner, True) for one in found]
     remains = _without_others(kubernetes, _remains(selector, order.keep_volumes, host, held), held)
-    held = namespace_contents.examined(kubernetes, held, [target.key for target in [*targets, *remains]])
+    held = contents.examined(kubernetes, held, [target.key for target in [*targets, *remains]])
     jobs = [_job(target, held, elsewhere, volumes, order) for target in targets]
     _look_for_managers(kubernetes, jobs)
     left = [_job(target, held, elsewhere, volumes, order) for target in remains]
@@ -263,8 +260,8 @@ def _job(target: Target, held: Contents, elsewhere: list[ObjectRef], volumes: li
     if mine.place and not (mine.whole or mine.going):
         patch = ownership.leaving(mine.place, target.name, order.keep_volumes)
         namespaces.plan_patch(left, mine.place, patch, f"namespace {target.namespace}")
-    outside = namespace_contents.outside_of(elsewhere, *target.key)
-    unclear = [thing for thing in namespace_contents.marked(elsewhere, *target.key) if thing not in outside]
+    outside = contents.outside_of(elsewhere, *target.key)
+    unclear = [thing for thing in contents.marked(elsewhere, *target.key) if thing not in outside]
     notes = [*filter(None, [target.note]), *ownership.unclear_notes(unclear, target.name, target.namespace)]
     return Job(
         replace(target, note="; ".join(notes)),
@@ -379,11 +376,11 @@ class Runner:
         try:
             held, volumes = parallel(
                 [
-                    partial(namespace_contents.read, self.kubernetes, only, kinds),
+                    partial(contents.read, self.kubernetes, only, kinds),
                     partial(_volumes, self.kubernetes) if any(job.volumes for job in active) else list,
                 ]
             )
-            held = namespace_contents.examined(self.kubernetes, held, [job.target.key for job in active])
+            held = contents.examined(self.kubernetes, held, [job.target.key for job in active])
         except KubernetesError as error:
             for job in active:
                 job.last = str(error)
@@ -416,7 +413,7 @@ class Runner:
             job.asked = False
             return now.uid != job.share.uid
         for thing in now.mine:
-            deletion_requests.release_hold(self.kubernetes, thing, namespace)
+            preparation.release_hold(self.kubernetes, thing, namespace)
         job.sent = True
         if now.whole:
             job.asked = self.kubernetes.delete(path("v1", "namespaces", None, namespace), now.uid)
@@ -434,7 +431,7 @@ class Runner:
                 job.sent_outside.add(where)
 
     def _sweep_singly(self, job: Job, now: Share, volumes: set[str]) -> bool:
-        deletion_requests.mark_kept(self.kubernetes, ownership.to_mark(now.kept))
+        preparation.mark_kept(self.kubernetes, ownership.to_mark(now.kept))
         for thing in sorted(now.mine, key=_order):
             self.kubernetes.delete(thing.path(job.target.namespace))
         job.last = "; ".join([*map(str, now.mine), *filter(None, [_named(volumes)])])

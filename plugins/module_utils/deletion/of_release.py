@@ -20,7 +20,7 @@ from ..helm.release import HelmError
 from ..k8s.client import Kubernetes, list_allowed, parallel
 from ..k8s.objects import path
 from ..listing.contents import CHART_CLUSTER_KINDS, Key, ObjectRef
-from ..listing.select import NAMES_AT_ONCE
+from ..listing.selection import NAMES_AT_ONCE
 
 _SHOWN = 5  # names of objects that stay
 

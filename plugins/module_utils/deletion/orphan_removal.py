@@ -22,12 +22,10 @@ from ..k8s.client import Kubernetes, parallel
 from ..k8s.errors import KubernetesError
 from ..k8s.host_clusters import HostCluster
 from ..k8s.objects import Kinds
-from ..listing import contents as namespace_contents
-from ..listing import reader
+from ..listing import contents, readers
 from ..virtual_cluster import namespace as namespaces
 from ..virtual_cluster import readiness
-from . import orphans
-from . import requests as deletion_requests
+from . import orphans, preparation
 from .orphans import DELETE, FREE, PATCH, Criteria, Groups, Leftover, View
 
 Identity = tuple[str, str, str]
@@ -68,7 +66,7 @@ class HostOrphans:
 
 def find(given: Iterable[HostCluster], criteria: Criteria) -> tuple[list[HostOrphans], dict[str, str]]:
     """(what is left over on each host cluster, why others could not be read)."""
-    with reader.garbage_collection_paused():
+    with readers.garbage_collection_paused():
         answers = host_clusters.ask_apart(given, _read)
     sites = list(answers.some().values())
     known = orphans.known_groups(site.view for site in sites)
@@ -79,7 +77,7 @@ def find(given: Iterable[HostCluster], criteria: Criteria) -> tuple[list[HostOrp
 
 
 def _read(host: HostCluster) -> HostOrphans:
-    kinds = namespace_contents.namespaced_kinds(host.kubernetes)
+    kinds = contents.namespaced_kinds(host.kubernetes)
     return HostOrphans(host, kinds, orphans.read(host.kubernetes, kinds))
 
 
@@ -191,7 +189,7 @@ def _send(kubernetes: Kubernetes, one: Leftover) -> KubernetesError | None:
             kubernetes.patch(where, {"metadata": versioned})
             return None
         for held in (thing, *one.holders):
-            deletion_requests.release_hold(kubernetes, held, held.namespace)
+            preparation.release_hold(kubernetes, held, held.namespace)
         if one.action == DELETE and not thing.meta.get("deletionTimestamp"):
             # Taking a finalizer off has made another version of it; the UID still says that it is the same.
             freed = any(text.startswith(well_known.FINALIZERS) for text in thing.meta.get("finalizers") or [])

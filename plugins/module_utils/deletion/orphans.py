@@ -29,13 +29,12 @@ from ..helm.release import RELEASE_SECRET_TYPE
 from ..k8s.client import Kubernetes, list_allowed, parallel
 from ..k8s.errors import KubernetesError
 from ..k8s.objects import Kinds, Object, path
-from ..listing import contents as namespace_contents
+from ..listing import contents
 from ..listing.contents import Contents, Key, ObjectRef
 from ..listing.observed import marker
-from ..virtual_cluster import membership
+from ..virtual_cluster import membership, workloads
 from ..virtual_cluster import namespace as virtual_cluster_namespace
-from ..virtual_cluster import workload as workloads
-from ..virtual_cluster.names import readings
+from ..virtual_cluster.cluster_names import readings
 from . import ownership, release_records
 
 REQUIRED = {"statefulsets", "deployments", "secrets", "pods", "persistentvolumeclaims"}
@@ -144,8 +143,8 @@ def read(kubernetes: Kubernetes, kinds: Kinds) -> View:
     """Everything that judging needs: one LIST a kind, and few more where something is suspect."""
     held, elsewhere, chart, volumes, lease, records = parallel(
         [
-            partial(namespace_contents.read, kubernetes, None, kinds),
-            partial(namespace_contents.outside, kubernetes),
+            partial(contents.read, kubernetes, None, kinds),
+            partial(contents.outside, kubernetes),
             partial(_of_chart, kubernetes),
             partial(list_allowed, kubernetes, ownership.VOLUMES),
             partial(kubernetes.get, f"{group_lock.LEASES}/{group_lock.LEASE}"),
@@ -165,7 +164,7 @@ def read(kubernetes: Kubernetes, kinds: Kinds) -> View:
     spaces = sorted({namespace for namespace, _name in suspects if _has_pods_or_claims(held, namespace)})
     pods = kubernetes.list(path("v1", "pods", spaces[0] if len(spaces) == 1 else None)) if spaces else []
     return View(
-        namespace_contents.examined(kubernetes, held, suspects),
+        contents.examined(kubernetes, held, suspects),
         frozenset(there | _running(pods)),
         tuple(outside.values()),
         tuple(volumes),
@@ -186,7 +185,7 @@ def _of_chart(kubernetes: Kubernetes) -> list[ObjectRef]:
     labels = f"app=vcluster,release,{NOT_SYNCED}"
     return [
         ObjectRef(*kind, one["metadata"])
-        for kind in namespace_contents.CHART_CLUSTER_KINDS
+        for kind in contents.CHART_CLUSTER_KINDS
         for one in list_allowed(kubernetes, path(*kind), labels=labels)
     ]
 

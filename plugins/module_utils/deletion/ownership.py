@@ -30,8 +30,8 @@ from ..k8s.objects import path
 from ..listing.contents import Contents, Key, ObjectRef
 from ..listing.observed import marker
 from ..virtual_cluster import plan as planning
+from ..virtual_cluster.cluster_names import readings
 from ..virtual_cluster.membership import allocation
-from ..virtual_cluster.names import readings
 from ..virtual_cluster.provenance import Workload
 from .of_release import chart_names, is_copy
 

@@ -30,21 +30,20 @@ from ..listing.contents import (
     SYNCED_CLUSTER_KINDS,
     ObjectRef,
     certain,
-    contents,
+    list_objects,
     look_into,
     marked,
 )
 from ..listing.observed import marker
-from ..virtual_cluster import drift, provenance, readiness
+from ..virtual_cluster import cluster_state, drift, provenance, readiness
 from ..virtual_cluster import namespace as namespaces
 from ..virtual_cluster import plan as planning
-from ..virtual_cluster import state as cluster_state
+from ..virtual_cluster.cluster_state import Outcome, State
 from ..virtual_cluster.plan import Plan
-from ..virtual_cluster.state import Outcome, State
 from . import ownership
 from .of_release import is_cluster_role
 from .ownership import deleted_singly, deleted_with, made_for, mark_steps, sort_out, to_mark
-from .requests import mark_kept, release_hold
+from .preparation import mark_kept, release_hold
 
 
 def absent(
@@ -219,7 +218,7 @@ class Removal:
 
     def look(self) -> tuple[list[ObjectRef], list[ObjectRef]]:
         """(what is to go, what stays) of what is in the namespace now."""
-        there = {self.namespace: contents(self.kubernetes, self.namespace)}
+        there = {self.namespace: list_objects(self.kubernetes, self.namespace)}
         things = look_into(self.kubernetes, there, {self.namespace: [self.name]})[self.namespace]
         mine, others = sort_out(things, self.name, self.known)
         self.known = self.known or bool(mine)

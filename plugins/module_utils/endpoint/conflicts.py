@@ -12,7 +12,7 @@ from ..common.errors import OptionError
 from ..k8s.client import Kubernetes
 from ..k8s.objects import Object
 from ..values import tree
-from ..virtual_cluster import describe as description
+from ..virtual_cluster import description
 from .host_support import INGRESSES, ROUTES, endpoint_problems, list_optional
 
 

@@ -13,9 +13,7 @@ from typing import Any
 from ..common.errors import WaitError
 from ..k8s.client import Kubernetes, parallel
 from ..k8s.objects import Object, path
-from ..virtual_cluster import describe as description
-from ..virtual_cluster import readiness
-from ..virtual_cluster import workload as workloads
+from ..virtual_cluster import description, readiness, workloads
 from . import probe
 from .host_support import INGRESSES, ROUTES, list_optional
 from .probe import ProbeStep

@@ -33,13 +33,12 @@ from ..k8s.host_clusters import HostCluster
 from ..k8s.objects import path
 from ..k8s.snapshot import Snapshot, live
 from ..lifecycle import present as lifecycle
-from ..listing import reader
-from ..listing.select import Selector
+from ..listing import readers
+from ..listing.selection import Selector
 from ..power import batch as power_batch
+from ..virtual_cluster import cluster_state, readiness
 from ..virtual_cluster import namespace as namespaces
-from ..virtual_cluster import readiness
-from ..virtual_cluster import state as cluster_state
-from ..virtual_cluster.state import Outcome
+from ..virtual_cluster.cluster_state import Outcome
 from .job import NOWHERE, Entry, Job, Order, Result
 from .plan import any_kubeconfig, check_names, export_kubeconfig, plan_jobs, prefetch, to_delete
 
@@ -56,7 +55,7 @@ def run(given: Sequence[HostCluster], open_helm: OpenHelm, entries: Sequence[Ent
     """
     check_names([entry.name for entry in entries])
     snapshots = [HostCluster(host.name, Snapshot(host.kubernetes, any_kubeconfig(entries))) for host in given]
-    with reader.garbage_collection_paused():
+    with readers.garbage_collection_paused():
         host_clusters.ask(snapshots, prefetch)
         seen = group_view.picture(snapshots, order.group)
         reached = [host for host in given if host.name not in seen.silent]

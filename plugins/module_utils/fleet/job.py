@@ -14,10 +14,10 @@ from ..k8s.client import Kubernetes
 from ..k8s.snapshot import live
 from ..lifecycle import export
 from ..lifecycle.request import Request
-from ..virtual_cluster import phase as phases
+from ..virtual_cluster import phases
+from ..virtual_cluster.cluster_state import Outcome, State
 from ..virtual_cluster.membership import AdmissionRequest
 from ..virtual_cluster.plan import Plan
-from ..virtual_cluster.state import Outcome, State
 
 STATES = ("present", "running", "paused", "absent")
 NOWHERE = ("absent", "reserved")  # phases of one that has no control plane

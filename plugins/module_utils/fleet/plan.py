@@ -16,9 +16,9 @@ from ..k8s.host_clusters import HostCluster
 from ..k8s.snapshot import Snapshot
 from ..lifecycle import export
 from ..lifecycle import present as lifecycle
-from ..virtual_cluster import state as cluster_state
+from ..virtual_cluster import cluster_state
+from ..virtual_cluster.cluster_state import Outcome
 from ..virtual_cluster.plan import Plan
-from ..virtual_cluster.state import Outcome
 from .job import Entry, Job
 
 

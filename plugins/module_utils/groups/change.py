@@ -18,7 +18,7 @@ from ..k8s.client import Kubernetes
 from ..k8s.errors import KubernetesError
 from ..k8s.host_clusters import HostCluster
 from ..k8s.objects import path
-from ..listing import contents as namespace_contents
+from ..listing import contents
 from ..virtual_cluster import namespace as namespaces
 from ..virtual_cluster import plan as planning
 from . import eligibility
@@ -400,5 +400,5 @@ def _tidy(host: HostCluster) -> None:
         or (place["metadata"].get("labels") or {}).get("app.kubernetes.io/managed-by") != "nested.clusters"
     ):
         return
-    if not namespace_contents.contents(host.kubernetes, well_known.NAMESPACE):  # of whatever kind: it may be somebody's
+    if not contents.list_objects(host.kubernetes, well_known.NAMESPACE):  # of whatever kind: it may be somebody's
         host.kubernetes.delete(PLACE)

@@ -24,14 +24,14 @@ from ..k8s.client import Kubernetes, parallel
 from ..k8s.errors import KubernetesError
 from ..k8s.host_clusters import HostCluster
 from ..k8s.objects import Object, path
-from ..listing import reader as listing_reader
+from ..listing import readers
 from ..scheduling import capacity as capacities
 from ..scheduling import placement
 from ..scheduling.capacity import HostLoad
 from ..scheduling.placement import Candidate
 from ..virtual_cluster import membership
 from ..virtual_cluster.membership import Allocation
-from ..virtual_cluster.workload import timestamp
+from ..virtual_cluster.workloads import timestamp
 from . import pending as group_pending
 from . import record as group_records
 from .model import Group, Member
@@ -97,7 +97,7 @@ def read(given: Iterable[HostCluster], name: str | None, now: datetime) -> tuple
     A host cluster that does not answer is in the result as such. Raises NestedClustersError where none answers, and
     OptionError where one is given twice.
     """
-    with listing_reader.garbage_collection_paused():
+    with readers.garbage_collection_paused():
         answers = host_clusters.ask(given, partial(look, now=now))
         return report(answers.some(), answers.failed, name, now)
 
@@ -109,10 +109,10 @@ def look(host: HostCluster, now: datetime) -> HostFleet:
     that counts them. Raises NestedClustersError where records, namespaces or workloads cannot be read.
     """
     kubernetes = host.kubernetes
-    reader = listing_reader.Reader(kubernetes, None, advice="")
+    reader = readers.Reader(kubernetes, None, advice="")
     stateful_sets, deployments, namespaces, quotas, metrics, records, nodes = parallel(
         [
-            *listing_reader.ask_workloads(reader, listing_reader.Selection()),
+            *readers.ask_workloads(reader, readers.Selection()),
             partial(kubernetes.list, path("v1", "namespaces"), labels=well_known.GROUP_LABEL),
             partial(reader.optional, "v1", "resourcequotas", _QUOTAS),
             partial(_metrics, kubernetes),
@@ -125,9 +125,9 @@ def look(host: HostCluster, now: datetime) -> HostFleet:
     allocations, broken = _allocations(namespaces, host.name)
     keys = {(item.namespace, item.name) for item in allocations}
     workloads = [
-        item for item in listing_reader.of_lists(stateful_sets, deployments) if listing_reader.key_of(item) in keys
+        item for item in readers.of_lists(stateful_sets, deployments) if readers.key_of(item) in keys
     ]
-    described = listing_reader.describe_all(reader, listing_reader.Selection(), workloads, now)
+    described = readers.describe_all(reader, readers.Selection(), workloads, now)
     counted = {(item["metadata"]["namespace"], item["metadata"]["name"]): item for item in quotas}
     claims = _claims(kubernetes, reader, allocations, counted)
     measured = _measured(metrics, {item.namespace for item in allocations}) if metrics else None
@@ -196,9 +196,9 @@ def _allocations(namespaces: Iterable[Object], host: str) -> tuple[list[Allocati
 
 def _claims(
     kubernetes: Kubernetes,
-    reader: listing_reader.Reader,
+    reader: readers.Reader,
     allocations: Iterable[Allocation],
-    counted: Mapping[listing_reader.Key, Object],
+    counted: Mapping[readers.Key, Object],
 ) -> dict[str, Decimal] | None:
     """Storage claimed in namespaces that have no quota which counts it; None where it may not be read."""
     open_ones = {
@@ -206,7 +206,7 @@ def _claims(
     }
     if not open_ones:
         return {}
-    only = listing_reader.Reader(kubernetes, next(iter(open_ones)) if len(open_ones) == 1 else None)
+    only = readers.Reader(kubernetes, next(iter(open_ones)) if len(open_ones) == 1 else None)
     found: dict[str, Decimal] = defaultdict(Decimal)
     for claim in only.optional("v1", "persistentvolumeclaims"):
         requests = ((claim.get("spec") or {}).get("resources") or {}).get("requests") or {}

@@ -14,12 +14,10 @@ from ..helm.cli import Helm
 from ..helm.release import FAILED, Release, with_status
 from ..k8s.client import Kubernetes
 from ..k8s.objects import path
-from ..virtual_cluster import drift
-from ..virtual_cluster import manifest as manifests
-from ..virtual_cluster import state as cluster_state
-from ..virtual_cluster.manifest import Key
+from ..virtual_cluster import cluster_state, drift, manifests
+from ..virtual_cluster.cluster_state import State
+from ..virtual_cluster.manifests import Key
 from ..virtual_cluster.plan import Plan
-from ..virtual_cluster.state import State
 from .request import Request, Stage
 
 

@@ -11,8 +11,8 @@ from typing import Any
 
 from ..common.errors import NestedClustersError
 from ..endpoint import kubeconfig as kubeconfigs
-from ..virtual_cluster import describe as description
-from ..virtual_cluster.state import Outcome
+from ..virtual_cluster import description
+from ..virtual_cluster.cluster_state import Outcome
 
 
 def export(

@@ -19,14 +19,12 @@ from ..k8s.client import Kubernetes, list_allowed
 from ..k8s.errors import KubernetesError
 from ..k8s.objects import path
 from ..values import endpoint as endpoint_values
-from ..virtual_cluster import describe as description
-from ..virtual_cluster import drift, provenance
-from ..virtual_cluster import manifest as manifests
+from ..virtual_cluster import description, drift, manifests, provenance
 from ..virtual_cluster import plan as planning
-from ..virtual_cluster.manifest import Key
+from ..virtual_cluster.cluster_state import State, is_paused
+from ..virtual_cluster.manifests import Key
 from ..virtual_cluster.namespace import plan_patch
 from ..virtual_cluster.plan import Plan
-from ..virtual_cluster.state import State, is_paused
 from .request import Request, Stage, namespace_of
 from .upgrade_stages import plan_stages
 from .validate import check_request, is_upgrade, kubernetes_asked, wanted_version, way_back

@@ -23,12 +23,12 @@ from ..helm.cli import Helm
 from ..k8s.client import Kubernetes
 from ..k8s.errors import KubernetesError
 from ..k8s.objects import path
-from ..virtual_cluster import state as cluster_state
-from ..virtual_cluster.manifest import Key
+from ..virtual_cluster import cluster_state
+from ..virtual_cluster.cluster_state import Outcome, State
+from ..virtual_cluster.manifests import Key
 from ..virtual_cluster.namespace import wait_until_free
 from ..virtual_cluster.plan import Plan
 from ..virtual_cluster.readiness import POLL_SECONDS, wait_ready
-from ..virtual_cluster.state import Outcome, State
 from .apply import apply, is_on_the_way, patch_workload
 from .plan import prepare
 from .request import Request, Stage, namespace_of

@@ -26,13 +26,10 @@ from ..helm.release import decode_release
 from ..k8s.client import Kubernetes
 from ..k8s.errors import KubernetesError
 from ..k8s.objects import Object, path
-from ..listing import reader
-from ..listing import select as selection
+from ..listing import readers, selection
 from ..listing.observed import ObservedCluster
 from ..power import steps as power_steps
-from ..virtual_cluster import manifest as manifests
-from ..virtual_cluster import readiness
-from ..virtual_cluster import workload as workloads
+from ..virtual_cluster import manifests, readiness, workloads
 from .upgrade_record import UpgradeRecord
 
 API_PORT = 8443
@@ -182,7 +179,7 @@ class UpgradeBackup:
     # --- stopping and starting ---
 
     def _look(self, state: str) -> ObservedCluster:
-        lists = selection.look(reader.Reader(self.kubernetes, self.namespace), [self.name], state)
+        lists = selection.look(readers.Reader(self.kubernetes, self.namespace), [self.name], state)
         if not lists.control_planes:
             raise WaitError(f"virtual cluster {self.name} was deleted by somebody else meanwhile", phase="deleting")
         return lists.seen(lists.control_planes[0])

@@ -12,7 +12,7 @@ from typing import Any
 from ..common.errors import NestedClustersError
 from ..common.well_known import WAY_BACK
 from ..helm.release import Release
-from ..virtual_cluster import phase as phases
+from ..virtual_cluster import phases
 
 
 @dataclass(frozen=True)

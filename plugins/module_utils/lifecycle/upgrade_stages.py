@@ -11,7 +11,7 @@ from ..common import semver
 from ..common.errors import OptionError
 from ..values import accessors, control_plane, immutability, tree, validation
 from ..values.control_plane import ControlPlane
-from ..virtual_cluster.state import State, is_paused
+from ..virtual_cluster.cluster_state import State, is_paused
 from . import upgrade_path
 from .request import Request, Stage
 from .validate import is_upgrade, last_run, way_back

@@ -12,8 +12,7 @@ from ..helm import records
 from ..helm.cli import Helm
 from ..k8s.client import Kubernetes
 from ..k8s.objects import path
-from ..virtual_cluster import readiness
-from ..virtual_cluster import state as cluster_state
+from ..virtual_cluster import cluster_state, readiness
 from . import apply, upgrade_backup
 from . import request as requests
 from . import validate as validation

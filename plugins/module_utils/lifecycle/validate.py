@@ -14,11 +14,9 @@ from ..common.well_known import GROUP_LABEL
 from ..helm.chart import is_vcluster
 from ..values import accessors, control_plane, immutability, support_matrix, tree, validation
 from ..values import endpoint as endpoint_values
-from ..virtual_cluster import manifest as manifests
-from ..virtual_cluster import names as cluster_names
+from ..virtual_cluster import cluster_names, manifests, workloads
 from ..virtual_cluster import plan as planning
-from ..virtual_cluster import workload as workloads
-from ..virtual_cluster.state import State, is_paused
+from ..virtual_cluster.cluster_state import State, is_paused
 from . import upgrade_path
 from .request import Request, Stage
 from .upgrade_record import UpgradeRecord, read_mark

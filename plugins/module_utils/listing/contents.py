@@ -17,7 +17,7 @@ from ..helm.release import RELEASE_SECRET_TYPE
 from ..k8s.client import Kubernetes, list_allowed, parallel
 from ..k8s.errors import KubernetesError
 from ..k8s.objects import UNKNOWN, Kinds, Object, path
-from ..virtual_cluster import names as cluster_names
+from ..virtual_cluster import cluster_names
 from ..virtual_cluster.unlabelled import unlabelled
 from .observed import marker
 
@@ -81,7 +81,7 @@ class ObjectRef:
         return f"{self.plural}/{self.name}"
 
 
-def contents(kubernetes: Kubernetes, namespace: str | None, kinds: Kinds | None = None) -> list[ObjectRef]:
+def list_objects(kubernetes: Kubernetes, namespace: str | None, kinds: Kinds | None = None) -> list[ObjectRef]:
     """Everything in a namespace, or in all, but what each one has: one LIST a kind, of metadata alone.
 
     ``kinds`` are those to look at, where they are known from an earlier look.
@@ -148,7 +148,7 @@ def read(kubernetes: Kubernetes, namespace: str | None, kinds: Kinds) -> Content
     places, things = parallel(
         [
             partial(_namespaces, kubernetes, namespace),
-            partial(contents, kubernetes, namespace, kinds),
+            partial(list_objects, kubernetes, namespace, kinds),
         ]
     )
     inside: dict[str, list[ObjectRef]] = defaultdict(list)

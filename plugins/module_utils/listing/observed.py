@@ -11,7 +11,7 @@ from typing import Any
 
 from ..common.well_known import SYNCED_LABEL, safe_concat
 from ..k8s.objects import Object
-from ..virtual_cluster import workload as workloads
+from ..virtual_cluster import workloads
 
 
 @dataclass(frozen=True)

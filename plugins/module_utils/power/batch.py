@@ -26,13 +26,10 @@ from ..k8s.connection import WORKERS
 from ..k8s.errors import KubernetesError
 from ..k8s.host_clusters import HostCluster
 from ..k8s.objects import Object, path
-from ..listing import reader as listing_reader
-from ..listing import select as selection
+from ..listing import readers, selection
 from ..listing.observed import ObservedCluster
-from ..listing.select import Found, Selector
-from ..virtual_cluster import diagnosis, readiness
-from ..virtual_cluster import phase as phases
-from ..virtual_cluster import workload as virtual_cluster_workload
+from ..listing.selection import Found, Selector
+from ..virtual_cluster import diagnosis, phases, readiness, workloads
 from . import steps as power_steps
 from .steps import Step
 
@@ -111,7 +108,7 @@ def run(given: Sequence[HostCluster], selector: Selector, order: BatchOptions) -
 
     Raises OptionError, before anything is changed, for a name that none of them has, and for too many.
     """
-    with listing_reader.garbage_collection_paused():
+    with readers.garbage_collection_paused():
         answers = host_clusters.ask_apart(given, partial(_plan, selector, order))
     answers.some()
     unread = {name: str(error) for name, error in answers.failed.items()}
@@ -206,7 +203,7 @@ class Runner:
         try:
             names = [job.found.seen.name for job in active]
             lists = selection.look(reader, names, self.order.state)
-            seen = {listing_reader.key_of(item): item for item in lists.control_planes}
+            seen = {readers.key_of(item): item for item in lists.control_planes}
             self._look_for_reasons(reader, lists.pods, list(seen.values()))
         except KubernetesError as error:
             for job in active:
@@ -222,12 +219,12 @@ class Runner:
                 job.seen = replace(lists.seen(control_plane, job.found.namespaces), values=job.seen.values)
         return True
 
-    def _reader(self, active: Sequence[Job]) -> listing_reader.Reader:
+    def _reader(self, active: Sequence[Job]) -> readers.Reader:
         namespaces = {space for job in active for space in (job.found.seen.namespace, *job.found.namespaces)}
-        return listing_reader.Reader(self.kubernetes, namespaces.pop() if len(namespaces) == 1 else self.namespace)
+        return readers.Reader(self.kubernetes, namespaces.pop() if len(namespaces) == 1 else self.namespace)
 
     def _look_for_reasons(
-        self, reader: listing_reader.Reader, pods: Mapping[selection.Key, list[Object]], workloads: Iterable[Object]
+        self, reader: readers.Reader, pods: Mapping[selection.Key, list[Object]], planes: Iterable[Object]
     ) -> None:
         """Now and then the events that tell why one is not ready."""
         now = time.monotonic()
@@ -235,9 +232,9 @@ class Runner:
         if not self._explain:
             return
         self._explained = now
-        unready = [item for item in workloads if not virtual_cluster_workload.workload_ready(item)]
+        unready = [item for item in planes if not workloads.workload_ready(item)]
         questions = set().union(
-            *(diagnosis.open_questions(item, pods.get(listing_reader.key_of(item), ())) for item in unready)
+            *(diagnosis.open_questions(item, pods.get(readers.key_of(item), ())) for item in unready)
         )
         self._events = defaultdict(list)
         for answer in parallel([partial(reader.optional, "v1", "events", fields=text) for text in sorted(questions)]):
@@ -303,7 +300,7 @@ class Runner:
         if not self._explain:
             return
         seen, events = job.seen, self._events.get(job.found.seen.namespace, ())
-        etcd_first = seen.etcd is not None and virtual_cluster_workload.replicas(seen.control_plane) == 0
+        etcd_first = seen.etcd is not None and workloads.replicas(seen.control_plane) == 0
         workload = seen.etcd if etcd_first and seen.etcd else seen.control_plane
         job.last = readiness.explain(self.kubernetes, workload, seen.pods, events, elapsed)
 
@@ -311,7 +308,7 @@ class Runner:
         """Whether the virtual cluster's own API says that it is ready."""
         if self._trusts_kubelet:
             return True
-        pod = next((pod["metadata"]["name"] for pod in job.seen.own if virtual_cluster_workload.pod_ready(pod)), "")
+        pod = next((pod["metadata"]["name"] for pod in job.seen.own if workloads.pod_ready(pod)), "")
         where = path("v1", "pods", job.found.seen.namespace, f"https:{pod}:{API_PORT}") + "/proxy/readyz"
         job.asked = job.asked or time.monotonic()
         job.last = "its API says that it is not ready"

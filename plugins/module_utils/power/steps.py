@@ -22,10 +22,8 @@ from ..helm.post_renderer import PAUSED, PAUSED_DATE, PAUSED_REPLICAS
 from ..k8s.objects import Object, path
 from ..listing.observed import ObservedCluster, label_of
 from ..values import tree
-from ..virtual_cluster import diagnosis
-from ..virtual_cluster import phase as phases
-from ..virtual_cluster import workload as workloads
-from ..virtual_cluster.workload import replicas
+from ..virtual_cluster import diagnosis, phases, workloads
+from ..virtual_cluster.workloads import replicas
 
 STATES = ("paused", "running", "restarted")
 REACHED = {"paused": "paused", "running": "running", "restarted": "running"}  # the phase that a state leads to

@@ -17,8 +17,8 @@ from datetime import datetime
 
 from ..common.well_known import RESTORING
 from ..k8s.objects import Object
-from . import workload as workloads
-from .workload import current_pods, is_observed, label_of, pod_ready, workload_ready
+from . import workloads
+from .workloads import current_pods, is_observed, label_of, pod_ready, workload_ready
 
 # How long a pod may have no node: a node may just be joining, or another pod leaving.
 UNSCHEDULABLE_GRACE = 30

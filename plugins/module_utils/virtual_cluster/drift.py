@@ -17,9 +17,9 @@ from ..common.size import quantity
 from ..common.well_known import CONTROL_PLANE, ETCD
 from ..helm.release import Release
 from ..values.masking import masked, masked_environment
-from . import manifest as manifests
+from . import manifests
 from . import plan as planning
-from .manifest import Key, is_any_paused
+from .manifests import Key, is_any_paused
 
 # Below these names strings are quantities; elsewhere "1.10" and "1.1" are two different things.
 QUANTITIES = {

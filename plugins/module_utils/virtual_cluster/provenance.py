@@ -22,7 +22,7 @@ from ..k8s.client import Kubernetes, list_allowed, parallel
 from ..k8s.objects import Object, path
 from ..k8s.snapshot import live
 from .membership import object_name
-from .workload import chart_version
+from .workloads import chart_version
 
 _OF_CHART = f"release,!{SYNCED_LABEL}"
 _WORKLOADS = {"StatefulSet": "statefulsets", "Deployment": "deployments"}

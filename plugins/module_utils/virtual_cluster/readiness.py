@@ -16,10 +16,9 @@ from ..common.well_known import NOT_SYNCED
 from ..k8s.client import Kubernetes, parallel
 from ..k8s.errors import KubernetesError
 from ..k8s.objects import Object, path
-from . import diagnosis
-from . import workload as workloads
-from .manifest import Key, workload_key
-from .state import State, is_paused, read_one
+from . import diagnosis, workloads
+from .cluster_state import State, is_paused, read_one
+from .manifests import Key, workload_key
 
 
 def wait_ready(

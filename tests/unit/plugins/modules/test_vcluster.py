@@ -42,8 +42,8 @@ from ansible_collections.nested.clusters.plugins.module_utils.scheduling import 
 from ansible_collections.nested.clusters.plugins.module_utils.scheduling.placement import Candidate
 from ansible_collections.nested.clusters.plugins.module_utils.values import support_matrix, tree
 from ansible_collections.nested.clusters.plugins.module_utils.virtual_cluster import membership
+from ansible_collections.nested.clusters.plugins.module_utils.virtual_cluster.cluster_state import Outcome, State
 from ansible_collections.nested.clusters.plugins.module_utils.virtual_cluster.plan import Plan
-from ansible_collections.nested.clusters.plugins.module_utils.virtual_cluster.state import Outcome, State
 from ansible_collections.nested.clusters.plugins.modules import vcluster
 from fakes import kubeconfig_secret, pem
 from test_client import ApiServer

@@ -24,8 +24,7 @@ from ansible_collections.nested.clusters.plugins.module_utils.k8s.host_clusters 
 from ansible_collections.nested.clusters.plugins.module_utils.listing import observed
 from ansible_collections.nested.clusters.plugins.module_utils.power import batch as power_batch
 from ansible_collections.nested.clusters.plugins.module_utils.power import steps as power_steps
-from ansible_collections.nested.clusters.plugins.module_utils.virtual_cluster import phase as phases
-from ansible_collections.nested.clusters.plugins.module_utils.virtual_cluster import workload as workloads
+from ansible_collections.nested.clusters.plugins.module_utils.virtual_cluster import phases, workloads
 from ansible_collections.nested.clusters.plugins.modules import vcluster_state
 from fakes import Clock
 from simulation import SYNCED, Host, workload

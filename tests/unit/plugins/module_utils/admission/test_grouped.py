@@ -46,12 +46,12 @@ from ansible_collections.nested.clusters.plugins.module_utils.values.control_pla
 )
 from ansible_collections.nested.clusters.plugins.module_utils.virtual_cluster import membership, readiness
 from ansible_collections.nested.clusters.plugins.module_utils.virtual_cluster import namespace as namespaces
+from ansible_collections.nested.clusters.plugins.module_utils.virtual_cluster.cluster_state import Outcome
 from ansible_collections.nested.clusters.plugins.module_utils.virtual_cluster.membership import (
     AdmissionRequest,
     Allocation,
 )
 from ansible_collections.nested.clusters.plugins.module_utils.virtual_cluster.plan import Plan
-from ansible_collections.nested.clusters.plugins.module_utils.virtual_cluster.state import Outcome
 from fakes import NAME, NAMESPACE, Clock
 from test_change import RECORD, Site
 from test_lifecycle import CHART, PLACE, WORKLOAD, FakeHelm

@@ -27,7 +27,7 @@ from ansible_collections.nested.clusters.plugins.module_utils.lifecycle import p
 from ansible_collections.nested.clusters.plugins.module_utils.listing.contents import ObjectRef
 from ansible_collections.nested.clusters.plugins.module_utils.virtual_cluster import membership, readiness
 from ansible_collections.nested.clusters.plugins.module_utils.virtual_cluster import namespace as namespaces
-from ansible_collections.nested.clusters.plugins.module_utils.virtual_cluster.state import Outcome
+from ansible_collections.nested.clusters.plugins.module_utils.virtual_cluster.cluster_state import Outcome
 from fakes import NAME, NAMESPACE, Clock, FakeKubernetes, release_secret
 
 

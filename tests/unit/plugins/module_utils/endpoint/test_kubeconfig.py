@@ -18,7 +18,7 @@ from ansible_collections.nested.clusters.plugins.module_utils.endpoint.kubeconfi
     with_oidc,
     write_kubeconfig,
 )
-from ansible_collections.nested.clusters.plugins.module_utils.virtual_cluster.describe import endpoint
+from ansible_collections.nested.clusters.plugins.module_utils.virtual_cluster.description import endpoint
 from fakes import pem
 
 CA, CERTIFICATE, KEY = pem("CERTIFICATE", b"\x30CA"), pem("CERTIFICATE"), pem("RSA PRIVATE KEY")

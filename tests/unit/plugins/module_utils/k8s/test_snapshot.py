@@ -11,7 +11,7 @@ import pytest
 from ansible_collections.nested.clusters.plugins.module_utils.k8s.errors import KubernetesError, Unreachable
 from ansible_collections.nested.clusters.plugins.module_utils.k8s.objects import path
 from ansible_collections.nested.clusters.plugins.module_utils.k8s.snapshot import Snapshot, live
-from ansible_collections.nested.clusters.plugins.module_utils.virtual_cluster import state as cluster_state
+from ansible_collections.nested.clusters.plugins.module_utils.virtual_cluster import cluster_state
 from populated import Host
 from test_lock import Host as StrictHost
 

@@ -41,11 +41,15 @@ from ansible_collections.nested.clusters.plugins.module_utils.lifecycle import (
 from ansible_collections.nested.clusters.plugins.module_utils.lifecycle.request import Request
 from ansible_collections.nested.clusters.plugins.module_utils.values import accessors, support_matrix, tree
 from ansible_collections.nested.clusters.plugins.module_utils.values.control_plane import kubernetes_version_at
-from ansible_collections.nested.clusters.plugins.module_utils.virtual_cluster import diagnosis, drift, readiness
+from ansible_collections.nested.clusters.plugins.module_utils.virtual_cluster import (
+    cluster_state,
+    diagnosis,
+    drift,
+    readiness,
+    workloads,
+)
 from ansible_collections.nested.clusters.plugins.module_utils.virtual_cluster import namespace as namespaces
-from ansible_collections.nested.clusters.plugins.module_utils.virtual_cluster import state as cluster_state
-from ansible_collections.nested.clusters.plugins.module_utils.virtual_cluster import workload as workloads
-from ansible_collections.nested.clusters.plugins.module_utils.virtual_cluster.state import Outcome
+from ansible_collections.nested.clusters.plugins.module_utils.virtual_cluster.cluster_state import Outcome
 from fakes import NAME, NAMESPACE, Clock, FakeKubernetes, kubeconfig_secret, merge_patch, release_secret
 
 CHART = Chart("vcluster", "https://charts.loft.sh", None)

@@ -24,7 +24,7 @@ from ansible_collections.nested.clusters.plugins.module_utils.k8s.errors import 
 from ansible_collections.nested.clusters.plugins.module_utils.lifecycle import upgrade_backup
 from ansible_collections.nested.clusters.plugins.module_utils.lifecycle.upgrade_backup import UpgradeBackup
 from ansible_collections.nested.clusters.plugins.module_utils.lifecycle.upgrade_record import UpgradeRecord, read_mark
-from ansible_collections.nested.clusters.plugins.module_utils.virtual_cluster import phase as phases
+from ansible_collections.nested.clusters.plugins.module_utils.virtual_cluster import phases
 from fakes import Clock
 from simulation import Host, Object, refuse, workload
 

@@ -12,7 +12,7 @@ from ansible_collections.nested.clusters.plugins.module_utils.listing import obs
 from ansible_collections.nested.clusters.plugins.module_utils.listing.observed import ObservedCluster
 from ansible_collections.nested.clusters.plugins.module_utils.power import steps as power_steps
 from ansible_collections.nested.clusters.plugins.module_utils.power.steps import Step
-from ansible_collections.nested.clusters.plugins.module_utils.virtual_cluster import workload as workloads
+from ansible_collections.nested.clusters.plugins.module_utils.virtual_cluster import workloads
 from simulation import SYNCED, workload
 
 DATE = "2026-11-21T06:43:23.000Z"

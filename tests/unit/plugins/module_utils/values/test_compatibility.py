@@ -20,7 +20,7 @@ from ansible_collections.nested.clusters.plugins.module_utils.values import (
     support_matrix,
     validation,
 )
-from ansible_collections.nested.clusters.plugins.module_utils.virtual_cluster import names as cluster_names
+from ansible_collections.nested.clusters.plugins.module_utils.virtual_cluster import cluster_names
 from hypothesis import given
 from hypothesis import strategies as st
 

@@ -19,7 +19,7 @@ from ansible_collections.nested.clusters.plugins.module_utils.common.errors impo
 from ansible_collections.nested.clusters.plugins.module_utils.helm import post_renderer
 from ansible_collections.nested.clusters.plugins.module_utils.helm.release import Release
 from ansible_collections.nested.clusters.plugins.module_utils.virtual_cluster import drift as virtual_cluster_drift
-from ansible_collections.nested.clusters.plugins.module_utils.virtual_cluster import manifest as manifests
+from ansible_collections.nested.clusters.plugins.module_utils.virtual_cluster import manifests
 from ansible_collections.nested.clusters.plugins.module_utils.virtual_cluster import plan as planning
 
 NAMESPACE = "vcluster-demo"

@@ -19,9 +19,8 @@ from ..helm.release import PENDING, UNINSTALLED, HelmError, Release, decode_rele
 from ..k8s.client import Kubernetes, parallel
 from ..k8s.errors import KubernetesError
 from ..k8s.objects import path
-from . import manifest as manifests
-from . import phase as phases
-from .manifest import Key
+from . import manifests, phases
+from .manifests import Key
 from .plan import Plan
 
 NOT_SUPERSEDED = "status!=superseded"  # Helm keeps ten revisions; only the newest can matter

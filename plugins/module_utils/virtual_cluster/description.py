@@ -11,10 +11,9 @@ from typing import Any
 
 from ..common.well_known import MANAGED, PROTECTED
 from ..k8s.objects import Object
-from . import diagnosis
-from . import workload as workloads
-from .phase import phase_and_failure
-from .workload import chart_version, cluster_name, container_tag, kubernetes_version
+from . import diagnosis, workloads
+from .phases import phase_and_failure
+from .workloads import chart_version, cluster_name, container_tag, kubernetes_version
 
 ROUTES = ("Ingress", "TLSRoute")  # kinds that lead a host name to a virtual cluster
 

@@ -14,14 +14,14 @@ from ansible_collections.nested.clusters.plugins.module_utils.common.well_known 
     SYNCED_LABEL,
 )
 from ansible_collections.nested.clusters.plugins.module_utils.k8s.objects import Object
-from ansible_collections.nested.clusters.plugins.module_utils.virtual_cluster.describe import describe
+from ansible_collections.nested.clusters.plugins.module_utils.virtual_cluster.description import describe
 from ansible_collections.nested.clusters.plugins.module_utils.virtual_cluster.diagnosis import (
     Failure,
     failure,
     open_questions,
 )
-from ansible_collections.nested.clusters.plugins.module_utils.virtual_cluster.phase import phase
-from ansible_collections.nested.clusters.plugins.module_utils.virtual_cluster.workload import (
+from ansible_collections.nested.clusters.plugins.module_utils.virtual_cluster.phases import phase
+from ansible_collections.nested.clusters.plugins.module_utils.virtual_cluster.workloads import (
     chart_version,
     image_tag,
     workload_ready,

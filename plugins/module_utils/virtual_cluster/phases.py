@@ -10,10 +10,9 @@ from datetime import datetime
 
 from ..common.well_known import PAUSED, SLEEP_MODE_LABEL, SLEEPING_SINCE
 from ..k8s.objects import Object
-from . import diagnosis
-from . import workload as workloads
+from . import diagnosis, workloads
 from .diagnosis import Failure
-from .workload import workload_ready
+from .workloads import workload_ready
 
 PHASES = ("running", "paused", "pending", "failed", "sleeping", "deleting")
 

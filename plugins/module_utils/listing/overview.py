@@ -16,7 +16,7 @@ from ..common.errors import NestedClustersError
 from ..k8s.client import parallel
 from ..k8s.host_clusters import ONLY, HostCluster, ask_apart
 from ..virtual_cluster import membership
-from .reader import Key, Reader, Selection, ask_workloads, describe_all, garbage_collection_paused, key_of, of_lists
+from .readers import Key, Reader, Selection, ask_workloads, describe_all, garbage_collection_paused, key_of, of_lists
 
 _NO_PLACE: dict[str, Any] = {"group": None, "owner": None, "size": None}
 

@@ -18,10 +18,8 @@ from ..k8s.client import Kubernetes, parallel
 from ..k8s.errors import KubernetesError
 from ..k8s.host_clusters import HostCluster
 from ..k8s.objects import Object, Objects, path
-from ..virtual_cluster import phase as phases
-from ..virtual_cluster import workload as workloads
-from . import observed
-from . import reader as listing_reader
+from ..virtual_cluster import phases, workloads
+from . import observed, readers
 from .observed import ObservedCluster
 
 NAMES_AT_ONCE = 50  # in one label selector; the address of a request has its limits
@@ -69,13 +67,13 @@ class Lists:
 
     def seen(self, control_plane: Object, namespaces: Collection[str] = ()) -> ObservedCluster:
         """One of the virtual clusters."""
-        key = listing_reader.key_of(control_plane)
+        key = readers.key_of(control_plane)
         bare = ObservedCluster(control_plane, self.etcd.get(key), tuple(self.pods.get(key, ())))
         return replace(bare, synced=observed.synced_by(bare, self.synced, namespaces))
 
 
 def look(
-    reader: listing_reader.Reader, names: Iterable[str], state: str, labels: Sequence[str] = (), pods: bool = True
+    reader: readers.Reader, names: Iterable[str], state: str, labels: Sequence[str] = (), pods: bool = True
 ) -> Lists:
     """The virtual clusters of these names, or all, with what matters for a state, one of power_steps.STATES or absent.
 
@@ -105,10 +103,10 @@ def look(
             item["kind"] = kind  # items of a LIST do not say
     of: dict[Key, Objects] = defaultdict(list)
     for pod in rest[0] if rest else ():
-        of[listing_reader.key_of(pod)].append(pod)
+        of[readers.key_of(pod)].append(pod)
     return Lists(
         stateful_sets + deployments,
-        {listing_reader.key_of(item): item for item in etcds},
+        {readers.key_of(item): item for item in etcds},
         of,
         rest[1] if pausing else [],
     )
@@ -119,7 +117,7 @@ def find(selector: Selector, state: str, host: HostCluster) -> tuple[list[Found]
 
     Raises KubernetesError where what the selector asks for may not be read.
     """
-    reader = listing_reader.Reader(host.kubernetes, selector.namespace)
+    reader = readers.Reader(host.kubernetes, selector.namespace)
     read_all = partial(look, reader, selector.names, state, selector.label_selectors, pods=state == "restarted")
     lists, places = parallel([read_all, partial(_namespaces, host.kubernetes, selector)])
     candidates = [item for item in lists.control_planes if _is_named(item, selector.names)]
@@ -129,15 +127,15 @@ def find(selector: Selector, state: str, host: HostCluster) -> tuple[list[Found]
         others = look(reader, selector.names, "running", pods=False).control_planes
         there |= {workloads.cluster_name(item) for item in others}
     made_for = _made_for(places.values())
-    narrowed = listing_reader.Selection(
+    narrowed = readers.Selection(
         selector.names[0] if len(selector.names) == 1 else None, selector.namespace, phases=selector.phases
     )
-    pods, events = listing_reader.details(
-        listing_reader.Reader(host.kubernetes, selector.namespace), narrowed, candidates
+    pods, events = readers.details(
+        readers.Reader(host.kubernetes, selector.namespace), narrowed, candidates
     )
     result = []
     for item in candidates:
-        key = listing_reader.key_of(item)
+        key = readers.key_of(item)
         group, owner = membership_of(places.get(key[0]), key[1])
         # The group's label goes with the namespace: one that is not in the group is not meant.
         if (selector.group and group != selector.group) or (selector.owner and owner != selector.owner):

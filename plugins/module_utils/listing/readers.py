@@ -17,10 +17,10 @@ from typing import Any
 from ..k8s.client import Kubernetes, parallel
 from ..k8s.errors import KubernetesError
 from ..k8s.objects import Object, path
-from ..virtual_cluster.describe import describe
+from ..virtual_cluster.description import describe
 from ..virtual_cluster.diagnosis import open_questions
-from ..virtual_cluster.phase import phase
-from ..virtual_cluster.workload import cluster_name
+from ..virtual_cluster.phases import phase
+from ..virtual_cluster.workloads import cluster_name
 
 # Phases that the workload alone tells.
 _TOLD_BY_WORKLOAD = {"running", "paused", "sleeping", "deleting"}

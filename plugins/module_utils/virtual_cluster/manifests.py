@@ -14,8 +14,7 @@ from ..common.well_known import CONTROL_PLANE, ETCD, RAN
 from ..helm.cli import PausedWorkloads
 from ..helm.post_renderer import PAUSED, PAUSED_DATE, PAUSED_REPLICAS, WORKLOADS
 from ..helm.release import Release
-from . import phase as phases
-from . import workload as workloads
+from . import phases, workloads
 
 Key = tuple[str, str, str, str]
 
