@@ -16,7 +16,7 @@ from typing import Any
 
 from ..common.well_known import RELEASE_NAMESPACE, SYNCED_LABEL
 from ..helm import records
-from ..helm.release import HelmError
+from ..helm.release import HelmError, revisions
 from ..k8s.client import Kubernetes, list_allowed, parallel
 from ..k8s.objects import path
 from ..listing.contents import CHART_CLUSTER_KINDS, Key, ObjectRef
@@ -92,8 +92,8 @@ class Records:
     def _objects(self, key: Key, secrets: list[dict[str, Any]]) -> set[tuple[str, str]]:
         """Paths of what the newest record names, without the API's version; none where it cannot be believed."""
         try:
-            release = records.newest(secrets, key[1], key[0])
-            named = records.named(release) if release else []
+            found = revisions(secrets, key[1], key[0])
+            named = records.named(found[-1]) if found else []
         except HelmError:
             return set()
         return {(thing.group, below) for thing in named if (below := _below(thing.place(self._kubernetes)[1]))}

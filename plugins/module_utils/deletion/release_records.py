@@ -13,24 +13,18 @@ from collections.abc import Mapping
 from functools import partial
 
 from ..helm.chart import is_vcluster
-from ..helm.release import RELEASE_SECRET_TYPE, HelmError, Release, decode_release
+from ..helm.release import RECORD_PREFIX, RELEASE_SECRET_TYPE, Release, newest_of_each, release_in
 from ..k8s.client import Kubernetes, parallel
 from ..k8s.objects import path
 from ..listing.contents import Contents, Key, ObjectRef
 
 # After these, an earlier revision is still the one that is deployed.
 _NOT_FINISHED = ("failed", "pending-upgrade", "pending-rollback")
-_PREFIX = "sh.helm.release.v1."  # of the name of a record, whatever it is kept in
 
 
 def newest(held: Contents) -> dict[Key, ObjectRef]:
     """The Secret with the newest revision of each release, by its own namespace and the release's name."""
-    found: dict[Key, ObjectRef] = {}
-    for key, record in _records(held, "secrets"):
-        now = found.get(key)
-        if now is None or _revision(record) > _revision(now):
-            found[key] = record
-    return found
+    return newest_of_each(_records(held, "secrets"), lambda record: record.labels)
 
 
 def deployed(held: Contents) -> set[Key]:
@@ -74,11 +68,7 @@ def is_record_of(thing: ObjectRef, name: str) -> bool:
 
 
 def _release(kubernetes: Kubernetes, key: Key, record: ObjectRef) -> Release | None:
-    secret = kubernetes.get(path("v1", "secrets", key[0], record.name))
-    try:
-        return decode_release(secret) if secret else None
-    except HelmError:
-        return None  # nobody knows whose it is
+    return release_in(kubernetes.get(path("v1", "secrets", key[0], record.name)))
 
 
 def _records(held: Contents, plural: str) -> list[tuple[Key, ObjectRef]]:
@@ -93,9 +83,4 @@ def _records(held: Contents, plural: str) -> list[tuple[Key, ObjectRef]]:
 def _is_record(thing: ObjectRef) -> bool:
     if thing.plural == "secrets":
         return thing.secret_type == RELEASE_SECRET_TYPE
-    return thing.labels.get("owner") == "helm" and thing.name.startswith(_PREFIX)
-
-
-def _revision(thing: ObjectRef) -> int:
-    version = thing.labels.get("version", "")
-    return int(version) if version.isdigit() else 0
+    return thing.labels.get("owner") == "helm" and thing.name.startswith(RECORD_PREFIX)

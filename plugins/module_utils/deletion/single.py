@@ -21,7 +21,7 @@ from ..common.well_known import NOT_SYNCED, RELEASE_NAMESPACE
 from ..helm import records
 from ..helm.chart import is_vcluster
 from ..helm.cli import Helm
-from ..helm.release import HelmError, Release
+from ..helm.release import HelmError, Release, of_release
 from ..k8s.client import Kubernetes, list_allowed, parallel
 from ..k8s.errors import KubernetesError
 from ..k8s.objects import path
@@ -118,8 +118,8 @@ def _uninstall(kubernetes: Kubernetes, helm: Helm, name: str, namespace: str) ->
     try:
         helm.uninstall(name, namespace)
     except HelmError:
-        of_release = f"owner=helm,name={name},{NOT_SYNCED}"
-        if kubernetes.list(path("v1", "secrets", namespace), labels=of_release, metadata_only=True):
+        labels = f"{of_release(name)},{NOT_SYNCED}"
+        if kubernetes.list(path("v1", "secrets", namespace), labels=labels, metadata_only=True):
             raise
 
 

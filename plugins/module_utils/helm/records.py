@@ -11,7 +11,7 @@ are read as Helm reads them, before Helm does.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import partial
 from typing import Any, NamedTuple
@@ -21,9 +21,9 @@ from ..common.errors import NestedClustersError
 from ..common.well_known import MANAGED_BY_HELM, RELEASE_NAME, RELEASE_NAMESPACE
 from ..k8s.client import Kubernetes, parallel
 from ..k8s.errors import KubernetesError
-from ..k8s.objects import Object, path
+from ..k8s.objects import path
 from ..k8s.snapshot import live
-from .release import HelmError, Release, decode_record
+from .release import ADVICE, HelmError, Release, of_release, revisions
 
 # What the chart makes in the namespace by kind, and whoever may write the records may delete as well.
 _TENANTS = {
@@ -78,7 +78,7 @@ class ManifestObject:
         return plural, path(self.api_version, plural, self.namespace if namespaced else None, self.name)
 
 
-class Found(NamedTuple):
+class NamedObject(NamedTuple):
     """An object that a manifest names, as it is on the host cluster."""
 
     thing: ManifestObject
@@ -86,7 +86,7 @@ class Found(NamedTuple):
     meta: dict[str, Any]
 
 
-def check(kubernetes: Kubernetes, name: str, namespace: str, rollback_to: int | None = None) -> list[Found]:
+def check(kubernetes: Kubernetes, name: str, namespace: str, rollback_to: int | None = None) -> list[NamedObject]:
     """See that Helm, when it changes or removes a release, deletes nothing that is somebody else's.
 
     Called for the plan, and once more right before Helm runs. ``rollback_to`` is the revision that it shall bring
@@ -95,7 +95,8 @@ def check(kubernetes: Kubernetes, name: str, namespace: str, rollback_to: int | 
     """
     kubernetes = live(kubernetes)  # a snapshot holds only what has the chart's labels
     secrets: dict[ManifestObject, str] = {}
-    acting = _acting(read(kubernetes, name, namespace), rollback_to)
+    records = kubernetes.list(path("v1", "secrets", namespace), labels=of_release(name))
+    acting = _acting(revisions(records, name, namespace), rollback_to)
     for release in acting:
         unusual = {thing for thing in named(release) if not _is_usual(thing, name, namespace)}
         secrets.update(dict.fromkeys(unusual, release.secret_name))
@@ -105,21 +106,6 @@ def check(kubernetes: Kubernetes, name: str, namespace: str, rollback_to: int | 
     if foreign:
         _refuse(name, namespace, foreign, sorted({secrets[found.thing] for found in foreign}))
     return [found for found in there if secrets[found.thing] == acting[-1].secret_name]
-
-
-def read(kubernetes: Kubernetes, name: str, namespace: str) -> list[Release]:
-    """Every revision of a release that Helm finds, oldest first. Raises HelmError for a record that is not Helm's.
-
-    Helm finds them by two labels, whatever else is written on them, and goes by what is in them.
-    """
-    secrets = kubernetes.list(path("v1", "secrets", namespace), labels=f"owner=helm,name={name}")
-    return sorted((_checked(secret, name, namespace) for secret in secrets), key=lambda release: release.revision)
-
-
-def newest(secrets: Iterable[Object], name: str, namespace: str) -> Release | None:
-    """The newest revision among records of a release. Raises HelmError for one that is not Helm's."""
-    releases = [_checked(secret, name, namespace) for secret in secrets]
-    return max(releases, key=lambda release: release.revision, default=None)
 
 
 def is_of_release(meta: dict[str, Any], name: str, namespace: str) -> bool:
@@ -142,27 +128,8 @@ def named(release: Release) -> list[ManifestObject]:
     except (yaml_io.YAMLError, ValueError) as error:
         raise HelmError(
             f"Secret {release.namespace}/{release.secret_name} has a manifest that is not as Helm writes it: "
-            f"{' '.join(str(error).split())}; {_ADVICE}"
+            f"{' '.join(str(error).split())}; {ADVICE}"
         ) from error
-
-
-_ADVICE = (
-    "whoever may write Secrets in the namespace can have changed it: find out who did, and restore it from a backup, "
-    "or delete it to let Helm fall back on the revision before"
-)
-
-
-def _checked(secret: Object, name: str, namespace: str) -> Release:
-    release, meta = decode_record(secret), secret["metadata"]
-    told = release.name, release.namespace, release.secret_name, str(release.revision)
-    wanted = name, namespace, meta["name"], release.labels.get("version")
-    if told != wanted:
-        raise HelmError(
-            f"Secret {namespace}/{meta['name']} is not what it seems: labels and name make it a record of Helm release "
-            f"{name}, but it says that it is revision {release.revision} of release {release.name} in namespace "
-            f"{release.namespace}; {_ADVICE}"
-        )
-    return release
 
 
 def _acting(releases: list[Release], rollback_to: int | None) -> list[Release]:
@@ -180,10 +147,10 @@ def _is_usual(thing: ManifestObject, name: str, namespace: str) -> bool:
     return thing.namespace == namespace and (kind in _TENANTS or (kind in _OPERATORS and thing.name == f"vc-{name}"))
 
 
-def _look(kubernetes: Kubernetes, thing: ManifestObject) -> Found | None:
+def _look(kubernetes: Kubernetes, thing: ManifestObject) -> NamedObject | None:
     plural, where = thing.place(kubernetes)
     there = kubernetes.get(where) if where else None
-    return Found(thing, plural, there.get("metadata") or {}) if there is not None else None
+    return NamedObject(thing, plural, there.get("metadata") or {}) if there is not None else None
 
 
 def _objects(
@@ -217,7 +184,7 @@ def _namespace(node: Any, namespace: str) -> str:
     raise ValueError(f"namespace {text} is no text")
 
 
-def _refuse(name: str, namespace: str, foreign: list[Found], secrets: list[str]) -> None:
+def _refuse(name: str, namespace: str, foreign: list[NamedObject], secrets: list[str]) -> None:
     shown = "; ".join(_told(found.thing, found.meta) for found in foreign)
     raise NestedClustersError(
         f"virtual cluster {name} in namespace {namespace}: Helm's record of it (Secret {', '.join(secrets)}) names "

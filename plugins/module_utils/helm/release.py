@@ -1,7 +1,11 @@
 # Copyright (c) 2026, nested.clusters contributors
 # GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Helm's release Secrets: find the newest, and decode them."""
+"""Helm's release Secrets: find the newest of a release, decode it, and say whose it is.
+
+Whoever may write Secrets in a namespace can write such a record as well. So nobody believes one before it was decoded
+here, and only where it speaks of the release that was looked for.
+"""
 
 from __future__ import annotations
 
@@ -9,18 +13,22 @@ import base64
 import gzip
 import json
 import zlib
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Hashable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
-from typing import Any
+from typing import Any, TypeVar
 
 from ..common.errors import NestedClustersError
 
 _MOST_BYTES = 64 * 1024**2  # of a record; one of vCluster's chart has less than one
 RELEASE_SECRET_TYPE = "helm.sh/release.v1"
+RECORD_PREFIX = "sh.helm.release.v1."  # of the name of a record, whatever it is kept in
 FAILED = "failed"
 UNINSTALLED = "uninstalled"  # by `helm uninstall --keep-history`
 # A killed helm leaves one of these, and then refuses to go on from it.
 PENDING = ("pending-install", "pending-upgrade", "pending-rollback", "uninstalling")
+
+_Key = TypeVar("_Key", bound=Hashable)
+_Record = TypeVar("_Record")
 
 
 class HelmError(NestedClustersError):
@@ -44,7 +52,11 @@ class Release:
 
     @property
     def secret_name(self) -> str:
-        return f"sh.helm.release.v1.{self.name}.v{self.revision}"
+        return f"{RECORD_PREFIX}{self.name}.v{self.revision}"
+
+    def is_of(self, name: str, namespace: str) -> bool:
+        """Whether it is of this name and in this namespace, by what the record itself says."""
+        return (self.name, self.namespace) == (name, namespace)
 
     @classmethod
     def from_json(cls, data: dict[str, Any], labels: dict[str, str] | None = None) -> Release:
@@ -63,24 +75,38 @@ class Release:
         )
 
 
+# --- which records there are ------------------------------------------------------------------------------
+
+
+def of_release(name: str) -> str:
+    """Return the label selector by which Helm finds the records of a release, whatever else is written on them."""
+    return f"owner=helm,name={name}"
+
+
+def newest_of_each(
+    records: Iterable[tuple[_Key, _Record]], labels: Callable[[_Record], Mapping[str, str]]
+) -> dict[_Key, _Record]:
+    """Return the record with the newest revision for each key, by the label that Helm sorts them by."""
+    found: dict[_Key, tuple[int, _Record]] = {}
+    for key, record in records:
+        digits = labels(record).get("version", "")
+        revision = int(digits) if digits.isdigit() else 0
+        if key not in found or revision > found[key][0]:
+            found[key] = revision, record
+    return {key: record for key, (_revision, record) in found.items()}
+
+
 def newest_releases(secrets: Iterable[dict[str, Any]]) -> dict[str, dict[str, Any]]:
-    """The Secret with the newest revision of each release among a namespace's Secrets, by release name.
-
-    Source: helm's storage driver; the payload is base64 (helm's) of gzip of JSON, in a Secret (base64 again).
-    """
-    newest: dict[str, dict[str, Any]] = {}
-    for secret in secrets:
-        name = (secret["metadata"].get("labels") or {}).get("name")
-        if secret.get("type") != RELEASE_SECRET_TYPE or not name:
-            continue
-        if name not in newest or _revision(secret) > _revision(newest[name]):
-            newest[name] = secret
-    return newest
+    """The Secret with the newest revision of each release among a namespace's Secrets, by release name."""
+    records = [(_labels(secret).get("name"), secret) for secret in secrets if secret.get("type") == RELEASE_SECRET_TYPE]
+    return newest_of_each([(name, secret) for name, secret in records if name], _labels)
 
 
-def _revision(secret: dict[str, Any]) -> int:
-    digits = (secret["metadata"].get("labels") or {}).get("version", "")
-    return int(digits) if digits.isdigit() else 0
+def _labels(secret: dict[str, Any]) -> dict[str, str]:
+    return secret["metadata"].get("labels") or {}
+
+
+# --- what is in one, and whose it is ----------------------------------------------------------------------
 
 
 def _unpacked(packed: bytes) -> bytes:
@@ -107,8 +133,60 @@ def _text(secret: dict[str, Any]) -> bytes:
 
 
 def decode_release(secret: dict[str, Any]) -> Release:
-    """The release in a Helm release Secret. Raises HelmError when it cannot be read."""
+    """The release in a Helm release Secret. Raises HelmError when it cannot be read.
+
+    Source: helm's storage driver; the payload is base64 (helm's) of gzip of JSON, in a Secret (base64 again).
+    """
     return _decoded(secret, json.loads)
+
+
+def release_in(secret: dict[str, Any] | None) -> Release | None:
+    """Return the release in a Secret, or None where nobody can read it: then it says nothing of anybody's release."""
+    try:
+        return decode_release(secret) if secret else None
+    except HelmError:
+        return None
+
+
+def own_release(secret: dict[str, Any], name: str, namespace: str) -> Release:
+    """Return the release in a Helm record, by which Helm would go: it has to be the one that is meant.
+
+    Raises HelmError where it cannot be read, NestedClustersError where it speaks of another release or namespace.
+    """
+    release = decode_release(secret)
+    if not release.is_of(name, namespace):
+        raise NestedClustersError(
+            f"virtual cluster {name} in namespace {namespace}: nothing was changed, because Secret "
+            f"{namespace}/{secret['metadata']['name']}, by its labels Helm's record of it, holds that of release "
+            f"{release.name} in namespace {release.namespace}. Some tools keep their records elsewhere, such as Flux "
+            f"with storageNamespace: then choose a namespace other than {namespace}, and change {release.name} with "
+            "that tool. Otherwise somebody has changed the Secret: restore it from a backup"
+        )
+    return release
+
+
+def revisions(secrets: Iterable[dict[str, Any]], name: str, namespace: str) -> list[Release]:
+    """The revisions in records of a release, oldest first. Raises HelmError for one that is not Helm's."""
+    found = [_checked(secret, name, namespace) for secret in secrets]
+    return sorted(found, key=lambda release: release.revision)
+
+
+def _checked(secret: dict[str, Any], name: str, namespace: str) -> Release:
+    release, meta = decode_record(secret), secret["metadata"]
+    told = release.secret_name, str(release.revision)
+    if not release.is_of(name, namespace) or told != (meta["name"], release.labels.get("version")):
+        raise HelmError(
+            f"Secret {namespace}/{meta['name']} is not what it seems: labels and name make it a record of Helm release "
+            f"{name}, but it says that it is revision {release.revision} of release {release.name} in namespace "
+            f"{release.namespace}; {ADVICE}"
+        )
+    return release
+
+
+ADVICE = (
+    "whoever may write Secrets in the namespace can have changed it: find out who did, and restore it from a backup, "
+    "or delete it to let Helm fall back on the revision before"
+)
 
 
 def decode_record(secret: dict[str, Any]) -> Release:

@@ -11,11 +11,10 @@ from functools import partial
 from typing import Any
 
 from ..common import well_known
-from ..common.errors import NestedClustersError
 from ..common.well_known import NOT_SYNCED
 from ..helm.chart import is_vcluster
 from ..helm.records import is_of_release
-from ..helm.release import PENDING, UNINSTALLED, HelmError, Release, decode_release, newest_releases
+from ..helm.release import PENDING, UNINSTALLED, Release, newest_releases, own_release, release_in
 from ..k8s.client import Kubernetes, parallel
 from ..k8s.errors import KubernetesError
 from ..k8s.objects import path
@@ -73,12 +72,12 @@ def read(kubernetes: Kubernetes, name: str, namespace: str) -> State:
     secrets = kubernetes.list(path("v1", "secrets", namespace), labels=f"{NOT_SYNCED},{NOT_SUPERSEDED}")
     releases = newest_releases(secrets)
     newest = releases.pop(name, None)
-    release = _own_release(newest, name, namespace) if newest else None
+    release = own_release(newest, name, namespace) if newest else None
     pending = None
     if release and release.status in PENDING:
         pending = release
         older = newest_releases(secret for secret in secrets if secret is not newest).get(name)
-        release = _own_release(older, name, namespace) if older else None
+        release = own_release(older, name, namespace) if older else None
     manifest = manifests.objects(release.manifest, namespace, kubernetes.namespaced) if release else {}
     return State(
         release=release,
@@ -91,20 +90,6 @@ def read(kubernetes: Kubernetes, name: str, namespace: str) -> State:
     )
 
 
-def _own_release(secret: dict[str, Any], name: str, namespace: str) -> Release:
-    """The release in a Helm record, by which Helm would go: it has to be the one that is meant."""
-    release = decode_release(secret)
-    if (release.name, release.namespace) != (name, namespace):
-        raise NestedClustersError(
-            f"virtual cluster {name} in namespace {namespace}: nothing was changed, because Secret "
-            f"{namespace}/{secret['metadata']['name']}, by its labels Helm's record of it, holds that of release "
-            f"{release.name} in namespace {release.namespace}. Some tools keep their records elsewhere, such as Flux "
-            f"with storageNamespace: then choose a namespace other than {namespace}, and change {release.name} with "
-            "that tool. Otherwise somebody has changed the Secret: restore it from a backup"
-        )
-    return release
-
-
 def read_one(kubernetes: Kubernetes, url: str) -> list[dict[str, Any]]:
     thing = kubernetes.get(url)
     return [thing] if thing else []
@@ -115,15 +100,9 @@ def _own(kubernetes: Kubernetes, url: str, name: str, namespace: str) -> list[di
 
 
 def _virtual_clusters(secrets: Iterable[dict[str, Any]]) -> list[Release]:
-    found = []
-    for secret in secrets:
-        try:
-            release = decode_release(secret)
-        except HelmError:  # a broken record of somebody else's release is not this task's business
-            continue
-        if is_vcluster(release.chart_name):
-            found.append(release)
-    return found
+    # A broken record of somebody else's release is not this task's business.
+    releases = filter(None, map(release_in, secrets))
+    return [release for release in releases if is_vcluster(release.chart_name)]
 
 
 def is_paused(workload: dict[str, Any] | None) -> bool:

@@ -17,7 +17,7 @@ from typing import Any
 
 from ..common.errors import NestedClustersError, OptionError
 from ..common.well_known import CONTROL_PLANE, ETCD, MANAGED, MANAGED_BY, NAME_ANNOTATION, RELEASE_NAME, SYNCED_LABEL
-from ..helm.release import HelmError, decode_release
+from ..helm.release import of_release, release_in
 from ..k8s.client import Kubernetes, list_allowed, parallel
 from ..k8s.objects import Object, path
 from ..k8s.snapshot import live
@@ -162,7 +162,7 @@ def _says(what: str, key: str, workload: Workload) -> str:
 
 def _recorded_elsewhere(kubernetes: Kubernetes, name: str, namespace: str) -> Manager | None:
     """Who keeps the Helm record of a release where this collection does not look; None where it is not found."""
-    labels = f"owner=helm,name={name}"
+    labels = of_release(name)
     maps, secrets = parallel(
         [
             partial(list_allowed, kubernetes, path("v1", "configmaps", namespace), labels=labels, metadata_only=True),
@@ -177,20 +177,13 @@ def _recorded_elsewhere(kubernetes: Kubernetes, name: str, namespace: str) -> Ma
         )
     for secret in secrets:
         where = secret["metadata"].get("namespace")
-        if where != namespace and _is_record_of(secret, name, namespace):
+        release = release_in(secret) if where != namespace else None  # what nobody can read is no evidence
+        if release and release.is_of(name, namespace):
             return Manager(
                 f"whoever keeps Helm records in namespace {where}",
                 f"its Helm record is Secret {secret['metadata']['name']} in namespace {where}",
             )
     return None
-
-
-def _is_record_of(secret: Object, name: str, namespace: str) -> bool:
-    try:
-        release = decode_release(secret)
-    except HelmError:  # somebody else's, and of no use as evidence
-        return False
-    return (release.name, release.namespace) == (name, namespace)
 
 
 # --- refusals ---------------------------------------------------------------------------------------------
@@ -211,7 +204,7 @@ def check_free(kubernetes: Kubernetes, name: str, namespace: str) -> None:
     ours = [one for one in found if one.release == name]
     if not ours:
         _refuse_other(kubernetes, found[0], namespace)
-    labels = f"owner=helm,name={name},status!=superseded,status!=uninstalled"
+    labels = f"{of_release(name)},status!=superseded,status!=uninstalled"
     if kubernetes.list(path("v1", "secrets", namespace), labels=labels, metadata_only=True):
         raise NestedClustersError(
             f"virtual cluster {name} in namespace {namespace}: another task or person is creating it at this moment: "
