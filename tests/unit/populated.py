@@ -11,7 +11,6 @@ from typing import Any
 
 from ansible_collections.nested.clusters.plugins.module_utils.common import well_known
 from ansible_collections.nested.clusters.plugins.module_utils.k8s.errors import KubernetesError
-from ansible_collections.nested.clusters.plugins.module_utils.listing import contents
 from fakes import FakeKubernetes
 from simulation import refuse, selected
 
@@ -61,7 +60,7 @@ class Host(FakeKubernetes):
         self.have(
             "Namespace", namespace, labels=there.get("labels", {}), annotations={**ours, **there.get("annotations", {})}
         )
-        of_helm = {contents.RELEASE_NAME: name, contents.RELEASE_NAMESPACE: namespace}
+        of_helm = {well_known.RELEASE_NAME: name, well_known.RELEASE_NAMESPACE: namespace}
         chart = {"app": "vcluster", "release": name, "app.kubernetes.io/managed-by": "Helm"}
         inside: Result = {"namespace": namespace}
         workload = self.have(
@@ -93,7 +92,7 @@ class Host(FakeKubernetes):
 
         Helm made it there, and the syncer copied it: it translates the label release, and no other. Gives the paths.
         """
-        of_helm = {contents.RELEASE_NAME: name, contents.RELEASE_NAMESPACE: inside}
+        of_helm = {well_known.RELEASE_NAME: name, well_known.RELEASE_NAMESPACE: inside}
         copied = {well_known.SYNCED_LABEL: of, "vcluster.loft.sh/namespace": inside}
         chart = {**copied, "app": "vcluster", "chart": "vcluster-0.36.1", "app.kubernetes.io/managed-by": "Helm"}
         record = {**copied, "owner": "helm", "name": name, "version": "2", "status": "deployed"}

@@ -19,7 +19,8 @@ from ..helm import records
 from ..helm.release import HelmError, revisions
 from ..k8s.client import Kubernetes, list_allowed, parallel
 from ..k8s.objects import path
-from ..listing.contents import CHART_CLUSTER_KINDS, Key, ObjectRef
+from ..listing.contents import Key, ObjectRef
+from ..listing.outside import CHART_CLUSTER_KINDS
 from ..listing.selection import NAMES_AT_ONCE
 
 _SHOWN = 5  # names of objects that stay

@@ -21,8 +21,8 @@ from ..k8s import host_clusters
 from ..k8s.client import Kubernetes, parallel
 from ..k8s.errors import KubernetesError
 from ..k8s.host_clusters import HostCluster
-from ..k8s.objects import Kinds
 from ..listing import contents, readers
+from ..listing.contents import ServedKinds
 from ..virtual_cluster import namespace as namespaces
 from ..virtual_cluster import readiness
 from . import orphans, preparation
@@ -36,7 +36,7 @@ class HostOrphans:
     """One host cluster: what was found there, and what became of it, by the identity of a leftover."""
 
     host: HostCluster
-    kinds: Kinds
+    kinds: ServedKinds
     view: View
     found: list[Leftover] = field(default_factory=list)
     sent: set[Identity] = field(default_factory=set)
@@ -77,7 +77,7 @@ def find(given: Iterable[HostCluster], criteria: Criteria) -> tuple[list[HostOrp
 
 
 def _read(host: HostCluster) -> HostOrphans:
-    kinds = contents.namespaced_kinds(host.kubernetes)
+    kinds = contents.served_kinds(host.kubernetes)
     return HostOrphans(host, kinds, orphans.read(host.kubernetes, kinds))
 
 

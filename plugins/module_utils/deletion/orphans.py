@@ -28,10 +28,11 @@ from ..groups.model import Group
 from ..helm.release import RELEASE_SECRET_TYPE
 from ..k8s.client import Kubernetes, list_allowed, parallel
 from ..k8s.errors import KubernetesError
-from ..k8s.objects import Kinds, Object, path
-from ..listing import contents
-from ..listing.contents import Contents, Key, ObjectRef
+from ..k8s.objects import Object, path
+from ..listing import contents, host_contents
+from ..listing.contents import Contents, Key, ObjectRef, ServedKinds
 from ..listing.observed import marker
+from ..listing.outside import CHART_CLUSTER_KINDS
 from ..virtual_cluster import membership, workloads
 from ..virtual_cluster import namespace as virtual_cluster_namespace
 from ..virtual_cluster.cluster_names import readings
@@ -139,22 +140,21 @@ class View:
 # --- reading ----------------------------------------------------------------------------------------------
 
 
-def read(kubernetes: Kubernetes, kinds: Kinds) -> View:
+def read(kubernetes: Kubernetes, kinds: ServedKinds) -> View:
     """Everything that judging needs: one LIST a kind, and few more where something is suspect."""
-    held, elsewhere, chart, volumes, lease, records = parallel(
+    host, chart, lease, records = parallel(
         [
-            partial(contents.read, kubernetes, None, kinds),
-            partial(contents.outside, kubernetes),
+            partial(host_contents.read_host, kubernetes, None, kinds),
             partial(_of_chart, kubernetes),
-            partial(list_allowed, kubernetes, ownership.VOLUMES),
             partial(kubernetes.get, f"{group_lock.LEASES}/{group_lock.LEASE}"),
             partial(kubernetes.list, path("v1", "configmaps", well_known.NAMESPACE), labels=group_records.RECORD_LABEL),
         ]
     )
+    held: Contents = host.inside
     unseen = {thing.plural for thing in held.unseen} & REQUIRED
     if unseen:  # or everything would seem to be left over
         raise KubernetesError(f"no permission to list {', '.join(sorted(unseen))}: what is in use is not known", 403)
-    outside = {(thing.plural, thing.namespace, thing.name): thing for thing in [*elsewhere, *chart]}
+    outside = {(thing.plural, thing.namespace, thing.name): thing for thing in [*host.outside, *chart]}
     there = alive(held)
     unfinished = {key: record for key, record in release_records.newest(held).items() if key not in there}
     homes, others = release_records.homes(kubernetes, unfinished)
@@ -167,7 +167,7 @@ def read(kubernetes: Kubernetes, kinds: Kinds) -> View:
         contents.examined(kubernetes, held, suspects),
         frozenset(there | _running(pods)),
         tuple(outside.values()),
-        tuple(volumes),
+        tuple(host.volumes),
         lease,
         tuple(records),
         _mounted(pods),
@@ -185,7 +185,7 @@ def _of_chart(kubernetes: Kubernetes) -> list[ObjectRef]:
     labels = f"app=vcluster,release,{NOT_SYNCED}"
     return [
         ObjectRef(*kind, one["metadata"])
-        for kind in contents.CHART_CLUSTER_KINDS
+        for kind in CHART_CLUSTER_KINDS
         for one in list_allowed(kubernetes, path(*kind), labels=labels)
     ]
 

@@ -26,7 +26,6 @@ from ..common.well_known import (
 )
 from ..helm.chart import is_label_of_vcluster
 from ..helm.release import RELEASE_SECRET_TYPE, UNINSTALLED
-from ..k8s.objects import path
 from ..listing.contents import Contents, Key, ObjectRef
 from ..listing.observed import marker
 from ..virtual_cluster import plan as planning
@@ -202,9 +201,6 @@ def deleted_with(volumes: Iterable[dict[str, Any]], namespace: str, claims: Coll
         if is_deleted and claim.get("namespace") == namespace and claim.get("name") in claims:
             found.add(volume["metadata"]["name"])
     return found
-
-
-VOLUMES = path("v1", "persistentvolumes")
 
 
 def control_planes(held: Contents) -> set[Key]:

@@ -25,16 +25,9 @@ from ..helm.release import HelmError, Release, of_release
 from ..k8s.client import Kubernetes, list_allowed, parallel
 from ..k8s.errors import KubernetesError
 from ..k8s.objects import path
-from ..listing.contents import (
-    CHART_CLUSTER_KINDS,
-    SYNCED_CLUSTER_KINDS,
-    ObjectRef,
-    certain,
-    list_objects,
-    look_into,
-    marked,
-)
+from ..listing.contents import ObjectRef, list_objects, look_into
 from ..listing.observed import marker
+from ..listing.outside import CHART_CLUSTER_KINDS, SYNCED_CLUSTER_KINDS, certain, marked
 from ..virtual_cluster import cluster_state, drift, provenance, readiness
 from ..virtual_cluster import namespace as namespaces
 from ..virtual_cluster import plan as planning

@@ -22,6 +22,7 @@ from ..admission import reserve as reservation
 from ..common import batch
 from ..common.errors import NestedClustersError
 from ..deletion import batch as deletion_batch
+from ..deletion.job import DeletionJob
 from ..endpoint import wait as endpoint_wait
 from ..groups import lock as group_lock
 from ..groups import view as group_view
@@ -113,13 +114,13 @@ class _Work:
             self._each(self._ask_helm, [job for job in jobs if job.changes])
         return jobs
 
-    def clear(self, names: Sequence[str], check: bool) -> list[deletion_batch.Job]:
+    def clear(self, names: Sequence[str], check: bool) -> list[DeletionJob]:
         """Delete those of these names. Raises NestedClustersError, before anything is changed, for protected ones."""
         if not names:
             return []
         selector = Selector(names=tuple(names), group=self.order.group)
         outcome = deletion_batch.run(self.given, selector, replace(self._switch("absent"), check=check))
-        return [job for job in outcome.jobs if isinstance(job, deletion_batch.Job)]
+        return [job for job in outcome.jobs if isinstance(job, DeletionJob)]
 
     def preview(self, jobs: Sequence[Job]) -> None:
         """Plan once more, with all that is there and with Helm, where something is to be done."""
@@ -314,7 +315,7 @@ def _give_back(seen: GroupView, job: Job) -> None:
 
 
 def _gone(
-    entries: Iterable[Entry], cleared: Iterable[deletion_batch.Job], order: Order
+    entries: Iterable[Entry], cleared: Iterable[DeletionJob], order: Order
 ) -> tuple[list[dict[str, Any]], list[dict[str, str]]]:
     """(what became of those that shall not be there, what changed for ``--diff``)."""
     asked = batch.BatchOptions("absent", order.check, order.wait, order.timeout, keep_volumes=order.keep_volumes)

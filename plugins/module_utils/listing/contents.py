@@ -6,20 +6,18 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
 
 from ..common import well_known
-from ..common.well_known import NOT_SYNCED, RELEASE_NAME, RELEASE_NAMESPACE, SYNCED_LABEL
+from ..common.well_known import NOT_SYNCED
 from ..helm.release import RELEASE_SECRET_TYPE
 from ..k8s.client import Kubernetes, list_allowed, parallel
 from ..k8s.errors import KubernetesError
 from ..k8s.objects import UNKNOWN, Kinds, Object, path
-from ..virtual_cluster import cluster_names
 from ..virtual_cluster.unlabelled import unlabelled
-from .observed import marker
 
 # Kinds that every namespace has, or that controllers derive from others and remove with them.
 DERIVED = {
@@ -31,16 +29,6 @@ DERIVED = {
     "controllerrevisions",
 }
 OF_EVERY_NAMESPACE = {("configmaps", "kube-root-ca.crt"), ("serviceaccounts", "default")}
-# Cluster-scoped kinds that the chart can render, and that vCluster can sync to the host.
-CHART_CLUSTER_KINDS = (
-    ("rbac.authorization.k8s.io/v1", "clusterroles"),
-    ("rbac.authorization.k8s.io/v1", "clusterrolebindings"),
-)
-SYNCED_CLUSTER_KINDS = (
-    ("v1", "persistentvolumes"),
-    ("scheduling.k8s.io/v1", "priorityclasses"),
-    ("storage.k8s.io/v1", "storageclasses"),
-)
 
 
 @dataclass(frozen=True)
@@ -100,34 +88,56 @@ def list_objects(kubernetes: Kubernetes, namespace: str | None, kinds: Kinds | N
         found = [ObjectRef(api_version, plural, one["metadata"]) for one in listed]
         return [thing for thing in found if (plural, thing.name) not in OF_EVERY_NAMESPACE]
 
-    asked = [partial(ask, *kind) for kind in (namespaced_kinds(kubernetes) if kinds is None else kinds)]
-    records, *answers = parallel([partial(_records, kubernetes, namespace), *asked])
+    if kinds is None:
+        kinds = namespaced_kinds(kubernetes)
+    which_records = partial(_records, kubernetes, namespace) if ("v1", "secrets") in kinds else set[ObjectId]
+    records, *answers = parallel([which_records, *(partial(ask, *kind) for kind in kinds)])
     things = [thing for answer in answers for thing in answer]
-    return [replace(one, secret_type=RELEASE_SECRET_TYPE) if _place(one) in records else one for one in things]
+    return [replace(one, secret_type=RELEASE_SECRET_TYPE) if _id(one) in records else one for one in things]
 
 
 def namespaced_kinds(kubernetes: Kubernetes) -> Kinds:
     """(apiVersion, plural) of what a virtual cluster can have in a namespace."""
-    return [kind for kind in kubernetes.namespaced_resources() if kind[1] not in DERIVED]
+    return served_kinds(kubernetes).namespaced
 
 
-def _records(kubernetes: Kubernetes, namespace: str | None) -> set[tuple[str, str | None, str]]:
+@dataclass(frozen=True)
+class ServedKinds:
+    """(apiVersion, plural) of what a virtual cluster can have in a namespace, and in none."""
+
+    namespaced: Kinds
+    cluster_scoped: Kinds
+
+    def without(self, kinds: Collection[tuple[str, str]]) -> ServedKinds:
+        """Return the same without some kinds, which are read in another way."""
+        return replace(self, namespaced=[kind for kind in self.namespaced if kind not in kinds])
+
+
+def served_kinds(kubernetes: Kubernetes) -> ServedKinds:
+    """Return what a host cluster serves, but for what controllers derive from other objects."""
+    found = [(kind, namespaced) for kind, namespaced in kubernetes.all_resources() if kind[1] not in DERIVED]
+    return ServedKinds(
+        [kind for kind, namespaced in found if namespaced],
+        [kind for kind, namespaced in found if not namespaced],
+    )
+
+
+def _records(kubernetes: Kubernetes, namespace: str | None) -> set[ObjectId]:
     """Where Helm keeps releases: a Secret's type tells them from others, and is no metadata.
 
     A copy of a record of a release inside a virtual cluster is no record of one here.
     """
     url, of_helm = path("v1", "secrets", namespace), f"type={RELEASE_SECRET_TYPE}"
     listed = list_allowed(kubernetes, url, labels=NOT_SYNCED, fields=of_helm, metadata_only=True)
-    return {_place(ObjectRef("v1", "secrets", one["metadata"])) for one in listed}
+    return {_id(ObjectRef("v1", "secrets", one["metadata"])) for one in listed}
 
 
-def _place(thing: ObjectRef) -> tuple[str, str | None, str]:
+def _id(thing: ObjectRef) -> ObjectId:
     return thing.plural, thing.namespace, thing.name
 
 
-OF_HELM = f"app.kubernetes.io/managed-by=Helm,{NOT_SYNCED}"  # helm puts it on every object of a release
-
 Key = tuple[str, str]  # namespace, name
+ObjectId = tuple[str, str | None, str]  # plural, namespace, name
 
 
 @dataclass(frozen=True)
@@ -142,20 +152,25 @@ class Contents:
         """What is in a namespace; what could not be listed may be in any."""
         return [*self.inside.get(namespace, ()), *self.unseen]
 
+    def with_objects(self, objects: Iterable[ObjectRef]) -> Contents:
+        """Return the same with further objects, such as those of a kind that was read for another reason."""
+        inside = defaultdict(list, {namespace: list(found) for namespace, found in self.inside.items()})
+        for one in objects:
+            inside[one.namespace or ""].append(one)
+        unseen = (*self.unseen, *inside.pop("", ()))
+        return replace(self, inside=dict(inside), unseen=unseen)
+
 
 def read(kubernetes: Kubernetes, namespace: str | None, kinds: Kinds) -> Contents:
     """What is in a namespace, or in all of them."""
-    places, things = parallel(
+    namespaces, objects = parallel(
         [
             partial(_namespaces, kubernetes, namespace),
             partial(list_objects, kubernetes, namespace, kinds),
         ]
     )
-    inside: dict[str, list[ObjectRef]] = defaultdict(list)
-    for thing in things:
-        inside[thing.namespace or ""].append(thing)
-    unseen = tuple(inside.pop("", ()))
-    return Contents({place["metadata"]["name"]: place for place in places}, inside, unseen)
+    empty = Contents({one["metadata"]["name"]: one for one in namespaces}, {})
+    return empty.with_objects(objects)
 
 
 def examined(kubernetes: Kubernetes, held: Contents, keys: Iterable[Key]) -> Contents:
@@ -207,47 +222,3 @@ def _namespaces(kubernetes: Kubernetes, namespace: str | None) -> list[Object]:
         return kubernetes.list(path("v1", "namespaces"))
     there = kubernetes.get(path("v1", "namespaces", None, namespace))
     return [there] if there else []
-
-
-def outside(kubernetes: Kubernetes) -> list[ObjectRef]:
-    """What releases and virtual clusters can have outside of their namespace; nothing of what may not be listed."""
-    kinds = [kind for kind, _namespaced in kubernetes.all_resources() if kind[1] not in DERIVED | {UNKNOWN}]
-    questions = [partial(_labelled, kubernetes, kind, OF_HELM) for kind in kinds]
-    questions += [partial(_labelled, kubernetes, kind, well_known.SYNCED_LABEL) for kind in SYNCED_CLUSTER_KINDS]
-    found = {(thing.plural, thing.namespace, thing.name): thing for one in parallel(questions) for thing in one}
-    return [thing for thing in found.values() if thing.annotations.get(RELEASE_NAMESPACE) != (thing.namespace or "")]
-
-
-def _labelled(kubernetes: Kubernetes, kind: tuple[str, str], labels: str) -> list[ObjectRef]:
-    listed = list_allowed(kubernetes, path(*kind), labels=labels, metadata_only=True)
-    return [ObjectRef(*kind, one["metadata"]) for one in listed]
-
-
-def outside_of(things: list[ObjectRef], namespace: str, name: str) -> list[ObjectRef]:
-    """Those of ``things`` that virtual cluster NAME of a namespace has outside of it."""
-    return [thing for thing in things if is_outside_of(thing, namespace, name)] + certain(things, namespace, name)
-
-
-def is_outside_of(thing: ObjectRef, namespace: str, name: str) -> bool:
-    """Whether a release NAME of a namespace has an object elsewhere."""
-    if thing.synced:  # Helm's annotations are those of a release inside a virtual cluster
-        return False
-    return (thing.annotations.get(RELEASE_NAME), thing.annotations.get(RELEASE_NAMESPACE)) == (name, namespace)
-
-
-def marked(things: Iterable[ObjectRef], namespace: str, name: str) -> list[ObjectRef]:
-    """Synced objects in no namespace that have the marker of a virtual cluster."""
-    its_own = marker(name, namespace)
-    return [thing for thing in things if thing.namespace is None and thing.labels.get(SYNCED_LABEL) == its_own]
-
-
-def certain(things: Iterable[ObjectRef], namespace: str, name: str) -> list[ObjectRef]:
-    """Synced objects in no namespace that are certainly this virtual cluster's.
-
-    Where another one can have the same marker, only an annotation with the namespace on the host tells. vCluster
-    writes it on objects in namespaces, and on others not (source: pkg/util/translate, addHostAnnotations).
-    """
-    found = marked(things, namespace, name)
-    if not cluster_names.is_ambiguous(name, namespace):
-        return found
-    return [thing for thing in found if thing.annotations.get(well_known.HOST_NAMESPACE) == namespace]

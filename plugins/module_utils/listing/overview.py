@@ -22,7 +22,7 @@ _NO_PLACE: dict[str, Any] = {"group": None, "owner": None, "size": None}
 
 
 @dataclass
-class Found:
+class Overview:
     """What host clusters have: virtual clusters, what to warn of, and the names of host clusters that did not answer.
 
     A virtual cluster is as ``describe`` gives it, with its place in a group (``group``, ``owner`` and ``size``, all
@@ -34,7 +34,7 @@ class Found:
     failed: list[str] = field(default_factory=list)
 
 
-def read(given: Iterable[HostCluster], selection: Selection, now: datetime) -> Found:
+def read(given: Iterable[HostCluster], selection: Selection, now: datetime) -> Overview:
     """The virtual clusters of host clusters, sorted by host cluster, namespace and name.
 
     Left out with a warning: a host cluster that does not answer, and a kind that the caller may not read, except the
@@ -43,7 +43,7 @@ def read(given: Iterable[HostCluster], selection: Selection, now: datetime) -> F
     """
     with garbage_collection_paused():
         answers = ask_apart(given, lambda host: _read(host, selection, now))
-    found = Found(failed=sorted(answers.failed))
+    found = Overview(failed=sorted(answers.failed))
     for _name, one in sorted(answers.some().items()):
         found.virtual_clusters += one.virtual_clusters
         found.warnings += one.warnings
@@ -51,7 +51,7 @@ def read(given: Iterable[HostCluster], selection: Selection, now: datetime) -> F
     return found
 
 
-def _read(host: HostCluster, selection: Selection, now: datetime) -> Found:
+def _read(host: HostCluster, selection: Selection, now: datetime) -> Overview:
     reader = Reader(host.kubernetes, selection.namespace)
     labels = selection.labels()
     *lists, services, ingresses, routes, (places, warnings) = parallel(
@@ -75,7 +75,7 @@ def _read(host: HostCluster, selection: Selection, now: datetime) -> Found:
         if not selection.phases or cluster["phase"] in selection.phases
     ]
     warnings += reader.warnings()
-    return Found(
+    return Overview(
         sorted(found, key=lambda cluster: (cluster["namespace"], cluster["name"])),
         [f"host cluster {own}: {warning}" for warning in warnings] if own else warnings,
     )

@@ -37,6 +37,7 @@ _EFFECTS = {
     "persistentvolumeclaims": "what is used",
 }
 
+WORKLOAD_KINDS = (("apps/v1", "statefulsets"), ("apps/v1", "deployments"))  # of control planes
 _NAMESPACE_ADVICE = "or give option namespace, to read only where it is permitted"
 
 Key = tuple[str, str]  # namespace, name
@@ -66,7 +67,7 @@ class Selection:
 def ask_workloads(reader: Reader, selection: Selection) -> list[Callable[[], list[Object]]]:
     """The questions for the workloads of the control planes: StatefulSets, and Deployments."""
     labels = ",".join([selection.labels(), *selection.label_selectors])
-    return [partial(reader.required, "apps/v1", plural, labels) for plural in ("statefulsets", "deployments")]
+    return [partial(reader.required, *kind, labels) for kind in WORKLOAD_KINDS]
 
 
 def of_lists(stateful_sets: list[Object], deployments: list[Object]) -> list[Object]:

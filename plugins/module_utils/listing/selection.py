@@ -8,7 +8,7 @@ from __future__ import annotations
 import base64
 import re
 from collections import defaultdict
-from collections.abc import Callable, Collection, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 
@@ -91,7 +91,7 @@ def look(
     questions: list[Callable[[], Objects]] = [
         partial(reader.required, "apps/v1", "statefulsets", control),
         partial(reader.required, "apps/v1", "deployments", control),
-        partial(reader.required, "apps/v1", "statefulsets", etcd),
+        partial(reader.required, "apps/v1", "statefulsets", etcd) if state != "absent" else list,
     ]
     if pods or pausing:
         questions.append(partial(list_pods, labels=own))
@@ -120,32 +120,38 @@ def find(selector: Selector, state: str, host: HostCluster) -> tuple[list[Found]
     reader = readers.Reader(host.kubernetes, selector.namespace)
     read_all = partial(look, reader, selector.names, state, selector.label_selectors, pods=state == "restarted")
     lists, places = parallel([read_all, partial(_namespaces, host.kubernetes, selector)])
-    candidates = [item for item in lists.control_planes if _is_named(item, selector.names)]
-    there = {workloads.cluster_name(item) for item in candidates}
+    there = {workloads.cluster_name(item) for item in lists.control_planes if _is_named(item, selector.names)}
     if set(selector.names) - there and selector.label_selectors:
         # One that is there, and has other labels, is no mistake.
         others = look(reader, selector.names, "running", pods=False).control_planes
         there |= {workloads.cluster_name(item) for item in others}
-    made_for = _made_for(places.values())
+    return choose(selector, host, lists, places), there & set(selector.names)
+
+
+def choose(selector: Selector, host: HostCluster, lists: Lists, namespaces: Mapping[str, Object]) -> list[Found]:
+    """Return those that a selector means of the control planes in ``lists``, sorted by namespace and name.
+
+    Label selectors were applied by the LISTs. Pods and events are asked for where a workload does not tell its phase.
+    """
+    candidates = [item for item in lists.control_planes if _is_named(item, selector.names)]
+    made_for = _made_for(namespaces.values())
     narrowed = readers.Selection(
         selector.names[0] if len(selector.names) == 1 else None, selector.namespace, phases=selector.phases
     )
-    pods, events = readers.details(
-        readers.Reader(host.kubernetes, selector.namespace), narrowed, candidates
-    )
+    pods, events = readers.details(readers.Reader(host.kubernetes, selector.namespace), narrowed, candidates)
     result = []
     for item in candidates:
         key = readers.key_of(item)
-        group, owner = membership_of(places.get(key[0]), key[1])
+        group, owner = membership_of(namespaces.get(key[0]), key[1])
         # The group's label goes with the namespace: one that is not in the group is not meant.
         if (selector.group and group != selector.group) or (selector.owner and owner != selector.owner):
             continue
-        now = phases.phase(item, pods.get(key, ()), places.get(key[0]), events.get(key[0], ()))
+        now = phases.phase(item, pods.get(key, ()), namespaces.get(key[0]), events.get(key[0], ()))
         if selector.phases and now not in selector.phases:
             continue
         own = tuple(made_for.get(observed.marker(key[1], key[0]), ()))
         result.append(Found(host, lists.seen(item, own), now, group, owner, own))
-    return sorted(result, key=lambda found: found.key), there & set(selector.names)
+    return sorted(result, key=lambda found: found.key)
 
 
 def values_of(found: Found) -> dict[str, object] | None:

@@ -16,6 +16,7 @@ from typing import Any
 import pytest
 from ansible_collections.nested.clusters.plugins.module_utils.common import batch, well_known
 from ansible_collections.nested.clusters.plugins.module_utils.deletion import batch as deletion_batch
+from ansible_collections.nested.clusters.plugins.module_utils.deletion import host_plan
 from ansible_collections.nested.clusters.plugins.module_utils.k8s import host_clusters
 from ansible_collections.nested.clusters.plugins.module_utils.k8s.errors import KubernetesError, Unreachable
 from ansible_collections.nested.clusters.plugins.module_utils.k8s.host_clusters import HostCluster
@@ -425,7 +426,7 @@ def test_volumes_are_kept(task: Task, host: Host) -> None:
     assert claim["metadata"]["annotations"] == {well_known.KEPT: "true"}
     for selection in ({"phases": ["pending"], "all": True}, {"name": "a", "keep_volumes": True}):
         assert task(**selection)["virtual_clusters"] == []
-    assert of(checked(task, host, name="a"), "a")["note"] == deletion_batch.REMAINS
+    assert of(checked(task, host, name="a"), "a")["note"] == host_plan.REMAINS
     assert host.speaking_of("vcluster-a") == []
 
 

@@ -1,0 +1,133 @@
+# Copyright (c) 2026, nested.clusters contributors
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The deletion of one virtual cluster among many: what it takes, and what the result says of it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any
+
+from ..common.batch import NOT_BEGUN, BatchJob, BatchOptions
+from ..helm.release import RELEASE_SECRET_TYPE
+from ..k8s import host_clusters
+from ..k8s.host_clusters import HostCluster
+from ..k8s.objects import Object
+from ..listing.contents import Contents, Key, ObjectRef
+from ..virtual_cluster.provenance import Manager
+from . import ownership
+
+
+@dataclass(frozen=True)
+class Target:
+    """A virtual cluster to delete, or what is left of one."""
+
+    host: HostCluster
+    namespace: str
+    name: str
+    phase: str
+    group: str | None
+    owner: str | None
+    known: bool  # that there is or was one of this name is certain
+    note: str = ""
+
+    @property
+    def key(self) -> Key:
+        return self.namespace, self.name
+
+
+@dataclass(frozen=True)
+class DeletionScope:
+    """What of a namespace a removal takes, as it was seen, and what it leaves."""
+
+    namespace: Object | None
+    own: tuple[ObjectRef, ...] = ()
+    foreign: tuple[ObjectRef, ...] = ()
+    kept: tuple[ObjectRef, ...] = ()  # volume claims that stay because the task says so
+    whole: bool = False  # whether the namespace goes as a whole
+
+    @property
+    def going(self) -> bool:
+        """Whether the namespace is being deleted already."""
+        return bool(self.namespace and self.namespace["metadata"].get("deletionTimestamp"))
+
+    @property
+    def uid(self) -> dict[str, str]:
+        return {"uid": self.namespace["metadata"]["uid"]} if self.namespace else {}
+
+
+def scope_of(held: Contents, target: Target, keep_volumes: bool) -> DeletionScope:
+    """What of the namespace of a virtual cluster goes with it."""
+    place = held.namespaces.get(target.namespace)
+    if place is None:
+        return DeletionScope(None)
+    found, others = ownership.sort_out(held.of(target.namespace), target.name, target.known)
+    mine, kept = ownership.keep(found, keep_volumes)
+    made_for_it = ownership.made_for(place, target.name, target.namespace, target.known or bool(found))
+    return DeletionScope(place, tuple(mine), tuple(others), tuple(kept), made_for_it and not others and not kept)
+
+
+@dataclass
+class DeletionJob(BatchJob):
+    """One removal on its way."""
+
+    target: Target
+    scope: DeletionScope  # as it was planned
+    outside: list[ObjectRef]
+    volumes: set[str]  # names of PersistentVolumes that go with their claims
+    leaving: list[str]  # what becomes of a namespace that stays, in words
+    manager: Manager | None = None  # who manages it where Helm has no record of it here
+    sent: bool = False
+    asked: bool = False  # for the deletion of the namespace
+    sent_outside: set[str] = field(default_factory=set)
+
+    def late(self, order: BatchOptions) -> str:
+        return f"not gone after {order.timeout:g} s (wait_timeout): {self.last}; run the task again"
+
+    @property
+    def steps(self) -> list[str]:
+        """What there is to do, in words."""
+        name, namespace = self.target.name, self.target.namespace
+        if self.scope.namespace is None or self.scope.going:
+            return ownership.steps(False, name, namespace, self.outside, whole=False)
+        has_release = any(thing.secret_type == RELEASE_SECRET_TYPE for thing in self.scope.own)
+        marks = ownership.mark_steps(ownership.to_mark(self.scope.kept))
+        things = [*self.scope.own, *self.outside]
+        return [*ownership.steps(has_release, name, namespace, things, self.scope.whole), *marks, *self.leaving]
+
+    def describe(self, order: BatchOptions) -> dict[str, Any]:
+        """The virtual cluster's part of the result."""
+        target = self.target
+        steps = self.steps if (order.check and self.begun) or self.sent else []
+        gone = "absent" if order.check or order.wait else "deleting"
+        return {
+            "name": target.name,
+            "namespace": target.namespace,
+            "host_cluster": None if target.host.name == host_clusters.ONLY else target.host.name,
+            "group": target.group,
+            "owner": target.owner,
+            "before": target.phase,
+            "after": ("deleting" if self.sent else target.phase) if self.error or not self.begun else gone,
+            "changed": bool(steps),
+            "steps": steps,
+            "note": target.note,
+            "failed": bool(self.error),
+            "msg": self.error if self.begun else NOT_BEGUN,
+        }
+
+    def diff(self, order: BatchOptions) -> dict[str, str]:
+        """What goes, for ``--diff``: every object, and the namespace where that goes as well."""
+        told = self.describe(order)
+        on = f", host cluster {told['host_cluster']}" if told["host_cluster"] else ""
+        name = f"virtual cluster {self.target.name} (namespace {self.target.namespace}{on})"
+        things = [] if self.scope.going else list(self.scope.own)
+        whole = [f"namespaces/{self.target.namespace}"] if self.scope.whole and not self.scope.going else []
+        going = sorted({ownership.told(thing, self.target.namespace) for thing in [*things, *self.outside]})
+        before = [f"phase: {told['before']}", *going, *whole]
+        kept = [f"kept: {text}" for text in sorted(str(thing) for thing in self.scope.kept)]
+        return {
+            "before_header": name,
+            "after_header": name,
+            "before": "\n".join([*before, *kept]) + "\n",
+            "after": "\n".join([f"phase: {told['after']}", *kept]) + "\n",
+        }

@@ -1,0 +1,213 @@
+# Copyright (c) 2026, nested.clusters contributors
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Count the requests of a deletion of many, and say what each of them is for."""
+
+from __future__ import annotations
+
+from collections import Counter
+from typing import Any
+
+import pytest
+from ansible_collections.nested.clusters.plugins.module_utils.common import batch as common_batch
+from ansible_collections.nested.clusters.plugins.module_utils.common import well_known
+from ansible_collections.nested.clusters.plugins.module_utils.common.batch import BatchOptions
+from ansible_collections.nested.clusters.plugins.module_utils.common.errors import NestedClustersError
+from ansible_collections.nested.clusters.plugins.module_utils.deletion import batch
+from ansible_collections.nested.clusters.plugins.module_utils.k8s.host_clusters import HostCluster
+from ansible_collections.nested.clusters.plugins.module_utils.k8s.objects import path
+from ansible_collections.nested.clusters.plugins.module_utils.listing.contents import DERIVED
+from ansible_collections.nested.clusters.plugins.module_utils.listing.selection import Selector
+from fakes import Clock
+from populated import Host, Names, Result
+
+SECRETS = path("v1", "secrets")
+WORKLOADS = {path("apps/v1", plural) for plural in ("statefulsets", "deployments")}
+STORAGE_CLASSES = path("storage.k8s.io/v1", "storageclasses")  # may be synced, whether the host cluster says so or not
+
+
+class CountingHost(Host):
+    """A host cluster that keeps its requests, with the preconditions of deletions."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.requests: list[str] = []
+        self.only: dict[str, dict[str, str] | None] = {}
+
+    def _ask(self, request: str) -> None:
+        self.requests.append(request)
+        super()._ask(request)
+
+    def delete(self, where: str, only: dict[str, str] | None = None) -> bool:
+        self.only[where] = only
+        return super().delete(where, only)
+
+    def patch(self, where: str, body: dict[str, Any]) -> dict[str, Any]:
+        self._ask(f"PATCH {where}")
+        return super().patch(where, body)
+
+    def all_resources(self) -> list[tuple[tuple[str, str], bool]]:
+        self.requests.append("discovery")
+        return super().all_resources()
+
+    def taken(self) -> Counter[str]:
+        """The requests since the last time."""
+        found = Counter(self.requests)
+        self.requests.clear()
+        return found
+
+    @property
+    def kinds(self) -> Names:
+        """Paths of what is listed to know all that there is."""
+        served = {path(version, plural) for version, _kind, plural, _namespaced in self.KINDS if plural not in DERIVED}
+        return sorted({*served, STORAGE_CLASSES})
+
+
+@pytest.fixture
+def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
+    fake = Clock()
+    for module in (batch, common_batch):
+        monkeypatch.setattr(module, "time", fake)
+    return fake
+
+
+@pytest.fixture
+def host(clock: Clock) -> CountingHost:
+    found = CountingHost()
+    for name in "abc":
+        found.cluster(name)
+    found.cluster("shared", made=False)
+    found.have("ConfigMap", "of-somebody-else", namespace="vcluster-shared")
+    return found
+
+
+def planned(host: CountingHost, selector: Selector | None = None, **options: Any) -> batch.DeletionPlan:
+    given = [HostCluster("default", host)]  # type: ignore[arg-type]
+    return batch.plan(given, selector or Selector(), BatchOptions("absent", **options))
+
+
+def lists(requests: Counter[str]) -> Counter[str]:
+    return Counter({text.removeprefix("LIST "): count for text, count in requests.items() if text.startswith("LIST ")})
+
+
+def test_plan_of_many_lists_each_kind_once(host: CountingHost) -> None:
+    plan = planned(host)
+    assert [job.target.name for job in plan.jobs] == ["a", "b", "c", "shared"]
+    requests = host.taken()
+    # A Secret's type tells Helm's records from others, and is no metadata: the second LIST asks for these alone.
+    assert lists(requests) == Counter(host.kinds) + Counter([SECRETS])
+    opened = {text for text in requests if text.startswith("GET ")}
+    # What vCluster writes without labels is told by what is in it, and here everything has labels.
+    assert (requests["discovery"], opened, host.written) == (1, set(), [])
+
+
+def test_plan_by_names_lists_each_kind_once(host: CountingHost) -> None:
+    assert len(planned(host, Selector(names=("a", "c"))).jobs) == 2
+    assert lists(host.taken()) == Counter(host.kinds) + Counter([SECRETS])
+
+
+def test_plan_by_labels_lets_the_api_server_select(host: CountingHost) -> None:
+    """What a label selector means is not guessed: one more LIST for each kind of control plane."""
+    assert not planned(host, Selector(label_selectors=("env in (ci)",))).jobs
+    assert lists(host.taken()) == Counter([*host.kinds, SECRETS, *WORKLOADS])
+
+
+def test_plan_of_one_that_is_not_ready_asks_for_its_phase(host: CountingHost) -> None:
+    """A pod and its events tell a phase that the workload does not tell: one more LIST of pods."""
+    host.objects["/apis/apps/v1/namespaces/vcluster-a/statefulsets/a"]["status"] = {}
+    assert planned(host).jobs[0].target.phase == "pending"
+    more = lists(host.taken()) - Counter([*host.kinds, SECRETS])
+    assert [where.rsplit("/", 1)[1] for where in more if not where.endswith("/events")] == ["pods"]
+
+
+NAMESPACED = {path(version, plural) for version, _kind, plural, inside in Host.KINDS if inside} - {
+    path("v1", plural) for plural in DERIVED
+}
+
+
+def carried_out(host: CountingHost, *names: str) -> Counter[str]:
+    """The requests that delete virtual clusters after they were planned for."""
+    plan = planned(host, Selector(names=names))
+    host.taken()
+    result = batch.carry_out(plan)
+    assert result.jobs == plan.jobs
+    assert [job.describe(plan.options)["after"] for job in plan.jobs] == ["absent"] * len(names)
+    return host.taken()
+
+
+def test_whole_namespaces_are_read_once_more_before_their_end(host: CountingHost) -> None:
+    """What is protected, used or somebody else's by now stays. Then only namespaces are listed, until they are gone."""
+    requests = carried_out(host, "a", "b", "c")
+    listed = lists(requests)
+    assert {where: listed[where] for where in NAMESPACED} == {**dict.fromkeys(NAMESPACED, 1), SECRETS: 2}
+    # For each look: is the namespace gone?
+    assert listed.keys() - NAMESPACED == {path("v1", "namespaces")}
+    assert requests["discovery"] == 0
+    assert Counter(text.split("/")[-2] for text in requests if text.startswith("DELETE ")) == {
+        "clusterroles": 3,
+        "priorityclasses": 3,
+        "namespaces": 3,
+    }
+
+
+def test_one_in_a_namespace_that_stays_is_read_once_more_after_it(host: CountingHost) -> None:
+    """The first look finds what is there to delete, the second one sees that nothing is left."""
+    listed = lists(carried_out(host, "shared"))
+    inside = {where.replace("/v1/", "/v1/namespaces/vcluster-shared/") for where in NAMESPACED}
+    secrets = path("v1", "secrets", "vcluster-shared")
+    assert listed == {**dict.fromkeys(inside, 2), secrets: 4}
+
+
+def test_only_what_was_read_is_deleted(host: CountingHost) -> None:
+    """Each deletion names the UID of what was read: one of the same name that was made meanwhile stays."""
+    before = {where: thing["metadata"]["uid"] for where, thing in host.objects.items()}
+    batch.carry_out(planned(host))
+    assert host.only.keys() >= {path("v1", "namespaces", None, f"vcluster-{name}") for name in "abc"}
+    assert host.only == {where: {"uid": before[where]} for where in host.only}
+
+
+def test_what_is_protected_after_the_plan_stays(host: CountingHost) -> None:
+    """What is read again right before a namespace ends decides, not the plan."""
+    plan = planned(host)
+    at = "/apis/apps/v1/namespaces/vcluster-b/statefulsets/b"
+    host.objects[at]["metadata"]["annotations"][well_known.PROTECTED] = "true"
+    batch.carry_out(plan)
+    assert [job.error for job in plan.jobs] == ["", "it was protected by somebody else meanwhile", "", ""]
+    assert at in host.objects
+
+
+def test_what_came_after_the_plan_keeps_its_namespace(host: CountingHost) -> None:
+    plan = planned(host, Selector(names=("a",)))
+    host.have("ConfigMap", "new", namespace="vcluster-a")
+    batch.carry_out(plan)
+    assert host.names("vcluster-a") == {"configmaps/new"}
+
+
+def test_a_plan_refuses_before_anything_is_changed(host: CountingHost) -> None:
+    host.cluster("d", annotations={well_known.PROTECTED: "true"})
+    with pytest.raises(NestedClustersError, match="d \\(namespace vcluster-d"):
+        planned(host)
+    assert host.written == []
+
+
+def test_a_plan_of_none_is_carried_out_without_a_request(host: CountingHost) -> None:
+    plan = planned(host, Selector(names=("nobody",)))
+    host.taken()
+    assert batch.carry_out(plan).jobs == []
+    assert host.taken() == Counter()
+
+
+def result_of(plan: batch.DeletionPlan) -> Result:
+    return {job.target.name: job.steps for job in plan.jobs}
+
+
+def test_run_does_what_a_plan_says(host: CountingHost) -> None:
+    foreseen = result_of(planned(host))
+    given = [HostCluster("default", host)]  # type: ignore[arg-type]
+    checked = batch.run(given, Selector(), BatchOptions("absent", check=True))
+    assert host.written == []
+    done = batch.run(given, Selector(), BatchOptions("absent"))
+    options = BatchOptions("absent")
+    shown = [{job.describe(options)["name"]: job.describe(options)["steps"] for job in one.jobs} for one in (done,)]
+    assert shown == [foreseen]
+    assert len(checked.jobs) == len(done.jobs) == 4
