@@ -25,8 +25,10 @@ from ..listing import contents, readers
 from ..listing.contents import ServedKinds
 from ..virtual_cluster import namespace as namespaces
 from ..virtual_cluster import readiness
-from . import orphans, preparation
-from .orphans import DELETE, FREE, PATCH, Criteria, Groups, Leftover, View
+from . import orphan_rules, orphan_rules_outside, orphan_view, preparation
+from .orphan_rules_outside import Groups
+from .orphan_view import View
+from .orphans import DELETE, FREE, PATCH, Criteria, Leftover
 
 Identity = tuple[str, str, str]
 
@@ -69,21 +71,21 @@ def find(given: Iterable[HostCluster], criteria: Criteria) -> tuple[list[HostOrp
     with readers.garbage_collection_paused():
         answers = host_clusters.ask_apart(given, _read)
     sites = list(answers.some().values())
-    known = orphans.known_groups(site.view for site in sites)
+    known = orphan_rules_outside.known_groups(site.view for site in sites)
     for site in sites:
-        judged = orphans.judge(site.view, known, criteria, datetime.now(timezone.utc))
+        judged = orphan_rules.judge(site.view, known, criteria, datetime.now(timezone.utc))
         site.found = sorted(judged, key=lambda one: (one.namespace or "", one.kind, str(one.thing)))
     return sites, {name: str(error) for name, error in answers.failed.items()}
 
 
 def _read(host: HostCluster) -> HostOrphans:
     kinds = contents.served_kinds(host.kubernetes)
-    return HostOrphans(host, kinds, orphans.read(host.kubernetes, kinds))
+    return HostOrphans(host, kinds, orphan_view.read(host.kubernetes, kinds))
 
 
 def remove(sites: Sequence[HostOrphans], criteria: Criteria, timeout: float) -> None:
     """Remove what was found, and wait for it to be gone; what is not is in the ``errors`` of its host cluster."""
-    known = orphans.known_groups(site.view for site in sites)
+    known = orphan_rules_outside.known_groups(site.view for site in sites)
 
     def work(host: HostCluster) -> None:
         site = next(site for site in sites if site.host is host)
@@ -98,14 +100,14 @@ def _remove(site: HostOrphans, known: Groups, criteria: Criteria, timeout: float
     due = {one.identity: one for one in site.due}
     while due:
         try:
-            view = orphans.read(site.host.kubernetes, site.kinds)
+            view = orphan_view.read(site.host.kubernetes, site.kinds)
         except KubernetesError as error:
             if not error.passing:
                 site.errors.update(dict.fromkeys(due, str(error)))
                 return
             left: dict[Identity, str] = dict.fromkeys(due, str(error))
         else:
-            left = _turn(site, view, orphans.judge(view, known, criteria, datetime.now(timezone.utc)), due)
+            left = _turn(site, view, orphan_rules.judge(view, known, criteria, datetime.now(timezone.utc)), due)
         due = {identity: one for identity, one in due.items() if identity in left and identity not in site.errors}
         if due and time.monotonic() > deadline:
             site.errors.update({identity: left[identity] for identity in due})
@@ -125,7 +127,7 @@ def _turn(
         meta = here.get(identity[1])
         if meta is None or (identity not in again and one.action in (PATCH, FREE)):
             continue  # done
-        if meta.get("deletionTimestamp") and not (identity in again and orphans.is_held_by_us(one)):
+        if meta.get("deletionTimestamp") and not (identity in again and orphan_rules.is_held_by_us(one)):
             left[identity] = _why_held(view, meta, one)
         elif identity not in again:
             site.errors[identity] = "it is not left over any more: somebody uses it, or a task is at work"

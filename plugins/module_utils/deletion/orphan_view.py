@@ -1,0 +1,170 @@
+# Copyright (c) 2026, nested.clusters contributors
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Read all that tells what is left over on a host cluster, and which virtual clusters are there.
+
+A virtual cluster is there while it has a control plane, pods of it or of its etcd, or a Helm release that is deployed.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Collection, Iterable, Mapping
+from dataclasses import dataclass
+from functools import partial
+
+from ..common import well_known
+from ..common.well_known import NOT_SYNCED, RELEASE_NAME, RELEASE_NAMESPACE
+from ..groups import lock as group_lock
+from ..groups import record as group_records
+from ..k8s.client import Kubernetes, list_allowed, parallel
+from ..k8s.errors import KubernetesError
+from ..k8s.objects import Object, path
+from ..listing import contents, host_contents
+from ..listing.contents import Contents, Key, ObjectRef, ServedKinds
+from ..listing.outside import CHART_CLUSTER_KINDS
+from . import ownership, release_records
+
+REQUIRED = {"statefulsets", "deployments", "secrets", "pods", "persistentvolumeclaims"}
+
+
+@dataclass(frozen=True)
+class View:
+    """What one host cluster says. ``mounted`` are (namespace, claim) to the names of the pods that mount it."""
+
+    held: Contents
+    there: frozenset[Key]  # virtual clusters that are there, and Helm releases of other charts that may be
+    outside: tuple[ObjectRef, ...]
+    volumes: tuple[Object, ...]
+    lease: Object | None
+    records: tuple[Object, ...]  # ConfigMaps of groups
+    mounted: Mapping[Key, tuple[str, ...]]
+    homes: Mapping[Key, Key]  # of releases of vCluster's chart that are not deployed: where they are, by their records
+    identity: str  # UID of namespace kube-system
+
+
+def read(kubernetes: Kubernetes, kinds: ServedKinds) -> View:
+    """Everything that judging needs: one LIST a kind, and few more where something is suspect."""
+    host, chart, lease, records = parallel(
+        [
+            partial(host_contents.read_host, kubernetes, None, kinds),
+            partial(_of_chart, kubernetes),
+            partial(kubernetes.get, f"{group_lock.LEASES}/{group_lock.LEASE}"),
+            partial(kubernetes.list, path("v1", "configmaps", well_known.NAMESPACE), labels=group_records.RECORD_LABEL),
+        ]
+    )
+    held: Contents = host.inside
+    unseen = {thing.plural for thing in held.unseen} & REQUIRED
+    if unseen:  # or everything would seem to be left over
+        raise KubernetesError(f"no permission to list {', '.join(sorted(unseen))}: what is in use is not known", 403)
+    outside = {(thing.plural, thing.namespace, thing.name): thing for thing in [*host.outside, *chart]}
+    there = alive(held)
+    unfinished = {key: record for key, record in release_records.newest(held).items() if key not in there}
+    homes, others = release_records.homes(kubernetes, unfinished)
+    there |= others  # what they have may run, whatever their records say
+    possible = (suspects(held, homes, there) | ownership.recorded(held)) - there
+    there |= _elsewhere(kubernetes, held, possible, outside.values(), there)
+    spaces = sorted({namespace for namespace, _name in possible if _has_pods_or_claims(held, namespace)})
+    pods = kubernetes.list(path("v1", "pods", spaces[0] if len(spaces) == 1 else None)) if spaces else []
+    return View(
+        contents.examined(kubernetes, held, possible),
+        frozenset(there | _running(pods)),
+        tuple(outside.values()),
+        tuple(host.volumes),
+        lease,
+        tuple(records),
+        _mounted(pods),
+        homes,
+        held.namespaces.get("kube-system", {}).get("metadata", {}).get("uid", ""),
+    )
+
+
+def _has_pods_or_claims(held: Contents, namespace: str) -> bool:
+    return any(thing.plural in ("pods", "persistentvolumeclaims") for thing in held.of(namespace))
+
+
+def _of_chart(kubernetes: Kubernetes) -> list[ObjectRef]:
+    """Cluster-scoped objects of vCluster's chart, also where something else than helm applied it."""
+    labels = f"app=vcluster,release,{NOT_SYNCED}"
+    return [
+        ObjectRef(*kind, one["metadata"])
+        for kind in CHART_CLUSTER_KINDS
+        for one in list_allowed(kubernetes, path(*kind), labels=labels)
+    ]
+
+
+def _mounted(pods: Iterable[Object]) -> dict[Key, tuple[str, ...]]:
+    found: dict[Key, tuple[str, ...]] = defaultdict(tuple)
+    for pod in pods:
+        meta = pod["metadata"]
+        if _has_ended(pod):
+            continue
+        for volume in pod["spec"].get("volumes") or []:
+            claim = (volume.get("persistentVolumeClaim") or {}).get("claimName")
+            if claim:
+                found[meta["namespace"], claim] += (meta["name"],)
+    return found
+
+
+def _running(pods: Iterable[Object]) -> frozenset[Key]:
+    """Virtual clusters by the pods that they run in, which may have outlived their workload.
+
+    A pod that is being deleted makes none: its workload is gone for good, and it follows.
+    """
+    found = set[Key]()
+    for pod in pods:
+        thing = ObjectRef("v1", "pods", pod["metadata"])
+        if thing.synced or thing.labels.get("app") not in well_known.APPS or thing.meta.get("deletionTimestamp"):
+            continue
+        if not _has_ended(pod):
+            found |= {(thing.namespace or "", name) for name in ownership.named_by(thing)}
+    return frozenset(found)
+
+
+def _has_ended(pod: Object) -> bool:
+    return (pod.get("status") or {}).get("phase") in ("Succeeded", "Failed")
+
+
+def _elsewhere(
+    kubernetes: Kubernetes, held: Contents, suspects: Collection[Key], outside: Iterable[ObjectRef], there: set[Key]
+) -> set[Key]:
+    """Suspects, and virtual clusters with objects outside of namespaces, whose deployed release is kept elsewhere."""
+    speaking = {(thing.annotations.get(RELEASE_NAMESPACE), thing.annotations.get(RELEASE_NAME)) for thing in outside}
+    names = {name for _namespace, name in {*suspects, *speaking} - there}
+    at_home = ownership.control_planes(held)
+    candidates = {
+        key: record
+        for key, record in release_records.newest(held).items()
+        if key in there and key[1] in names and key not in at_home
+    }
+    return set(release_records.homes(kubernetes, candidates)[0].values())
+
+
+def alive(held: Contents) -> set[Key]:
+    """Virtual clusters that are there: with a control plane, or with a release that is deployed and kept beside it."""
+    return ownership.control_planes(held) | release_records.deployed(held)
+
+
+def suspects(held: Contents, homes: Mapping[Key, Key], there: Collection[Key]) -> set[Key]:
+    """Every virtual cluster that something in a namespace speaks of, but exports of one that is there elsewhere."""
+    found = {key for key, home in homes.items() if key == home}
+    alive = {name for _namespace, name in there}
+    for namespace, things in held.inside.items():
+        labels = (held.namespaces.get(namespace, {}).get("metadata") or {}).get("labels") or {}
+        if well_known.SYNCED_LABEL in labels:  # a virtual cluster of another namespace made it, for what it syncs
+            continue
+        found |= {
+            (namespace, name)
+            for thing in things
+            for name in ownership.named_by(thing)
+            if not (name in alive and _is_export(thing))
+        }
+    return found
+
+
+def _is_export(thing: ObjectRef) -> bool:
+    """Whether it may be the kubeconfig that a virtual cluster keeps in another namespace, as its values say.
+
+    The label with its name is all that vCluster writes on it (source: pkg/util/kubeconfig).
+    """
+    return thing.plural == "secrets" and well_known.NAMED in thing.labels and "release" not in thing.labels
