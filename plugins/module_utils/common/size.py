@@ -24,7 +24,7 @@ _UNITS = {
 _BINARY_UNITS = ("Ei", "Pi", "Ti", "Gi", "Mi", "Ki")
 # Kubernetes counts bytes and thousandths of a CPU in 64 bits.
 _MOST = {"cpu": Decimal(2**63 - 1) / 1000, "memory": Decimal(2**63 - 1), "storage": Decimal(2**63 - 1)}
-_EXAMPLES = {"cpu": '4 or "500m"', "memory": '"4Gi" or "512Mi"', "storage": '"10Gi" or "512Mi"'}
+_QUANTITY_EXAMPLES = {"cpu": '4 or "500m"', "memory": '"4Gi" or "512Mi"', "storage": '"10Gi" or "512Mi"'}
 
 Amount: TypeAlias = "Decimal | None"
 
@@ -210,7 +210,7 @@ def _amount(resource: str, value: Any, positive: bool) -> tuple[Amount, str]:
 
 def _allowed(resource: str, positive: bool) -> str:
     unit = "CPUs" if resource == "cpu" else "bytes with a unit"
-    return f"a number of {unit}, such as {_EXAMPLES[resource]}" + (", more than 0" if positive else "")
+    return f"a number of {unit}, such as {_QUANTITY_EXAMPLES[resource]}" + (", more than 0" if positive else "")
 
 
 def _canonical(resource: str, amount: Decimal) -> str:

@@ -19,10 +19,14 @@ CONTROL_PLANE, ETCD = "vcluster", "vcluster-etcd"  # label app of the workloads
 APPS = frozenset({CONTROL_PLANE, ETCD, "vcluster-api", "vcluster-controller", "vcluster-scheduler"})
 
 # What Helm, the chart, vCluster and this collection write on the workload themselves.
-RESERVED_LABELS = {"app", "chart", "release", "heritage", "app.kubernetes.io/managed-by"}
+MANAGED_BY_LABEL = "app.kubernetes.io/managed-by"
+RESERVED_LABELS = {"app", "chart", "release", "heritage", MANAGED_BY_LABEL}
 RESERVED_PREFIXES = ("meta.helm.sh/", "loft.sh/", "nested-clusters/")
 
+# Annotations of a paused workload, as the vcluster CLI writes them.
 PAUSED = "loft.sh/paused"
+PAUSED_REPLICAS = "loft.sh/paused-replicas"
+PAUSED_DATE = "loft.sh/paused-date"
 RESTORING = "loft.sh/restoring"
 SLEEP_MODE_LABEL = "loft.sh/sleep-mode"
 SLEEPING_SINCE = "sleepmode.loft.sh/sleeping-since"
@@ -33,13 +37,13 @@ HOST_NAMESPACE = "vcluster.loft.sh/object-host-namespace"  # annotation of what 
 NOT_SYNCED = f"!{SYNCED_LABEL}"  # a label selector
 
 
-LONGEST = 63  # characters of a name or a label's value on the host
+LABEL_LENGTH = 63  # characters of a DNS label, and of the value of a Kubernetes label
 
 
 def safe_concat(*parts: str) -> str:
-    """vCluster's name for something on the host: joined, and shortened with a digest beyond LONGEST characters."""
+    """vCluster's name for something on the host: joined, and shortened with a digest beyond LABEL_LENGTH characters."""
     whole = "-".join(parts)
-    if len(whole) <= LONGEST:
+    if len(whole) <= LABEL_LENGTH:
         return whole
     return f"{whole[:52]}-{hashlib.sha256(whole.encode()).hexdigest()[:10]}".replace(".-", "-")
 
@@ -50,17 +54,32 @@ NAME_ANNOTATION = "nested-clusters/virtual-cluster"
 OWNER_ANNOTATION = "nested-clusters/owner"
 SIZE_ANNOTATION = "nested-clusters/size"  # JSON of Size.as_dict()
 APPLIED_ANNOTATION = "nested-clusters/applied"  # JSON: what of the group was applied last
-MANAGED_BY = {"app.kubernetes.io/managed-by": "nested.clusters"}
+MANAGED_BY = {MANAGED_BY_LABEL: "nested.clusters"}
 OF_MEMBERS = (NAME_ANNOTATION, OWNER_ANNOTATION, SIZE_ANNOTATION, APPLIED_ANNOTATION)
 
 BELONGS = "vcluster.loft.sh/belongs-to"  # Services that stand for nodes
 REQUESTED = "vcluster.loft.sh/vcluster-name"  # snapshots, and the credentials of their store
-NAMED = "vcluster-name"  # Secrets with the certificates and the kubeconfig
+NAME_LABEL = "vcluster-name"  # Secrets with the certificates and the kubeconfig
 # What Helm writes on everything that it makes, and asks for before it adopts something.
 RELEASE_NAME, RELEASE_NAMESPACE = "meta.helm.sh/release-name", "meta.helm.sh/release-namespace"
-MANAGED_BY_HELM = {"app.kubernetes.io/managed-by": "Helm"}
+MANAGED_BY_HELM = {MANAGED_BY_LABEL: "Helm"}
 FINALIZERS = "vcluster.loft.sh/"  # only a running vCluster takes these off again
 
 WAY_BACK = "nested-clusters/way-back"  # annotation of a workload that is being upgraded
 
 NAMESPACE = "nested-clusters"
+REQUEST_TYPE = "nested-clusters/request"  # type of the Secret that has what a task asked for in a group
+# On the ConfigMap of a group: which group it is the record of, and which member it lies on.
+RECORD_LABEL = "nested-clusters/record"
+HOST_LABEL = "nested-clusters/host-cluster"
+
+# What other tools write on what they manage.
+INSTANCE_LABEL = "app.kubernetes.io/instance"
+ARGO_CD_TRACKING = "argocd.argoproj.io/tracking-id"  # annotation: APPLICATION:GROUP/KIND:NAMESPACE/NAME
+ARGO_CD_INSTANCE = "argocd.argoproj.io/instance"
+CLUSTER_API_NAME = "cluster.x-k8s.io/cluster-name"
+# Annotations that tools write on everything, and that say nothing of it to people.
+NOISE_PREFIXES = ("meta.helm.sh/", "kubectl.kubernetes.io/", "deployment.kubernetes.io/")
+
+DEFAULT_INGRESS_CLASS = "ingressclass.kubernetes.io/is-default-class"  # annotation of an IngressClass
+FAKE_NODE = "vcluster.loft.sh/fake-node"  # label of a node that vCluster shows, and that is none

@@ -13,7 +13,8 @@ from ..helm.release import RELEASE_SECRET_TYPE
 from ..k8s import host_clusters
 from ..k8s.host_clusters import HostCluster
 from ..k8s.objects import Object
-from ..listing.contents import Contents, Key, ObjectRef
+from ..listing.contents import Contents, ObjectRef
+from ..listing.observed import ClusterKey
 from ..virtual_cluster.provenance import Manager
 from . import ownership
 
@@ -32,7 +33,7 @@ class Target:
     note: str = ""
 
     @property
-    def key(self) -> Key:
+    def key(self) -> ClusterKey:
         return self.namespace, self.name
 
 

@@ -19,7 +19,8 @@ from ..helm import records
 from ..helm.release import HelmError, revisions
 from ..k8s.client import Kubernetes, list_allowed, parallel
 from ..k8s.objects import path
-from ..listing.contents import Key, ObjectRef
+from ..listing.contents import ObjectRef
+from ..listing.observed import ClusterKey
 from ..listing.outside import CHART_CLUSTER_KINDS
 from ..listing.selection import NAMES_AT_ONCE
 
@@ -51,7 +52,7 @@ def is_copy(thing: ObjectRef) -> bool:
 class Records:
     """The newest Helm records of releases, read in one LIST for every fifty that an object needs."""
 
-    def __init__(self, kubernetes: Kubernetes, things: Mapping[Key, Iterable[ObjectRef]]) -> None:
+    def __init__(self, kubernetes: Kubernetes, things: Mapping[ClusterKey, Iterable[ObjectRef]]) -> None:
         """``things`` are what labels and annotations take for a release's outside of its namespace, by release."""
         self._kubernetes = kubernetes
         asked = {
@@ -61,7 +62,7 @@ class Records:
         }
         self._named = {key: self._objects(key, secrets) for key, secrets in self._read(asked).items()}
 
-    def sort_out(self, things: Iterable[ObjectRef], key: Key) -> tuple[list[ObjectRef], list[ObjectRef]]:
+    def sort_out(self, things: Iterable[ObjectRef], key: ClusterKey) -> tuple[list[ObjectRef], list[ObjectRef]]:
         """(what is of this release, what only says so) of what is outside of its namespace."""
         things = list(things)
         named = self._named.get(key, set())
@@ -73,8 +74,8 @@ class Records:
         ]
         return mine, [thing for thing in things if thing not in mine]
 
-    def _read(self, asked: set[Key]) -> dict[Key, list[dict[str, Any]]]:
-        found: dict[Key, list[dict[str, Any]]] = {key: [] for key in asked}
+    def _read(self, asked: set[ClusterKey]) -> dict[ClusterKey, list[dict[str, Any]]]:
+        found: dict[ClusterKey, list[dict[str, Any]]] = {key: [] for key in asked}
         if not asked:
             return {}
         spaces = {namespace for namespace, _name in asked}
@@ -90,7 +91,7 @@ class Records:
             found.get((meta["namespace"], meta["labels"]["name"]), []).append(secret)
         return found
 
-    def _objects(self, key: Key, secrets: list[dict[str, Any]]) -> set[tuple[str, str]]:
+    def _objects(self, key: ClusterKey, secrets: list[dict[str, Any]]) -> set[tuple[str, str]]:
         """Paths of what the newest record names, without the API's version; none where it cannot be believed."""
         try:
             found = revisions(secrets, key[1], key[0])

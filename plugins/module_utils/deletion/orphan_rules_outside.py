@@ -19,8 +19,8 @@ from ..groups import lock as group_lock
 from ..groups import record as group_records
 from ..groups.model import Group
 from ..k8s.objects import Object
-from ..listing.contents import Key, ObjectRef
-from ..listing.observed import marker
+from ..listing.contents import ObjectRef
+from ..listing.observed import ClusterKey, marker
 from ..virtual_cluster.cluster_names import readings
 from . import ownership
 from .orphan_view import View
@@ -44,7 +44,7 @@ class Search:
         return self.criteria.is_young(metas, self.now)
 
 
-def judge(search: Search, gone: Collection[Key], known: Groups) -> Iterator[Leftover]:
+def judge(search: Search, gone: Collection[ClusterKey], known: Groups) -> Iterator[Leftover]:
     """Judge what is in no namespace of a virtual cluster.
 
     ``gone`` are virtual clusters that are not there, ``known`` the groups that all host clusters know.
@@ -78,10 +78,10 @@ def _left_outside(search: Search) -> Iterator[Leftover]:
 def _marked_as(text: str) -> str | None:
     """The name in a marker; None where it can be read in several ways, or is as long as one that was shortened."""
     able = readings(text)
-    return able[0][1] if len(able) == 1 and len(text) < well_known.LONGEST else None
+    return able[0][1] if len(able) == 1 and len(text) < well_known.LABEL_LENGTH else None
 
 
-def _left_volumes(search: Search, gone: Collection[Key]) -> Iterator[Leftover]:
+def _left_volumes(search: Search, gone: Collection[ClusterKey]) -> Iterator[Leftover]:
     """PersistentVolumes whose claim is gone, if it had the name of one of a virtual cluster that is gone as well.
 
     A claim's labels go with it, and its name is nobody's alone. Only a namespace that was made for the virtual cluster
@@ -110,7 +110,7 @@ def _left_volumes(search: Search, gone: Collection[Key]) -> Iterator[Leftover]:
             yield Leftover("volumes", thing, name, f"{reason}delete it yourself if it was", STATE_HELD, NO_ACTION)
 
 
-def _claimed_by(claim: Mapping[str, str], known: Collection[Key], by_namespace: bool = False) -> str | None:
+def _claimed_by(claim: Mapping[str, str], known: Collection[ClusterKey], by_namespace: bool = False) -> str | None:
     """The virtual cluster that a claim was of by its name, among the known ones, or by what its namespace is called."""
     namespace, text = claim.get("namespace", ""), claim.get("name", "")
     match = _CLAIM.fullmatch(text)

@@ -16,12 +16,12 @@ from functools import partial
 from ..common import well_known
 from ..common.well_known import NOT_SYNCED, RELEASE_NAME, RELEASE_NAMESPACE
 from ..groups import lock as group_lock
-from ..groups import record as group_records
 from ..k8s.client import Kubernetes, list_allowed, parallel
 from ..k8s.errors import KubernetesError
 from ..k8s.objects import Object, path
 from ..listing import contents, host_contents
-from ..listing.contents import Contents, Key, ObjectRef, ServedKinds
+from ..listing.contents import Contents, ObjectRef, ServedKinds
+from ..listing.observed import ClusterKey
 from ..listing.outside import CHART_CLUSTER_KINDS
 from . import ownership, release_records
 
@@ -33,13 +33,14 @@ class View:
     """What one host cluster says. ``mounted`` are (namespace, claim) to the names of the pods that mount it."""
 
     held: Contents
-    there: frozenset[Key]  # virtual clusters that are there, and Helm releases of other charts that may be
+    there: frozenset[ClusterKey]  # virtual clusters that are there, and Helm releases of other charts that may be
     outside: tuple[ObjectRef, ...]
     volumes: tuple[Object, ...]
     lease: Object | None
     records: tuple[Object, ...]  # ConfigMaps of groups
-    mounted: Mapping[Key, tuple[str, ...]]
-    homes: Mapping[Key, Key]  # of releases of vCluster's chart that are not deployed: where they are, by their records
+    mounted: Mapping[ClusterKey, tuple[str, ...]]
+    # Of releases of vCluster's chart that are not deployed: where they are, by their records.
+    homes: Mapping[ClusterKey, ClusterKey]
     identity: str  # UID of namespace kube-system
 
 
@@ -50,7 +51,7 @@ def read(kubernetes: Kubernetes, kinds: ServedKinds) -> View:
             partial(host_contents.read_host, kubernetes, None, kinds),
             partial(_of_chart, kubernetes),
             partial(kubernetes.get, f"{group_lock.LEASES}/{group_lock.LEASE}"),
-            partial(kubernetes.list, path("v1", "configmaps", well_known.NAMESPACE), labels=group_records.RECORD_LABEL),
+            partial(kubernetes.list, path("v1", "configmaps", well_known.NAMESPACE), labels=well_known.RECORD_LABEL),
         ]
     )
     held: Contents = host.inside
@@ -93,8 +94,8 @@ def _of_chart(kubernetes: Kubernetes) -> list[ObjectRef]:
     ]
 
 
-def _mounted(pods: Iterable[Object]) -> dict[Key, tuple[str, ...]]:
-    found: dict[Key, tuple[str, ...]] = defaultdict(tuple)
+def _mounted(pods: Iterable[Object]) -> dict[ClusterKey, tuple[str, ...]]:
+    found: dict[ClusterKey, tuple[str, ...]] = defaultdict(tuple)
     for pod in pods:
         meta = pod["metadata"]
         if _has_ended(pod):
@@ -106,12 +107,12 @@ def _mounted(pods: Iterable[Object]) -> dict[Key, tuple[str, ...]]:
     return found
 
 
-def _running(pods: Iterable[Object]) -> frozenset[Key]:
+def _running(pods: Iterable[Object]) -> frozenset[ClusterKey]:
     """Virtual clusters by the pods that they run in, which may have outlived their workload.
 
     A pod that is being deleted makes none: its workload is gone for good, and it follows.
     """
-    found = set[Key]()
+    found = set[ClusterKey]()
     for pod in pods:
         thing = ObjectRef("v1", "pods", pod["metadata"])
         if thing.synced or thing.labels.get("app") not in well_known.APPS or thing.meta.get("deletionTimestamp"):
@@ -126,8 +127,12 @@ def _has_ended(pod: Object) -> bool:
 
 
 def _elsewhere(
-    kubernetes: Kubernetes, held: Contents, suspects: Collection[Key], outside: Iterable[ObjectRef], there: set[Key]
-) -> set[Key]:
+    kubernetes: Kubernetes,
+    held: Contents,
+    suspects: Collection[ClusterKey],
+    outside: Iterable[ObjectRef],
+    there: set[ClusterKey],
+) -> set[ClusterKey]:
     """Suspects, and virtual clusters with objects outside of namespaces, whose deployed release is kept elsewhere."""
     speaking = {(thing.annotations.get(RELEASE_NAMESPACE), thing.annotations.get(RELEASE_NAME)) for thing in outside}
     names = {name for _namespace, name in {*suspects, *speaking} - there}
@@ -140,12 +145,12 @@ def _elsewhere(
     return set(release_records.homes(kubernetes, candidates)[0].values())
 
 
-def alive(held: Contents) -> set[Key]:
+def alive(held: Contents) -> set[ClusterKey]:
     """Virtual clusters that are there: with a control plane, or with a release that is deployed and kept beside it."""
     return ownership.control_planes(held) | release_records.deployed(held)
 
 
-def suspects(held: Contents, homes: Mapping[Key, Key], there: Collection[Key]) -> set[Key]:
+def suspects(held: Contents, homes: Mapping[ClusterKey, ClusterKey], there: Collection[ClusterKey]) -> set[ClusterKey]:
     """Every virtual cluster that something in a namespace speaks of, but exports of one that is there elsewhere."""
     found = {key for key, home in homes.items() if key == home}
     alive = {name for _namespace, name in there}
@@ -167,4 +172,4 @@ def _is_export(thing: ObjectRef) -> bool:
 
     The label with its name is all that vCluster writes on it (source: pkg/util/kubeconfig).
     """
-    return thing.plural == "secrets" and well_known.NAMED in thing.labels and "release" not in thing.labels
+    return thing.plural == "secrets" and well_known.NAME_LABEL in thing.labels and "release" not in thing.labels

@@ -17,7 +17,7 @@ from ..common.well_known import (
     CREATED,
     GROUP_LABEL,
     NAME_ANNOTATION,
-    NAMED,
+    NAME_LABEL,
     OF_MEMBERS,
     RELEASE_NAME,
     RELEASE_NAMESPACE,
@@ -26,8 +26,8 @@ from ..common.well_known import (
 )
 from ..helm.chart import is_label_of_vcluster
 from ..helm.release import RELEASE_SECRET_TYPE, UNINSTALLED
-from ..listing.contents import Contents, Key, ObjectRef
-from ..listing.observed import marker
+from ..listing.contents import Contents, ObjectRef
+from ..listing.observed import ClusterKey, marker
 from ..virtual_cluster import plan as planning
 from ..virtual_cluster.cluster_names import readings
 from ..virtual_cluster.membership import allocation
@@ -102,7 +102,7 @@ def named_by(thing: ObjectRef) -> set[str]:
     found = {labels.get(BELONGS), labels.get(REQUESTED)}
     # The chart does not label everything with its name and version, but nothing with those of another.
     if labels.get("app") in well_known.APPS and is_label_of_vcluster(labels.get("chart", "vcluster")):
-        found |= {labels.get("release"), labels.get(NAMED)}
+        found |= {labels.get("release"), labels.get(NAME_LABEL)}
     return {name for name in found if name}
 
 
@@ -203,7 +203,7 @@ def deleted_with(volumes: Iterable[dict[str, Any]], namespace: str, claims: Coll
     return found
 
 
-def control_planes(held: Contents) -> set[Key]:
+def control_planes(held: Contents) -> set[ClusterKey]:
     """Every virtual cluster that has a workload."""
     return {
         (namespace, thing.labels["release"])
@@ -215,7 +215,7 @@ def control_planes(held: Contents) -> set[Key]:
     }
 
 
-def with_values(held: Contents) -> set[Key]:
+def with_values(held: Contents) -> set[ClusterKey]:
     """Virtual clusters whose values are there."""
     return {
         (namespace, thing.labels["release"])
@@ -225,7 +225,7 @@ def with_values(held: Contents) -> set[Key]:
     }
 
 
-def recorded(held: Contents) -> set[Key]:
+def recorded(held: Contents) -> set[ClusterKey]:
     """Virtual clusters by what is written on namespaces that were made for them, or that have a share of a group."""
     found = set()
     for namespace, place in held.namespaces.items():

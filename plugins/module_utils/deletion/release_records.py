@@ -16,18 +16,19 @@ from ..helm.chart import is_vcluster
 from ..helm.release import RECORD_PREFIX, RELEASE_SECRET_TYPE, Release, newest_of_each, release_in
 from ..k8s.client import Kubernetes, parallel
 from ..k8s.objects import path
-from ..listing.contents import Contents, Key, ObjectRef
+from ..listing.contents import Contents, ObjectRef
+from ..listing.observed import ClusterKey
 
 # After these, an earlier revision is still the one that is deployed.
 _NOT_FINISHED = ("failed", "pending-upgrade", "pending-rollback")
 
 
-def newest(held: Contents) -> dict[Key, ObjectRef]:
+def newest(held: Contents) -> dict[ClusterKey, ObjectRef]:
     """The Secret with the newest revision of each release, by its own namespace and the release's name."""
     return newest_of_each(_records(held, "secrets"), lambda record: record.labels)
 
 
-def deployed(held: Contents) -> set[Key]:
+def deployed(held: Contents) -> set[ClusterKey]:
     """Releases with a revision that is deployed, also those that Helm keeps in ConfigMaps.
 
     A failed upgrade leaves the revision before it deployed.
@@ -44,12 +45,14 @@ def deployed(held: Contents) -> set[Key]:
     }
 
 
-def homes(kubernetes: Kubernetes, records: Mapping[Key, ObjectRef]) -> tuple[dict[Key, Key], set[Key]]:
+def homes(
+    kubernetes: Kubernetes, records: Mapping[ClusterKey, ObjectRef]
+) -> tuple[dict[ClusterKey, ClusterKey], set[ClusterKey]]:
     """(namespace and name of releases of vCluster's chart, by where their records are; those of other charts).
 
     As the records say it: one request each. A record that cannot be read says nothing.
     """
-    found, others = dict[Key, Key](), set[Key]()
+    found, others = dict[ClusterKey, ClusterKey](), set[ClusterKey]()
     answers = parallel([partial(_release, kubernetes, key, record) for key, record in records.items()])
     for key, release in zip(records, answers, strict=True):
         if release is None:
@@ -67,11 +70,11 @@ def is_record_of(thing: ObjectRef, name: str) -> bool:
     return thing.secret_type == RELEASE_SECRET_TYPE and thing.labels.get("name") == name
 
 
-def _release(kubernetes: Kubernetes, key: Key, record: ObjectRef) -> Release | None:
+def _release(kubernetes: Kubernetes, key: ClusterKey, record: ObjectRef) -> Release | None:
     return release_in(kubernetes.get(path("v1", "secrets", key[0], record.name)))
 
 
-def _records(held: Contents, plural: str) -> list[tuple[Key, ObjectRef]]:
+def _records(held: Contents, plural: str) -> list[tuple[ClusterKey, ObjectRef]]:
     return [
         ((namespace, thing.labels["name"]), thing)
         for namespace, things in held.inside.items()

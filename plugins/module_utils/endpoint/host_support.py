@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from functools import partial
 from typing import Any
 
+from ..common.well_known import DEFAULT_INGRESS_CLASS
 from ..k8s.client import Kubernetes, list_allowed, parallel
 from ..k8s.objects import Object, path
 from ..values import endpoint as endpoint_values
@@ -82,11 +83,11 @@ def _load_balancer_problems(kubernetes: Kubernetes, nodes: list[dict[str, Any]])
 def _ingress_problems(kubernetes: Kubernetes, wanted: str | None) -> list[str]:
     classes = kubernetes.list(path("networking.k8s.io/v1", "ingressclasses"))
     names = ", ".join(sorted(item["metadata"]["name"] for item in classes)) or "none"
-    default = "ingressclass.kubernetes.io/is-default-class"
     if wanted:
         found = [item for item in classes if item["metadata"]["name"] == wanted]
     else:
-        found = [item for item in classes if (item["metadata"].get("annotations") or {}).get(default) == "true"]
+        annotated = [(item, item["metadata"].get("annotations") or {}) for item in classes]
+        found = [item for item, annotations in annotated if annotations.get(DEFAULT_INGRESS_CLASS) == "true"]
     if found:
         return _passthrough_problems(kubernetes, found[0])
     if wanted:

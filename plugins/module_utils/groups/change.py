@@ -31,7 +31,6 @@ from .model import NO_SIZE, Group, Member
 
 CONFIG_MAPS = path("v1", "configmaps", well_known.NAMESPACE)
 PLACE = path("v1", "namespaces", None, well_known.NAMESPACE)
-MANAGED_BY = {"app.kubernetes.io/managed-by": "nested.clusters"}
 
 
 @dataclass(frozen=True)
@@ -338,7 +337,7 @@ def _namespace() -> dict[str, Any]:
     return {
         "apiVersion": "v1",
         "kind": "Namespace",
-        "metadata": {"name": well_known.NAMESPACE, "labels": MANAGED_BY},
+        "metadata": {"name": well_known.NAMESPACE, "labels": well_known.MANAGED_BY},
     }
 
 
@@ -395,10 +394,7 @@ def _delete_record(host: HostCluster, name: str) -> None:
 def _tidy(host: HostCluster) -> None:
     """Delete namespace nested-clusters where this collection made it and nothing is in it any more."""
     place = host.kubernetes.get(PLACE)
-    if (
-        place is None
-        or (place["metadata"].get("labels") or {}).get("app.kubernetes.io/managed-by") != "nested.clusters"
-    ):
+    if place is None or not well_known.MANAGED_BY.items() <= (place["metadata"].get("labels") or {}).items():
         return
     if not contents.list_objects(host.kubernetes, well_known.NAMESPACE):  # of whatever kind: it may be somebody's
         host.kubernetes.delete(PLACE)

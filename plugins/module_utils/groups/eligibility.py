@@ -9,6 +9,7 @@ from collections.abc import Iterable, Mapping
 from functools import partial
 from typing import Any
 
+from ..common.well_known import FAKE_NODE
 from ..endpoint.host_support import endpoint_problems
 from ..k8s.client import Kubernetes, parallel
 from ..k8s.objects import path
@@ -45,7 +46,7 @@ def problems(kubernetes: Kubernetes, group: Group, host: str | None = None) -> l
 def is_virtual(nodes: Iterable[Mapping[str, Any]]) -> bool:
     """Whether nodes are what vCluster shows: it gives each an address, or a label, that no other node has."""
     for node in nodes:
-        if "vcluster.loft.sh/fake-node" in (node["metadata"].get("labels") or {}):
+        if FAKE_NODE in (node["metadata"].get("labels") or {}):
             return True
         addresses = (node.get("status") or {}).get("addresses") or []
         if any(str(item.get("address", "")).endswith(".nodes.vcluster.com") for item in addresses):

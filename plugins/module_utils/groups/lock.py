@@ -21,7 +21,7 @@ from dataclasses import dataclass
 from datetime import datetime, timezone
 
 from ..common.errors import NestedClustersError
-from ..common.well_known import NAMESPACE
+from ..common.well_known import MANAGED_BY, NAMESPACE
 from ..k8s.client import Kubernetes
 from ..k8s.errors import KubernetesError
 from ..k8s.objects import path
@@ -131,7 +131,7 @@ def _lease(holder: str) -> dict[str, object]:
     return {
         "apiVersion": "coordination.k8s.io/v1",
         "kind": "Lease",
-        "metadata": {"name": LEASE, "labels": {"app.kubernetes.io/managed-by": "nested.clusters"}},
+        "metadata": {"name": LEASE, "labels": dict(MANAGED_BY)},
         "spec": {
             "holderIdentity": holder,
             "acquireTime": _now(),

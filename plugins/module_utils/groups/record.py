@@ -11,7 +11,7 @@ from typing import Any
 from ..common import yaml_io
 from ..common.errors import NestedClustersError, OptionError
 from ..common.size import Size
-from ..common.well_known import NAMESPACE
+from ..common.well_known import HOST_LABEL, MANAGED_BY, NAMESPACE, RECORD_LABEL
 from ..scheduling.quota import OwnerQuota
 from .model import Group, Member
 from .settings import check_form
@@ -19,8 +19,6 @@ from .settings import check_form
 PREFIX = "vcluster-group-"  # of the ConfigMap
 RECORD = "group.yaml"  # the ConfigMap's key
 SCHEMA = 1
-RECORD_LABEL = "nested-clusters/record"  # label of the ConfigMap: which group it is the record of
-HOST_LABEL = "nested-clusters/host-cluster"  # label of the ConfigMap: which member it lies on
 
 
 # --- storing ----------------------------------------------------------------------------------------------
@@ -126,7 +124,7 @@ def config_map(group: Group, host_cluster: str) -> dict[str, Any]:
             "name": f"{PREFIX}{group.name}",
             "namespace": NAMESPACE,
             "labels": {
-                "app.kubernetes.io/managed-by": "nested.clusters",
+                **MANAGED_BY,
                 RECORD_LABEL: group.name,
                 HOST_LABEL: host_cluster,
             },

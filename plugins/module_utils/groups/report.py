@@ -25,6 +25,7 @@ from ..k8s.errors import KubernetesError
 from ..k8s.host_clusters import HostCluster
 from ..k8s.objects import Object, path
 from ..listing import readers
+from ..listing.observed import ClusterKey
 from ..scheduling import capacity as capacities
 from ..scheduling import placement
 from ..scheduling.capacity import HostLoad
@@ -116,7 +117,7 @@ def look(host: HostCluster, now: datetime) -> HostFleet:
             partial(kubernetes.list, path("v1", "namespaces"), labels=well_known.GROUP_LABEL),
             partial(reader.optional, "v1", "resourcequotas", _QUOTAS),
             partial(_metrics, kubernetes),
-            partial(kubernetes.list, path("v1", "configmaps", well_known.NAMESPACE), labels=group_records.RECORD_LABEL),
+            partial(kubernetes.list, path("v1", "configmaps", well_known.NAMESPACE), labels=well_known.RECORD_LABEL),
             partial(reader.optional, "v1", "nodes"),
         ],
         _AT_ONCE,
@@ -176,7 +177,7 @@ def _records(records: Iterable[Object]) -> tuple[dict[str, Group], dict[str, str
             broken.append(str(error))
             continue
         known[group.name] = group
-        names[group.name] = record["metadata"]["labels"].get(group_records.HOST_LABEL, "")
+        names[group.name] = record["metadata"]["labels"].get(well_known.HOST_LABEL, "")
     return known, names, broken
 
 
@@ -198,7 +199,7 @@ def _claims(
     kubernetes: Kubernetes,
     reader: readers.Reader,
     allocations: Iterable[Allocation],
-    counted: Mapping[readers.Key, Object],
+    counted: Mapping[ClusterKey, Object],
 ) -> dict[str, Decimal] | None:
     """Storage claimed in namespaces that have no quota which counts it; None where it may not be read."""
     open_ones = {

@@ -102,7 +102,7 @@ def look(host: HostCluster) -> HostView:
     records, namespaces = parallel(
         [
             partial(
-                host.kubernetes.list, path("v1", "configmaps", well_known.NAMESPACE), labels=group_records.RECORD_LABEL
+                host.kubernetes.list, path("v1", "configmaps", well_known.NAMESPACE), labels=well_known.RECORD_LABEL
             ),
             partial(host.kubernetes.list, path("v1", "namespaces"), labels=well_known.GROUP_LABEL),
         ]
@@ -112,7 +112,7 @@ def look(host: HostCluster) -> HostView:
     return HostView(
         host,
         {group.name: group for group, _labels in found},
-        {group.name: labels.get(group_records.HOST_LABEL, "") for group, labels in found},
+        {group.name: labels.get(well_known.HOST_LABEL, "") for group, labels in found},
         tuple(item for item in allocations if item),
     )
 

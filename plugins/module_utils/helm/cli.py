@@ -10,7 +10,6 @@ needs no change costs no helm process.
 
 from __future__ import annotations
 
-import inspect
 import json
 import os
 import re
@@ -137,9 +136,11 @@ class Helm:
         """Arguments that make helm render these workloads without replicas."""
         directory = os.path.join(self._directory.name, "plugins", POST_RENDERER)
         os.makedirs(directory, 0o700)
+        for where, source in post_renderer.sources().items():
+            os.makedirs(os.path.join(directory, os.path.dirname(where)), 0o700, exist_ok=True)
+            self._private_file(os.path.join(directory, where), source)
         # A shell reads it, so that it also works where files in a temporary directory cannot be executed.
-        # Its source, as the collection may be in a zip, as Ansible sends it, or where only Ansible finds it.
-        program = self._private_file(os.path.join(directory, "postrender.py"), inspect.getsource(post_renderer))
+        program = os.path.join(directory, "postrender.py")
         path = os.pathsep.join(filter(None, sys.path))  # where there is PyYAML
         python = ["env", f"PYTHONPATH={path}", sys.executable]
         command = [*python, program, json.dumps(at_rest.names), json.dumps(at_rest.annotations)]

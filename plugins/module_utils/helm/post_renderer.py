@@ -7,27 +7,39 @@ The chart renders the replicas that its values ask for, and helm would start the
 annotations of a pause, so that what helm stores and what is in the cluster agree. The rest of the text stays as
 it is to the byte: written anew it could mean something else to a parser that reads ``1e3`` or ``yes`` differently.
 
-A copy of this file runs as a process of its own, and so it imports nothing of the collection.
+Copies of this file and of those that it imports run as a process of their own: see ``sources``.
 """
 
 from __future__ import annotations
 
 import contextlib
 import copy
+import inspect
 import json
 import sys
 from collections.abc import Collection, Iterable, Mapping
 from typing import Any
 
+from ..common import well_known
+from ..common.well_known import PAUSED, PAUSED_REPLICAS
+
 with contextlib.suppress(ImportError):  # reported by k8s/connection.py before anything is asked
     import yaml
 
-WORKLOADS = ("StatefulSet", "Deployment")
-PAUSED = "loft.sh/paused"
-PAUSED_REPLICAS = "loft.sh/paused-replicas"
-PAUSED_DATE = "loft.sh/paused-date"
+PAUSABLE_KINDS = ("StatefulSet", "Deployment")
 
 Edit = tuple[int, int, str]  # from, to, what to put there
+
+
+def sources() -> dict[str, str]:
+    """Return the program as source texts, by path; ``postrender.py`` is to be run.
+
+    Source, as the collection may be in a zip, as Ansible sends it, or where only Ansible finds it. Each file keeps its
+    place in a package, so that the copy imports as the original does.
+    """
+    start = 'import runpy\n\nrunpy.run_module("nested_clusters.helm.post_renderer", run_name="__main__")\n'
+    files = (("common/well_known.py", well_known), ("helm/post_renderer.py", sys.modules[__name__]))
+    return {f"nested_clusters/{where}": inspect.getsource(module) for where, module in files} | {"postrender.py": start}
 
 
 def at_rest(manifest: str, names: Collection[str], annotations: Mapping[str, str]) -> str:
@@ -63,7 +75,7 @@ def _rest(thing: Any, names: Collection[str], annotations: Mapping[str, str]) ->
 
 
 def _is_one(kind: Any, name: Any, names: Collection[str]) -> bool:
-    return kind in WORKLOADS and name in names
+    return kind in PAUSABLE_KINDS and name in names
 
 
 def _marks(count: Any) -> dict[str, str]:

@@ -18,7 +18,7 @@ from typing import Any, NamedTuple
 
 from ..common import yaml_io
 from ..common.errors import NestedClustersError
-from ..common.well_known import MANAGED_BY_HELM, RELEASE_NAME, RELEASE_NAMESPACE
+from ..common.well_known import MANAGED_BY_HELM, MANAGED_BY_LABEL, RELEASE_NAME, RELEASE_NAMESPACE
 from ..k8s.client import Kubernetes, parallel
 from ..k8s.errors import KubernetesError
 from ..k8s.objects import path
@@ -189,7 +189,7 @@ def _refuse(name: str, namespace: str, foreign: list[NamedObject], secrets: list
     raise NestedClustersError(
         f"virtual cluster {name} in namespace {namespace}: Helm's record of it (Secret {', '.join(secrets)}) names "
         f"what is not its own, and Helm would delete or overwrite that: {shown}. Helm was not run. What Helm makes for "
-        f"this virtual cluster has label app.kubernetes.io/managed-by=Helm and annotations {RELEASE_NAME}={name} and "
+        f"this virtual cluster has label {MANAGED_BY_LABEL}=Helm and annotations {RELEASE_NAME}={name} and "
         f"{RELEASE_NAMESPACE}={namespace}. Whoever may write Secrets in the namespace can have changed the record: "
         "find out who did, and restore the Secret from a backup. Where the record is right, give the object that label "
         "and these annotations"
@@ -200,7 +200,7 @@ def _told(thing: ManifestObject, meta: dict[str, Any]) -> str:
     """An object, and whose it is."""
     place = f" in namespace {meta['namespace']}" if meta.get("namespace") else ""
     notes, labels = meta.get("annotations") or {}, meta.get("labels") or {}
-    manager = labels.get("app.kubernetes.io/managed-by")
+    manager = labels.get(MANAGED_BY_LABEL)
     if RELEASE_NAME in notes:
         whose = f"of Helm release {notes[RELEASE_NAME]} in namespace {notes.get(RELEASE_NAMESPACE)}"
     elif manager and manager != "Helm":

@@ -30,7 +30,7 @@ from ansible.module_utils.basic import AnsibleModule
 from ..common.errors import NestedClustersError
 from .connection import WORKERS, Connection, connect
 from .errors import KubernetesError, Unreachable, refusal, root_cause
-from .objects import CLUSTER_SCOPED, PLURALS, UNKNOWN, Kinds, Objects, ScopedKinds
+from .objects import CLUSTER_SCOPED, PLURALS, UNKNOWN_KIND, Kinds, Objects, ScopedKinds
 from .port_forward import owner_context
 
 with contextlib.suppress(ImportError):  # reported by connect()
@@ -196,12 +196,12 @@ class Kubernetes:
         return list(found.values())
 
     def _served(self, root: str) -> Objects:
-        # An aggregated API whose backend is down answers 503. It may hold something: UNKNOWN stands for it.
+        # An aggregated API whose backend is down answers 503. It may hold something: UNKNOWN_KIND stands for it.
         try:
             return (self.get(root) or {}).get("resources", [])
         except KubernetesError as error:
             if error.status == 503:
-                return [{"name": UNKNOWN, "namespaced": True, "verbs": ["list", "delete"]}]
+                return [{"name": UNKNOWN_KIND, "namespaced": True, "verbs": ["list", "delete"]}]
             raise
 
     @contextlib.contextmanager

@@ -30,7 +30,7 @@ PLURALS: dict[tuple[str, str], str] = {
     ("rbac.authorization.k8s.io/v1", "RoleBinding"): "rolebindings",
 }
 CLUSTER_SCOPED = {"Namespace", "ClusterRole", "ClusterRoleBinding"}
-UNKNOWN = "(API does not answer)"  # in place of the kinds of an API whose backend is down
+UNKNOWN_KIND = "(API does not answer)"  # in place of the kinds of an API whose backend is down
 
 # Inside of the class below, `list` is its method.
 Objects = list[dict[str, Any]]

@@ -22,9 +22,9 @@ from urllib.parse import unquote
 from ..common.well_known import NAMESPACE, SYNCED_LABEL
 from .client import Kubernetes, parallel
 from .errors import KubernetesError
-from .objects import Objects, path
+from .objects import Object, Objects, path
 
-_OF_CHART = f"release,!{SYNCED_LABEL}"
+_SELECTOR = f"release,!{SYNCED_LABEL}"
 # Where the chart's labels do not find what is asked for. Helm's records are needed of everybody: whose release is in
 # a namespace is a question that others' answer.
 _SELECTORS: dict[str, tuple[str, ...]] = {
@@ -50,7 +50,6 @@ _PATH = re.compile(
 )
 _TERM = re.compile(r"(?P<no>!)?(?P<label>[A-Za-z0-9./_-]+)(?:(?P<differs>!)?=(?P<value>[A-Za-z0-9._-]*))?")
 
-Object = dict[str, Any]
 
 
 class _Collection:
@@ -138,7 +137,7 @@ class Snapshot(Kubernetes):
             return self._known[where]
 
     def _read(self, where: str, plural: str) -> Objects:
-        selectors = self._secrets if plural == "secrets" else _SELECTORS.get(plural, (_OF_CHART,))
+        selectors = self._secrets if plural == "secrets" else _SELECTORS.get(plural, (_SELECTOR,))
         answers = parallel([partial(self.live.list, where, labels=selector) for selector in selectors])
         return [item for answer in answers for item in answer]
 

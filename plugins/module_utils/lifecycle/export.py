@@ -46,7 +46,7 @@ def export(
         name,
         namespace,
         [thing for key, thing in outcome.state.live.items() if key[1] == "Service"],
-        [thing for key, thing in outcome.state.live.items() if key[1] in description.ROUTES],
+        [thing for key, thing in outcome.state.live.items() if key[1] in description.ROUTE_KINDS],
         release.values if release else None,
     )
     content = kubeconfigs.kubeconfig(secret, server, options["context"] or f"vcluster_{name}_{namespace}")
@@ -63,7 +63,7 @@ def describe(outcome: Outcome, name: str) -> dict[str, Any]:
     if workload is None:
         return {}
     services = [thing for key, thing in outcome.state.live.items() if key[1] == "Service"]
-    routes = [thing for key, thing in outcome.state.live.items() if key[1] in description.ROUTES]
+    routes = [thing for key, thing in outcome.state.live.items() if key[1] in description.ROUTE_KINDS]
     release = outcome.state.release
     return description.describe(
         workload,

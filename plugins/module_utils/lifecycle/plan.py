@@ -81,7 +81,7 @@ def _moved(request: Request, state: State, wanted: dict[str, Any]) -> list[str]:
         return []
     before = state.release.values
     services = [thing for key, thing in state.live.items() if key[1] == "Service"]
-    routes = [thing for key, thing in state.live.items() if key[1] in description.ROUTES]
+    routes = [thing for key, thing in state.live.items() if key[1] in description.ROUTE_KINDS]
     old = description.endpoint(request.name, request.namespace, services, routes, before)
     said = endpoint_values.moved(request.name, before, wanted, old)
     return [said] if said else []

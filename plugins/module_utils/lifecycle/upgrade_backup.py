@@ -20,8 +20,7 @@ from datetime import datetime, timezone
 from typing import Any
 
 from ..common.errors import NestedClustersError, WaitError
-from ..common.well_known import MANAGED_BY, RAN, WAY_BACK
-from ..helm.post_renderer import PAUSED_DATE, PAUSED_REPLICAS
+from ..common.well_known import MANAGED_BY, PAUSED_DATE, PAUSED_REPLICAS, RAN, WAY_BACK
 from ..helm.release import decode_release
 from ..k8s.client import Kubernetes
 from ..k8s.errors import KubernetesError

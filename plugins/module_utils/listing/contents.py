@@ -16,8 +16,9 @@ from ..common.well_known import NOT_SYNCED
 from ..helm.release import RELEASE_SECRET_TYPE
 from ..k8s.client import Kubernetes, list_allowed, parallel
 from ..k8s.errors import KubernetesError
-from ..k8s.objects import UNKNOWN, Kinds, Object, path
+from ..k8s.objects import UNKNOWN_KIND, Kinds, Object, path
 from ..virtual_cluster.unlabelled import unlabelled
+from .observed import ClusterKey
 
 # Kinds that every namespace has, or that controllers derive from others and remove with them.
 DERIVED = {
@@ -76,7 +77,7 @@ def list_objects(kubernetes: Kubernetes, namespace: str | None, kinds: Kinds | N
     """
 
     def ask(api_version: str, plural: str) -> list[ObjectRef]:
-        if plural == UNKNOWN:
+        if plural == UNKNOWN_KIND:
             return [ObjectRef(api_version, plural, {"name": "(unknown)"})]
         try:
             listed = kubernetes.list(path(api_version, plural, namespace), metadata_only=True)
@@ -136,7 +137,6 @@ def _id(thing: ObjectRef) -> ObjectId:
     return thing.plural, thing.namespace, thing.name
 
 
-Key = tuple[str, str]  # namespace, name
 ObjectId = tuple[str, str | None, str]  # plural, namespace, name
 
 
@@ -173,7 +173,7 @@ def read(kubernetes: Kubernetes, namespace: str | None, kinds: Kinds) -> Content
     return empty.with_objects(objects)
 
 
-def examined(kubernetes: Kubernetes, held: Contents, keys: Iterable[Key]) -> Contents:
+def examined(kubernetes: Kubernetes, held: Contents, keys: Iterable[ClusterKey]) -> Contents:
     """The same, looked into for what these virtual clusters wrote without labels."""
     names: dict[str, list[str]] = defaultdict(list)
     for namespace, name in sorted(keys):
@@ -204,7 +204,7 @@ def look_into(
 
 
 def _is_labelled(thing: ObjectRef) -> bool:
-    return thing.synced or bool({"release", well_known.NAMED} & thing.labels.keys())
+    return thing.synced or bool({"release", well_known.NAME_LABEL} & thing.labels.keys())
 
 
 def _written_for(kubernetes: Kubernetes, thing: ObjectRef, name: str, fits: Callable[[Object], bool]) -> ObjectRef:

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from functools import partial
 
 from ..k8s.client import Kubernetes, list_allowed, parallel
-from ..k8s.objects import UNKNOWN, Object, path
+from ..k8s.objects import UNKNOWN_KIND, Object, path
 from . import contents
 from .contents import Contents, ObjectRef, ServedKinds
 from .outside import OF_HELM, SYNCED_CLUSTER_KINDS, may_be_outside
@@ -41,7 +41,7 @@ def read_host(kubernetes: Kubernetes, namespace: str | None, kinds: ServedKinds)
     elsewhere = kinds.cluster_scoped if namespace is None else [*kinds.cluster_scoped, *kinds.namespaced]
     labels = dict.fromkeys(elsewhere, OF_HELM)
     labels.update(dict.fromkeys(SYNCED_CLUSTER_KINDS, ""))  # there are few of these, and they have one of two labels
-    wanted = [kind for kind in labels if kind not in in_full and kind[1] != UNKNOWN]
+    wanted = [kind for kind in labels if kind not in in_full and kind[1] != UNKNOWN_KIND]
     inside, volumes, *answers = parallel(
         [
             partial(contents.read, kubernetes, namespace, kinds.namespaced),

@@ -13,6 +13,8 @@ from ..common.well_known import SYNCED_LABEL, safe_concat
 from ..k8s.objects import Object
 from ..virtual_cluster import workloads
 
+ClusterKey = tuple[str, str]  # namespace, name
+
 
 @dataclass(frozen=True)
 class ObservedCluster:

@@ -23,7 +23,7 @@ SYNCED_CLUSTER_KINDS = (
     ("scheduling.k8s.io/v1", "priorityclasses"),
     ("storage.k8s.io/v1", "storageclasses"),
 )
-OF_HELM = f"app.kubernetes.io/managed-by=Helm,{NOT_SYNCED}"  # helm puts it on every object of a release
+OF_HELM = f"{well_known.MANAGED_BY_LABEL}=Helm,{NOT_SYNCED}"  # helm puts it on every object of a release
 
 
 def may_be_outside(thing: ObjectRef) -> bool:

@@ -16,7 +16,8 @@ from ..common.errors import NestedClustersError
 from ..k8s.client import parallel
 from ..k8s.host_clusters import ONLY, HostCluster, ask_apart
 from ..virtual_cluster import membership
-from .readers import Key, Reader, Selection, ask_workloads, describe_all, garbage_collection_paused, key_of, of_lists
+from .observed import ClusterKey
+from .readers import Reader, Selection, ask_workloads, describe_all, garbage_collection_paused, key_of, of_lists
 
 _NO_PLACE: dict[str, Any] = {"group": None, "owner": None, "size": None}
 
@@ -81,7 +82,7 @@ def _read(host: HostCluster, selection: Selection, now: datetime) -> Overview:
     )
 
 
-def _places(reader: Reader, selection: Selection) -> tuple[dict[Key, dict[str, Any]], list[str]]:
+def _places(reader: Reader, selection: Selection) -> tuple[dict[ClusterKey, dict[str, Any]], list[str]]:
     """(group, owner and size of each virtual cluster in a group; warnings of what cannot be read)."""
     label = f"{well_known.GROUP_LABEL}={selection.group}" if selection.group else well_known.GROUP_LABEL
     places, warnings = {}, []

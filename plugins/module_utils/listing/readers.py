@@ -21,6 +21,7 @@ from ..virtual_cluster.description import describe
 from ..virtual_cluster.diagnosis import open_questions
 from ..virtual_cluster.phases import phase
 from ..virtual_cluster.workloads import cluster_name
+from .observed import ClusterKey
 
 # Phases that the workload alone tells.
 _TOLD_BY_WORKLOAD = {"running", "paused", "sleeping", "deleting"}
@@ -39,8 +40,6 @@ _EFFECTS = {
 
 WORKLOAD_KINDS = (("apps/v1", "statefulsets"), ("apps/v1", "deployments"))  # of control planes
 _NAMESPACE_ADVICE = "or give option namespace, to read only where it is permitted"
-
-Key = tuple[str, str]  # namespace, name
 
 
 @dataclass(frozen=True)
@@ -169,7 +168,7 @@ class Reader:
 
 def details(
     reader: Reader, selection: Selection, workloads: list[Object]
-) -> tuple[dict[Key, list[Object]], dict[str, list[Object]]]:
+) -> tuple[dict[ClusterKey, list[Object]], dict[str, list[Object]]]:
     """(Pods by virtual cluster, Events by namespace); not asked for while every workload tells its phase."""
     if selection.phases and selection.phases <= _TOLD_BY_WORKLOAD:
         return {}, {}
@@ -180,7 +179,7 @@ def details(
     namespaces = {workload["metadata"]["namespace"] for workload in unclear}
     if len(namespaces) == 1:
         reader.namespace = namespaces.pop()
-    pods: dict[Key, list[Object]] = defaultdict(list)
+    pods: dict[ClusterKey, list[Object]] = defaultdict(list)
     for pod in reader.optional("v1", "pods", selection.labels("app in (vcluster,vcluster-etcd)")):
         pods[key_of(pod)].append(pod)
     questions = set().union(*(open_questions(item, pods.get(key_of(item), ())) for item in unclear))
@@ -192,12 +191,12 @@ def details(
     return pods, events
 
 
-def key_of(item: Object) -> Key:
+def key_of(item: Object) -> ClusterKey:
     return item["metadata"]["namespace"], cluster_name(item)
 
 
-def _by_name(items: Iterable[Object]) -> dict[Key, list[Object]]:
-    found: dict[Key, list[Object]] = defaultdict(list)
+def _by_name(items: Iterable[Object]) -> dict[ClusterKey, list[Object]]:
+    found: dict[ClusterKey, list[Object]] = defaultdict(list)
     for item in items:
         found[item["metadata"]["namespace"], item["metadata"]["name"]].append(item)
     return found

@@ -20,12 +20,10 @@ from ..k8s.host_clusters import HostCluster
 from ..k8s.objects import Object, Objects, path
 from ..virtual_cluster import phases, workloads
 from . import observed, readers
-from .observed import ObservedCluster
+from .observed import ClusterKey, ObservedCluster
 
 NAMES_AT_ONCE = 50  # in one label selector; the address of a request has its limits
-_NAME = re.compile(r"[a-z0-9]([a-z0-9.-]{0,61}[a-z0-9])?")
-
-Key = tuple[str, str]  # namespace, name
+_RELEASE_NAME = re.compile(r"[a-z0-9]([a-z0-9.-]{0,61}[a-z0-9])?")
 
 
 @dataclass(frozen=True)
@@ -52,7 +50,7 @@ class Found:
     namespaces: tuple[str, ...]  # that it made on the host cluster for what it syncs
 
     @property
-    def key(self) -> Key:
+    def key(self) -> ClusterKey:
         return self.seen.namespace, self.seen.name
 
 
@@ -61,8 +59,8 @@ class Lists:
     """What the LISTs for some virtual clusters returned."""
 
     control_planes: Objects
-    etcd: dict[Key, Object]
-    pods: dict[Key, Objects]
+    etcd: dict[ClusterKey, Object]
+    pods: dict[ClusterKey, Objects]
     synced: Objects
 
     def seen(self, control_plane: Object, namespaces: Collection[str] = ()) -> ObservedCluster:
@@ -80,7 +78,7 @@ def look(
     ``labels`` are further label selectors for control planes; without ``pods`` only a pause looks at pods.
     """
     which = ["release"]
-    distinct = sorted(filter(_NAME.fullmatch, set(names)))  # no other is one's name, nor fit for a label selector
+    distinct = sorted(filter(_RELEASE_NAME.fullmatch, set(names)))  # no other is a name, nor fit for a selector
     if 0 < len(distinct) <= NAMES_AT_ONCE:
         which = [f"release in ({','.join(distinct)})"]
     control = ",".join(["app=vcluster", *which, *labels])
@@ -101,7 +99,7 @@ def look(
     for kind, items in (("StatefulSet", stateful_sets), ("Deployment", deployments), ("StatefulSet", etcds)):
         for item in items:
             item["kind"] = kind  # items of a LIST do not say
-    of: dict[Key, Objects] = defaultdict(list)
+    of: dict[ClusterKey, Objects] = defaultdict(list)
     for pod in rest[0] if rest else ():
         of[readers.key_of(pod)].append(pod)
     return Lists(

@@ -27,7 +27,7 @@ from ..k8s.errors import KubernetesError
 from ..k8s.host_clusters import HostCluster
 from ..k8s.objects import Object, path
 from ..listing import readers, selection
-from ..listing.observed import ObservedCluster
+from ..listing.observed import ClusterKey, ObservedCluster
 from ..listing.selection import Found, Selector
 from ..virtual_cluster import diagnosis, phases, readiness, workloads
 from . import steps as power_steps
@@ -224,7 +224,7 @@ class Runner:
         return readers.Reader(self.kubernetes, namespaces.pop() if len(namespaces) == 1 else self.namespace)
 
     def _look_for_reasons(
-        self, reader: readers.Reader, pods: Mapping[selection.Key, list[Object]], planes: Iterable[Object]
+        self, reader: readers.Reader, pods: Mapping[ClusterKey, list[Object]], planes: Iterable[Object]
     ) -> None:
         """Now and then the events that tell why one is not ready."""
         now = time.monotonic()

@@ -17,8 +17,7 @@ from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from ..common.well_known import RESTORING, SYNCED_LABEL
-from ..helm.post_renderer import PAUSED, PAUSED_DATE, PAUSED_REPLICAS
+from ..common.well_known import PAUSED, PAUSED_DATE, PAUSED_REPLICAS, RESTORING, SYNCED_LABEL
 from ..k8s.objects import Object, path
 from ..listing.observed import ObservedCluster, label_of
 from ..values import tree

@@ -8,6 +8,7 @@ from __future__ import annotations
 import re
 
 from ..common.errors import OptionError
+from ..common.well_known import LABEL_LENGTH
 
 # --- names ------------------------------------------------------------------------------------------------
 
@@ -17,7 +18,6 @@ from ..common.errors import OptionError
 _RFC1035_LABEL = re.compile(r"[a-z](?:[-a-z0-9]*[a-z0-9])?")
 _RFC1123_LABEL = re.compile(r"[a-z0-9](?:[-a-z0-9]*[a-z0-9])?")
 
-_LABEL_LENGTH = 63  # a DNS label, and the value of a Kubernetes label
 _HELM_RELEASE_LENGTH = 53
 # A StatefulSet labels its pods controller-revision-hash: STATEFULSET-HASH; the hash is a 32-bit number in
 # decimal, letter by letter (Kubernetes source: pkg/controller/history/controller_history.go).
@@ -26,14 +26,14 @@ _REVISION_HASH_LENGTH = len(str(2**32 - 1))
 # ServiceAccounts (vc-config-NAME, vc-workload-NAME) have 253, and synced names are hashed when too long
 # (source: pkg/util/translate, SafeConcatName).
 _DERIVED_LENGTHS = {
-    "the Helm release": _LABEL_LENGTH - _HELM_RELEASE_LENGTH,
+    "the Helm release": LABEL_LENGTH - _HELM_RELEASE_LENGTH,
     "Service NAME-headless": len("-headless"),
     "Service NAME-etcd-headless": len("-etcd-headless"),
     "pod label NAME-HASH": len("-") + _REVISION_HASH_LENGTH,
     "pod label NAME-etcd-HASH": len("-etcd-") + _REVISION_HASH_LENGTH,
     "the namespace vcluster-NAME": len("vcluster-"),
 }
-NAME_LENGTH = _LABEL_LENGTH - max(_DERIVED_LENGTHS.values())
+NAME_LENGTH = LABEL_LENGTH - max(_DERIVED_LENGTHS.values())
 
 
 # Between the two in what vCluster writes on synced objects that are in no namespace, NAMESPACE-x-NAME (source:
@@ -69,11 +69,11 @@ def check_names(name: str, namespace: str) -> None:
             "a letter first and a letter or digit last (RFC 1035)",
             reason="Services and pod labels are named after it",
         )
-    if not isinstance(namespace, str) or not _RFC1123_LABEL.fullmatch(namespace) or len(namespace) > _LABEL_LENGTH:
+    if not isinstance(namespace, str) or not _RFC1123_LABEL.fullmatch(namespace) or len(namespace) > LABEL_LENGTH:
         raise OptionError(
             "namespace",
             namespace,
-            f"at most {_LABEL_LENGTH} lowercase letters, digits and hyphens, "
+            f"at most {LABEL_LENGTH} lowercase letters, digits and hyphens, "
             "a letter or digit first and last (RFC 1123)",
         )
     _check_marker(name, namespace)

@@ -9,13 +9,13 @@ from collections.abc import Iterable, Iterator
 from datetime import datetime
 from typing import Any
 
-from ..common.well_known import MANAGED, PROTECTED
+from ..common.well_known import MANAGED, NOISE_PREFIXES, PROTECTED, RESERVED_LABELS
 from ..k8s.objects import Object
 from . import diagnosis, workloads
 from .phases import phase_and_failure
 from .workloads import chart_version, cluster_name, container_tag, kubernetes_version
 
-ROUTES = ("Ingress", "TLSRoute")  # kinds that lead a host name to a virtual cluster
+ROUTE_KINDS = ("Ingress", "TLSRoute")  # kinds that lead a host name to a virtual cluster
 
 
 def endpoint(
@@ -77,10 +77,6 @@ def _load_balancer(service: Object) -> str | None:
     return None
 
 
-_LABEL_NOISE = {"app", "chart", "heritage", "release", "app.kubernetes.io/managed-by"}
-_ANNOTATION_NOISE = ("meta.helm.sh/", "kubectl.kubernetes.io/", "deployment.kubernetes.io/")
-
-
 def describe(
     workload: Object,
     pods: Iterable[Object],
@@ -117,6 +113,6 @@ def describe(
         "ready_replicas": (workload.get("status") or {}).get("readyReplicas", 0),
         "protected": annotations.get(PROTECTED) == "true",
         "managed": annotations.get(MANAGED) == "true",
-        "labels": {key: labels[key] for key in sorted(labels) if key not in _LABEL_NOISE},
-        "annotations": {key: annotations[key] for key in sorted(annotations) if not key.startswith(_ANNOTATION_NOISE)},
+        "labels": {key: labels[key] for key in sorted(labels) if key not in RESERVED_LABELS},
+        "annotations": {key: annotations[key] for key in sorted(annotations) if not key.startswith(NOISE_PREFIXES)},
     }

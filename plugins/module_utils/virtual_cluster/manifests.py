@@ -10,9 +10,9 @@ from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 from ..common import yaml_io
-from ..common.well_known import CONTROL_PLANE, ETCD, RAN
+from ..common.well_known import CONTROL_PLANE, ETCD, PAUSED, PAUSED_DATE, PAUSED_REPLICAS, RAN
 from ..helm.cli import PausedWorkloads
-from ..helm.post_renderer import PAUSED, PAUSED_DATE, PAUSED_REPLICAS, WORKLOADS
+from ..helm.post_renderer import PAUSABLE_KINDS
 from ..helm.release import Release
 from . import phases, workloads
 
@@ -38,7 +38,7 @@ def objects(manifest: str, namespace: str, namespaced: Callable[[str, str], bool
 def _awake(thing: dict[str, Any]) -> dict[str, Any]:
     """A workload as the chart rendered it: helm stored it at rest if the virtual cluster was paused then."""
     annotations = thing.get("metadata", {}).get("annotations") or {}
-    if thing["kind"] not in WORKLOADS or PAUSED_REPLICAS not in annotations:
+    if thing["kind"] not in PAUSABLE_KINDS or PAUSED_REPLICAS not in annotations:
         return thing
     own = {name: text for name, text in annotations.items() if name not in (PAUSED, PAUSED_REPLICAS, RAN)}
     metadata = {name: value for name, value in thing["metadata"].items() if name != "annotations"}
@@ -63,7 +63,7 @@ def workload_key(manifest_objects: Iterable[Key], name: str, namespace: str | No
 
     With ``namespace``, none of another one, which a manifest can name as well.
     """
-    found = (k for k in manifest_objects if k[1] in WORKLOADS and k[3] == name and namespace in (None, k[2]))
+    found = (k for k in manifest_objects if k[1] in PAUSABLE_KINDS and k[3] == name and namespace in (None, k[2]))
     return next(found, None)
 
 
@@ -102,4 +102,4 @@ def is_any_paused(manifest_objects: Iterable[Key], live: Mapping[Key, dict[str, 
 
 def runs(k: Key, thing: dict[str, Any], app: str) -> bool:
     """Whether an object is a workload of a virtual cluster: its CONTROL_PLANE or its ETCD."""
-    return k[1] in WORKLOADS and (thing["metadata"].get("labels") or {}).get("app") == app
+    return k[1] in PAUSABLE_KINDS and (thing["metadata"].get("labels") or {}).get("app") == app

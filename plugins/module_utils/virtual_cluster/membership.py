@@ -24,10 +24,10 @@ from ..common.well_known import (
     MANAGED_BY,
     NAME_ANNOTATION,
     OWNER_ANNOTATION,
+    REQUEST_TYPE,
     SIZE_ANNOTATION,
 )
 
-REQUEST_TYPE = "nested-clusters/request"
 # A quota of limits refuses containers without any. With these, a dozen of them fit in the default size.
 LIMITS = {
     "type": "Container",

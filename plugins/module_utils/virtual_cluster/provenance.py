@@ -16,7 +16,20 @@ from functools import partial
 from typing import Any
 
 from ..common.errors import NestedClustersError, OptionError
-from ..common.well_known import CONTROL_PLANE, ETCD, MANAGED, MANAGED_BY, NAME_ANNOTATION, RELEASE_NAME, SYNCED_LABEL
+from ..common.well_known import (
+    ARGO_CD_INSTANCE,
+    ARGO_CD_TRACKING,
+    CLUSTER_API_NAME,
+    CONTROL_PLANE,
+    ETCD,
+    INSTANCE_LABEL,
+    MANAGED,
+    MANAGED_BY,
+    MANAGED_BY_LABEL,
+    NAME_ANNOTATION,
+    RELEASE_NAME,
+    SYNCED_LABEL,
+)
 from ..helm.release import of_release, release_in
 from ..k8s.client import Kubernetes, list_allowed, parallel
 from ..k8s.objects import Object, path
@@ -26,13 +39,8 @@ from .workloads import chart_version
 
 _OF_CHART = f"release,!{SYNCED_LABEL}"
 _WORKLOADS = {"StatefulSet": "statefulsets", "Deployment": "deployments"}
-_MANAGED_BY = "app.kubernetes.io/managed-by"
-_INSTANCE = "app.kubernetes.io/instance"
 # Flux writes NAME and NAMESPACE of its own object below these (sources: helm-controller, kustomize-controller).
 _FLUX = {"helm.toolkit.fluxcd.io": "Flux's HelmRelease", "kustomize.toolkit.fluxcd.io": "Flux's Kustomization"}
-_TRACKED = "argocd.argoproj.io/tracking-id"  # annotation of Argo CD: APPLICATION:GROUP/KIND:NAMESPACE/NAME
-_TRACKED_LABEL = "argocd.argoproj.io/instance"
-_CLUSTER_API = "cluster.x-k8s.io/cluster-name"
 DELETE_THERE = "delete it there, or where that tool is gone, remove what says so, and run the task again"
 _LONGEST = 100  # characters of what is quoted: whoever may edit in the namespace can have written it
 
@@ -138,21 +146,21 @@ def _told_by(workload: Workload) -> Iterator[Manager]:
         if name := labels.get(f"{group}/name"):
             where = labels.get(f"{group}/namespace") or "(unknown)"
             yield Manager(f"{what} {where}/{name}", f"labels {group}/name and {group}/namespace of {workload}")
-    if tracked := annotations.get(_TRACKED):
+    if tracked := annotations.get(ARGO_CD_TRACKING):
         name = f"Argo CD's Application {_shown(tracked.partition(':')[0])}"
-        yield Manager(name, _says("annotation", _TRACKED, workload))
-    if name := labels.get(_TRACKED_LABEL):
-        yield Manager(f"Argo CD's Application {name}", _says("label", _TRACKED_LABEL, workload))
+        yield Manager(name, _says("annotation", ARGO_CD_TRACKING, workload))
+    if name := labels.get(ARGO_CD_INSTANCE):
+        yield Manager(f"Argo CD's Application {name}", _says("label", ARGO_CD_INSTANCE, workload))
     for owner in meta.get("ownerReferences") or []:
         name = f"{_shown(owner.get('kind'))} {_shown(owner.get('name'))} ({_shown(owner.get('apiVersion'))})"
         yield Manager(name, f"it is an owner of {workload}")
-    if name := labels.get(_CLUSTER_API):
-        yield Manager(f"Cluster API's Cluster {name}", _says("label", _CLUSTER_API, workload))
-    by = labels.get(_MANAGED_BY)
+    if name := labels.get(CLUSTER_API_NAME):
+        yield Manager(f"Cluster API's Cluster {name}", _says("label", CLUSTER_API_NAME, workload))
+    by = labels.get(MANAGED_BY_LABEL)
     if by and by not in ("Helm", *MANAGED_BY.values()):
-        yield Manager(by, _says("label", _MANAGED_BY, workload))
-    if (name := labels.get(_INSTANCE)) and RELEASE_NAME not in annotations:  # Helm would have written that
-        evidence = f"{_says('label', _INSTANCE, workload)}, and Helm has not made it"
+        yield Manager(by, _says("label", MANAGED_BY_LABEL, workload))
+    if (name := labels.get(INSTANCE_LABEL)) and RELEASE_NAME not in annotations:  # Helm would have written that
+        evidence = f"{_says('label', INSTANCE_LABEL, workload)}, and Helm has not made it"
         yield Manager(f"{name}, perhaps an Application of Argo CD", evidence)
 
 

@@ -18,7 +18,7 @@ Place = tuple[str, str, str]  # apiVersion, plural, name
 # Sources: pkg/util/kubeconfig, pkg/certs/constants.go and pkg/k3s of vCluster 0.20, which labels none of them; since
 # 0.24 the first two have labels. pkg/leaderelection, and pkg/certs/watcher.go of 0.36.
 _KUBECONFIG = frozenset({"config", "certificate-authority", "client-certificate", "client-key"})
-_CERTIFICATES = frozenset({"ca.crt", "ca.key", "apiserver.crt", "apiserver.key"})
+_CERTIFICATE_KEYS = frozenset({"ca.crt", "ca.key", "apiserver.crt", "apiserver.key"})
 _CONTROLLER = "-external-vcluster-controller"
 _LEASES = ("coordination.k8s.io/v1", "leases")
 
@@ -28,7 +28,7 @@ def unlabelled(name: str) -> dict[Place, Callable[[Object], bool]]:
     return {
         ("v1", "secrets", f"vc-{name}"): lambda thing: _keys(thing) >= _KUBECONFIG,
         ("v1", "secrets", f"vc-k3s-{name}"): lambda thing: _keys(thing) == {"token"},
-        ("v1", "secrets", f"{name}-certs"): lambda thing: _keys(thing) >= _CERTIFICATES,
+        ("v1", "secrets", f"{name}-certs"): lambda thing: _keys(thing) >= _CERTIFICATE_KEYS,
         (*_LEASES, safe_concat("vcluster", name, "controller")): lambda thing: _holder(thing).endswith(_CONTROLLER),
         # Its holder is the pod that renewed the certificates.
         (*_LEASES, safe_concat("vcluster", name, "cert-rotation")): lambda thing: _holder(thing).startswith(f"{name}-"),

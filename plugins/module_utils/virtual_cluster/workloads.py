@@ -15,7 +15,7 @@ from ..k8s.objects import Object
 # The init container that brings Kubernetes: since chart 0.25 and before it; k3s and k0s.
 _KUBERNETES_CONTAINERS = ("kubernetes", "kube-apiserver", "vcluster")
 _KUBERNETES_TAG = re.compile(r"v?(\d+\.\d+\.\d+)(?:$|[-_.])")
-_CHART_LABEL = re.compile(r"-(\d.*)$")
+_CHART_VERSION = re.compile(r"-(\d.*)$")
 
 
 def workload_ready(workload: Object) -> bool:
@@ -60,7 +60,7 @@ def kubernetes_version(workload: Object) -> str | None:
 
 def chart_version(workload: Object) -> str | None:
     """The version in the label ``chart`` (``vcluster-0.36.1``), or None."""
-    match = _CHART_LABEL.search((workload["metadata"].get("labels") or {}).get("chart", ""))
+    match = _CHART_VERSION.search((workload["metadata"].get("labels") or {}).get("chart", ""))
     return match[1].replace("_", "+") if match else None
 
 

@@ -206,7 +206,7 @@ def test_a_kubeconfig_that_is_exported_to_another_namespace(task: Task, host: Ho
     """exportKubeConfig.additionalSecrets: the virtual cluster runs, and keeps a Secret where somebody needs it."""
     host.cluster("b")
     host.have("Namespace", "argocd")
-    host.have("Secret", "b-for-argocd", namespace="argocd", labels={"app": "vcluster", well_known.NAMED: "b"})
+    host.have("Secret", "b-for-argocd", namespace="argocd", labels={"app": "vcluster", well_known.NAME_LABEL: "b"})
     assert checked(task, host)["orphans"] == []
 
 

@@ -429,7 +429,7 @@ def test_everything_that_lives_in_a_namespace(server: ApiServer, api: client.Kub
     """Each once, also what is served in a version alone that is not the preferred one, or not at all just now."""
     server.answer = discovery
     assert sorted(api.namespaced_resources()) == [
-        ("down.example.com/v1", objects.UNKNOWN),
+        ("down.example.com/v1", objects.UNKNOWN_KIND),
         ("example.com/v1", "boxes"),
         ("example.com/v1alpha1", "jars"),
         ("v1", "pods"),

@@ -854,7 +854,7 @@ def paused(running: FakeKubernetes) -> FakeKubernetes:
     workload["metadata"]["annotations"] |= {
         post_renderer.PAUSED: "true",
         post_renderer.PAUSED_REPLICAS: "1",
-        post_renderer.PAUSED_DATE: "today",
+        well_known.PAUSED_DATE: "today",
     }
     workload["status"] = {"observedGeneration": 1}
     return running
@@ -903,7 +903,7 @@ def test_a_paused_one_is_upgraded_only_as_far_as_a_running_one(paused: FakeKuber
     error = refused(paused, helm, vcluster_version="0.37.0")
     assert "0.35.0 is what ran last" in str(error)
     workload = paused.objects[WORKLOAD]
-    workload["metadata"]["annotations"][post_renderer.PAUSED_DATE] = "tomorrow"  # it was resumed, and paused again
+    workload["metadata"]["annotations"][well_known.PAUSED_DATE] = "tomorrow"  # it was resumed, and paused again
     checked(paused, helm, vcluster_version="0.37.0")
 
 
