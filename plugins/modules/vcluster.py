@@ -630,6 +630,7 @@ def absent(
 ) -> Outcome:
     """Delete the virtual cluster, wherever in its group it is."""
     from ansible_collections.nested.clusters.plugins.module_utils.deletion import single as deletion
+    from ansible_collections.nested.clusters.plugins.module_utils.virtual_cluster.cluster_ref import ClusterRef
 
     namespace = asked.namespace
     if module.params["group"]:
@@ -644,10 +645,8 @@ def absent(
     else:
         kubernetes = only_host(module, module.params["host_cluster"]).kubernetes
     return deletion.absent(
-        kubernetes,
+        ClusterRef(kubernetes, asked.name, namespace),
         partial(open_helm, kubernetes),
-        asked.name,
-        namespace,
         check=module.check_mode,
         keep_volumes=module.params["keep_volumes"],
         wait=wait,

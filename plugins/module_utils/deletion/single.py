@@ -26,11 +26,13 @@ from ..k8s.client import Kubernetes, list_allowed, parallel
 from ..k8s.errors import KubernetesError
 from ..k8s.objects import path
 from ..listing.contents import ObjectRef, list_objects, look_into
+from ..listing.host_contents import list_volumes
 from ..listing.observed import marker
 from ..listing.outside import CHART_CLUSTER_KINDS, SYNCED_CLUSTER_KINDS, certain, marked
 from ..virtual_cluster import cluster_state, drift, provenance, readiness
 from ..virtual_cluster import namespace as namespaces
 from ..virtual_cluster import plan as planning
+from ..virtual_cluster.cluster_ref import ClusterRef
 from ..virtual_cluster.cluster_state import Outcome, State
 from ..virtual_cluster.plan import Plan
 from . import ownership
@@ -40,41 +42,35 @@ from .preparation import mark_kept, release_hold
 
 
 def absent(
-    kubernetes: Kubernetes,
-    open_helm: Callable[[], Helm],
-    name: str,
-    namespace: str,
-    *,
-    check: bool,
-    keep_volumes: bool,
-    wait: float | None,
+    cluster: ClusterRef, open_helm: Callable[[], Helm], *, check: bool, keep_volumes: bool, wait: float | None
 ) -> Outcome:
     """Remove a virtual cluster and all it made. One that is not there changes nothing.
 
     Raises NestedClustersError when it is protected, OptionError when the release is no virtual cluster's,
     WaitError when something is still there after ``wait`` seconds.
     """
+    kubernetes, name, namespace = cluster.kubernetes, cluster.name, cluster.namespace
     place = kubernetes.get(path("v1", "namespaces", None, namespace))
-    synced, unclear = cluster_scoped(kubernetes, namespace, name)
+    synced, unclear = cluster_scoped(cluster)
     if place is None:
         empty = nothing()
-        empty.plan = _plan(empty.state, name, namespace, [], synced, whole=False)
+        empty.plan = _plan(empty.state, cluster, [], synced, whole=False)
         if not check:
             _delete_cluster_scoped(kubernetes, synced)
         return empty
     state = cluster_state.read(kubernetes, name, namespace)
     release = state.release or state.pending
-    removal = Removal(kubernetes, name, namespace, keep_volumes, known=release is not None)
+    removal = Removal(cluster, keep_volumes, known=release is not None)
     mine, others = removal.look()
     going = bool(place["metadata"].get("deletionTimestamp"))  # somebody deletes it already: only wait
-    _refuse(release, mine, name, namespace)
-    _refuse_managed(kubernetes, state, [] if going else mine, name, namespace)
-    by_helm = _outside(kubernetes, release, place, name)
+    _refuse(cluster, release, mine)
+    _refuse_managed(cluster, state, [] if going else mine)
+    by_helm = [] if going or release is None else _outside(cluster)
     whole = not others and made_for(place, name, namespace, bool(release or mine))
     if going:
-        plan = _plan(nothing().state, name, namespace, [], synced, whole=False)
+        plan = _plan(nothing().state, cluster, [], synced, whole=False)
     else:
-        plan = _plan(state, name, namespace, mine, [*synced, *by_helm], whole)
+        plan = _plan(state, cluster, mine, [*synced, *by_helm], whole)
         _plan_leaving(plan, {} if whole else ownership.leaving(place, name, keep_volumes), namespace, place)
         _plan_marks(plan, removal.kept)
     plan.notes += ownership.unclear_notes(unclear, name, namespace) if plan.steps else []
@@ -84,7 +80,7 @@ def absent(
     if not going:
         mark_kept(kubernetes, to_mark(removal.kept))
         if release:
-            _uninstall(kubernetes, open_helm(), name, namespace)
+            _uninstall(cluster, open_helm())
     _delete_cluster_scoped(kubernetes, synced)
     if plan.changed and not going:
         removal.sweep(whole)
@@ -105,14 +101,14 @@ def _plan_leaving(plan: Plan, patch: dict[str, Any], namespace: str, place: dict
     namespaces.plan_patch(plan, place, patch, f"namespace {namespace}")
 
 
-def _uninstall(kubernetes: Kubernetes, helm: Helm, name: str, namespace: str) -> None:
+def _uninstall(cluster: ClusterRef, helm: Helm) -> None:
     """Let helm remove its release. Somebody else who does so at the same moment is no failure."""
-    records.check(kubernetes, name, namespace)
+    records.check(cluster.kubernetes, cluster.name, cluster.namespace)
     try:
-        helm.uninstall(name, namespace)
+        helm.uninstall(cluster.name, cluster.namespace)
     except HelmError:
-        labels = f"{of_release(name)},{NOT_SYNCED}"
-        if kubernetes.list(path("v1", "secrets", namespace), labels=labels, metadata_only=True):
+        where, labels = path("v1", "secrets", cluster.namespace), f"{of_release(cluster.name)},{NOT_SYNCED}"
+        if cluster.kubernetes.list(where, labels=labels, metadata_only=True):
             raise
 
 
@@ -126,19 +122,20 @@ def _delete_cluster_scoped(kubernetes: Kubernetes, synced: list[ObjectRef]) -> N
     parallel([partial(kubernetes.delete, thing.path(None)) for thing in synced])
 
 
-def cluster_scoped(kubernetes: Kubernetes, namespace: str, name: str) -> tuple[list[ObjectRef], list[ObjectRef]]:
+def cluster_scoped(cluster: ClusterRef) -> tuple[list[ObjectRef], list[ObjectRef]]:
     """(What the chart and the virtual cluster made outside of its namespace, what it or another one synced).
 
     Nothing where that may not be asked. Helm removes its part, but has nothing to go by once somebody deleted the
     namespace with the release in it.
     """
+    name, namespace = cluster.name, cluster.namespace
     of_chart, synced = (
         f"app=vcluster,release={name},{NOT_SYNCED}",
         f"{well_known.SYNCED_LABEL}={marker(name, namespace)}",
     )
 
     def ask(kind: tuple[str, str], labels: str) -> list[ObjectRef]:
-        found = list_allowed(kubernetes, path(*kind), labels=labels, metadata_only=True)
+        found = list_allowed(cluster.kubernetes, path(*kind), labels=labels, metadata_only=True)
         return [ObjectRef(*kind, one["metadata"]) for one in found]
 
     def ours(thing: ObjectRef) -> bool:  # a release of this name in another namespace has the same labels
@@ -153,41 +150,37 @@ def cluster_scoped(kubernetes: Kubernetes, namespace: str, name: str) -> tuple[l
     return [thing for thing in found if ours(thing)] + its_own, unclear
 
 
-def _refuse(release: Release | None, mine: list[ObjectRef], name: str, namespace: str) -> None:
+def _refuse(cluster: ClusterRef, release: Release | None, mine: list[ObjectRef]) -> None:
     if release and not is_vcluster(release.chart_name):
         raise OptionError(
             "name",
-            name,
+            cluster.name,
             "the name of a virtual cluster",
-            reason=f"the Helm release of this name in namespace {namespace} is of chart {release.chart_name}",
+            reason=f"the Helm release of this name in namespace {cluster.namespace} is of chart {release.chart_name}",
         )
-    thing = ownership.protection(mine, name)
+    thing = ownership.protection(mine, cluster.name)
     if thing:
         raise NestedClustersError(
-            f"virtual cluster {name} in namespace {namespace} is protected and was not deleted ({thing} says so); "
+            f"{cluster} is protected and was not deleted ({thing} says so); "
             "run the task with protected: false and state: present first",
             protected=True,
         )
 
 
-def _outside(
-    kubernetes: Kubernetes, release: Release | None, place: dict[str, Any], name: str
-) -> list[ObjectRef]:
+def _outside(cluster: ClusterRef) -> list[ObjectRef]:
     """What Helm is going to delete outside of the namespace. Refuses what of that is somebody else's."""
-    if release is None or place["metadata"].get("deletionTimestamp"):
-        return []
-    found = records.check(kubernetes, name, place["metadata"]["name"])
+    found = records.check(cluster.kubernetes, cluster.name, cluster.namespace)
     return [ObjectRef(one.thing.api_version, one.plural, one.meta) for one in found]
 
 
-def _refuse_managed(
-    kubernetes: Kubernetes, state: State, mine: list[ObjectRef], name: str, namespace: str
-) -> None:
+def _refuse_managed(cluster: ClusterRef, state: State, mine: list[ObjectRef]) -> None:
     if not state.recorded:
-        provenance.check_removable(kubernetes, ownership.workloads(mine), name, namespace)
+        workloads = ownership.workloads(mine)
+        provenance.check_removable(cluster.kubernetes, workloads, cluster.name, cluster.namespace)
 
 
-def _plan(state: State, name: str, namespace: str, mine: list[ObjectRef], synced: list[ObjectRef], whole: bool) -> Plan:
+def _plan(state: State, cluster: ClusterRef, mine: list[ObjectRef], synced: list[ObjectRef], whole: bool) -> Plan:
+    name, namespace = cluster.name, cluster.namespace
     helm, things = bool(state.release or state.pending), [*mine, *synced]
     plan = Plan(ownership.steps(helm, name, namespace, things, whole))
     found = drift.as_found(state.manifest, state.live)
@@ -202,18 +195,17 @@ def _plan(state: State, name: str, namespace: str, mine: list[ObjectRef], synced
 class Removal:
     """The deletion of one virtual cluster. ``known``: that there is one is certain, by its release."""
 
-    kubernetes: Kubernetes
-    name: str
-    namespace: str
+    cluster: ClusterRef
     keep_volumes: bool
     known: bool
     kept: list[ObjectRef] = field(default_factory=list)  # claims that stay, as of the last look
 
     def look(self) -> tuple[list[ObjectRef], list[ObjectRef]]:
         """(what is to go, what stays) of what is in the namespace now."""
-        there = {self.namespace: list_objects(self.kubernetes, self.namespace)}
-        things = look_into(self.kubernetes, there, {self.namespace: [self.name]})[self.namespace]
-        mine, others = sort_out(things, self.name, self.known)
+        kubernetes, namespace = self.cluster.kubernetes, self.cluster.namespace
+        there = {namespace: list_objects(kubernetes, namespace)}
+        things = look_into(kubernetes, there, {namespace: [self.cluster.name]})[namespace]
+        mine, others = sort_out(things, self.cluster.name, self.known)
         self.known = self.known or bool(mine)
         mine, self.kept = ownership.keep(mine, self.keep_volumes)
         return mine, others + self.kept
@@ -225,11 +217,11 @@ class Removal:
         """
         mine, others = self.look()
         for thing in mine:
-            release_hold(self.kubernetes, thing, self.namespace)
+            release_hold(self.cluster.kubernetes, thing, self.cluster.namespace)
         if whole and not others:
-            self.kubernetes.delete(path("v1", "namespaces", None, self.namespace))
-            return [f"namespace {self.namespace}"]
-        parallel([partial(self.kubernetes.delete, thing.path(self.namespace)) for thing in mine])
+            self.cluster.kubernetes.delete(path("v1", "namespaces", None, self.cluster.namespace))
+            return [f"namespace {self.cluster.namespace}"]
+        parallel([partial(self.cluster.kubernetes.delete, thing.path(self.cluster.namespace)) for thing in mine])
         return [str(thing) for thing in mine]
 
     def volumes(self, mine: list[ObjectRef]) -> list[str]:
@@ -237,8 +229,7 @@ class Removal:
         claims = {thing.name for thing in mine if thing.plural == "persistentvolumeclaims"}
         if not claims:
             return []
-        there = list_allowed(self.kubernetes, path("v1", "persistentvolumes"))  # who may not, need not wait for them
-        return sorted(deleted_with(there, self.namespace, claims))
+        return sorted(deleted_with(list_volumes(self.cluster.kubernetes), self.cluster.namespace, claims))
 
     def wait_gone(self, whole: bool, volumes: list[str], timeout: float) -> None:
         """Wait until nothing is left, deleting again what a dying syncer wrote meanwhile."""
@@ -254,20 +245,20 @@ class Removal:
                 return
             if time.monotonic() > deadline:
                 raise WaitError(
-                    f"virtual cluster {self.name} is not gone after {timeout:g} s (wait_timeout): "
+                    f"virtual cluster {self.cluster.name} is not gone after {timeout:g} s (wait_timeout): "
                     f"{'; '.join(left)}; run the task again",
                     phase="deleting",
                 )
             time.sleep(readiness.POLL_SECONDS)
 
     def _volumes_of(self, names: list[str]) -> list[str]:
-        there = [name for name in names if self.kubernetes.get(path("v1", "persistentvolumes", None, name))]
+        there = [name for name in names if self.cluster.kubernetes.get(path("v1", "persistentvolumes", None, name))]
         return [f"persistentvolumes/{name}" for name in there]
 
     def _left(self, whole: bool) -> list[str]:
-        place = self.kubernetes.get(path("v1", "namespaces", None, self.namespace))
+        place = self.cluster.kubernetes.get(path("v1", "namespaces", None, self.cluster.namespace))
         if place is None:
             return []
         if place["metadata"].get("deletionTimestamp"):
-            return [f"namespace {self.namespace}: {namespaces.namespace_conditions(place)}"]
+            return [f"namespace {self.cluster.namespace}: {namespaces.namespace_conditions(place)}"]
         return self.sweep(whole)

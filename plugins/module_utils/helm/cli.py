@@ -43,6 +43,16 @@ class PausedWorkloads:
     annotations: dict[str, str]
 
 
+@dataclass(frozen=True)
+class ReleaseSpec:
+    """What a release shall be: its name and namespace, and the chart and the values that it is made from."""
+
+    name: str
+    namespace: str
+    chart: Chart
+    values: dict[str, Any]
+
+
 class Helm:
     """helm, run against one host cluster. Use as a context manager: its files live as long as it does."""
 
@@ -61,23 +71,18 @@ class Helm:
     ) -> None:
         self._directory.cleanup()
 
-    def render(
-        self, name: str, namespace: str, chart: Chart, values: dict[str, Any], unfinished: bool = False
-    ) -> Release:
+    def render(self, spec: ReleaseSpec, unfinished: bool = False) -> Release:
         """The release as :meth:`apply` would make it, checked by the API server; nothing is changed.
 
         ``unfinished``: there is a revision that helm did not finish. An upgrade refuses to look past it even in a
         dry run; a dry run of an installation does not ask.
         """
         verb = ("install",) if unfinished else ("upgrade", "--install")
-        return self._run_release(verb, name, namespace, chart, values, ["--dry-run=server"])
+        return self._run_release(verb, spec, ["--dry-run=server"])
 
     def apply(
         self,
-        name: str,
-        namespace: str,
-        chart: Chart,
-        values: dict[str, Any],
+        spec: ReleaseSpec,
         deployed: Release | None,
         labels: dict[str, str],
         at_rest: PausedWorkloads | None = None,
@@ -93,7 +98,7 @@ class Helm:
             extra += ["--server-side=true", "--force-conflicts"]
         if at_rest:
             extra += self._post_renderer(at_rest)
-        return self._run_release(("upgrade", "--install"), name, namespace, chart, values, extra)
+        return self._run_release(("upgrade", "--install"), spec, extra)
 
     def rollback(self, name: str, namespace: str, revision: int, deployed: Release | None) -> None:
         """Make a new revision that is like an earlier one, and all objects as that one had them."""
@@ -109,23 +114,15 @@ class Helm:
         """
         self._run(["uninstall", name, "--namespace", namespace, "--ignore-not-found", "--no-hooks"])
 
-    def _run_release(
-        self,
-        verb: tuple[str, ...],
-        name: str,
-        namespace: str,
-        chart: Chart,
-        values: dict[str, Any],
-        extra: list[str],
-    ) -> Release:
-        file = self._private_file("values.json", json.dumps(values))  # JSON is YAML
+    def _run_release(self, verb: tuple[str, ...], spec: ReleaseSpec, extra: list[str]) -> Release:
+        file = self._private_file("values.json", json.dumps(spec.values))  # JSON is YAML
         reset = ["--reset-values"] if verb[0] == "upgrade" else []
         answer = self._run(
             [
-                *(*verb, name, *chart.arguments(), "--namespace", namespace),
+                *(*verb, spec.name, *spec.chart.arguments(), "--namespace", spec.namespace),
                 *("--values", file, "--output", "json", *reset, *extra),
             ],
-            chart,
+            spec.chart,
         )
         try:
             return Release.from_json(json.loads(answer[answer.index("{") :]))

@@ -116,7 +116,7 @@ class Kubernetes:
         items: Objects = []
         while True:
             try:
-                page = self._json("GET", where, query=query, accept=accept)
+                page = self._json("GET", where, query=query, headers={"Accept": accept})
             except KubernetesError as error:
                 if error.status == 404:
                     return []
@@ -136,7 +136,7 @@ class Kubernetes:
 
     def patch(self, where: str, body: dict[str, Any]) -> dict[str, Any]:
         """Merge ``body`` into the object at a path; None removes a field (RFC 7386)."""
-        return self._json("PATCH", where, body=body, content_type="application/merge-patch+json")
+        return self._json("PATCH", where, body=body, headers={"Content-Type": "application/merge-patch+json"})
 
     def delete(self, where: str, only: dict[str, str] | None = None) -> bool:
         """Delete the object at a path; False where there was none, or not one with the metadata in ``only``."""
@@ -313,23 +313,23 @@ class Kubernetes:
         where: str,
         query: dict[str, Any] | None = None,
         body: Any = None,
-        accept: str = "application/json",
-        content_type: str = "application/json",
+        headers: Mapping[str, str] | None = None,
         seconds: float = READ_SECONDS,
     ) -> bytes:
         with self._counting:
             self.requests += 1
-        headers = self._headers.copy()
-        headers["Accept"] = accept
+        sent = self._headers.copy()
         if body is not None:
-            headers["Content-Type"] = content_type
+            sent["Content-Type"] = "application/json"
+        for name, text in (headers or {}).items():
+            sent[name] = text
         query = {key: value for key, value in (query or {}).items() if value not in ("", None)}
         url = self.host + where + (f"?{urlencode(query)}" if query else "")
         try:
             answer = self.connection.pool.request(
                 method,
                 url,
-                headers=headers,
+                headers=sent,
                 body=None if body is None else json.dumps(body),
                 timeout=urllib3.Timeout(connect=CONNECT_SECONDS, read=seconds),
                 retries=urllib3.Retry(1, redirect=0),  # a kept-alive connection that the server closed meanwhile

@@ -10,7 +10,7 @@ from typing import Any
 from ..common import well_known
 from ..common.errors import NestedClustersError
 from ..helm import records
-from ..helm.cli import Helm
+from ..helm.cli import Helm, ReleaseSpec
 from ..helm.release import FAILED, Release, with_status
 from ..k8s.client import Kubernetes
 from ..k8s.objects import path
@@ -37,9 +37,9 @@ def apply(
     if between or is_on_the_way(state):
         labels[well_known.BETWEEN] = "true" if between else "null"  # null is helm's word for removing one
     at_rest = manifests.at_rest(state.release, state.live, state.manifest)
-    chart = request.chart.of(stage.version)
     records.check(kubernetes, request.name, request.namespace)
-    made = helm.apply(request.name, request.namespace, chart, stage.values, state.release, labels, at_rest)
+    spec = ReleaseSpec(request.name, request.namespace, request.chart.of(stage.version), stage.values)
+    made = helm.apply(spec, state.release, labels, at_rest)
     if state.release is None:
         return
     # As helm says that it made them: what it has stored, others can have changed since.

@@ -67,10 +67,7 @@ def describe(outcome: Outcome, name: str) -> dict[str, Any]:
     release = outcome.state.release
     return description.describe(
         workload,
-        [],
-        services,
-        routes,
-        None,
+        description.RelatedObjects(services=services, routes=routes),
         datetime.now(timezone.utc),
         values=release.values if release else None,
     )

@@ -14,7 +14,7 @@ from ..common import semver, well_known
 from ..common.errors import NestedClustersError, OptionError
 from ..helm import records
 from ..helm.chart import is_vcluster
-from ..helm.cli import Helm
+from ..helm.cli import Helm, ReleaseSpec
 from ..k8s.client import Kubernetes, list_allowed
 from ..k8s.errors import KubernetesError
 from ..k8s.objects import path
@@ -94,7 +94,8 @@ def _render(
     for stage in stages:  # each, so that what the chart of one refuses is known before the first is made
         chart = request.chart.of(stage.version)
         unfinished = state.pending is not None or state.leaving
-        rendered = helm.render(request.name, request.namespace, chart, stage.values, unfinished=unfinished)
+        spec = ReleaseSpec(request.name, request.namespace, chart, stage.values)
+        rendered = helm.render(spec, unfinished=unfinished)
         if not is_vcluster(rendered.chart_name):
             raise OptionError(
                 "chart_ref", chart.reference, "vCluster's chart", reason=f"it is chart {rendered.chart_name}"

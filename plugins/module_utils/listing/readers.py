@@ -17,7 +17,7 @@ from typing import Any
 from ..k8s.client import Kubernetes, parallel
 from ..k8s.errors import KubernetesError
 from ..k8s.objects import Object, path
-from ..virtual_cluster.description import describe
+from ..virtual_cluster.description import RelatedObjects, describe
 from ..virtual_cluster.diagnosis import open_questions
 from ..virtual_cluster.phases import phase
 from ..virtual_cluster.workloads import cluster_name
@@ -91,13 +91,15 @@ def describe_all(
     return [
         describe(
             workload,
-            pods.get(key, ()),
-            services_of.get(key, ()),
-            routes_of.get(key, ()),
-            # A namespace that is being deleted takes its workload along at once: not worth a request.
-            None,
+            RelatedObjects(
+                pods=pods.get(key, ()),
+                services=services_of.get(key, ()),
+                routes=routes_of.get(key, ()),
+                # A namespace that is being deleted takes its workload along at once: not worth a request.
+                namespace=None,
+                events=events.get(key[0], ()),
+            ),
             now,
-            events.get(key[0], ()),
         )
         for workload in workloads
         for key in [key_of(workload)]

@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
@@ -77,25 +78,31 @@ def _load_balancer(service: Object) -> str | None:
     return None
 
 
+@dataclass(frozen=True)
+class RelatedObjects:
+    """What else tells of a virtual cluster.
+
+    ``services`` and ``routes`` (Ingresses and TLSRoutes) are None where they could not be read.
+    """
+
+    pods: Iterable[Object] = ()
+    services: Iterable[Object] | None = None
+    routes: Iterable[Object] | None = None
+    namespace: Object | None = None
+    events: Iterable[Object] = ()
+
+
 def describe(
-    workload: Object,
-    pods: Iterable[Object],
-    services: Iterable[Object] | None,
-    ingresses: Iterable[Object] | None,
-    namespace: Object | None,
-    now: datetime,
-    events: Iterable[Object] = (),
-    values: Object | None = None,
+    workload: Object, related: RelatedObjects, now: datetime, values: Object | None = None
 ) -> dict[str, Any]:
     """A virtual cluster as the modules return it.
 
-    ``services`` and ``ingresses`` (TLSRoutes may be among them) are None where they could not be read; the
-    endpoint is then what the rest says. ``values`` are those of its release, if the caller has them.
+    The endpoint is what can be read of it. ``values`` are those of its release, if the caller has them.
     """
-    pods, events = list(pods), list(events)
+    pods, events = list(related.pods), list(related.events)
     metadata = workload["metadata"]
     labels, annotations = metadata.get("labels") or {}, metadata.get("annotations") or {}
-    state, why = phase_and_failure(workload, pods, namespace, events, now)
+    state, why = phase_and_failure(workload, pods, related.namespace, events, now)
     name, created = cluster_name(workload), metadata["creationTimestamp"]
     return {
         "name": name,
@@ -105,7 +112,7 @@ def describe(
         "vcluster_version": container_tag(workload, "containers", "syncer"),
         "kubernetes_version": kubernetes_version(workload),
         "chart_version": chart_version(workload),
-        "endpoint": endpoint(name, metadata["namespace"], services or (), ingresses or (), values),
+        "endpoint": endpoint(name, metadata["namespace"], related.services or (), related.routes or (), values),
         "created": created,
         "age": max(0, int((now - workloads.timestamp(created)).total_seconds())),
         "kind": workloads.kind(workload),

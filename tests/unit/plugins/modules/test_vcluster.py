@@ -42,6 +42,7 @@ from ansible_collections.nested.clusters.plugins.module_utils.scheduling import 
 from ansible_collections.nested.clusters.plugins.module_utils.scheduling.placement import Candidate
 from ansible_collections.nested.clusters.plugins.module_utils.values import support_matrix, tree
 from ansible_collections.nested.clusters.plugins.module_utils.virtual_cluster import membership
+from ansible_collections.nested.clusters.plugins.module_utils.virtual_cluster.cluster_ref import ClusterRef
 from ansible_collections.nested.clusters.plugins.module_utils.virtual_cluster.cluster_state import Outcome, State
 from ansible_collections.nested.clusters.plugins.module_utils.virtual_cluster.plan import Plan
 from ansible_collections.nested.clusters.plugins.modules import vcluster
@@ -93,7 +94,9 @@ class Calls:
         self.error: Exception | None = None
         self.then: Callable[[Any], None] = lambda open_helm: None
 
-    def __call__(self, kubernetes: Any, open_helm: Any, *asked: Any, **options: Any) -> Outcome:
+    def __call__(self, where: Any, open_helm: Any, *asked: Any, **options: Any) -> Outcome:
+        if isinstance(where, ClusterRef):
+            asked = (where.name, where.namespace, *asked)
         self.seen.append(SimpleNamespace(asked=asked, **options))
         self.then(open_helm)
         if self.error is not None:

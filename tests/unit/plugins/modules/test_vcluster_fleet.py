@@ -14,6 +14,7 @@ from ansible_collections.nested.clusters.plugins.module_utils.common import size
 from ansible_collections.nested.clusters.plugins.module_utils.fleet import job as fleet_jobs
 from ansible_collections.nested.clusters.plugins.module_utils.fleet import plan as fleet_plan
 from ansible_collections.nested.clusters.plugins.module_utils.groups import lock as group_lock
+from ansible_collections.nested.clusters.plugins.module_utils.helm.cli import ReleaseSpec
 from ansible_collections.nested.clusters.plugins.module_utils.helm.release import HelmError, Release
 from ansible_collections.nested.clusters.plugins.module_utils.k8s import host_clusters
 from ansible_collections.nested.clusters.plugins.module_utils.k8s.objects import path
@@ -38,15 +39,15 @@ class Refusing:
     def __exit__(self, *_error: object) -> None:
         pass
 
-    def render(self, name: str, *_rest: Any, **_options: Any) -> None:
-        raise HelmError(f"helm upgrade: no chart for {name}")
+    def render(self, spec: ReleaseSpec, **_options: Any) -> None:
+        raise HelmError(f"helm upgrade: no chart for {spec.name}")
 
 
 class Rendering(Refusing):
     """A helm that renders, for check mode."""
 
-    def render(self, name: str, namespace: str, *_rest: Any, **_options: Any) -> Any:
-        return Release(name, namespace, 1, "deployed", "vcluster", "0.36.1", {}, "")
+    def render(self, spec: ReleaseSpec, **_options: Any) -> Any:
+        return Release(spec.name, spec.namespace, 1, "deployed", "vcluster", "0.36.1", {}, "")
 
 
 @pytest.fixture

@@ -27,6 +27,7 @@ from ansible_collections.nested.clusters.plugins.module_utils.lifecycle import p
 from ansible_collections.nested.clusters.plugins.module_utils.listing.contents import ObjectRef
 from ansible_collections.nested.clusters.plugins.module_utils.virtual_cluster import membership, readiness
 from ansible_collections.nested.clusters.plugins.module_utils.virtual_cluster import namespace as namespaces
+from ansible_collections.nested.clusters.plugins.module_utils.virtual_cluster.cluster_ref import ClusterRef
 from ansible_collections.nested.clusters.plugins.module_utils.virtual_cluster.cluster_state import Outcome
 from fakes import NAME, NAMESPACE, Clock, FakeKubernetes, release_secret
 
@@ -119,7 +120,7 @@ def absent(
     host: FakeKubernetes, helm: Uninstaller, name: str = NAME, namespace: str = NAMESPACE, **options: Any
 ) -> Outcome:
     arguments = {"check": False, "keep_volumes": False, "wait": 60.0, **options}
-    return deletion.absent(host, lambda: helm, name, namespace, **arguments)  # type: ignore[arg-type,return-value]
+    return deletion.absent(ClusterRef(host, name, namespace), lambda: helm, **arguments)  # type: ignore[arg-type,return-value]
 
 
 def checked(host: FakeKubernetes, helm: Uninstaller, **options: Any) -> Outcome:
@@ -545,7 +546,7 @@ def test_a_record_is_read_once_more_before_helm_runs(host: FakeKubernetes, helm:
         return helm
 
     with pytest.raises(NestedClustersError, match="names what is not its own"):
-        deletion.absent(host, open_helm, NAME, NAMESPACE, check=False, keep_volumes=False, wait=60)  # type: ignore[arg-type]
+        deletion.absent(ClusterRef(host, NAME, NAMESPACE), open_helm, check=False, keep_volumes=False, wait=60)  # type: ignore[arg-type]
     assert helm.runs == 0
 
 

@@ -20,7 +20,7 @@ import yaml
 from ansible_collections.nested.clusters.plugins.module_utils.common.errors import NestedClustersError, OptionError
 from ansible_collections.nested.clusters.plugins.module_utils.helm import cli as helm_cli
 from ansible_collections.nested.clusters.plugins.module_utils.helm.chart import Chart
-from ansible_collections.nested.clusters.plugins.module_utils.helm.cli import Helm, PausedWorkloads
+from ansible_collections.nested.clusters.plugins.module_utils.helm.cli import Helm, PausedWorkloads, ReleaseSpec
 from ansible_collections.nested.clusters.plugins.module_utils.helm.release import (
     HelmError,
     Release,
@@ -220,9 +220,9 @@ def work(tmp_path: Path) -> Path:
 
 VALUES = {"controlPlane": {"password": "hunter3"}}
 CALLS: dict[str, Callable[[Helm], Any]] = {
-    "render": lambda helm: helm.render("demo", "ns", IN_REPOSITORY, VALUES),
-    "render beside an unfinished one": lambda helm: helm.render("demo", "ns", IN_REPOSITORY, VALUES, True),
-    "apply": lambda helm: helm.apply("demo", "ns", IN_REPOSITORY, VALUES, None, {"a": "b", "c": "d"}),
+    "render": lambda helm: helm.render(ReleaseSpec("demo", "ns", IN_REPOSITORY, VALUES)),
+    "render beside an unfinished one": lambda helm: helm.render(ReleaseSpec("demo", "ns", IN_REPOSITORY, VALUES), True),
+    "apply": lambda helm: helm.apply(ReleaseSpec("demo", "ns", IN_REPOSITORY, VALUES), None, {"a": "b", "c": "d"}),
     "uninstall": lambda helm: helm.uninstall("demo", "ns"),
     "rollback": lambda helm: helm.rollback("demo", "ns", 3, None),
 }
@@ -309,9 +309,8 @@ def test_helm_4_takes_back_fields_that_others_set(
     deployed = None
     if apply_method is not None:
         deployed = Release.from_json(release_json(apply_method=apply_method))
-    arguments = arguments_of(
-        fake, work, lambda helm: helm.apply("demo", "ns", IN_REPOSITORY, {}, deployed, {"a": "b", "c": "d"})
-    )
+    spec = ReleaseSpec("demo", "ns", IN_REPOSITORY, {})
+    arguments = arguments_of(fake, work, lambda helm: helm.apply(spec, deployed, {"a": "b", "c": "d"}))
     assert ("--force-conflicts" in arguments) == takes_back
     assert ("--server-side=true" in arguments) == takes_back
     assert "--labels=a=b,c=d" in arguments
@@ -334,7 +333,7 @@ def post_render(command: list[str], environment: dict[str, str]) -> Any:
 def test_helm_3_renders_workloads_at_rest(fake: FakeHelm, work: Path) -> None:
     fake.says(version="v3.22.0")
     with Helm(Connection(), str(fake.binary), str(work)) as helm:  # type: ignore[arg-type]
-        helm.apply("demo", "ns", IN_REPOSITORY, {}, None, {}, AT_REST)
+        helm.apply(ReleaseSpec("demo", "ns", IN_REPOSITORY, {}), None, {}, AT_REST)
         ((arguments, _environment, _files, _cwd, _stdin),) = fake.runs
         at = arguments.index("--post-renderer")
         assert arguments[at + 1 : at + 3] == ["sh", "--post-renderer-args"]
@@ -354,7 +353,7 @@ def test_helm_4_renders_workloads_at_rest(own: bool, fake: FakeHelm, work: Path,
     fake.says(stdout=str(plugins))
     with Helm(Connection(), str(fake.binary), str(work)) as helm:  # type: ignore[arg-type]
         with pytest.raises(HelmError, match="did not answer in JSON"):  # it answers as helm env does
-            helm.apply("demo", "ns", IN_REPOSITORY, {}, None, {}, AT_REST)
+            helm.apply(ReleaseSpec("demo", "ns", IN_REPOSITORY, {}), None, {}, AT_REST)
         asked, applied = fake.runs
         assert asked[0] == ["env", "HELM_PLUGINS"]
         arguments, directory = applied[0], Path(applied[1]["HELM_PLUGINS"])
@@ -391,7 +390,7 @@ def test_values_are_reset_and_the_answer_is_json(fake: FakeHelm, work: Path) -> 
 def test_what_helm_answers(fake: FakeHelm, work: Path) -> None:
     fake.says('Release "demo" does not exist. Installing it now.\n' + json.dumps(release_json(4)))
     with Helm(Connection(), str(fake.binary), str(work)) as helm:  # type: ignore[arg-type]
-        release = helm.render("demo", "vcluster-demo", IN_REPOSITORY, {})
+        release = helm.render(ReleaseSpec("demo", "vcluster-demo", IN_REPOSITORY, {}))
     assert (release.revision, release.manifest, release.labels) == (4, "kind: Service\n", {})
     assert release.secret_name == "sh.helm.release.v1.demo.v4"
 
@@ -403,7 +402,7 @@ def test_an_answer_that_is_no_release(answer: str, fake: FakeHelm, work: Path) -
         pytest.raises(HelmError, match="JSON"),
         Helm(Connection(), str(fake.binary), str(work)) as helm,  # type: ignore[arg-type]
     ):
-        helm.render("demo", "ns", IN_REPOSITORY, {})
+        helm.render(ReleaseSpec("demo", "ns", IN_REPOSITORY, {}))
 
 
 # --- which helm -------------------------------------------------------------------------------------------
@@ -581,4 +580,4 @@ def test_a_refusal_of_a_run(fake: FakeHelm, work: Path) -> None:
         pytest.raises(OptionError, match=r"vcluster_version: '0\.36\.1'"),
         Helm(Connection(), str(fake.binary), str(work)) as helm,  # type: ignore[arg-type]
     ):
-        helm.render("demo", "ns", IN_REPOSITORY, {})
+        helm.render(ReleaseSpec("demo", "ns", IN_REPOSITORY, {}))

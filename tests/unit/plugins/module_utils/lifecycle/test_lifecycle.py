@@ -27,7 +27,7 @@ from ansible_collections.nested.clusters.plugins.module_utils.common.errors impo
 )
 from ansible_collections.nested.clusters.plugins.module_utils.helm import post_renderer
 from ansible_collections.nested.clusters.plugins.module_utils.helm.chart import Chart
-from ansible_collections.nested.clusters.plugins.module_utils.helm.cli import PausedWorkloads
+from ansible_collections.nested.clusters.plugins.module_utils.helm.cli import PausedWorkloads, ReleaseSpec
 from ansible_collections.nested.clusters.plugins.module_utils.helm.release import HelmError, Release, decode_release
 from ansible_collections.nested.clusters.plugins.module_utils.k8s.errors import KubernetesError, Unreachable
 from ansible_collections.nested.clusters.plugins.module_utils.k8s.objects import path
@@ -121,20 +121,15 @@ class FakeHelm:
     def open(self) -> FakeHelm:
         return self
 
-    def render(
-        self, name: str, namespace: str, chart: Chart, given: dict[str, Any], unfinished: bool = False
-    ) -> Release:
+    def render(self, spec: ReleaseSpec, unfinished: bool = False) -> Release:
         self.runs.append("render")
         if not unfinished:  # else it is `helm install`, of which a dry run does not ask
             self._refuse_pending()
-        return self._release(chart, given)
+        return self._release(spec.chart, spec.values)
 
     def apply(
         self,
-        name: str,
-        namespace: str,
-        chart: Chart,
-        given: dict[str, Any],
+        spec: ReleaseSpec,
         deployed: Release | None,
         labels: dict[str, str],
         at_rest: PausedWorkloads | None = None,
@@ -142,8 +137,8 @@ class FakeHelm:
         self.runs.append("apply")
         self._refuse_pending()
         if PLACE not in self.host.objects:
-            raise HelmError(f'helm upgrade: create: failed to create: namespaces "{namespace}" not found')
-        release = self._release(chart, given)
+            raise HelmError(f'helm upgrade: create: failed to create: namespaces "{spec.namespace}" not found')
+        release = self._release(spec.chart, spec.values)
         self.made.append(release.chart_version)
         if at_rest:
             manifest = post_renderer.at_rest(release.manifest, at_rest.names, at_rest.annotations)
@@ -151,7 +146,7 @@ class FakeHelm:
         self._store(release, labels if deployed is None else {**deployed.labels, **labels})
         for thing in yaml.safe_load_all(release.manifest):
             plural, namespaced = self.host.resource(thing["apiVersion"], thing["kind"])
-            at = path(thing["apiVersion"], plural, namespace if namespaced else None, thing["metadata"]["name"])
+            at = path(thing["apiVersion"], plural, spec.namespace if namespaced else None, thing["metadata"]["name"])
             before = self.host.objects.get(at, {})
             after = merge_patch(before, {**thing, **self._defaults(thing["kind"])})
             after = merge_patch(after, {"metadata": OF_HELM})
@@ -570,7 +565,7 @@ def adopted(host: FakeKubernetes, helm: FakeHelm) -> FakeKubernetes:
     """One that `vcluster create` made."""
     host.have("Namespace", NAMESPACE, annotations={well_known.CREATED: "true"})
     given = {"sync": {"fromHost": {"nodes": {"enabled": True}}}}
-    helm.apply(NAME, NAMESPACE, Chart("vcluster", "", "0.35.0"), given, None, {})
+    helm.apply(ReleaseSpec(NAME, NAMESPACE, Chart("vcluster", "", "0.35.0"), given), None, {})
     helm.runs = []
     return host
 

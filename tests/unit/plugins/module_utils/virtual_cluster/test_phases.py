@@ -14,7 +14,10 @@ from ansible_collections.nested.clusters.plugins.module_utils.common.well_known 
     SYNCED_LABEL,
 )
 from ansible_collections.nested.clusters.plugins.module_utils.k8s.objects import Object
-from ansible_collections.nested.clusters.plugins.module_utils.virtual_cluster.description import describe
+from ansible_collections.nested.clusters.plugins.module_utils.virtual_cluster.description import (
+    RelatedObjects,
+    describe,
+)
 from ansible_collections.nested.clusters.plugins.module_utils.virtual_cluster.diagnosis import (
     Failure,
     failure,
@@ -430,7 +433,7 @@ def test_describe() -> None:
         "spec": {"type": "LoadBalancer", "ports": [{"name": "https", "port": 443}]},
         "status": address,
     }
-    assert describe(found, [], [service], None, None, NOW) == {
+    assert describe(found, RelatedObjects(services=[service]), NOW) == {
         "name": "team-a",
         "namespace": "team-a-ns",
         "phase": "running",
@@ -474,14 +477,14 @@ def test_describe() -> None:
     ],
 )
 def test_message_while_pending(words: str, found: Object, pods: list[Object], events: list[Object]) -> None:
-    described = describe(found, pods, [], [], None, NOW, events)
+    described = describe(found, RelatedObjects(pods=pods, services=[], routes=[], events=events), NOW)
     assert described["phase"] == "pending"
     assert words in described["message"]
 
 
 def test_message_of_a_failure() -> None:
     described = describe(
-        workload(), [pod(containerStatuses=[waiting("ImagePullBackOff")])], [], [], None, NOW
+        workload(), RelatedObjects(pods=[pod(containerStatuses=[waiting("ImagePullBackOff")])]), NOW
     )
     assert described["phase"] == "failed"
     assert "has no image" in described["message"]
@@ -505,7 +508,7 @@ def test_message_of_a_failure() -> None:
     ],
 )
 def test_kubernetes_version(expected: str | None, containers: list[tuple[str, str]]) -> None:
-    assert describe(workload(init=containers), [], [], [], None, NOW)["kubernetes_version"] == expected
+    assert describe(workload(init=containers), RelatedObjects(), NOW)["kubernetes_version"] == expected
 
 
 @pytest.mark.parametrize(
