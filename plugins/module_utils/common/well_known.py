@@ -77,6 +77,8 @@ HOST_LABEL = "nested-clusters/host-cluster"
 INSTANCE_LABEL = "app.kubernetes.io/instance"
 ARGO_CD_TRACKING = "argocd.argoproj.io/tracking-id"  # annotation: APPLICATION:GROUP/KIND:NAMESPACE/NAME
 ARGO_CD_INSTANCE = "argocd.argoproj.io/instance"
+# Flux writes NAME and NAMESPACE of its own object below these (sources: helm-controller, kustomize-controller).
+FLUX_HELM, FLUX_KUSTOMIZE = "helm.toolkit.fluxcd.io", "kustomize.toolkit.fluxcd.io"
 CLUSTER_API_NAME = "cluster.x-k8s.io/cluster-name"
 # Annotations that tools write on everything, and that say nothing of it to people.
 NOISE_PREFIXES = ("meta.helm.sh/", "kubectl.kubernetes.io/", "deployment.kubernetes.io/")

@@ -28,19 +28,12 @@ from ..k8s.client import Kubernetes
 from ..k8s.errors import TERMINATED, WHEN_GONE, WHEN_TERMINATED
 from . import post_renderer
 from .chart import Chart
+from .post_renderer import PausedWorkloads
 from .release import HelmError, Release
 
 OLDEST = (3, 14)  # the first that takes --dry-run=server and release labels together
 HOW_TO_GET = "helm 3.14 or later, or 4, on the PATH or named by binary_path (https://helm.sh/docs/intro/install)"
 POST_RENDERER = "nested-clusters-at-rest"  # name of our post-renderer, which is a plugin for helm 4
-
-
-@dataclass(frozen=True)
-class PausedWorkloads:
-    """Workloads of a paused virtual cluster, by name, and annotations that they get."""
-
-    names: list[str]
-    annotations: dict[str, str]
 
 
 @dataclass(frozen=True)

@@ -18,6 +18,7 @@ import inspect
 import json
 import sys
 from collections.abc import Collection, Iterable, Mapping
+from dataclasses import dataclass
 from typing import Any
 
 from ..common import well_known
@@ -29,6 +30,14 @@ with contextlib.suppress(ImportError):  # reported by k8s/connection.py before a
 PAUSABLE_KINDS = ("StatefulSet", "Deployment")
 
 Edit = tuple[int, int, str]  # from, to, what to put there
+
+
+@dataclass(frozen=True)
+class PausedWorkloads:
+    """Workloads of a paused virtual cluster, by name, and annotations that they get."""
+
+    names: list[str]
+    annotations: dict[str, str]
 
 
 def sources() -> dict[str, str]:

@@ -11,8 +11,7 @@ from typing import Any
 
 from ..common import yaml_io
 from ..common.well_known import CONTROL_PLANE, ETCD, PAUSED, PAUSED_DATE, PAUSED_REPLICAS, RAN
-from ..helm.cli import PausedWorkloads
-from ..helm.post_renderer import PAUSABLE_KINDS
+from ..helm.post_renderer import PAUSABLE_KINDS, PausedWorkloads
 from ..helm.release import Release
 from . import phases, workloads
 

@@ -22,6 +22,8 @@ from ..common.well_known import (
     CLUSTER_API_NAME,
     CONTROL_PLANE,
     ETCD,
+    FLUX_HELM,
+    FLUX_KUSTOMIZE,
     INSTANCE_LABEL,
     MANAGED,
     MANAGED_BY,
@@ -39,8 +41,7 @@ from .workloads import chart_version
 
 _OF_CHART = f"release,!{SYNCED_LABEL}"
 _WORKLOADS = {"StatefulSet": "statefulsets", "Deployment": "deployments"}
-# Flux writes NAME and NAMESPACE of its own object below these (sources: helm-controller, kustomize-controller).
-_FLUX = {"helm.toolkit.fluxcd.io": "Flux's HelmRelease", "kustomize.toolkit.fluxcd.io": "Flux's Kustomization"}
+_FLUX = {FLUX_HELM: "Flux's HelmRelease", FLUX_KUSTOMIZE: "Flux's Kustomization"}
 DELETE_THERE = "delete it there, or where that tool is gone, remove what says so, and run the task again"
 _LONGEST = 100  # characters of what is quoted: whoever may edit in the namespace can have written it
 
