@@ -58,13 +58,16 @@ PENDING: dict[str, set[str]] = {
         "API_PORT",
         "CONTROL_PLANE",
         "ETCD",
+        "Object",
         "STATES",
         "STRATEGIES",
         "_CONTROL_PLANE",
         "_KEYS",
         "_NAME",
+        "_QUANTITY",
         "_REPLICAS",
         "_THOUSANDTH",
+        "_UNITS",
     },
 }
 

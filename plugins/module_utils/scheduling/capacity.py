@@ -9,11 +9,13 @@ from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from decimal import ROUND_FLOOR, Decimal
+from typing import Any
 
 from ..common.errors import NestedClustersError
 from ..common.size import Size, quantity
-from ..k8s.objects import Object
 from ..virtual_cluster.membership import Allocation
+
+Object = dict[str, Any]
 
 _THOUSANDTH = Decimal("0.001")
 _KEEPS_OUT = ("NoSchedule", "NoExecute")

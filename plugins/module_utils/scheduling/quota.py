@@ -11,9 +11,9 @@ from typing import Any
 
 from ..common.errors import NestedClustersError, OptionError
 from ..common.size import RESOURCES, Amount, Size
-from ..k8s.objects import Object
 from ..virtual_cluster.membership import Allocation
 from . import capacity as capacities
+from .capacity import Object
 
 _LISTED = 5  # virtual clusters in a sentence
 

@@ -10,14 +10,13 @@ from collections.abc import Mapping
 from typing import Any
 
 from ..common.errors import OptionError
-from ..common.well_known import LABEL_LENGTH
 from . import tree
 
 TYPES = ("cluster_ip", "node_port", "load_balancer", "ingress", "gateway")
 NAMED = ("ingress", "gateway")  # types that tell virtual clusters apart by host name
 SANS = ("controlPlane", "proxy", "extraSANs")
 
-_HOST_LENGTH = 253
+_HOST_LENGTH, _LABEL_LENGTH = 253, 63
 _LABEL = re.compile(r"[a-z0-9]([a-z0-9-]*[a-z0-9])?")
 _OF_TYPE = {"ingress_class": "ingress", "gateway_name": "gateway", "gateway_namespace": "gateway"}
 _CONTROL_PLANE, _SERVICE = "controlPlane", ("controlPlane", "service")
@@ -47,9 +46,9 @@ def check_host(endpoint: Mapping[str, Any], host: str | None, option: str) -> No
         reason = f"it has {len(host)} characters"
         raise OptionError(option, host, f"a host name of at most {_HOST_LENGTH} characters", reason=reason)
     for label in host.split("."):
-        if len(label) > LABEL_LENGTH:
+        if len(label) > _LABEL_LENGTH:
             reason = f"{label} has {len(label)} characters"
-            raise OptionError(option, host, f"at most {LABEL_LENGTH} characters between two dots", reason=reason)
+            raise OptionError(option, host, f"at most {_LABEL_LENGTH} characters between two dots", reason=reason)
         if not _LABEL.fullmatch(label):
             raise OptionError(option, host, "a host name of lower-case letters, digits, '-' and '.'")
 

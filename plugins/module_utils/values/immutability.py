@@ -5,12 +5,13 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping
+from decimal import Decimal
 from typing import Any
 
 from ..common.redaction import redacted
 from ..common.semver import Minor, Version
-from ..common.size import quantity
 from .accessors import (
     STORE_PATH,
     WORKLOAD_PATH,
@@ -155,7 +156,18 @@ def _stateful_set_changes(
                 yield _change(path, old, new, reason)
 
 
+_QUANTITY = re.compile(r"([0-9]+(?:\.[0-9]*)?|\.[0-9]+)(Ki|Mi|Gi|Ti|Pi|Ei|m|k|M|G|T|P|E)?")
+_UNITS = {"": Decimal(1), "m": Decimal("0.001")}
+_UNITS |= {f"{unit}i": Decimal(1024) ** power for power, unit in enumerate("KMGTPE", start=1)}
+_UNITS |= {unit: Decimal(1000) ** power for power, unit in enumerate("kMGTPE", start=1)}
+
+
 def _same_quantity(left: Any, right: Any) -> bool:
     """Whether two sizes are the same amount: Kubernetes compares StatefulSets so (1Gi is 1024Mi)."""
-    amounts = quantity(str(left)), quantity(str(right))
-    return None not in amounts and amounts[0] == amounts[1]
+    amounts = []
+    for text in (str(left), str(right)):
+        match = _QUANTITY.fullmatch(text)
+        if match is None:
+            return False
+        amounts.append(Decimal(match[1]) * _UNITS[match[2] or ""])
+    return amounts[0] == amounts[1]
