@@ -56,8 +56,6 @@ PENDING: dict[str, set[str]] = {
     "classes": {"Job", "Step"},
     "constants": {
         "API_PORT",
-        "CONTROL_PLANE",
-        "ETCD",
         "Object",
         "STATES",
         "STRATEGIES",

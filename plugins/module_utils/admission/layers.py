@@ -19,7 +19,7 @@ Layer = tuple[str, dict[str, Any]]  # where it comes from, and the values
 
 # A virtual cluster with a size has a quota, and then each container needs a limit. The chart's own limits
 # (4Gi of memory and a claim of 5Gi for the control plane) would not leave the smallest size any room.
-CONTROL_PLANE: dict[str, Any] = {
+BUILT_IN_CONTROL_PLANE: dict[str, Any] = {
     "controlPlane": {
         "statefulSet": {
             "resources": {"limits": {"cpu": "1", "memory": "2Gi"}},
@@ -27,7 +27,7 @@ CONTROL_PLANE: dict[str, Any] = {
         }
     }
 }
-ETCD: dict[str, Any] = {
+BUILT_IN_ETCD: dict[str, Any] = {
     "resources": {"limits": {"cpu": "1", "memory": "1Gi"}},
     "persistence": {"volumeClaim": {"size": "1Gi"}},
 }
@@ -52,7 +52,7 @@ def layers(
     """
     found: list[Layer] = [
         ("built-in", accessors.BUILT_IN),
-        ("built-in", CONTROL_PLANE),
+        ("built-in", BUILT_IN_CONTROL_PLANE),
         ("group", _of_group(group, member, name)),
         ("group", dict(group.values)),
         ("request", asked),
@@ -63,7 +63,7 @@ def layers(
             found.append((origin, layer))
     merged = merge(found)
     if accessors.backing_store(merged) == "deployed-etcd":
-        found.insert(1, ("built-in", tree.at(_ETCD_STATEFUL_SET, ETCD)))
+        found.insert(1, ("built-in", tree.at(_ETCD_STATEFUL_SET, BUILT_IN_ETCD)))
         merged = merge(found)
     host_name = member.host_name(name)
     endpoint_values.check_host(group.endpoint, host_name, "host_clusters.dns_pattern")

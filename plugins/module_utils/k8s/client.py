@@ -30,7 +30,7 @@ from ansible.module_utils.basic import AnsibleModule
 from ..common.errors import NestedClustersError
 from .connection import WORKERS, Connection, connect
 from .errors import KubernetesError, Unreachable, refusal, root_cause
-from .objects import CLUSTER_SCOPED, PLURALS, UNKNOWN_KIND, Kinds, Objects, ScopedKinds
+from .objects import CLUSTER_SCOPED, PLURALS, UNKNOWN_KIND, Objects, ScopedKinds
 from .port_forward import owner_context
 
 with contextlib.suppress(ImportError):  # reported by connect()
@@ -176,12 +176,8 @@ class Kubernetes:
                 raise
             return True
 
-    def namespaced_resources(self) -> Kinds:
-        """(apiVersion, plural) of everything that can be listed and deleted in a namespace, each once."""
-        return [kind for kind, namespaced in self.all_resources() if namespaced]
-
     def all_resources(self) -> ScopedKinds:
-        """((apiVersion, plural), whether it lives in a namespace) of everything that can be listed and deleted."""
+        """((apiVersion, plural), whether it lives in a namespace) of all that can be listed and deleted, each once."""
         groups = (self.get("/apis") or {}).get("groups", [])
         # The preferred version comes first in each group; a kind may be served in another one alone.
         versions = ["v1", *(version["groupVersion"] for group in groups for version in group["versions"])]

@@ -25,7 +25,6 @@ from ..virtual_cluster import diagnosis, phases, workloads
 from ..virtual_cluster.workloads import replicas
 
 STATES = ("paused", "running", "restarted")
-REACHED = {"paused": "paused", "running": "running", "restarted": "running"}  # the phase that a state leads to
 MARKS = (PAUSED, PAUSED_REPLICAS, PAUSED_DATE)  # annotations of a workload that a pause scaled to 0
 
 # The control plane waits for its etcd by itself, and writes its certificates if neither has ever started.

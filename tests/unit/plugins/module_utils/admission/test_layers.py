@@ -141,11 +141,12 @@ def test_the_request_is_above_the_group_and_that_above_what_is_built_in() -> Non
 def test_nothing_that_is_given_is_changed() -> None:
     given_values, asked = at("a.b", [1]), at("controlPlane.proxy.extraSANs", ["x"])
     of = group(values=given_values, oidc=OIDC)
-    before = copy.deepcopy((accessors.BUILT_IN, group_layers.CONTROL_PLANE, group_layers.ETCD, of, asked))
+    built_in = (accessors.BUILT_IN, group_layers.BUILT_IN_CONTROL_PLANE, group_layers.BUILT_IN_ETCD)
+    before = copy.deepcopy((built_in, of, asked))
     result = merged(of, asked)
     result["a"]["b"].append(2)
     get(result, "controlPlane.proxy.extraSANs").append("y")
-    assert (accessors.BUILT_IN, group_layers.CONTROL_PLANE, group_layers.ETCD, of, asked) == before
+    assert (built_in, of, asked) == before
 
 
 def test_the_size_is_in_no_value() -> None:
