@@ -26,8 +26,7 @@ from ansible.module_utils.basic import missing_required_lib
 
 from ..common import yaml_io
 from ..common.errors import NestedClustersError
-from . import impersonation as impersonations
-from .impersonation import Impersonation
+from .impersonation import IMPERSONATION_KEYS, Impersonation
 from .secrets import is_path
 
 IMPORT_ERROR: str | None = None
@@ -54,7 +53,7 @@ _CLUSTER_KEYS = {
 }
 _USER_KEYS = {
     *("client-certificate", "client-certificate-data", "client-key", "client-key-data", "token", "extensions"),
-    *impersonations.KEYS,
+    *IMPERSONATION_KEYS,
 }
 # Options of kubernetes.core by which a kubeconfig is overridden; others make it the library's business.
 _SIMPLE_OPTIONS = {"kubeconfig", "context", "host", "api_key", "verify_ssl", "ssl_ca_cert", "cert_file", "key_file"}

@@ -17,7 +17,7 @@ from urllib.parse import quote
 
 from ..common.errors import NestedClustersError
 
-KEYS = ("as", "as-uid", "as-groups", "as-user-extra")
+IMPERSONATION_KEYS = ("as", "as-uid", "as-groups", "as-user-extra")
 _IN_NAMES = "!#$&'*+^`|"  # legal in the name of a header, beside letters, digits and what quote() leaves
 _NO_VALUE = re.compile(r"[\x00-\x08\x0a-\x1f\x7f]")
 
@@ -71,7 +71,7 @@ class Impersonation:
     def entry(self) -> dict[str, Any]:
         """The words of a kubeconfig's user."""
         extra = {key: list(values) for key, values in self.extra.items()}
-        found = zip(KEYS, (self.user, self.uid, list(self.groups), extra), strict=True)
+        found = zip(IMPERSONATION_KEYS, (self.user, self.uid, list(self.groups), extra), strict=True)
         return {key: value for key, value in found if value}
 
 
