@@ -67,22 +67,24 @@ def _read(kubernetes: Kubernetes, selector: Selector, kinds: ServedKinds) -> tup
         everything = partial(host_contents.read_host, kubernetes, selector.namespace, kinds)
         lists, read = parallel([by_labels, everything])
         return lists.control_planes, read
-    others = kinds.without(readers.WORKLOAD_KINDS)
+    known = readers.WORKLOAD_KINDS
     stateful_sets, deployments, read = parallel(
         [
-            *(partial(reader.required, *kind) for kind in readers.WORKLOAD_KINDS),
-            partial(host_contents.read_host, kubernetes, selector.namespace, others),
+            *(partial(reader.required, *kind) for kind in known),
+            partial(host_contents.read_host, kubernetes, selector.namespace, kinds, known),
         ]
     )
     workloads = [
         ObjectRef(*kind, one["metadata"])
-        for kind, found in zip(readers.WORKLOAD_KINDS, (stateful_sets, deployments), strict=True)
+        for kind, found in zip(known, (stateful_sets, deployments), strict=True)
         for one in found
     ]
     held = read.inside.with_objects(workloads)
-    outside_too = [*read.outside, *filter(outside.may_be_outside, workloads)]
+    elsewhere = list(read.outside)
+    if selector.namespace is None:  # else those of all namespaces were read by Helm's label
+        elsewhere += filter(outside.may_be_outside, workloads)
     control_planes_read = [one for one in readers.of_lists(stateful_sets, deployments) if _is_control_plane(one)]
-    return control_planes_read, replace(read, inside=held, outside=outside_too)
+    return control_planes_read, replace(read, inside=held, outside=elsewhere)
 
 
 def _is_control_plane(workload: Object) -> bool:

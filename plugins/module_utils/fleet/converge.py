@@ -13,7 +13,7 @@ from __future__ import annotations
 import contextlib
 from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
@@ -62,14 +62,14 @@ def run(given: Sequence[HostCluster], open_helm: OpenHelm, entries: Sequence[Ent
         reached = [host for host in given if host.name not in seen.silent]
         work = _Work(reached, open_helm, order, seen)
         jobs, going, spared = _plan(work, entries)
-    cleared = work.clear(going, check=True)  # refuses what is protected
+    deletion = work.plan_deletion(going)  # refuses what is protected
     if order.check:
         work.preview(jobs)
     else:
-        if going:
-            cleared = work.clear(going, check=False)
+        if deletion:
+            deletion_batch.carry_out(deletion)
         work.carry_out(jobs)
-    gone, diff = _gone(entries, cleared, order)
+    gone, diff = _gone(entries, deletion.jobs if deletion else [], order)
     found = sorted([*(job.describe() for job in jobs), *gone], key=lambda item: str(item["name"]))
     diff = [part for job in jobs for part in job.diff] + diff
     silent = [f"host cluster {name} does not answer: {error}" for name, error in sorted(seen.silent.items())]
@@ -114,13 +114,12 @@ class _Work:
             self._each(self._ask_helm, [job for job in jobs if job.changes])
         return jobs
 
-    def clear(self, names: Sequence[str], check: bool) -> list[DeletionJob]:
-        """Delete those of these names. Raises NestedClustersError, before anything is changed, for protected ones."""
+    def plan_deletion(self, names: Sequence[str]) -> deletion_batch.DeletionPlan | None:
+        """Plan the deletion of those of these names. Raises NestedClustersError for protected ones."""
         if not names:
-            return []
+            return None
         selector = Selector(names=tuple(names), group=self.order.group)
-        outcome = deletion_batch.run(self.given, selector, replace(self._switch("absent"), check=check))
-        return [job for job in outcome.jobs if isinstance(job, DeletionJob)]
+        return deletion_batch.plan(self.given, selector, self._switch("absent"))
 
     def preview(self, jobs: Sequence[Job]) -> None:
         """Plan once more, with all that is there and with Helm, where something is to be done."""

@@ -6,7 +6,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Callable, Collection, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
@@ -108,10 +108,6 @@ class ServedKinds:
 
     namespaced: Kinds
     cluster_scoped: Kinds
-
-    def without(self, kinds: Collection[tuple[str, str]]) -> ServedKinds:
-        """Return the same without some kinds, which are read in another way."""
-        return replace(self, namespaced=[kind for kind in self.namespaced if kind not in kinds])
 
 
 def served_kinds(kubernetes: Kubernetes) -> ServedKinds:

@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from dataclasses import dataclass
 from functools import partial
 
@@ -30,13 +31,16 @@ class HostContents:
     volumes: list[Object]
 
 
-def read_host(kubernetes: Kubernetes, namespace: str | None, kinds: ServedKinds) -> HostContents:
+def read_host(
+    kubernetes: Kubernetes, namespace: str | None, kinds: ServedKinds, known: Collection[tuple[str, str]] = ()
+) -> HostContents:
     """Read all namespaces, or the one that is named, and what is outside of it.
 
     One LIST a kind of ``kinds``, of metadata alone but for namespaces and volumes, and one more that tells which
     Secrets are Helm's. Where one namespace is named, a second LIST a kind finds by Helm's label what is in others.
-    Nothing is outside of what may not be listed.
+    Nothing is outside of what may not be listed. ``known`` are kinds that the caller reads there by itself.
     """
+    inside_kinds = [kind for kind in kinds.namespaced if kind not in known]
     in_full = (NAMESPACES, VOLUMES) if namespace is None else (VOLUMES,)
     elsewhere = kinds.cluster_scoped if namespace is None else [*kinds.cluster_scoped, *kinds.namespaced]
     labels = dict.fromkeys(elsewhere, OF_HELM)
@@ -44,7 +48,7 @@ def read_host(kubernetes: Kubernetes, namespace: str | None, kinds: ServedKinds)
     wanted = [kind for kind in labels if kind not in in_full and kind[1] != UNKNOWN_KIND]
     inside, volumes, *answers = parallel(
         [
-            partial(contents.read, kubernetes, namespace, kinds.namespaced),
+            partial(contents.read, kubernetes, namespace, inside_kinds),
             partial(list_volumes, kubernetes),
             *(partial(_listed, kubernetes, kind, labels[kind]) for kind in wanted),
         ]

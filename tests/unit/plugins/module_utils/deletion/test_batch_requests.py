@@ -26,6 +26,11 @@ WORKLOADS = {path("apps/v1", plural) for plural in ("statefulsets", "deployments
 STORAGE_CLASSES = path("storage.k8s.io/v1", "storageclasses")  # may be synced, whether the host cluster says so or not
 
 
+NAMESPACED = {path(version, plural) for version, _kind, plural, inside in Host.KINDS if inside} - {
+    path("v1", plural) for plural in DERIVED
+}
+
+
 class CountingHost(Host):
     """A host cluster that keeps its requests, with the preconditions of deletions."""
 
@@ -112,17 +117,27 @@ def test_plan_by_labels_lets_the_api_server_select(host: CountingHost) -> None:
     assert lists(host.taken()) == Counter([*host.kinds, SECRETS, *WORKLOADS])
 
 
+def test_plan_in_one_namespace_finds_by_helms_label_what_is_in_others(host: CountingHost) -> None:
+    """Each kind is listed in the namespace, and once more in all, but only what Helm's label selects."""
+    chart = {**well_known.MANAGED_BY_HELM, "app": "vcluster", "release": "a"}
+    of_release = {well_known.RELEASE_NAME: "a", well_known.RELEASE_NAMESPACE: "vcluster-a"}
+    host.have("Deployment", "agent", namespace="default", labels=chart, annotations=of_release)
+    (job,) = planned(host, Selector(namespace="vcluster-a")).jobs
+    listed = lists(host.taken())
+    inside = {where.replace("/v1/", "/v1/namespaces/vcluster-a/") for where in NAMESPACED}
+    secrets = path("v1", "secrets", "vcluster-a")
+    # Of Secrets once more those that are Helm's, and then the release's record: whether it names what is elsewhere.
+    assert listed == Counter(host.kinds) + Counter([*inside, secrets, secrets])
+    # It does not, so that object stays, and the result says so.
+    assert "deployments/agent in namespace default stayed" in job.target.note
+
+
 def test_plan_of_one_that_is_not_ready_asks_for_its_phase(host: CountingHost) -> None:
     """A pod and its events tell a phase that the workload does not tell: one more LIST of pods."""
     host.objects["/apis/apps/v1/namespaces/vcluster-a/statefulsets/a"]["status"] = {}
     assert planned(host).jobs[0].target.phase == "pending"
     more = lists(host.taken()) - Counter([*host.kinds, SECRETS])
     assert [where.rsplit("/", 1)[1] for where in more if not where.endswith("/events")] == ["pods"]
-
-
-NAMESPACED = {path(version, plural) for version, _kind, plural, inside in Host.KINDS if inside} - {
-    path("v1", plural) for plural in DERIVED
-}
 
 
 def carried_out(host: CountingHost, *names: str) -> Counter[str]:
