@@ -135,8 +135,8 @@ def test_resize_restarts_nothing(host: Host, grouped: Module, made: Made) -> Non
     asked: dict[str, Any] = {"name": where.name, "size": {"memory": "6Gi", "cpu": "5"}, "binary_path": "/nonexistent"}
     same(grouped(check=True, **asked), run := grouped(**asked))
     assert run["steps"] == [
-        f"set annotations of namespace {where.namespace}: nested-clusters/size",
         f"change ResourceQuota nested-clusters-{where.name}",
+        f"set annotations of namespace {where.namespace}: nested-clusters/size",
     ]
     assert quota(host, where)["limits.memory"] == "6Gi"
     assert json.loads(namespace(host, where)["annotations"]["nested-clusters/size"])["cpu"] == "5"

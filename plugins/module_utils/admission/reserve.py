@@ -37,7 +37,7 @@ def reserve_one(
     plan: Plan,
 ) -> None:
     """Take what the plan needs, under the locks of all host clusters, or raise what keeps it from being taken."""
-    if plan.create_namespace:
+    if plan.creates_namespace:
         namespaces.wait_until_free(planned.kubernetes, planned.namespace, request.patience)
     with group_lock.locked(lock_order(group_view.picture(given, asked.group))) as lock:
         seen = group_view.picture(given, asked.group)

@@ -18,8 +18,8 @@ from ..listing import contents, host_contents, outside, readers, selection
 from ..listing.contents import Contents, ObjectRef, ServedKinds
 from ..listing.host_contents import HostContents
 from ..listing.selection import Lists, Selector
-from ..virtual_cluster import namespace as namespaces
-from ..virtual_cluster.plan import Plan
+from ..virtual_cluster.change import Change, ChangeTarget
+from ..virtual_cluster.plan import metadata_changes
 from ..virtual_cluster.provenance import manager
 from . import ownership, release_records
 from .job import DeletionJob, Target, scope_of
@@ -95,10 +95,10 @@ def _is_control_plane(workload: Object) -> bool:
 def _job(target: Target, read: HostContents, order: BatchOptions) -> DeletionJob:
     scope = scope_of(read.inside, target, order.keep_volumes)
     claims = {thing.name for thing in scope.own if thing.plural == "persistentvolumeclaims"}
-    left = Plan()
+    left: list[Change] = []
     if scope.namespace and not (scope.whole or scope.going):
         patch = ownership.leaving(scope.namespace, target.name, order.keep_volumes)
-        namespaces.plan_patch(left, scope.namespace, patch, f"namespace {target.namespace}")
+        left = metadata_changes(ChangeTarget("namespace", target.namespace), scope.namespace, patch)
     elsewhere = outside.outside_of(read.outside, *target.key)
     unclear = [thing for thing in outside.marked(read.outside, *target.key) if thing not in elsewhere]
     notes = [*filter(None, [target.note]), *ownership.unclear_notes(unclear, target.name, target.namespace)]
@@ -107,7 +107,7 @@ def _job(target: Target, read: HostContents, order: BatchOptions) -> DeletionJob
         scope,
         elsewhere,
         ownership.deleted_with(read.volumes, target.namespace, claims),
-        left.steps,
+        [change.text for change in left],
     )
 
 

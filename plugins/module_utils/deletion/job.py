@@ -94,7 +94,7 @@ class DeletionJob(BatchJob):
         has_release = any(thing.secret_type == RELEASE_SECRET_TYPE for thing in self.scope.own)
         marks = ownership.mark_steps(ownership.to_mark(self.scope.kept))
         things = [*self.scope.own, *self.outside]
-        return [*ownership.steps(has_release, name, namespace, things, self.scope.whole), *marks, *self.leaving]
+        return [*marks, *ownership.steps(has_release, name, namespace, things, self.scope.whole), *self.leaving]
 
     def describe(self, order: BatchOptions) -> dict[str, Any]:
         """The virtual cluster's part of the result."""

@@ -165,13 +165,16 @@ def unclear_notes(things: Iterable[ObjectRef], name: str, namespace: str) -> lis
 
 def deleted_singly(helm: bool, name: str, namespace: str, things: Iterable[ObjectRef]) -> list[str]:
     """What is to be told of by itself; with the namespace where that is another one."""
-    return sorted(
-        {
-            told(thing, namespace)
-            for thing in things
-            if not (helm and thing.namespace == namespace and _goes_with_another(thing, name))
-        }
-    )
+    return sorted({told(thing, namespace) for thing in named_singly(helm, name, namespace, things)})
+
+
+def named_singly(helm: bool, name: str, namespace: str, things: Iterable[ObjectRef]) -> list[ObjectRef]:
+    """Return the objects that are to be told of by themselves."""
+    return [
+        thing
+        for thing in things
+        if not (helm and thing.namespace == namespace and _goes_with_another(thing, name))
+    ]
 
 
 def told(thing: ObjectRef, namespace: str) -> str:

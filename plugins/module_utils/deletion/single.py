@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import Any
 
@@ -32,12 +32,13 @@ from ..listing.outside import CHART_CLUSTER_KINDS, SYNCED_CLUSTER_KINDS, certain
 from ..virtual_cluster import cluster_state, drift, provenance, readiness
 from ..virtual_cluster import namespace as namespaces
 from ..virtual_cluster import plan as planning
+from ..virtual_cluster.change import Change, ChangeKind, ChangeTarget
 from ..virtual_cluster.cluster_ref import ClusterRef
 from ..virtual_cluster.cluster_state import Outcome, State
 from ..virtual_cluster.plan import Plan
 from . import ownership
 from .of_release import is_cluster_role
-from .ownership import deleted_singly, deleted_with, made_for, mark_steps, sort_out, to_mark
+from .ownership import deleted_with, made_for, sort_out, to_mark
 from .preparation import mark_kept, release_hold
 
 
@@ -53,11 +54,10 @@ def absent(
     place = kubernetes.get(path("v1", "namespaces", None, namespace))
     synced, unclear = cluster_scoped(cluster)
     if place is None:
-        empty = nothing()
-        empty.plan = _plan(empty.state, cluster, [], synced, whole=False)
+        plan = Plan(_shown(_plan_cluster_scoped(cluster, synced), name))
         if not check:
-            _delete_cluster_scoped(kubernetes, synced)
-        return empty
+            plan.carry_out()
+        return Outcome(plan, nothing().state)
     state = cluster_state.read(kubernetes, name, namespace)
     release = state.release or state.pending
     removal = Removal(cluster, keep_volumes, known=release is not None)
@@ -67,27 +67,30 @@ def absent(
     _refuse_managed(cluster, state, [] if going else mine)
     by_helm = [] if going or release is None else _outside(cluster)
     whole = not others and made_for(place, name, namespace, bool(release or mine))
+    outside = _plan_cluster_scoped(cluster, synced)
+    leaving: list[Change] = []
     if going:
-        plan = _plan(nothing().state, cluster, [], synced, whole=False)
+        first, swept = _shown(outside, name), list[Change]()
     else:
-        plan = _plan(state, cluster, mine, [*synced, *by_helm], whole)
-        _plan_leaving(plan, {} if whole else ownership.leaving(place, name, keep_volumes), namespace, place)
-        _plan_marks(plan, removal.kept)
-    plan.notes += ownership.unclear_notes(unclear, name, namespace) if plan.steps else []
+        uninstall = _plan_uninstall(cluster, open_helm, state, by_helm)
+        # What is in no namespace can be both Helm's and found by labels.
+        by_helm_only = [change for change in uninstall if change not in outside]
+        first = [*_plan_marks(kubernetes, removal.kept), *by_helm_only, *outside]
+        swept = _plan_sweep(cluster, bool(release), mine, whole)
+        shown = _shown([*first, *swept], name)
+        first, swept = shown[: len(first)], shown[len(first) :]
+        leaving = _plan_leaving(cluster, {} if whole else ownership.leaving(place, name, keep_volumes), place)
+    changes = [*first, *swept, *leaving]
+    plan = Plan(changes, ownership.unclear_notes(unclear, name, namespace) if changes else [])
     if check:
         return Outcome(plan, state)
     volumes = removal.volumes(mine)
-    if not going:
-        mark_kept(kubernetes, to_mark(removal.kept))
-        if release:
-            _uninstall(cluster, open_helm())
-    _delete_cluster_scoped(kubernetes, synced)
+    Plan(first).carry_out()
     if plan.changed and not going:
-        removal.sweep(whole)
+        removal.sweep(whole)  # what is there now, after Helm
     if wait is not None and (plan.changed or going):
         removal.wait_gone(whole, volumes, wait)
-    if plan.namespace_metadata:  # last: until here it has its share of the host cluster
-        kubernetes.patch(path("v1", "namespaces", None, namespace), {"metadata": plan.namespace_metadata})
+    Plan(leaving).carry_out()  # last: until here it has its share of the host cluster
     return Outcome(plan, state)
 
 
@@ -96,9 +99,10 @@ def nothing() -> Outcome:
     return Outcome(Plan(), State(None, None, [], [], {}, {}))
 
 
-def _plan_leaving(plan: Plan, patch: dict[str, Any], namespace: str, place: dict[str, Any]) -> None:
-    plan.namespace_metadata = patch
-    namespaces.plan_patch(plan, place, patch, f"namespace {namespace}")
+def _plan_leaving(cluster: ClusterRef, patch: dict[str, Any], place: dict[str, Any]) -> list[Change]:
+    where = path("v1", "namespaces", None, cluster.namespace)
+    apply = partial(cluster.kubernetes.patch, where, {"metadata": patch})
+    return planning.metadata_changes(ChangeTarget("namespace", cluster.namespace), place, patch, apply)
 
 
 def _uninstall(cluster: ClusterRef, helm: Helm) -> None:
@@ -112,14 +116,77 @@ def _uninstall(cluster: ClusterRef, helm: Helm) -> None:
             raise
 
 
-def _plan_marks(plan: Plan, kept: list[ObjectRef]) -> None:
-    plan.steps += mark_steps(to_mark(kept))
-    for claim in to_mark(kept):
-        plan.diff += planning.diff({}, {well_known.KEPT: "true"}, f"annotations of volume claim {claim.name}")
+def _plan_marks(kubernetes: Kubernetes, kept: list[ObjectRef]) -> list[Change]:
+    """Plan the marks on volume claims that stay: before anything goes, so that nobody takes them for left over."""
+    apply = partial(mark_kept, kubernetes, to_mark(kept))
+    changes = []
+    for name in sorted(claim.name for claim in to_mark(kept)):
+        target = ChangeTarget("volume claim", name)
+        diff = tuple(planning.diff({}, {well_known.KEPT: "true"}, f"annotations of {target}"))
+        changes.append(Change(ChangeKind.MARK_KEPT, target, diff=diff, apply=apply))
+    return changes
+
+
+def _plan_cluster_scoped(cluster: ClusterRef, synced: list[ObjectRef]) -> list[Change]:
+    """Plan to delete what a virtual cluster has in no namespace."""
+    apply = partial(_delete_cluster_scoped, cluster.kubernetes, synced)
+    return [replace(change, apply=apply) for change in _deletions(cluster, False, synced)]
 
 
 def _delete_cluster_scoped(kubernetes: Kubernetes, synced: list[ObjectRef]) -> None:
     parallel([partial(kubernetes.delete, thing.path(None)) for thing in synced])
+
+
+def _plan_uninstall(
+    cluster: ClusterRef, open_helm: Callable[[], Helm], state: State, by_helm: list[ObjectRef]
+) -> list[Change]:
+    """Plan what Helm removes: its release, and outside of the namespace ``by_helm``."""
+    if not (state.release or state.pending):
+        return []
+    found = drift.as_found(state.manifest, state.live)
+    diff = tuple(planning.diff(drift.show(found, {}, "before"), "", f"manifests of {cluster.name}"))
+
+    def apply() -> None:
+        _uninstall(cluster, open_helm())
+
+    uninstall = Change(ChangeKind.UNINSTALL, ChangeTarget("release", cluster.name), diff=diff, apply=apply)
+    outside = [replace(change, apply=apply) for change in _deletions(cluster, True, by_helm)]
+    return [uninstall, *outside]
+
+
+def _plan_sweep(cluster: ClusterRef, helm: bool, mine: list[ObjectRef], whole: bool) -> list[Change]:
+    """Plan the deletion of what is in the namespace, which :meth:`Removal.sweep` carries out.
+
+    ``helm`` says whether there is a release, ``whole`` whether the namespace goes as well.
+    """
+    place = [Change(ChangeKind.DELETE, ChangeTarget("namespace", cluster.namespace))] if whole else []
+    return [*_deletions(cluster, helm, mine), *place]
+
+
+def _deletions(cluster: ClusterRef, helm: bool, things: list[ObjectRef]) -> list[Change]:
+    """Return a change for each object that is told of by itself."""
+    namespace = cluster.namespace
+    found = ownership.named_singly(helm, cluster.name, namespace, things)
+    targets = {
+        ChangeTarget(thing.plural, thing.name, "" if thing.namespace in (None, namespace) else str(thing.namespace))
+        for thing in found
+    }
+    return sorted((Change(ChangeKind.SWEEP, target) for target in targets), key=lambda change: change.text)
+
+
+def _shown(changes: list[Change], name: str) -> list[Change]:
+    """The same changes, with all objects that are told of by themselves in the diff of the last of them."""
+    texts, last = list[str](), -1
+    for number, change in enumerate(changes):
+        if change.kind is ChangeKind.SWEEP:
+            texts.append(change.text.removeprefix("delete "))
+        elif change.kind is ChangeKind.DELETE:
+            texts.append(f"namespaces/{change.target.name}")
+        else:
+            continue
+        last = number
+    entry = tuple(planning.diff("\n".join(texts), "", f"other objects of {name}"))
+    return [replace(change, diff=entry) if number == last else change for number, change in enumerate(changes)]
 
 
 def cluster_scoped(cluster: ClusterRef) -> tuple[list[ObjectRef], list[ObjectRef]]:
@@ -177,18 +244,6 @@ def _refuse_managed(cluster: ClusterRef, state: State, mine: list[ObjectRef]) ->
     if not state.recorded:
         workloads = ownership.workloads(mine)
         provenance.check_removable(cluster.kubernetes, workloads, cluster.name, cluster.namespace)
-
-
-def _plan(state: State, cluster: ClusterRef, mine: list[ObjectRef], synced: list[ObjectRef], whole: bool) -> Plan:
-    name, namespace = cluster.name, cluster.namespace
-    helm, things = bool(state.release or state.pending), [*mine, *synced]
-    plan = Plan(ownership.steps(helm, name, namespace, things, whole))
-    found = drift.as_found(state.manifest, state.live)
-    plan.diff += planning.diff(drift.show(found, {}, "before"), "", f"manifests of {name}")
-    rest = [f"namespaces/{namespace}"] if whole else []
-    others = deleted_singly(helm, name, namespace, things) + rest
-    plan.diff += planning.diff("\n".join(others), "", f"other objects of {name}")
-    return plan
 
 
 @dataclass

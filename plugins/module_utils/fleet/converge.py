@@ -39,6 +39,7 @@ from ..listing.selection import Selector
 from ..power import batch as power_batch
 from ..virtual_cluster import cluster_state, readiness
 from ..virtual_cluster import namespace as namespaces
+from ..virtual_cluster.change import Change, ChangeKind, ChangeTarget
 from ..virtual_cluster.cluster_state import Outcome
 from .job import NOWHERE, Entry, Job, Order, Result
 from .plan import any_kubeconfig, check_names, export_kubeconfig, plan_jobs, prefetch, to_delete
@@ -111,7 +112,7 @@ class _Work:
         jobs = [Job(entry) for entry in entries if entry.state != "absent"]
         plan_jobs(self.seen.without(going), jobs)
         if with_helm:
-            self._each(self._ask_helm, [job for job in jobs if job.changes])
+            self._each(self._ask_helm, [job for job in jobs if job.differs])
         return jobs
 
     def plan_deletion(self, names: Sequence[str]) -> deletion_batch.DeletionPlan | None:
@@ -123,22 +124,22 @@ class _Work:
 
     def preview(self, jobs: Sequence[Job]) -> None:
         """Plan once more, with all that is there and with Helm, where something is to be done."""
-        self._each(self._preview, [job for job in jobs if job.changes])
+        self._each(self._preview, [job for job in jobs if job.differs])
         for job in jobs:
             if job.starts and not job.error:
-                job.steps.append("pause it when it has started")
+                job.done.append(Change(ChangeKind.PAUSE_LATER, ChangeTarget("virtual cluster", job.name)))
                 job.after = "paused"
         self._switch_all(jobs)
 
     def carry_out(self, jobs: Sequence[Job]) -> None:
         """Do what was planned."""
-        changing = [job for job in jobs if job.changes and not job.error]
+        changing = [job for job in jobs if job.differs and not job.error]
         new = self._reserve(changing)
         if changing:
             first = group_view.picture(self.given, self.order.group)
             self._each(partial(self._apply, first, new), changing)
         self._switch_all(jobs, starting=True)
-        self._each(self._finish, [job for job in jobs if job.changes or job.steps])
+        self._each(self._finish, [job for job in jobs if job.differs or job.done])
         self._switch_all(jobs)
 
     def _ask_helm(self, job: Job) -> Outcome | None:
@@ -159,9 +160,9 @@ class _Work:
     def _preview(self, job: Job) -> None:
         outcome = self._ask_helm(job)
         if outcome:
-            job.steps, job.diff, job.notes = list(outcome.plan.steps), outcome.plan.diff, outcome.plan.notes
+            job.done, job.diff, job.notes = list(outcome.plan.changes), outcome.plan.diff, outcome.plan.notes
         if job.entry.kubeconfig:
-            job.steps += export_kubeconfig(self.seen, job, check=True)
+            job.done += export_kubeconfig(self.seen, job, check=True)
         if job.before in NOWHERE:
             job.after = "running"
 
@@ -206,10 +207,11 @@ class _Work:
         job.look(outcome.state)
         done = outcome.plan
         if taken:  # and written down with what was taken
-            created = [f"create namespace {job.namespace}"] if job.name in new else []
-            before = dict.fromkeys([*created, *job.planned.steps])
-            job.steps = [step for step in before if step not in done.steps]
-        job.steps += done.steps
+            created = [Change(ChangeKind.CREATE, ChangeTarget("namespace", job.namespace))]
+            planned = [change for change in job.planned.changes if change not in created]
+            before = [*created, *planned] if job.name in new else job.planned.changes
+            job.done = [change for change in before if change not in done.changes]
+        job.done += done.changes
         job.diff, job.notes = done.diff or job.planned.diff, done.notes
 
     def _finish(self, job: Job) -> None:
@@ -229,7 +231,7 @@ class _Work:
         if state is not job.state:
             job.look(state)
         if job.entry.kubeconfig:
-            job.steps += export_kubeconfig(self.seen, job, check=False)
+            job.done += export_kubeconfig(self.seen, job, check=False)
 
     def _switch_all(self, jobs: Sequence[Job], starting: bool = False) -> None:
         """Wait for those that shall run, and resume what is paused; with ``starting`` also those that rest later.
@@ -258,14 +260,16 @@ class _Work:
             for job in jobs:
                 job.error = str(error)
             return
-        found = {told["name"]: (told, part) for part in outcome.jobs for told in [part.describe(asked)]}
+        parts = [part for part in outcome.jobs if isinstance(part, power_batch.Job)]
+        found = {part.found.seen.name: part for part in parts}
         for job in jobs:
             if job.name not in found:
                 job.error = "its control plane is gone: somebody else deleted it; run the task again"
                 continue
-            told, part = found[job.name]
+            part = found[job.name]
+            told = part.describe(asked)
             job.after, job.error = told["after"], told["msg"]
-            job.steps += told["steps"]
+            job.done += part.changes(asked)
             if told["changed"]:
                 job.diff.append(part.diff(asked))
 

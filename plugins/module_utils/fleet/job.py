@@ -15,6 +15,7 @@ from ..k8s.snapshot import live
 from ..lifecycle import export
 from ..lifecycle.request import Request
 from ..virtual_cluster import phases
+from ..virtual_cluster.change import Change
 from ..virtual_cluster.cluster_state import Outcome, State
 from ..virtual_cluster.membership import AdmissionRequest
 from ..virtual_cluster.plan import Plan
@@ -61,12 +62,12 @@ class Job:
     decision: Decision | None = None
     state: State | None = None  # as it was, or is after its turn
     full: Request | None = None
-    changes: bool = False  # whether what it is differs from what it shall be
+    differs: bool = False  # whether what it is differs from what it shall be
     planned: Plan = field(default_factory=Plan)  # empty also where Helm has to be asked first
     foreseen: Outcome | None = None  # what check mode says, once Helm was asked
     before: str = "absent"
     after: str = "absent"
-    steps: list[str] = field(default_factory=list)
+    done: list[Change] = field(default_factory=list)  # or in check mode what would be done
     diff: list[dict[str, str]] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)  # what people have to do because of it
     endpoint: str | None = None
@@ -125,8 +126,8 @@ class Job:
             "before": self.before,
             "after": self.after,
             "endpoint": self.endpoint,
-            "changed": bool(self.steps),
-            "steps": self.steps,
+            "changed": bool(self.done),
+            "steps": [change.text for change in self.done],
             "failed": bool(self.error),
             "msg": self.error,
         }

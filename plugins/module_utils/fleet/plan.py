@@ -11,19 +11,15 @@ from ..admission.complete import complete
 from ..admission.decide import decide
 from ..common.errors import NestedClustersError, OptionError
 from ..groups.view import GroupView
-from ..helm.cli import Helm
 from ..k8s.host_clusters import HostCluster
 from ..k8s.snapshot import Snapshot
 from ..lifecycle import export
 from ..lifecycle import present as lifecycle
 from ..virtual_cluster import cluster_state
+from ..virtual_cluster.change import Change
 from ..virtual_cluster.cluster_state import Outcome
 from ..virtual_cluster.plan import Plan
 from .job import Entry, Job
-
-
-class _HelmIsNeeded(Exception):
-    """A plan goes on with Helm, which is not started before it is its turn."""
 
 
 def check_names(names: Sequence[str]) -> None:
@@ -62,19 +58,19 @@ def plan_jobs(seen: GroupView, jobs: Iterable[Job]) -> None:
         try:
             job.decision = found = decide(seen, request, asked)
             job.full = complete(request, seen.group, found, asked.ahead)
-            try:
-                needed = bool(job.entry.kubeconfig)
-                outcome = lifecycle.present(
-                    found.kubernetes, _no_helm, job.full, check=True, wait=None, kubeconfig=needed
-                )
-                job.planned, job.changes, state = outcome.plan, outcome.plan.changed, outcome.state
-            except _HelmIsNeeded:
-                job.changes, state = True, cluster_state.read(found.kubernetes, job.name, found.namespace)
+            # Helm is not started before it is its turn, so a plan that needs it is not complete.
+            needed = bool(job.entry.kubeconfig)
+            outcome = lifecycle.present(found.kubernetes, None, job.full, check=True, wait=None, kubeconfig=needed)
+            job.differs, state = outcome.plan.changed, outcome.state
+            if outcome.plan.complete:
+                job.planned = outcome.plan
+            else:
+                state = cluster_state.read(found.kubernetes, job.name, found.namespace)
             job.look(state)
             job.before = job.after
-            if job.entry.kubeconfig and not job.changes:
+            if job.entry.kubeconfig and not job.differs:
                 missing = state.secret(f"vc-{job.name}") is None
-                job.changes = missing or bool(export_kubeconfig(seen, job, check=True))
+                job.differs = missing or bool(export_kubeconfig(seen, job, check=True))
         except NestedClustersError as error:
             job.error = str(error)
             continue
@@ -82,12 +78,8 @@ def plan_jobs(seen: GroupView, jobs: Iterable[Job]) -> None:
             seen = seen.with_allocation(found.allocation(job.name, seen.group.name, job.full.membership.applied))
 
 
-def _no_helm() -> Helm:
-    raise _HelmIsNeeded
-
-
-def export_kubeconfig(seen: GroupView, job: Job, check: bool) -> list[str]:
-    """Write the kubeconfig of a virtual cluster as it was last seen; returns what that changes, as steps."""
+def export_kubeconfig(seen: GroupView, job: Job, check: bool) -> list[Change]:
+    """Write the kubeconfig of a virtual cluster as it was last seen; returns what that changes."""
     if job.state is None:
         return []
     asked = {"path": job.entry.kubeconfig, "server": job.entry.server}
@@ -95,4 +87,4 @@ def export_kubeconfig(seen: GroupView, job: Job, check: bool) -> list[str]:
     params = {"name": job.name, "export_kubeconfig": {**asked, **unsaid}}
     done = Outcome(Plan(), job.state)
     export.export(params, job.namespace, done, check, seen.group.oidc)
-    return done.plan.steps
+    return done.plan.changes

@@ -1,10 +1,12 @@
 # Copyright (c) 2026, nested.clusters contributors
 # GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Apply one stage of a plan: run Helm, and patch what Helm does not."""
+"""Carry out the changes of a plan: run Helm stage by stage, and patch what Helm does not."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Any
 
 from ..common import well_known
@@ -13,12 +15,15 @@ from ..helm import records
 from ..helm.cli import Helm, ReleaseSpec
 from ..helm.release import FAILED, Release, with_status
 from ..k8s.client import Kubernetes
+from ..k8s.errors import KubernetesError
 from ..k8s.objects import path
 from ..virtual_cluster import cluster_state, drift, manifests
 from ..virtual_cluster.cluster_state import State
 from ..virtual_cluster.manifests import Key
-from ..virtual_cluster.plan import Plan
-from .request import Request, Stage
+from ..virtual_cluster.namespace import wait_until_free
+from ..virtual_cluster.readiness import wait_ready
+from .request import Request, Stage, namespace_of
+from .validate import is_upgrade
 
 
 def is_on_the_way(state: State) -> bool:
@@ -65,9 +70,50 @@ def _clear(kubernetes: Kubernetes, namespace: str, state: State, pending: Releas
         kubernetes.delete(where)
 
 
-def patch_workload(kubernetes: Kubernetes, request: Request, manifest: dict[Key, dict[str, Any]], plan: Plan) -> None:
+def patch_workload(
+    kubernetes: Kubernetes, request: Request, manifest: dict[Key, dict[str, Any]], metadata: Mapping[str, Any]
+) -> None:
+    """Merge labels and annotations into those of the control plane, which the release's objects name."""
     where = manifests.workload_key(manifest, request.name, request.namespace)
     if where is None:
         raise NestedClustersError(f"release {request.name} has no StatefulSet or Deployment of that name to label")
     plural, _namespaced = kubernetes.resource(*where[:2])
-    kubernetes.patch(path(where[0], plural, where[2], where[3]), {"metadata": plan.metadata})
+    kubernetes.patch(path(where[0], plural, where[2], where[3]), {"metadata": dict(metadata)})
+
+
+def create_namespace(kubernetes: Kubernetes, request: Request) -> None:
+    """Create the namespace of a virtual cluster, once one of its name that is being deleted is gone."""
+    wait_until_free(kubernetes, request.namespace, request.patience)
+    try:
+        kubernetes.create(path("v1", "namespaces"), namespace_of(request))
+    except KubernetesError as error:
+        if error.reason != "AlreadyExists":  # somebody was faster; Helm finds it all the same
+            raise
+
+
+@dataclass
+class StageRunner:
+    """Lets Helm make one stage after another; each but the last has to run before the next."""
+
+    kubernetes: Kubernetes
+    helm: Helm
+    request: Request
+    stages: list[Stage]
+    state: State
+    made: int = 0  # how many of the stages
+
+    def run_to(self, number: int) -> None:
+        """Make the stages that are not made yet up to this one; the first is number 0."""
+        if not self.made and is_on_the_way(self.state) and is_upgrade(self.state, self.stages):
+            self._wait_ready()  # made by a task that was ended while it waited
+        while self.made <= number:
+            between = self.made + 1 < len(self.stages)
+            apply(self.kubernetes, self.helm, self.request, self.stages[self.made], self.state, between)
+            if between:
+                self.state = cluster_state.read(self.kubernetes, self.request.name, self.request.namespace)
+                self._wait_ready()
+            self.made += 1
+
+    def _wait_ready(self) -> None:
+        name, namespace, patience = self.request.name, self.request.namespace, self.request.patience
+        self.state = wait_ready(self.kubernetes, name, namespace, self.state, patience, kubeconfig=False)

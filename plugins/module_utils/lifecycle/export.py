@@ -12,6 +12,7 @@ from typing import Any
 from ..common.errors import NestedClustersError
 from ..endpoint import kubeconfig as kubeconfigs
 from ..virtual_cluster import description
+from ..virtual_cluster.change import Change, ChangeKind, ChangeTarget
 from ..virtual_cluster.cluster_state import Outcome
 
 
@@ -23,7 +24,7 @@ def export(
     oidc: Mapping[str, Any],
     url: str | None = None,
 ) -> dict[str, Any]:
-    """Write or return the kubeconfig; adds the step that writes it to the plan.
+    """Write or return the kubeconfig; adds the change that writes it to the plan.
 
     ``oidc`` is that of its group, ``url`` where it was seen to answer.
     """
@@ -38,7 +39,7 @@ def export(
                 "started; use wait: true, or run the task again when it has"
             )
         if options["path"]:  # a virtual cluster that is yet to be made has a new kubeconfig
-            outcome.plan.steps.append(f"write kubeconfig {options['path']}")
+            outcome.plan.changes.append(_write(options["path"]))
         return {}
     release = outcome.state.release
     server = options["server"] or (description.in_cluster(name, namespace) if options["in_cluster"] else None) or url
@@ -53,8 +54,12 @@ def export(
     if oidc and options["user"] != "admin":
         content = kubeconfigs.with_oidc(content, dict(oidc))
     if options["path"] and kubeconfigs.write_kubeconfig(options["path"], content, check):
-        outcome.plan.steps.append(f"write kubeconfig {options['path']}")
+        outcome.plan.changes.append(_write(options["path"]))
     return {"kubeconfig": content} if options["return_content"] else {}
+
+
+def _write(file: str) -> Change:
+    return Change(ChangeKind.WRITE, ChangeTarget("kubeconfig", file))
 
 
 def describe(outcome: Outcome, name: str) -> dict[str, Any]:

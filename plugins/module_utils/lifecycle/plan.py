@@ -5,8 +5,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import replace
 from functools import partial
 from typing import Any
 
@@ -21,58 +21,92 @@ from ..k8s.objects import path
 from ..values import endpoint as endpoint_values
 from ..virtual_cluster import description, drift, manifests, provenance
 from ..virtual_cluster import plan as planning
+from ..virtual_cluster.change import Change, ChangeKind, ChangeTarget
 from ..virtual_cluster.cluster_state import State, is_paused
 from ..virtual_cluster.manifests import Key
-from ..virtual_cluster.namespace import plan_patch
 from ..virtual_cluster.plan import Plan
+from .apply import StageRunner, create_namespace, patch_workload
 from .request import Request, Stage, namespace_of
+from .upgrade_record import UpgradeRecord
 from .upgrade_stages import plan_stages
 from .validate import check_request, is_upgrade, kubernetes_asked, wanted_version, way_back
 
 
-@dataclass(frozen=True)
-class Work:
-    """What a plan leaves for Helm: nothing where ``helm`` is None. ``wanted`` are the objects in the end."""
+def make_plan(
+    kubernetes: Kubernetes,
+    open_helm: Callable[[], Helm] | None,
+    request: Request,
+    state: State,
+    before: Sequence[Change] = (),
+) -> Plan:
+    """Return what is to be done, in order. Raises OptionError for what cannot work.
 
-    helm: Helm | None
-    stages: list[Stage]
-    wanted: dict[Key, dict[str, Any]]
-    guarded: bool  # whether a way back is taken first
-
-
-def prepare(kubernetes: Kubernetes, open_helm: Callable[[], Helm], request: Request, state: State, plan: Plan) -> Work:
-    """Make the plan. Raises OptionError for what cannot work."""
+    ``before`` is what was changed already. Without ``open_helm``, a plan that needs Helm is not complete: it has what
+    comes before Helm.
+    """
     version = wanted_version(request, state)
     wanted_values = check_request(request, state, version)
     stages = plan_stages(request, state, version, wanted_values)
-    _plan_namespace(kubernetes, request, state, plan)
-    if not (state.recorded or plan.create_namespace):
+    creation, membership = _plan_namespace(kubernetes, request, state)
+    if not (state.recorded or creation):
         provenance.check_free(kubernetes, request.name, request.namespace)
-    _plan_objects(kubernetes, request, state, plan)
-    helm, wanted = None, state.manifest
-    mark, workload = way_back(state, request), state.workload(request.name)
+    objects = _plan_objects(kubernetes, request, state, bool(creation))
+    begin = [*before, *creation, *objects]
+    mark, wanted, notes = way_back(state, request), state.manifest, list[str]()
     guarded = mark is not None or (request.rollback and is_upgrade(state, stages))
-    if guarded:
-        from . import upgrade_backup
-
-        plan.steps += upgrade_backup.steps_before(workload, _etcd(state), mark)
-    if _plan_release(request, state, stages, plan):
+    release = _plan_release(request, state, stages)
+    if release:
         from ..endpoint import conflicts
 
-        before = state.release.values if state.release else {}
-        conflicts.check(kubernetes, request.name, request.namespace, wanted_values, before, request.endpoint)
-        plan.notes += _moved(request, state, wanted_values)
+        deployed = state.release.values if state.release else {}
+        conflicts.check(kubernetes, request.name, request.namespace, wanted_values, deployed, request.endpoint)
+        notes = _moved(request, state, wanted_values)
+    if release or guarded:
+        if open_helm is None:
+            return Plan(begin, notes, complete=False)
         helm = open_helm()
-        if not plan.create_namespace:
+        if release and not creation:
             records.check(kubernetes, request.name, request.namespace)
-        wanted = _render(kubernetes, helm, request, stages, state, plan)
-    if guarded:
-        helm = helm or open_helm()
-        plan.steps += upgrade_backup.steps_after(request.name, version, mark, is_paused(workload))
-    _plan_metadata(request, state, plan)
-    if plan.changed and not plan.create_namespace:
-        _plan_reused(kubernetes, request, plan)
-    return Work(helm, stages, wanted, guarded)
+        if release:
+            wanted, diff = _render(kubernetes, helm, request, stages, state)
+            release[-1] = replace(release[-1], diff=tuple(diff))
+        runner = StageRunner(kubernetes, helm, request, [stage for stage in stages if release], state)
+        release = _guarded(runner, release, version, mark) if guarded else _staged(runner, release)
+    metadata = _plan_metadata(kubernetes, request, state, wanted)
+    changes = [*begin, *release, *metadata, *membership]
+    # Last: that the namespace says so, before it that the workload is ours. Until then, the next run looks for more.
+    reused = _plan_reused(kubernetes, request) if changes and not creation else []
+    return Plan([*begin, *release, *reused, *metadata, *membership], notes)
+
+
+def _staged(runner: StageRunner, release: Sequence[Change]) -> list[Change]:
+    """The changes of a release, each with the stage that makes it: those that are not upgrades go with the last."""
+    stages = [partial(runner.run_to, number) for number in range(len(runner.stages))]
+    changes, number = [], 0
+    for change in release:
+        changes.append(replace(change, apply=stages[number]))
+        if change.kind is ChangeKind.UPGRADE and not change.details["last"]:
+            number += 1
+    return changes
+
+
+def _guarded(
+    runner: StageRunner, release: Sequence[Change], version: str, mark: UpgradeRecord | None
+) -> list[Change]:
+    """The changes of a release with those of its way back, which are carried out together or taken back."""
+    from . import upgrade_backup, upgrade_transaction
+
+    state, name = runner.state, runner.request.name
+    workload = state.workload(name)
+    changes = [
+        *upgrade_backup.changes_before(workload, _etcd(state), mark),
+        *release,
+        *upgrade_backup.changes_after(name, version, mark, is_paused(workload)),
+    ]
+    carry_out = partial(
+        upgrade_transaction.carry_out, runner.kubernetes, runner.helm, runner.request, runner.stages, state
+    )
+    return [replace(change, apply=carry_out) for change in changes]
 
 
 def _moved(request: Request, state: State, wanted: dict[str, Any]) -> list[str]:
@@ -88,9 +122,9 @@ def _moved(request: Request, state: State, wanted: dict[str, Any]) -> list[str]:
 
 
 def _render(
-    kubernetes: Kubernetes, helm: Helm, request: Request, stages: list[Stage], state: State, plan: Plan
-) -> dict[Key, dict[str, Any]]:
-    """The objects that the release shall have in the end; adds what differs to the plan's diff."""
+    kubernetes: Kubernetes, helm: Helm, request: Request, stages: list[Stage], state: State
+) -> tuple[dict[Key, dict[str, Any]], list[dict[str, str]]]:
+    """Return the objects that the release shall have in the end, and what differs then, for ``--diff``."""
     for stage in stages:  # each, so that what the chart of one refuses is known before the first is made
         chart = request.chart.of(stage.version)
         unfinished = state.pending is not None or state.leaving
@@ -102,12 +136,13 @@ def _render(
             )
     wanted = manifests.objects(rendered.manifest, request.namespace, kubernetes.namespaced)
     found = drift.as_found(state.manifest, state.live)
+    diff: list[dict[str, str]] = []
     if state.release and len(stages) > 1:
         way = [state.release.chart_version], [stage.version for stage in stages]
-        plan.diff += planning.diff(*way, f"vCluster versions of {request.name}, one after another")
+        diff += planning.diff(*way, f"vCluster versions of {request.name}, one after another")
     last = stages[-1].values
-    plan.diff += drift.release_diff(state.release, last, found, wanted, request.name, request.origins)
-    return wanted
+    diff += drift.release_diff(state.release, last, found, wanted, request.name, request.origins)
+    return wanted, diff
 
 
 def _etcd(state: State) -> dict[str, Any] | None:
@@ -116,51 +151,57 @@ def _etcd(state: State) -> dict[str, Any] | None:
     return next((thing for thing in found if thing["metadata"]["name"].endswith("-etcd")), None)
 
 
-def _plan_namespace(kubernetes: Kubernetes, request: Request, state: State, plan: Plan) -> None:
+def _plan_namespace(kubernetes: Kubernetes, request: Request, state: State) -> tuple[list[Change], list[Change]]:
+    """Return what creates the namespace, and what its labels and annotations become where it is there."""
     if state.release and request.membership is None:
-        return  # Helm's record of it is in there
-    namespace = kubernetes.get(path("v1", "namespaces", None, request.namespace))
+        return [], []  # Helm's record of it is in there
+    target = ChangeTarget("namespace", request.namespace)
+    where = path("v1", "namespaces", None, request.namespace)
+    namespace = kubernetes.get(where)
     if namespace is None or namespace["metadata"].get("deletionTimestamp"):
         if state.release:  # it was not a moment ago; see _unless_leaving
             raise NestedClustersError(
                 f"virtual cluster {request.name}: namespace {request.namespace} was deleted while this task looked at "
                 "it: run again, which makes it anew"
             )
-        # One that is being deleted will be gone when it is this plan's turn; see _create_namespace.
-        plan.create_namespace = True
-        plan.steps.append(f"create namespace {request.namespace}")
-        plan.diff += planning.diff("", namespace_of(request), f"namespace {request.namespace}")
+        # One that is being deleted will be gone when it is this plan's turn; see create_namespace.
+        shown = tuple(planning.diff("", namespace_of(request), str(target)))
+        create = partial(create_namespace, kubernetes, request)
+        return [Change(ChangeKind.CREATE, target, diff=shown, apply=create)], []
     if request.membership is None:
-        return
+        return [], []
     membership = request.membership
-    if not plan.create_namespace:
-        patch = planning.metadata_patch(namespace, membership.labels(), membership.annotations(request.name))
-        plan_patch(plan, namespace, patch, f"namespace {request.namespace}")
-        plan.namespace_metadata = patch
+    patch = planning.metadata_patch(namespace, membership.labels(), membership.annotations(request.name))
+    apply = partial(kubernetes.patch, where, {"metadata": patch})
+    return [], planning.metadata_changes(target, namespace, patch, apply)
 
 
-def _plan_objects(kubernetes: Kubernetes, request: Request, state: State, plan: Plan) -> None:
-    """What a virtual cluster has beside its release because it is in a group."""
-    if request.membership is None:
-        return
-    for thing in request.membership.objects(request.name, request.namespace):
+def _plan_objects(kubernetes: Kubernetes, request: Request, state: State, is_new: bool) -> list[Change]:
+    """What a virtual cluster has beside its release because it is in a group; ``is_new``: its namespace is not there.
+
+    Before Helm, so that a run that is interrupted there is finished from what it finds here.
+    """
+    changes = []
+    for thing in request.membership.objects(request.name, request.namespace) if request.membership else ():
         plural, _namespaced = kubernetes.resource(thing["apiVersion"], thing["kind"])
         name, kind = thing["metadata"]["name"], thing["kind"]
         where = path("v1", plural, request.namespace)
         there = state.secret(name) if kind == "Secret" else kubernetes.get(f"{where}/{name}")
-        if plan.create_namespace:  # one that is being deleted takes it along
+        if is_new:  # one that is being deleted takes it along
             there = None
-        if there is None:
-            plan.steps.append(f"create {kind} {name}")
-            plan.work.append(partial(_create, kubernetes, where, thing))
         found = drift.project({"apiVersion": "v1", "kind": kind, **(there or {})}, thing)
-        if there and found != thing:
-            plan.steps.append(f"change {kind} {name}")
-            plan.work.append(partial(kubernetes.patch, f"{where}/{name}", drift.repair_patch(found, thing)))
+        if there and found == thing:
+            continue
         key = ("v1", kind, request.namespace, name)
         before, after = {key: found} if there else {}, {key: thing}
         shown = drift.show(before, after, "before"), drift.show(after, before, "after")
-        plan.diff += planning.diff(*shown, f"{kind} {name}")
+        diff = tuple(planning.diff(*shown, f"{kind} {name}"))
+        apply: Callable[[], Any] = partial(_create, kubernetes, where, thing)
+        if there:
+            apply = partial(kubernetes.patch, f"{where}/{name}", drift.repair_patch(found, thing))
+        doing = ChangeKind.CHANGE if there else ChangeKind.CREATE
+        changes.append(Change(doing, ChangeTarget(kind, name), diff=diff, apply=apply))
+    return changes
 
 
 def _create(kubernetes: Kubernetes, where: str, thing: dict[str, Any]) -> None:
@@ -171,63 +212,72 @@ def _create(kubernetes: Kubernetes, where: str, thing: dict[str, Any]) -> None:
             raise
 
 
-def _plan_release(request: Request, state: State, stages: list[Stage], plan: Plan) -> bool:
-    """Add what Helm has to do to the plan; False if nothing."""
-    release = state.release
-    last = stages[-1]
+def _plan_release(request: Request, state: State, stages: list[Stage]) -> list[Change]:
+    """Return what Helm has to do."""
+    release, last, target = state.release, stages[-1], ChangeTarget("release", request.name)
+    cleared = []
     if state.pending:
-        plan.steps.append(f"clear the unfinished Helm revision {state.pending.revision} ({state.pending.status})")
+        unfinished = {"revision": state.pending.revision, "status": state.pending.status}
+        cleared = [Change(ChangeKind.CLEAR, target, unfinished)]
     if release is None:
-        plan.steps.append(f"install release {request.name} with vCluster {last.version}")
-        plan.helm = True
-        return True
-    steps = []
-    before = release.chart_version
-    for stage in stages:
-        words = []
-        if semver.parse_version(before) != semver.parse_version(stage.version):
-            words.append(f"from vCluster {before} to {stage.version}")
-        if stage.kubernetes or (stage is last and len(stages) > 1 and not words):
-            named = stage.kubernetes or kubernetes_asked(stage.values)
-            words.append(f"{'with' if words else 'to'} Kubernetes {named}")
-        if words:
-            wait = "" if stage is last else ", and wait until it is ready"
-            steps.append(f"upgrade release {request.name} {' '.join(words)}{wait}")
-        before = stage.version
-    if not steps and release.status != "deployed":
-        steps.append(f"repeat release {request.name}, which is {release.status}")
+        return [*cleared, Change(ChangeKind.INSTALL, target, {"version": last.version})]
+    changes = _upgrades(release.chart_version, stages, target)
+    if not changes and release.status != "deployed":
+        changes.append(Change(ChangeKind.REPEAT, target, {"status": release.status}))
     if without_nulls(release.values) != without_nulls(last.values):
-        steps.append(f"change values of release {request.name}")
-    steps += drift.drift(drift.as_found(state.manifest, state.live), state.manifest)
-    plan.steps += steps
-    plan.helm = bool(steps or state.pending)
-    return plan.helm
+        changes.append(Change(ChangeKind.CHANGE_VALUES, target))
+    return [*cleared, *changes, *drift.drift(drift.as_found(state.manifest, state.live), state.manifest)]
 
 
-def _plan_metadata(request: Request, state: State, plan: Plan) -> None:
+def _upgrades(before: str, stages: list[Stage], target: ChangeTarget) -> list[Change]:
+    """One for each stage in which vCluster or Kubernetes becomes another one; ``before`` is vCluster's version."""
+    changes = []
+    for stage in stages:
+        is_last = stage is stages[-1]
+        differs = semver.parse_version(before) != semver.parse_version(stage.version)
+        kubernetes = stage.kubernetes
+        if not kubernetes and is_last and len(stages) > 1 and not differs:
+            kubernetes = kubernetes_asked(stage.values)
+        if differs or stage.kubernetes or (is_last and len(stages) > 1):
+            versions = {"before": before, "after": stage.version if differs else ""}
+            details = {**versions, "kubernetes": str(kubernetes or ""), "last": is_last}
+            changes.append(Change(ChangeKind.UPGRADE, target, details))
+        before = stage.version
+    return changes
+
+
+def _plan_metadata(
+    kubernetes: Kubernetes, request: Request, state: State, wanted: dict[Key, dict[str, Any]]
+) -> list[Change]:
+    """Return what labels and annotations of the control plane become; ``wanted`` are the objects in the end."""
     annotations = dict(request.annotations)
     if request.protected is not None:
         annotations[well_known.PROTECTED] = "true" if request.protected else None
     if state.release is None or state.ours:
         annotations[well_known.MANAGED] = "true"
     workload = state.workload(request.name)
-    plan.metadata = planning.metadata_patch(workload, request.labels, annotations)
-    plan_patch(plan, workload, plan.metadata, f"virtual cluster {request.name}")
+    patch = planning.metadata_patch(workload, request.labels, annotations)
+    apply = partial(patch_workload, kubernetes, request, wanted, patch)
+    return planning.metadata_changes(ChangeTarget("virtual cluster", request.name), workload, patch, apply)
 
 
-def _plan_reused(kubernetes: Kubernetes, request: Request, plan: Plan) -> None:
+def _plan_reused(kubernetes: Kubernetes, request: Request) -> list[Change]:
     """Take the mark off volume claims that were kept when a virtual cluster of this name was deleted.
 
     That is done after Helm: with a release nobody takes them for left over.
     """
-    listed = list_allowed(kubernetes, path("v1", "persistentvolumeclaims", request.namespace), metadata_only=True)
+    changes, claims = [], path("v1", "persistentvolumeclaims", request.namespace)
+    listed = list_allowed(kubernetes, claims, metadata_only=True)
     for meta in sorted((claim["metadata"] for claim in listed), key=lambda meta: str(meta["name"])):
         labels, name = meta.get("labels") or {}, meta["name"]
         its_own = request.name in (labels.get("release"), labels.get(well_known.SYNCED_LABEL))
         if its_own and well_known.KEPT in (meta.get("annotations") or {}):
-            plan.reused.append(name)
-            plan.steps.append(f"mark volume claim {name} as used again")
-            plan.diff += planning.diff({well_known.KEPT: "true"}, {}, f"annotations of volume claim {name}")
+            target = ChangeTarget("volume claim", name)
+            diff = tuple(planning.diff({well_known.KEPT: "true"}, {}, f"annotations of {target}"))
+            where = path("v1", "persistentvolumeclaims", request.namespace, name)
+            apply = partial(kubernetes.patch, where, {"metadata": {"annotations": {well_known.KEPT: None}}})
+            changes.append(Change(ChangeKind.REUSE, target, diff=diff, apply=apply))
+    return changes
 
 
 def without_nulls(data: Any) -> Any:

@@ -14,32 +14,27 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from typing import Any
 
-from ..common import well_known
 from ..endpoint import credentials
 from ..helm import records
 from ..helm.cli import Helm
 from ..k8s.client import Kubernetes
-from ..k8s.errors import KubernetesError
 from ..k8s.objects import path
 from ..virtual_cluster import cluster_state
+from ..virtual_cluster.change import Change, ChangeKind, ChangeTarget
 from ..virtual_cluster.cluster_state import Outcome, State
-from ..virtual_cluster.manifests import Key
-from ..virtual_cluster.namespace import wait_until_free
 from ..virtual_cluster.plan import Plan
 from ..virtual_cluster.readiness import POLL_SECONDS, wait_ready
-from .apply import apply, is_on_the_way, patch_workload
-from .plan import prepare
-from .request import Request, Stage, namespace_of
-from .validate import is_upgrade, way_back
+from .plan import make_plan
+from .request import Request
+from .validate import way_back
 
 SETTLE_SECONDS = 30  # without --wait helm is done in seconds; one that is pending longer was killed
 
 
 def present(
     kubernetes: Kubernetes,
-    open_helm: Callable[[], Helm],
+    open_helm: Callable[[], Helm] | None,
     request: Request,
     *,
     check: bool,
@@ -49,7 +44,8 @@ def present(
 ) -> Outcome:
     """Bring a virtual cluster to what the request says.
 
-    ``open_helm`` is called only if helm is needed. ``wait`` is how many seconds to wait for it to be ready, None
+    ``open_helm`` is called only if helm is needed; without it, as in check mode only, a plan for which helm is needed
+    is not complete. ``wait`` is how many seconds to wait for it to be ready, None
     for not at all, ``kubeconfig`` whether its kubeconfig is needed then; one that is there already has to be usable
     before anything is changed. ``reserve`` is called with the plan when all is known and nothing is changed yet; what
     it raises ends the task. Raises OptionError before anything is changed, HelmError, KubernetesError and WaitError
@@ -58,22 +54,17 @@ def present(
     state = _read(kubernetes, request, kubeconfig)
     if state.pending and not check:
         state = _settle(kubernetes, request, state)
-    plan = Plan()
-    state = _unreturned(kubernetes, open_helm, request, state, plan, check)
-    if check and plan.changed:  # what comes after a way back cannot be told before
-        return Outcome(plan, state)
-    work = prepare(kubernetes, open_helm, request, state, plan)
+    returned = _plan_return(kubernetes, request, state)
+    if returned and check:  # what comes after a way back cannot be told before
+        return Outcome(Plan(returned), state)
+    if returned and open_helm:
+        state = _go_back(kubernetes, open_helm(), request, state)
+    plan = make_plan(kubernetes, open_helm, request, state, returned)
     if check:
         return Outcome(plan, state)
     if reserve and plan.changed:
         reserve(plan)
-    if plan.create_namespace:
-        _create_namespace(kubernetes, request)
-    for step in plan.work:  # before Helm: a run that is interrupted there is finished from what it finds here
-        step()
-    if work.helm:
-        _carry_out(kubernetes, work.helm, request, work.stages if plan.helm else [], state, work.guarded)
-    _finish(kubernetes, request, work.wanted, plan)
+    plan.carry_out()
     if plan.changed:
         state = cluster_state.read(kubernetes, request.name, request.namespace)
     if wait is not None:
@@ -104,58 +95,23 @@ def _unless_leaving(kubernetes: Kubernetes, request: Request, state: State) -> S
     return state
 
 
-def _unreturned(
-    kubernetes: Kubernetes, open_helm: Callable[[], Helm], request: Request, state: State, plan: Plan, check: bool
-) -> State:
-    """Go back all the way where an earlier task was ended while it did."""
+def _plan_return(kubernetes: Kubernetes, request: Request, state: State) -> list[Change]:
+    """Plan to go back all the way where an earlier task was ended while it did."""
     mark = way_back(state, request)
     if mark is None or not mark.returning:
-        return state
-    plan.steps.append(f"go back to vCluster {mark.version}, which an earlier task did not finish")
+        return []
     records.check(kubernetes, request.name, request.namespace, mark.revision)
-    if check:
-        return state
+    return [Change(ChangeKind.GO_BACK, ChangeTarget("virtual cluster", request.name), {"version": mark.version})]
+
+
+def _go_back(kubernetes: Kubernetes, helm: Helm, request: Request, state: State) -> State:
+    """Go back before anything else is planned, which goes by what is there then."""
     from . import upgrade_transaction
 
-    upgrade_transaction.go_back(kubernetes, open_helm(), request, state, mark)
+    mark = way_back(state, request)
+    if mark:
+        upgrade_transaction.go_back(kubernetes, helm, request, state, mark)
     return cluster_state.read(kubernetes, request.name, request.namespace)
-
-
-def _finish(kubernetes: Kubernetes, request: Request, wanted: dict[Key, dict[str, Any]], plan: Plan) -> None:
-    for claim in plan.reused:  # before the workload is marked as ours: until then the next run looks for more to do
-        where = path("v1", "persistentvolumeclaims", request.namespace, claim)
-        kubernetes.patch(where, {"metadata": {"annotations": {well_known.KEPT: None}}})
-    if plan.metadata:
-        patch_workload(kubernetes, request, wanted, plan)
-    if plan.namespace_metadata:  # last: it says what is done
-        kubernetes.patch(path("v1", "namespaces", None, request.namespace), {"metadata": plan.namespace_metadata})
-
-
-def _carry_out(
-    kubernetes: Kubernetes, helm: Helm, request: Request, stages: list[Stage], state: State, with_way_back: bool
-) -> None:
-    """Let Helm make one stage after another; each but the last has to run before the next."""
-    if with_way_back:
-        from . import upgrade_transaction
-
-        upgrade_transaction.carry_out(kubernetes, helm, request, stages, state)
-        return
-    if is_on_the_way(state) and is_upgrade(state, stages):  # made by a task that was ended while it waited
-        state = wait_ready(kubernetes, request.name, request.namespace, state, request.patience, kubeconfig=False)
-    for number, stage in enumerate(stages, 1):
-        apply(kubernetes, helm, request, stage, state, between=number < len(stages))
-        if number < len(stages):
-            state = cluster_state.read(kubernetes, request.name, request.namespace)
-            state = wait_ready(kubernetes, request.name, request.namespace, state, request.patience, kubeconfig=False)
-
-
-def _create_namespace(kubernetes: Kubernetes, request: Request) -> None:
-    wait_until_free(kubernetes, request.namespace, request.patience)
-    try:
-        kubernetes.create(path("v1", "namespaces"), namespace_of(request))
-    except KubernetesError as error:
-        if error.reason != "AlreadyExists":  # somebody was faster; Helm finds it all the same
-            raise
 
 
 def _settle(kubernetes: Kubernetes, request: Request, state: State) -> State:

@@ -29,6 +29,7 @@ from ..listing import readers, selection
 from ..listing.observed import ObservedCluster
 from ..power import steps as power_steps
 from ..virtual_cluster import manifests, readiness, workloads
+from ..virtual_cluster.change import Change, ChangeKind, ChangeTarget
 from .upgrade_record import UpgradeRecord
 
 API_PORT = 8443
@@ -79,20 +80,25 @@ def claims(control_plane: Object, etcd: Object | None) -> list[str]:
     return found
 
 
-def steps_before(control_plane: Object | None, etcd: Object | None, mark: UpgradeRecord | None) -> list[str]:
-    """What taking the way back means, as steps of a plan."""
+def changes_before(
+    control_plane: Object | None, etcd: Object | None, mark: UpgradeRecord | None
+) -> list[Change]:
+    """Return what taking the way back means, as changes of a plan."""
     if control_plane is None or (mark and mark.copied):
         return []
-    name = control_plane["metadata"]["name"]
-    stop = [] if power_steps.paused(control_plane) else [f"stop the control plane of {name}"]
-    copies = [f"copy the data in volume claim {claim}" for claim in claims(control_plane, etcd)]
-    return [*stop, *(copies or [f"copy no data of {name}: it is in no volume claim of its own"])]
+    target = ChangeTarget("virtual cluster", control_plane["metadata"]["name"])
+    stop = [] if power_steps.paused(control_plane) else [Change(ChangeKind.STOP, target)]
+    copies = [
+        Change(ChangeKind.COPY, ChangeTarget("volume claim", claim)) for claim in claims(control_plane, etcd)
+    ]
+    return [*stop, *(copies or [Change(ChangeKind.COPY_NOTHING, target)])]
 
 
-def steps_after(name: str, version: str, mark: UpgradeRecord | None, paused: bool) -> list[str]:
-    """What follows the upgrade itself."""
-    again = [f"pause {name} again"] if (mark.paused if mark else paused) else []
-    return [f"start {name}, and look whether it is healthy with vCluster {version}", *again]
+def changes_after(name: str, version: str, mark: UpgradeRecord | None, paused: bool) -> list[Change]:
+    """Return what follows the upgrade itself."""
+    target = ChangeTarget("virtual cluster", name)
+    again = [Change(ChangeKind.PAUSE_AGAIN, target)] if (mark.paused if mark else paused) else []
+    return [Change(ChangeKind.CHECK_HEALTH, target, {"version": version}), *again]
 
 
 @dataclass(frozen=True)
@@ -206,7 +212,7 @@ class UpgradeBackup:
             return steps[0].text
         return power_steps.awaited(seen, state) if state == "paused" else ""
 
-    def _send(self, step: power_steps.Step) -> None:
+    def _send(self, step: power_steps.PowerStep) -> None:
         try:
             if step.verb == "delete_all":
                 self.kubernetes.delete_all(step.where, step.labels)

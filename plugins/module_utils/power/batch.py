@@ -30,8 +30,9 @@ from ..listing import readers, selection
 from ..listing.observed import ClusterKey, ObservedCluster
 from ..listing.selection import Found, Selector
 from ..virtual_cluster import diagnosis, phases, readiness, workloads
+from ..virtual_cluster.change import Change
 from . import steps as power_steps
-from .steps import Step
+from .steps import PowerStep
 
 API_PORT = 8443
 API_SECONDS = 3  # how long a question to a virtual cluster's API may take
@@ -45,10 +46,10 @@ class Job(BatchJob):
 
     found: Found
     seen: ObservedCluster
-    plan: list[Step]
+    plan: list[PowerStep]
     old: frozenset[str]  # UIDs of the pods that a restart replaces
     asked: float = 0.0  # since when its API is asked
-    done: list[str] = field(default_factory=list)  # texts of the steps that were sent
+    done: list[Change] = field(default_factory=list)  # that were sent
     patched: set[str] = field(default_factory=set)
 
     def late(self, order: BatchOptions) -> str:
@@ -57,7 +58,7 @@ class Job(BatchJob):
     def describe(self, order: BatchOptions) -> dict[str, Any]:
         """The virtual cluster's part of the result."""
         found = self.found
-        steps = [step.text for step in self.plan] if order.check and self.begun else self.done
+        steps = [change.text for change in self.changes(order)]
         return {
             "name": found.seen.name,
             "namespace": found.seen.namespace,
@@ -72,6 +73,10 @@ class Job(BatchJob):
             "failed": bool(self.error),
             "msg": self.error if self.begun else NOT_BEGUN,
         }
+
+    def changes(self, order: BatchOptions) -> list[Change]:
+        """What was done, or in check mode would be."""
+        return [step.change for step in self.plan] if order.check and self.begun else self.done
 
     def has_work(self, order: BatchOptions) -> bool:
         """Whether there is anything to do or to wait for."""
@@ -276,12 +281,12 @@ class Runner:
             return False
         return self.order.state == "paused" or self._answers(job)
 
-    def _send(self, job: Job, step: Step) -> None:
+    def _send(self, job: Job, step: PowerStep) -> None:
         if step.where in job.patched:
             raise NestedClustersError("somebody else undid it at the same time: run again when they are done")
-        new = step.text not in job.done
+        new = step.change not in job.done
         if new:
-            job.done.append(step.text)
+            job.done.append(step.change)
         try:
             if step.verb == "patch":
                 self.kubernetes.patch(step.where, dict(step.body))
@@ -292,7 +297,7 @@ class Runner:
                 self.kubernetes.delete(step.where, dict(step.body))
         except KubernetesError as error:
             if new and not error.passing:  # without an answer it may have been done
-                job.done.remove(step.text)
+                job.done.remove(step.change)
             raise
 
     def _explain_if_due(self, job: Job, elapsed: float) -> None:

@@ -22,6 +22,7 @@ from ..k8s.objects import Object, path
 from ..listing.observed import ObservedCluster, label_of
 from ..values import tree
 from ..virtual_cluster import diagnosis, phases, workloads
+from ..virtual_cluster.change import Change, ChangeKind, ChangeTarget, counted
 from ..virtual_cluster.workloads import replicas
 
 STATES = ("paused", "running", "restarted")
@@ -34,16 +35,19 @@ _EXTERNAL_STORES = (
     ("controlPlane", "backingStore", "database", "external", "enabled"),
     ("controlPlane", "backingStore", "etcd", "external", "enabled"),
 )
-_REPLICAS = ("controlPlane", "statefulSet", "highAvailability", "replicas")
+_CONFIGURED_REPLICAS = ("controlPlane", "statefulSet", "highAvailability", "replicas")
 _INITIAL_CLUSTER = "--initial-cluster="
 
 
 @dataclass(frozen=True)
-class Step:
-    """One request. ``after`` says what has to be seen before its turn comes, "" if it can be sent now;
-    ``patience`` is after how many seconds it is sent all the same."""
+class PowerStep:
+    """One request, and the change that it makes.
 
-    text: str
+    ``after`` says what has to be seen before its turn comes, "" if it can be sent now; ``patience`` is after how many
+    seconds it is sent all the same.
+    """
+
+    change: Change
     verb: str  # patch, delete, delete_all
     where: str
     body: Mapping[str, Any] = field(default_factory=dict)
@@ -51,13 +55,18 @@ class Step:
     after: str = ""
     patience: float = float("inf")
 
+    @property
+    def text(self) -> str:
+        """The change as a sentence."""
+        return self.change.text
+
 
 def paused(workload: Object) -> bool:
     """Whether a workload rests as a pause leaves it."""
     return replicas(workload) == 0 and _marked(workload)
 
 
-def steps(seen: ObservedCluster, state: str, date: str, old: Collection[str] = ()) -> list[Step]:
+def steps(seen: ObservedCluster, state: str, date: str, old: Collection[str] = ()) -> list[PowerStep]:
     """What is still to be done to reach a state of STATES, in order.
 
     ``date`` is the time for the annotation (RFC 3339), ``old`` the UIDs of the pods that a restart replaces.
@@ -88,13 +97,13 @@ def note(seen: ObservedCluster) -> str:
         found.append(f"{kind} {control['metadata']['name']} was scaled to 0 replicas, but not by a pause")
     if replicas(control) > 0 and _marked(control):
         count = replicas(control)
-        found.append(f"{kind} {control['metadata']['name']} is marked as paused, but has {_counted(count)}")
+        found.append(f"{kind} {control['metadata']['name']} is marked as paused, but has {counted(count)}")
     if etcd is not None:
         name = etcd["metadata"]["name"]
         if replicas(control) > 0 and replicas(etcd) == 0:
             found.append(f"etcd {name} has no replicas, and the control plane waits for it")
         elif replicas(control) > 0 and _marked(etcd):
-            found.append(f"etcd {name} is marked as paused, but has {_counted(replicas(etcd))}")
+            found.append(f"etcd {name} is marked as paused, but has {counted(replicas(etcd))}")
         elif paused(control) and replicas(etcd) > 0:
             found.append(f"etcd {name} still runs")
         elif paused(control) and not _marked(etcd):
@@ -131,7 +140,7 @@ def needs_values(seen: ObservedCluster, state: str, accept_data_loss: bool) -> b
 # --- steps ------------------------------------------------------------------------------------------------
 
 
-def _to_pause(seen: ObservedCluster, date: str) -> list[Step]:
+def _to_pause(seen: ObservedCluster, date: str) -> list[PowerStep]:
     control, etcd = seen.control_plane, seen.etcd
     if phases.phase(control) == "sleeping":
         return []
@@ -142,9 +151,10 @@ def _to_pause(seen: ObservedCluster, date: str) -> list[Step]:
     alive = [pod for pod in seen.synced if not pod["metadata"].get("deletionTimestamp")]
     for namespace in sorted({pod["metadata"]["namespace"] for pod in alive}):
         count = sum(pod["metadata"]["namespace"] == namespace for pod in alive)
+        details = {"count": count, "elsewhere": namespace if namespace != seen.namespace else ""}
         result.append(
-            Step(
-                f"delete {_counted(count, 'synced pod')}" + (f" in {namespace}" if namespace != seen.namespace else ""),
+            PowerStep(
+                Change(ChangeKind.DELETE_SYNCED, ChangeTarget("virtual cluster", seen.name), details),
                 "delete_all",
                 path("v1", "pods", namespace),
                 labels=f"{SYNCED_LABEL}={seen.name}",
@@ -156,7 +166,7 @@ def _to_pause(seen: ObservedCluster, date: str) -> list[Step]:
     return result
 
 
-def _to_resume(seen: ObservedCluster) -> list[Step]:
+def _to_resume(seen: ObservedCluster) -> list[PowerStep]:
     control, etcd = seen.control_plane, seen.etcd
     result = []
     if etcd is not None and _is_to_resume(etcd):
@@ -167,19 +177,19 @@ def _to_resume(seen: ObservedCluster) -> list[Step]:
     return result
 
 
-def _to_restart(seen: ObservedCluster, old: Collection[str]) -> list[Step]:
+def _to_restart(seen: ObservedCluster, old: Collection[str]) -> list[PowerStep]:
     """Pods one by one: what is broken first, then from the last to the first, as a rollout does."""
     left = [pod for pod in seen.own if pod["metadata"]["uid"] in old and not pod["metadata"].get("deletionTimestamp")]
     left.sort(key=lambda pod: (len(pod["metadata"]["name"]), pod["metadata"]["name"]), reverse=True)
     left.sort(key=workloads.pod_ready)
     ending = any(pod["metadata"].get("deletionTimestamp") for pod in seen.own)
-    result: list[Step] = []
+    result: list[PowerStep] = []
     for pod in left:
         first = not result and not ending and (_all_ready(seen) or not workloads.pod_ready(pod))
         meta = pod["metadata"]
         result.append(
-            Step(
-                f"delete pod {meta['name']}",
+            PowerStep(
+                Change(ChangeKind.DELETE, ChangeTarget("pod", meta["name"])),
                 "delete",
                 path("v1", "pods", meta["namespace"], meta["name"]),
                 {"uid": meta["uid"]},  # one that is new already is not deleted again
@@ -189,40 +199,40 @@ def _to_restart(seen: ObservedCluster, old: Collection[str]) -> list[Step]:
     return result
 
 
-def _pause(workload: Object, count: int, date: str, after: str = "") -> Step:
+def _pause(workload: Object, count: int, date: str, after: str = "") -> PowerStep:
     now = replicas(workload)
     annotations = dict(zip(MARKS, ("true", str(count), date), strict=True))
     if now:
-        text = f"scale {_named(workload)} from {now} to 0 replicas"
+        change = Change(ChangeKind.SCALE, _target(workload), {"before": now, "after": 0})
     else:
-        text = f"mark {_named(workload)} as paused, with {_counted(count)} to resume to"
-    return _patch(workload, text, annotations, 0, after)
+        change = Change(ChangeKind.MARK_PAUSED, _target(workload), {"replicas": count})
+    return _patch(workload, change, annotations, 0, after)
 
 
-def _resume(workload: Object, count: int, after: str = "") -> Step:
+def _resume(workload: Object, count: int, after: str = "") -> PowerStep:
     now = replicas(workload)
     if now:
-        text = f"take the mark of a pause from {_named(workload)}"
+        change = Change(ChangeKind.UNMARK_PAUSED, _target(workload))
     else:
-        text = f"scale {_named(workload)} from 0 to {_counted(count)}"
-    return _patch(workload, text, dict.fromkeys(MARKS), now or count, after, ETCD_PATIENCE)
+        change = Change(ChangeKind.SCALE, _target(workload), {"before": 0, "after": count})
+    return _patch(workload, change, dict.fromkeys(MARKS), now or count, after, ETCD_PATIENCE)
 
 
 def _patch(
     workload: Object,
-    text: str,
+    change: Change,
     annotations: Mapping[str, Any],
     count: int,
     after: str,
     patience: float = float("inf"),
-) -> Step:
+) -> PowerStep:
     meta = workload["metadata"]
     plural = "statefulsets" if workloads.kind(workload) == "StatefulSet" else "deployments"
     # With the version that was read: somebody else's pause or resume in between is not overwritten.
     metadata = {"resourceVersion": meta["resourceVersion"], "annotations": dict(annotations)}
     body = {"metadata": metadata, "spec": {"replicas": count}}
     where = path("apps/v1", plural, meta["namespace"], meta["name"])
-    return Step(text, "patch", where, body, after=after, patience=patience)
+    return PowerStep(change, "patch", where, body, after=after, patience=patience)
 
 
 # --- what the objects say ---------------------------------------------------------------------------------
@@ -249,7 +259,7 @@ def _all_ready(seen: ObservedCluster) -> bool:
 
 def _count(workload: Object, seen: ObservedCluster) -> int:
     """How many replicas a control plane has when it runs."""
-    configured = tree.get(dict(seen.values or {}), _REPLICAS)
+    configured = tree.get(dict(seen.values or {}), _CONFIGURED_REPLICAS)
     return replicas(workload) or _remembered(workload) or (configured if isinstance(configured, int) else 0) or 1
 
 
@@ -290,15 +300,11 @@ def _persistent(workload: Object) -> bool:
     return any(volume.get("name") == "data" and "emptyDir" not in volume for volume in volumes)
 
 
-def _named(workload: Object) -> str:
+def _target(workload: Object) -> ChangeTarget:
     etcd = "etcd " if label_of(workload, "app") == "vcluster-etcd" else ""
-    return f"{etcd}{workloads.kind(workload)} {workload['metadata']['name']}"
+    return ChangeTarget(f"{etcd}{workloads.kind(workload)}", workload["metadata"]["name"])
 
 
 def _names(pods: Iterable[Object]) -> str:
     names = sorted(pod["metadata"]["name"] for pod in pods)
     return ", ".join(names[:5]) + (f" and {len(names) - 5} more" if len(names) > 5 else "")
-
-
-def _counted(count: int, what: str = "replica") -> str:
-    return f"{count} {what}" if count == 1 else f"{count} {what}s"

@@ -19,6 +19,7 @@ from ..helm.release import Release
 from ..values.masking import masked, masked_environment
 from . import manifests
 from . import plan as planning
+from .change import Change, ChangeKind, ChangeTarget
 from .manifests import Key, is_any_paused
 
 # Below these names strings are quantities; elsewhere "1.10" and "1.1" are two different things.
@@ -82,10 +83,10 @@ def _ignored(k: Key, thing: dict[str, Any], paused: bool) -> frozenset[tuple[str
     return frozenset({("spec", "replicas")}) if paused and pausable else frozenset()
 
 
-def drift(found: Mapping[Key, dict[str, Any]], manifest_objects: Mapping[Key, dict[str, Any]]) -> list[str]:
-    """One sentence for each object that is not as the release made it."""
+def drift(found: Mapping[Key, dict[str, Any]], manifest_objects: Mapping[Key, dict[str, Any]]) -> list[Change]:
+    """Return a change for each object that is not as the release made it."""
     return [
-        f"{'restore' if k not in found else 'repair'} {k[1]} {k[3]}"
+        Change(ChangeKind.REPAIR if k in found else ChangeKind.RESTORE, ChangeTarget(k[1], k[3]))
         for k, thing in sorted(manifest_objects.items())
         if found.get(k) != thing
     ]

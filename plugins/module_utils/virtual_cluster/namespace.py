@@ -1,7 +1,7 @@
 # Copyright (c) 2026, nested.clusters contributors
 # GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The namespace of a virtual cluster: a patch of its metadata, its conditions, and waiting until its name is free."""
+"""The namespace of a virtual cluster: its conditions, and waiting until its name is free."""
 
 from __future__ import annotations
 
@@ -11,21 +11,9 @@ from typing import Any
 from ..common.errors import WaitError
 from ..k8s.client import Kubernetes
 from ..k8s.objects import path
-from . import plan as planning
 from . import readiness
-from .plan import Plan
 
 GONE_SECONDS = 120  # how long a namespace that is being deleted may take to be gone, where no task says so
-
-
-def plan_patch(plan: Plan, thing: dict[str, Any] | None, patch: dict[str, Any], what: str) -> None:
-    """Add a change of labels and annotations to the plan."""
-    meta = (thing or {}).get("metadata") or {}
-    for part, changes in patch.items():
-        plan.steps.append(f"set {part} of {what}: {', '.join(sorted(changes))}")
-        before = {name: (meta.get(part) or {})[name] for name in changes if name in (meta.get(part) or {})}
-        after = {name: value for name, value in changes.items() if value is not None}
-        plan.diff += planning.diff(before, after, f"{part} of {what}")
 
 
 def wait_until_free(kubernetes: Kubernetes, namespace: str, timeout: float = GONE_SECONDS) -> None:

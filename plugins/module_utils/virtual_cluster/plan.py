@@ -1,10 +1,11 @@
 # Copyright (c) 2026, nested.clusters contributors
 # GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The plan for a virtual cluster: steps, diff, and the metadata of its namespace."""
+"""The plan for a virtual cluster: its changes in order, and those of labels and annotations."""
 
 from __future__ import annotations
 
+import itertools
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -15,6 +16,7 @@ from ..common.errors import OptionError
 from ..common.redaction import redacted
 from ..common.well_known import RESERVED_LABELS, RESERVED_PREFIXES
 from ..values.masking import masked
+from .change import BY_HELM, Change, ChangeKind, ChangeTarget
 
 _NAME = re.compile(r"([a-z0-9]([a-z0-9.-]{0,251}[a-z0-9])?/)?[A-Za-z0-9]([A-Za-z0-9._-]{0,61}[A-Za-z0-9])?")
 _LABEL_VALUE = re.compile(r"([A-Za-z0-9]([A-Za-z0-9._-]{0,61}[A-Za-z0-9])?)?")
@@ -22,21 +24,42 @@ _LABEL_VALUE = re.compile(r"([A-Za-z0-9]([A-Za-z0-9._-]{0,61}[A-Za-z0-9])?)?")
 
 @dataclass
 class Plan:
-    """What a task will do. ``steps`` are sentences in the order of the work; no step means no change."""
+    """What a task will do: ``changes`` in the order in which they are done; none means that all is as it shall be."""
 
-    steps: list[str] = field(default_factory=list)
-    diff: list[dict[str, str]] = field(default_factory=list)
-    create_namespace: bool = False
-    helm: bool = False
-    work: list[Callable[[], Any]] = field(default_factory=list)  # what is done before Helm
-    reused: list[str] = field(default_factory=list)  # volume claims that were kept, and are in use again
-    metadata: dict[str, Any] = field(default_factory=dict)  # merge patch for the workload's metadata
-    namespace_metadata: dict[str, Any] = field(default_factory=dict)  # and for that of the namespace
+    changes: list[Change] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)  # what people have to do because of it
+    complete: bool = True  # False where Helm has to be asked for the rest
+
+    @property
+    def steps(self) -> list[str]:
+        """The changes as sentences."""
+        return [change.text for change in self.changes]
+
+    @property
+    def diff(self) -> list[dict[str, str]]:
+        """What changes, for Ansible's ``--diff``."""
+        return [dict(entry) for change in self.changes for entry in change.diff]
 
     @property
     def changed(self) -> bool:
-        return bool(self.steps)
+        """Whether there is anything to do."""
+        return bool(self.changes) or not self.complete
+
+    @property
+    def creates_namespace(self) -> bool:
+        """Whether the namespace of the virtual cluster is yet to be made."""
+        return any(change.kind is ChangeKind.CREATE and change.target.kind == "namespace" for change in self.changes)
+
+    @property
+    def needs_helm(self) -> bool:
+        """Whether Helm carries out a part of it."""
+        return any(change.kind in BY_HELM for change in self.changes)
+
+    def carry_out(self) -> None:
+        """Do the changes in their order. What neighbors have in common is done once."""
+        for apply, _together in itertools.groupby(self.changes, key=lambda change: change.apply):
+            if apply is not None:
+                apply()
 
 
 def check_metadata(option: str, wanted: Mapping[str, Any], in_values: Mapping[str, Any]) -> None:
@@ -74,6 +97,25 @@ def metadata_patch(
         if differing:
             patch[part] = differing
     return patch
+
+
+def metadata_changes(
+    target: ChangeTarget,
+    live: Mapping[str, Any] | None,
+    patch: Mapping[str, Mapping[str, Any]],
+    apply: Callable[[], Any] | None = None,
+) -> list[Change]:
+    """The changes that a patch from :func:`metadata_patch` makes: one for labels, one for annotations."""
+    meta = (live or {}).get("metadata") or {}
+    changes = []
+    for part, wanted in patch.items():
+        have = meta.get(part) or {}
+        before = {name: have[name] for name in wanted if name in have}
+        after = {name: value for name, value in wanted.items() if value is not None}
+        details = {"part": part, "names": ", ".join(sorted(wanted))}
+        shown = tuple(diff(before, after, f"{part} of {target}"))
+        changes.append(Change(ChangeKind.SET_METADATA, target, details, shown, apply))
+    return changes
 
 
 def diff(before: Any, after: Any, name: str) -> list[dict[str, str]]:

@@ -42,6 +42,11 @@ from ansible_collections.nested.clusters.plugins.module_utils.scheduling import 
 from ansible_collections.nested.clusters.plugins.module_utils.scheduling.placement import Candidate
 from ansible_collections.nested.clusters.plugins.module_utils.values import support_matrix, tree
 from ansible_collections.nested.clusters.plugins.module_utils.virtual_cluster import membership
+from ansible_collections.nested.clusters.plugins.module_utils.virtual_cluster.change import (
+    Change,
+    ChangeKind,
+    ChangeTarget,
+)
 from ansible_collections.nested.clusters.plugins.module_utils.virtual_cluster.cluster_ref import ClusterRef
 from ansible_collections.nested.clusters.plugins.module_utils.virtual_cluster.cluster_state import Outcome, State
 from ansible_collections.nested.clusters.plugins.module_utils.virtual_cluster.plan import Plan
@@ -78,11 +83,18 @@ OF_ANSIBLE = {"changed", "diff", "invocation", "warnings"}
 DIFF = [{"before_header": "x", "after_header": "x", "before": "a", "after": "b"}]
 
 
+INSTALL = "install release demo with vCluster 0.36.1"
+
+
 def outcome(*steps: str, running: bool = True, secret: bool = True) -> Outcome:
     live = {("apps/v1", "StatefulSet", NAMESPACE, "demo"): copy.deepcopy(WORKLOAD)} if running else {}
     secrets = [copy.deepcopy(SECRET)] if secret else []
     state = State(RELEASE if running else None, None, [], secrets, {}, live)
-    return Outcome(Plan(steps=list(steps), diff=copy.deepcopy(DIFF) if steps else []), state)
+    kinds = {INSTALL: ChangeKind.INSTALL, "uninstall release demo": ChangeKind.UNINSTALL}
+    release = ChangeTarget("release", "demo")
+    return Outcome(
+        Plan([Change(kinds[step], release, {"version": "0.36.1"}, tuple(DIFF)) for step in steps]), state
+    )
 
 
 class Calls:
@@ -90,7 +102,7 @@ class Calls:
 
     def __init__(self) -> None:
         self.seen: list[SimpleNamespace] = []
-        self.answer: Outcome = outcome("install release demo")
+        self.answer: Outcome = outcome(INSTALL)
         self.error: Exception | None = None
         self.then: Callable[[Any], None] = lambda open_helm: None
 
@@ -306,7 +318,7 @@ def test_deleting(run: Run, absent: Calls, present: Calls) -> None:
 
 def test_a_change(run: Run, present: Calls) -> None:
     result = run()
-    assert (result["changed"], result["steps"]) == (True, ["install release demo"])
+    assert (result["changed"], result["steps"]) == (True, [INSTALL])
     assert result["virtual_cluster"]["phase"] == "running"
     assert result["virtual_cluster"]["vcluster_version"] == "0.36.1"
     assert result["virtual_cluster"]["endpoint"] == "https://demo.example.com"
@@ -327,7 +339,7 @@ def test_no_change(run: Run, present: Calls) -> None:
 
 
 def test_check_mode(run: Run, present: Calls, absent: Calls) -> None:
-    present.answer = outcome("install release demo", running=False, secret=False)
+    present.answer = outcome(INSTALL, running=False, secret=False)
     result = run(check_mode=True)
     assert present.seen[0].check is True
     assert (result["changed"], result["virtual_cluster"]) == (True, {})
@@ -526,13 +538,13 @@ def test_a_kubeconfig_that_somebody_has_changed_is_neither_written_nor_returned(
 
 def test_there_is_no_kubeconfig_yet(run: Run, present: Calls, tmp_path: Path) -> None:
     file = tmp_path / "config"
-    present.answer = outcome("install release demo", secret=False)
+    present.answer = outcome(INSTALL, secret=False)
     result = run(export_kubeconfig={"path": str(file)}, wait=False)
     assert result["failed"] is True
     assert "wait: true" in result["msg"]
-    present.answer = outcome("install release demo", running=False, secret=False)
+    present.answer = outcome(INSTALL, running=False, secret=False)
     result = run(export_kubeconfig={"path": str(file)}, check_mode=True)
-    assert result["steps"] == ["install release demo", f"write kubeconfig {file}"]
+    assert result["steps"] == [INSTALL, f"write kubeconfig {file}"]
     assert not file.exists()
 
 
@@ -576,7 +588,7 @@ def test_what_a_group_adds_to_the_result(run: Run, in_group: Calls) -> None:
     assert (found["host_cluster"], found["owner"]) == ("host-b", "alice")
     assert (result["placement"]["host"], result["placement"].keys()) == ("host-b", PLACEMENT)
     # In check mode it is as it is now; of one that is yet to be made there is nothing.
-    in_group.answer = outcome("install release demo", running=False, secret=False)
+    in_group.answer = outcome(INSTALL, running=False, secret=False)
     result = run(group="dev", check_mode=True)
     assert (result["virtual_cluster"], result["placement"]["host"]) == ({}, "host-b")
 
@@ -664,7 +676,7 @@ def test_a_host_name_of_a_gateway_is_an_endpoint(run: Run, in_group: Calls) -> N
         "metadata": {"name": "demo", "namespace": NAMESPACE},
         "spec": {"hostnames": ["demo.a.example.com"], "parentRefs": [{"name": "public"}]},
     }
-    done = outcome("install release demo")
+    done = outcome(INSTALL)
     done.state.release = Release("demo", NAMESPACE, 1, "deployed", "vcluster", "0.36.1", {}, "")
     done.state.live["gateway.networking.k8s.io/v1", "TLSRoute", NAMESPACE, "demo"] = route
     in_group.answer = done

@@ -16,6 +16,7 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
+from announcements import announced, record_helm, without_repetitions
 from ansible_collections.nested.clusters.plugins.module_utils.admission import decide as decision_rules
 from ansible_collections.nested.clusters.plugins.module_utils.admission import present as admission
 from ansible_collections.nested.clusters.plugins.module_utils.admission import reserve as reservation
@@ -46,6 +47,11 @@ from ansible_collections.nested.clusters.plugins.module_utils.values.control_pla
 )
 from ansible_collections.nested.clusters.plugins.module_utils.virtual_cluster import membership, readiness
 from ansible_collections.nested.clusters.plugins.module_utils.virtual_cluster import namespace as namespaces
+from ansible_collections.nested.clusters.plugins.module_utils.virtual_cluster.change import (
+    Change,
+    ChangeKind,
+    ChangeTarget,
+)
 from ansible_collections.nested.clusters.plugins.module_utils.virtual_cluster.cluster_state import Outcome
 from ansible_collections.nested.clusters.plugins.module_utils.virtual_cluster.membership import (
     AdmissionRequest,
@@ -948,7 +954,7 @@ def test_an_unchanged_one_holds_no_lock_and_starts_no_helm(running: World) -> No
 def test_a_resize_restarts_nothing(amounts: Size, steps: list[str], running: World) -> None:
     running.helm["a"].runs = []
     outcome, _decision = running.checked(size=amounts)
-    assert outcome.plan.steps == [f"set annotations of namespace {NAMESPACE}: nested-clusters/size", *steps]
+    assert outcome.plan.steps == [*steps, f"set annotations of namespace {NAMESPACE}: nested-clusters/size"]
     assert running.helm["a"].runs == []
     found = running.allocation("a")
     assert found is not None
@@ -1014,9 +1020,9 @@ def test_what_somebody_changed_is_repaired(running: World) -> None:
     host.objects[PLACE]["metadata"]["annotations"][well_known.APPLIED_ANNOTATION] = "broken"
     outcome, _decision = running.checked()
     assert outcome.plan.steps == [
-        f"set annotations of namespace {NAMESPACE}: nested-clusters/applied",
         f"change ResourceQuota nested-clusters-{NAME}",
         f"create LimitRange nested-clusters-{NAME}",
+        f"set annotations of namespace {NAMESPACE}: nested-clusters/applied",
     ]
 
 
@@ -1253,7 +1259,7 @@ def test_many_at_once_get_what_there_is_and_no_more(
     monkeypatch.setattr(random, "uniform", lambda low, high: 0.002)
 
     def take(kubernetes: Any, open_helm: Any, request: Request, **options: Any) -> Outcome:
-        options["reserve"](Plan(steps=["take it"], create_namespace=True))
+        options["reserve"](Plan([Change(ChangeKind.CREATE, ChangeTarget("namespace", NAMESPACE))]))
         return deletion.nothing()
 
     monkeypatch.setattr(lifecycle, "present", take)
@@ -1396,3 +1402,45 @@ def test_one_of_the_group_whose_record_was_lost_is_left_as_it_is(world: World, o
     for at in [at for at in place.objects if "sh.helm.release" in at]:
         del place.objects[at]
     assert "This collection made it" in str(world.refused(**options))
+
+
+# --- in the order in which it is announced -------------------------------------------------------------------
+
+
+def sent(world: World) -> list[str]:
+    """What was written on host cluster a, but for the lock."""
+    return without_repetitions(line for line in world.hosts["a"].written if "/leases" not in line)
+
+
+def test_creation_in_a_group_sends_what_it_announces(world: World) -> None:
+    host = world.hosts["a"]
+    record_helm(host, world.helm["a"], "apply")
+    plan = world.run(host_cluster="a")[0].plan
+    assert announced(plan) == sent(world)
+    assert announced(plan)[0] == f"create {PLACE}"  # which is the reservation
+    assert [line.split("/")[-2] for line in announced(plan)[1:4]] == ["secrets", "resourcequotas", "limitranges"]
+    assert announced(plan)[4:] == ["helm apply", f"patch {WORKLOAD}"]
+
+
+def test_one_that_joins_with_a_quota_says_so_on_its_namespace_last(world: World) -> None:
+    host = world.hosts["a"]
+    host.have("Namespace", NAMESPACE)
+    record_helm(host, world.helm["a"], "apply")
+    plan = world.run(host_cluster="a")[0].plan
+    assert announced(plan)[-1] == f"patch {PLACE}"
+    reservation, *rest = sent(world)
+    assert reservation == f"patch {PLACE}"  # under the lock
+    assert rest == announced(plan)
+
+
+def test_resize_says_so_on_the_namespace_last(world: World) -> None:
+    world.run(host_cluster="a")
+    for amount, reservations in (("6", [f"patch {PLACE}"]), ("4", [])):  # who takes less reserves nothing
+        world.forget()
+        plan = world.run(size=size(cpu=amount))[0].plan
+        quota = path("v1", "resourcequotas", NAMESPACE, f"nested-clusters-{NAME}")
+        assert [request for request in announced(plan) if "secrets" not in request] == [
+            f"patch {quota}",
+            f"patch {PLACE}",
+        ]
+        assert sent(world) == [*reservations, *announced(plan)]

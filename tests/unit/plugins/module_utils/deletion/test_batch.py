@@ -420,7 +420,7 @@ def test_killed_at_any_request(number: int, task: Task, host: Host) -> None:
 def test_volumes_are_kept(task: Task, host: Host) -> None:
     space = host.cluster("a")
     result = checked(task, host, phases=["running"], all=True, keep_volumes=True)
-    assert of(result, "a")["steps"][-1] == "mark volume claim data-a-0 as kept"
+    assert of(result, "a")["steps"][0] == "mark volume claim data-a-0 as kept"
     assert host.names(space) == {"persistentvolumeclaims/data-a-0"}
     claim = host.objects[f"/api/v1/namespaces/{space}/persistentvolumeclaims/data-a-0"]
     assert claim["metadata"]["annotations"] == {well_known.KEPT: "true"}

@@ -12,6 +12,7 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
+from announcements import record_helm
 from ansible_collections.nested.clusters.plugins.module_utils.common import well_known
 from ansible_collections.nested.clusters.plugins.module_utils.common.errors import (
     NestedClustersError,
@@ -27,6 +28,11 @@ from ansible_collections.nested.clusters.plugins.module_utils.lifecycle import p
 from ansible_collections.nested.clusters.plugins.module_utils.listing.contents import ObjectRef
 from ansible_collections.nested.clusters.plugins.module_utils.virtual_cluster import membership, readiness
 from ansible_collections.nested.clusters.plugins.module_utils.virtual_cluster import namespace as namespaces
+from ansible_collections.nested.clusters.plugins.module_utils.virtual_cluster.change import (
+    Change,
+    ChangeKind,
+    ChangeTarget,
+)
 from ansible_collections.nested.clusters.plugins.module_utils.virtual_cluster.cluster_ref import ClusterRef
 from ansible_collections.nested.clusters.plugins.module_utils.virtual_cluster.cluster_state import Outcome
 from fakes import NAME, NAMESPACE, Clock, FakeKubernetes, release_secret
@@ -953,3 +959,41 @@ def test_a_record_of_another_namespace_is_not_uninstalled(host: FakeKubernetes, 
     virtual_cluster(host)
     release(host, namespace="elsewhere")
     assert f"holds that of release {NAME} in namespace elsewhere" in refused_deletion(host, helm)
+
+
+# --- in the order in which it is announced -------------------------------------------------------------------
+
+
+def test_deletion_sends_what_it_announces(host: FakeKubernetes, helm: Uninstaller) -> None:
+    virtual_cluster(host)
+    record_helm(host, helm, "uninstall")
+    place = path("v1", "namespaces", None, NAMESPACE)
+    plan = absent(host, helm, wait=None).plan
+    kinds = [change.kind for change in plan.changes]
+    assert (kinds[0], kinds[-1]) == (ChangeKind.UNINSTALL, ChangeKind.DELETE)
+    writes = [line for line in host.written if not line.startswith("patch ")]  # finalizers, before what they hold
+    assert writes == [
+        "helm uninstall",
+        f"delete {path('scheduling.k8s.io/v1', 'priorityclasses', None, 'vcluster-high-x-demo')}",
+        f"delete {place}",  # which takes along what is in it
+    ]
+    assert plan.changes[1] == Change(ChangeKind.SWEEP, ChangeTarget("priorityclasses", "vcluster-high-x-demo"))
+    inside = [change for change in plan.changes[2:-1] if change.kind is ChangeKind.SWEEP]
+    assert len(inside) == len(plan.changes) - 3
+
+
+def test_deletion_that_keeps_volumes_marks_them_first_and_leaves_the_group_last(
+    host: FakeKubernetes, helm: Uninstaller
+) -> None:
+    place = path("v1", "namespaces", None, NAMESPACE)
+    share = {well_known.SIZE_ANNOTATION: '{"cpu": "1", "memory": "1Gi", "storage": "1Gi"}'}
+    virtual_cluster(host, namespace={**OURS, **share})
+    host.objects[place]["metadata"]["labels"] = {well_known.GROUP_LABEL: "dev"}
+    record_helm(host, helm, "uninstall")
+    plan = absent(host, helm, keep_volumes=True).plan
+    kinds = [change.kind for change in plan.changes]
+    assert kinds[:2] == [ChangeKind.MARK_KEPT, ChangeKind.UNINSTALL]
+    assert kinds[-1] is ChangeKind.SET_METADATA
+    claim = path("v1", "persistentvolumeclaims", NAMESPACE, f"data-{NAME}-0")
+    assert host.written[:2] == [f"patch {claim}", "helm uninstall"]
+    assert host.written[-1] == f"patch {place}"

@@ -19,6 +19,7 @@ from typing import Any
 
 import pytest
 import yaml
+from announcements import announced, record_helm, request_of, without_repetitions
 from ansible_collections.nested.clusters.plugins.module_utils.common import well_known
 from ansible_collections.nested.clusters.plugins.module_utils.common.errors import (
     NestedClustersError,
@@ -49,6 +50,7 @@ from ansible_collections.nested.clusters.plugins.module_utils.virtual_cluster im
     workloads,
 )
 from ansible_collections.nested.clusters.plugins.module_utils.virtual_cluster import namespace as namespaces
+from ansible_collections.nested.clusters.plugins.module_utils.virtual_cluster.change import ChangeKind
 from ansible_collections.nested.clusters.plugins.module_utils.virtual_cluster.cluster_state import Outcome
 from fakes import NAME, NAMESPACE, Clock, FakeKubernetes, kubeconfig_secret, merge_patch, release_secret
 
@@ -251,6 +253,7 @@ def checked(host: FakeKubernetes, helm: FakeHelm, **asked: Any) -> Outcome:
     assert "apply" not in helm.runs
     outcome = present(host, helm, **asked)
     assert foreseen.plan == outcome.plan
+    assert foreseen.plan.diff == outcome.plan.diff
     host.written, helm.runs = [], []
     for check in (False, True):
         again = present(host, helm, check=check, **asked)
@@ -505,10 +508,13 @@ def test_kept_volumes_are_used_again(host: FakeKubernetes, helm: FakeHelm) -> No
     others = claim(host, "data-other-0", app="vcluster", release="other")
     outcome = checked(host, helm)
     names = (f"data-{NAME}-0", "web-x")
-    assert outcome.plan.steps[-2:] == [f"mark volume claim {name} as used again" for name in names]
-    assert outcome.plan.diff[-1]["before_header"] == "annotations of volume claim web-x"
-    assert well_known.KEPT in outcome.plan.diff[-1]["before"]
-    assert well_known.KEPT not in outcome.plan.diff[-1]["after"]
+    assert outcome.plan.steps[-3:] == [
+        *(f"mark volume claim {name} as used again" for name in names),
+        f"set annotations of virtual cluster {NAME}: {well_known.MANAGED}",
+    ]
+    assert outcome.plan.diff[-2]["before_header"] == "annotations of volume claim web-x"
+    assert well_known.KEPT in outcome.plan.diff[-2]["before"]
+    assert well_known.KEPT not in outcome.plan.diff[-2]["after"]
     assert [is_marked(host, where) for where in (own, synced, others)] == [False, False, True]
 
 
@@ -517,7 +523,10 @@ def test_a_mark_that_a_killed_task_left_goes_with_the_next(running: FakeKubernet
     assert checked(running, helm).plan.steps == []  # nothing is asked where nothing is to be done
     assert is_marked(running, own)
     del running.objects[WORKLOAD]["metadata"]["annotations"][well_known.MANAGED]  # it was killed after Helm
-    assert checked(running, helm).plan.steps[-1] == f"mark volume claim data-{NAME}-0 as used again"
+    assert checked(running, helm).plan.steps == [
+        f"mark volume claim data-{NAME}-0 as used again",
+        f"set annotations of virtual cluster {NAME}: {well_known.MANAGED}",
+    ]
     assert not is_marked(running, own)
 
 
@@ -606,7 +615,7 @@ def test_a_change(
     outcome = present(running, helm, check=True, **asked)
     assert helm_runs == (["render"] if by_helm else [])
     assert [said.startswith(step) for said, step in zip(outcome.plan.steps, steps, strict=True)] == [True] * len(steps)
-    assert checked(running, helm, **asked).plan.helm is by_helm
+    assert checked(running, helm, **asked).plan.needs_helm is by_helm
     assert bool(outcome.plan.diff) == bool(steps)
 
 
@@ -1324,7 +1333,7 @@ def test_a_kind_that_the_host_cluster_does_not_serve_any_more(
     monkeypatch.setattr(running, "namespaced", lambda *where: where[1] != "ClusterRole" and monitor(*where))
     state = cluster_state.read(running, NAME, NAMESPACE)  # type: ignore[arg-type]
     found = drift.as_found(state.manifest, state.live)
-    assert drift.drift(found, state.manifest) == [f"restore ClusterRole vc-{NAME}"]
+    assert [change.text for change in drift.drift(found, state.manifest)] == [f"restore ClusterRole vc-{NAME}"]
 
 
 # --- upgrades over several versions -----------------------------------------------------------------------
@@ -1621,3 +1630,54 @@ def test_a_return_that_was_begun_comes_first(old: FakeKubernetes, helm: FakeHelm
         "look",
         "apply",
     ]
+
+
+# --- in the order in which it is announced -------------------------------------------------------------------
+
+
+def test_creation_sends_what_it_announces(host: FakeKubernetes, helm: FakeHelm) -> None:
+    record_helm(host, helm, "apply")
+    plan = present(host, helm, labels={"env": "test"}).plan
+    expected = [f"create {PLACE}", "helm apply", f"patch {WORKLOAD}"]
+    assert announced(plan) == without_repetitions(host.written) == expected
+
+
+def test_change_of_values_and_labels_sends_what_it_announces(running: FakeKubernetes, helm: FakeHelm) -> None:
+    running.written = []
+    record_helm(running, helm, "apply")
+    plan = present(running, helm, values={"sync": {}}, labels={"env": "test"}, annotations={"a": "b"}).plan
+    assert [change.kind for change in plan.changes] == [ChangeKind.CHANGE_VALUES, *[ChangeKind.SET_METADATA] * 2]
+    assert announced(plan) == without_repetitions(running.written) == ["helm apply", f"patch {WORKLOAD}"]
+
+
+def test_reuse_of_kept_claims_is_announced_after_helm_and_before_the_mark_of_ours(
+    host: FakeKubernetes, helm: FakeHelm
+) -> None:
+    """A task that is ended in between leaves the workload unmarked, so that the next one looks for more to do."""
+    host.have("Namespace", NAMESPACE)
+    kept = {well_known.KEPT: "true"}
+    labels = {"app": "vcluster", "release": NAME}
+    host.have("PersistentVolumeClaim", f"data-{NAME}-0", labels=labels, annotations=kept)
+    own = path("v1", "persistentvolumeclaims", NAMESPACE, f"data-{NAME}-0")
+    record_helm(host, helm, "apply")
+    plan = present(host, helm).plan
+    assert announced(plan) == without_repetitions(host.written) == ["helm apply", f"patch {own}", f"patch {WORKLOAD}"]
+
+
+def test_upgrade_over_two_stages_sends_one_after_the_other(old: FakeKubernetes, helm: FakeHelm) -> None:
+    record_helm(old, helm, "apply")
+    plan = present(old, helm, vcluster_version="0.36.1", labels={"env": "test"}).plan
+    assert [change.details.get("after") for change in plan.changes] == ["0.35.3", "0.36.1", None]
+    assert helm.made == ["0.35.3", "0.36.1"]
+    assert [request_of(change) for change in plan.changes] == old.written
+    assert old.written == ["helm apply", "helm apply", f"patch {WORKLOAD}"]
+
+
+def test_upgrade_with_rollback_does_what_it_announces(old: FakeKubernetes, helm: FakeHelm, place: list[str]) -> None:
+    plan = present(old, helm, vcluster_version="0.36.1", rollback=True).plan
+    # "look" and "start" are those of health checks; the copy is taken with the control plane stopped.
+    calls = [call.split()[0] for call in calls_of(place) if call not in ("look", "start")]
+    doing = {ChangeKind.STOP: "take", ChangeKind.COPY_NOTHING: "take", ChangeKind.UPGRADE: "apply"}
+    expected = [doing.get(change.kind, "leave") for change in plan.changes]
+    stages = [change for change in plan.changes if change.kind is ChangeKind.UPGRADE]
+    assert without_repetitions(expected[:2]) + expected[2:] == calls == ["take", *["apply"] * len(stages), "leave"]

@@ -303,19 +303,27 @@ def test_claims() -> None:
     assert upgrade_backup.claims(own, None) == ["mine"]
 
 
+def steps_before(*what: Any) -> list[str]:
+    return [change.text for change in upgrade_backup.changes_before(*what)]
+
+
+def steps_after(name: str, version: str, mark: UpgradeRecord | None, paused: bool) -> list[str]:
+    return [change.text for change in upgrade_backup.changes_after(name, version, mark, paused)]
+
+
 def test_steps() -> None:
     running, resting = workload("a"), workload("a", replicas=0, annotations={"loft.sh/paused": "true"})
     copy = "copy the data in volume claim data-a-0"
-    assert upgrade_backup.steps_before(running, None, None) == ["stop the control plane of a", copy]
-    assert upgrade_backup.steps_before(resting, None, None) == [copy]
-    assert upgrade_backup.steps_before(resting, None, UpgradeRecord(1, "0.35.1", paused=False, copied=True)) == []
-    nothing = upgrade_backup.steps_before(workload("a", claim=False), None, None)
+    assert steps_before(running, None, None) == ["stop the control plane of a", copy]
+    assert steps_before(resting, None, None) == [copy]
+    assert steps_before(resting, None, UpgradeRecord(1, "0.35.1", paused=False, copied=True)) == []
+    nothing = steps_before(workload("a", claim=False), None, None)
     assert nothing[-1] == "copy no data of a: it is in no volume claim of its own"
     look = "start a, and look whether it is healthy with vCluster 0.36.1"
-    assert upgrade_backup.steps_after("a", "0.36.1", None, paused=False) == [look]
-    assert upgrade_backup.steps_after("a", "0.36.1", None, paused=True) == [look, "pause a again"]
+    assert steps_after("a", "0.36.1", None, paused=False) == [look]
+    assert steps_after("a", "0.36.1", None, paused=True) == [look, "pause a again"]
     # What is at rest for an upgrade that was ended was not paused by anybody.
-    assert upgrade_backup.steps_after("a", "0.36.1", MARK, paused=True) == [look]
+    assert steps_after("a", "0.36.1", MARK, paused=True) == [look]
 
 
 def contents(directory: Path) -> dict[str, str]:

@@ -11,7 +11,7 @@ import pytest
 from ansible_collections.nested.clusters.plugins.module_utils.listing import observed
 from ansible_collections.nested.clusters.plugins.module_utils.listing.observed import ObservedCluster
 from ansible_collections.nested.clusters.plugins.module_utils.power import steps as power_steps
-from ansible_collections.nested.clusters.plugins.module_utils.power.steps import Step
+from ansible_collections.nested.clusters.plugins.module_utils.power.steps import PowerStep
 from ansible_collections.nested.clusters.plugins.module_utils.virtual_cluster import workloads
 from simulation import SYNCED, workload
 
@@ -48,7 +48,7 @@ def etcd(replicas: int = 3, ready: int | None = None, **changes: Any) -> Object:
     return thing
 
 
-def texts(steps: list[Step]) -> list[str]:
+def texts(steps: list[PowerStep]) -> list[str]:
     """Steps as lines; what has to wait says for what."""
     return [step.text + (f" <- {step.after}" if step.after else "") for step in steps]
 

@@ -21,6 +21,11 @@ from ansible_collections.nested.clusters.plugins.module_utils.helm.release impor
 from ansible_collections.nested.clusters.plugins.module_utils.virtual_cluster import drift as virtual_cluster_drift
 from ansible_collections.nested.clusters.plugins.module_utils.virtual_cluster import manifests
 from ansible_collections.nested.clusters.plugins.module_utils.virtual_cluster import plan as planning
+from ansible_collections.nested.clusters.plugins.module_utils.virtual_cluster.change import (
+    Change,
+    ChangeKind,
+    ChangeTarget,
+)
 
 NAMESPACE = "vcluster-demo"
 STATEFUL_SET = ("apps/v1", "StatefulSet", NAMESPACE, "demo")
@@ -209,10 +214,14 @@ def from_a_list(thing: dict[str, Any], **changes: Any) -> dict[str, Any]:
     return {**item, "status": {"readyReplicas": 1}, **changes}
 
 
+def drift_steps(found: Any, manifest: Any) -> list[str]:
+    return [change.text for change in virtual_cluster_drift.drift(found, manifest)]
+
+
 def drift(live: dict[str, Any] | None, wanted: dict[str, Any] | None = None) -> list[str]:
     manifest = {STATEFUL_SET: wanted or stateful_set()}
     found = virtual_cluster_drift.as_found(manifest, {STATEFUL_SET: live} if live else {})
-    return virtual_cluster_drift.drift(found, manifest)
+    return drift_steps(found, manifest)
 
 
 def test_what_the_release_made_is_no_drift() -> None:
@@ -275,7 +284,7 @@ def test_the_replicas_of_etcd_beside_a_paused_one(
         ETCD: from_a_list(etcd(etcd_replicas, annotations=PAUSED)),
         ("v1", "Service", NAMESPACE, "demo"): {"metadata": {"labels": CONTROL_PLANE}},
     }
-    assert virtual_cluster_drift.drift(virtual_cluster_drift.as_found(manifest, live), manifest) == steps
+    assert drift_steps(virtual_cluster_drift.as_found(manifest, live), manifest) == steps
     found = manifests.at_rest(RELEASE, live, manifest)
     assert (found.names if found else None) == at_rest
 
@@ -288,7 +297,7 @@ def test_another_paused_one_in_the_namespace_is_not_this_one() -> None:
         (*STATEFUL_SET[:3], "other"): from_a_list(other),
     }
     manifest = {STATEFUL_SET: stateful_set()}
-    assert virtual_cluster_drift.drift(virtual_cluster_drift.as_found(manifest, live), manifest) == [
+    assert drift_steps(virtual_cluster_drift.as_found(manifest, live), manifest) == [
         "repair StatefulSet demo"
     ]
     assert manifests.at_rest(RELEASE, live, manifest) is None
@@ -314,7 +323,7 @@ def test_what_is_in_the_cluster_besides_is_not_found() -> None:
 def test_drift_is_in_a_fixed_order() -> None:
     keys = [("v1", "Service", NAMESPACE, name) for name in "bca"]
     wanted = {k: {"kind": "Service"} for k in keys}
-    assert virtual_cluster_drift.drift({}, wanted) == [f"restore Service {name}" for name in "abc"]
+    assert drift_steps({}, wanted) == [f"restore Service {name}" for name in "abc"]
 
 
 def test_a_repair_leaves_nothing_to_repair() -> None:
@@ -390,9 +399,9 @@ def test_string_data_is_compared_as_it_is_stored() -> None:
     manifest = "apiVersion: v1\nkind: Secret\nmetadata: {name: vc-config-demo}\nstringData: {a: hunter2, b: 7}\n"
     wanted = manifests.objects(manifest, NAMESPACE, namespaced)
     stored = {"metadata": {"name": "vc-config-demo"}, "data": {"a": "aHVudGVyMg==", "b": "Nw=="}}
-    assert virtual_cluster_drift.drift(virtual_cluster_drift.as_found(wanted, {SECRET: stored}), wanted) == []
+    assert drift_steps(virtual_cluster_drift.as_found(wanted, {SECRET: stored}), wanted) == []
     stored["data"]["a"] = "aHVudGVyMw=="
-    assert virtual_cluster_drift.drift(virtual_cluster_drift.as_found(wanted, {SECRET: stored}), wanted) == [
+    assert drift_steps(virtual_cluster_drift.as_found(wanted, {SECRET: stored}), wanted) == [
         "repair Secret vc-config-demo"
     ]
 
@@ -615,4 +624,36 @@ def test_new_and_vanished_values_with_origins() -> None:
 
 def test_a_plan_changes_something_if_it_has_a_step() -> None:
     assert not planning.Plan().changed
-    assert planning.Plan(steps=["install"]).changed
+    assert planning.Plan([Change(ChangeKind.INSTALL, ChangeTarget("release", "demo"), {"version": "0.36.1"})]).changed
+    assert planning.Plan(complete=False).changed, "Helm has something to do"
+
+
+def test_changes_are_compared_by_what_they_do() -> None:
+    target = ChangeTarget("release", "demo")
+    one = Change(ChangeKind.INSTALL, target, {"version": "0.36.1"}, ({"before": "a"},), lambda: None)
+    assert one == Change(ChangeKind.INSTALL, target, {"version": "0.36.1"})
+    assert one != Change(ChangeKind.INSTALL, target, {"version": "0.36.0"})
+    assert one != Change(ChangeKind.UNINSTALL, target, {"version": "0.36.1"})
+    assert one != Change(ChangeKind.INSTALL, ChangeTarget("release", "other"), {"version": "0.36.1"})
+
+
+def test_plan_does_together_what_neighbors_share() -> None:
+    done: list[str] = []
+
+    def apply() -> None:
+        done.append("both")
+
+    target = ChangeTarget("virtual cluster", "demo")
+    changes = [Change(ChangeKind.SET_METADATA, target, {"part": part}, apply=apply) for part in ("labels", "other")]
+    alone = Change(ChangeKind.REUSE, ChangeTarget("volume claim", "x"), apply=lambda: done.append("alone"))
+    planning.Plan([Change(ChangeKind.GO_BACK, target), *changes, alone]).carry_out()
+    assert done == ["both", "alone"]
+
+
+@pytest.mark.parametrize("kind", ChangeKind)
+def test_every_kind_has_a_sentence(kind: ChangeKind) -> None:
+    details = dict.fromkeys(("part", "names", "version", "status", "revision", "kubernetes", "elsewhere"), "x")
+    numbers = dict.fromkeys(("count", "replicas", "before", "after"), 1)
+    text = Change(kind, ChangeTarget("object", "demo"), {**details, **numbers, "last": True}).text
+    assert text
+    assert "{" not in text

@@ -1,0 +1,63 @@
+# Copyright (c) 2026, nested.clusters contributors
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The requests that carry out the changes of a plan: what is announced is sent in that order, and nothing else."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Iterable
+from typing import Any
+
+from ansible_collections.nested.clusters.plugins.module_utils.k8s.objects import path
+from ansible_collections.nested.clusters.plugins.module_utils.virtual_cluster.change import BY_HELM, Change, ChangeKind
+from ansible_collections.nested.clusters.plugins.module_utils.virtual_cluster.plan import Plan
+from fakes import NAME, NAMESPACE, FakeKubernetes
+
+RESOURCES = {"Secret": "secrets", "ResourceQuota": "resourcequotas", "LimitRange": "limitranges"}
+
+
+def without_repetitions(requests: Iterable[str]) -> list[str]:
+    """Requests without repetitions of the one before: neighbors of a plan can share one."""
+    return [request for request, _same in itertools.groupby(requests)]
+
+
+def request_of(change: Change) -> str:
+    """The request that carries out a change, as fakes record it."""
+    kind, name = change.kind, change.target.name
+    if kind in BY_HELM:
+        return "helm uninstall" if kind is ChangeKind.UNINSTALL else "helm apply"
+    if change.target.kind == "namespace":
+        verbs = {ChangeKind.CREATE: "create", ChangeKind.DELETE: "delete", ChangeKind.SET_METADATA: "patch"}
+        return f"{verbs[kind]} {path('v1', 'namespaces', None, name)}"
+    if kind in (ChangeKind.CREATE, ChangeKind.CHANGE):
+        verb = "create" if kind is ChangeKind.CREATE else "patch"
+        return f"{verb} {path('v1', RESOURCES[change.target.kind], NAMESPACE, name)}"
+    if change.target.kind == "volume claim":
+        return f"patch {path('v1', 'persistentvolumeclaims', NAMESPACE, name)}"
+    assert (kind, name) == (ChangeKind.SET_METADATA, NAME)
+    return f"patch {path('apps/v1', 'statefulsets', NAMESPACE, NAME)}"
+
+
+def announced(plan: Plan) -> list[str]:
+    return without_repetitions(request_of(change) for change in plan.changes)
+
+
+def record_helm(host: FakeKubernetes, helm: Any, *verbs: str) -> None:
+    """Write what helm is run for between the requests of the host cluster."""
+
+    def recorded(verb: str) -> Any:
+        run = getattr(helm, verb)
+
+        def call(*arguments: Any, **options: Any) -> Any:
+            host.written.append(f"helm {verb}")
+            written, host.written = host.written, []  # helm's own requests are no part of the plan
+            try:
+                return run(*arguments, **options)
+            finally:
+                host.written = written
+
+        return call
+
+    for verb in verbs:
+        setattr(helm, verb, recorded(verb))
