@@ -12,22 +12,22 @@ How far it got is an annotation of the workload, so a task that was ended is fin
 
 from __future__ import annotations
 
-import contextlib
 import json
 import time
-from dataclasses import asdict, dataclass
-from datetime import datetime, timezone
+from dataclasses import asdict, dataclass, replace
+from functools import partial
 from typing import Any
 
 from ..common.errors import NestedClustersError, WaitError
-from ..common.well_known import MANAGED_BY, PAUSED_DATE, PAUSED_REPLICAS, RAN, WAY_BACK
+from ..common.well_known import MANAGED_BY, PAUSED_DATE, PAUSED_REPLICAS, RAN, SYNCED_LABEL, WAY_BACK
 from ..helm.release import decode_release
-from ..k8s.client import Kubernetes
+from ..k8s.client import Kubernetes, parallel
 from ..k8s.errors import KubernetesError
 from ..k8s.objects import Object, path
 from ..listing import readers, selection
-from ..listing.observed import ObservedCluster
+from ..listing.observed import ObservedCluster, label_of
 from ..power import steps as power_steps
+from ..power.transition import Transition
 from ..virtual_cluster import manifests, readiness, workloads
 from ..virtual_cluster.change import Change, ChangeKind, ChangeTarget
 from .upgrade_record import UpgradeRecord
@@ -101,7 +101,7 @@ def changes_after(name: str, version: str, mark: UpgradeRecord | None, paused: b
     return [Change(ChangeKind.CHECK_HEALTH, target, {"version": version}), *again]
 
 
-@dataclass(frozen=True)
+@dataclass
 class UpgradeBackup:
     """One virtual cluster whose way back is taken, or gone. ``patience`` is in seconds, for each thing waited for."""
 
@@ -109,12 +109,13 @@ class UpgradeBackup:
     name: str
     namespace: str
     patience: float
+    _found: ObservedCluster | None = None
 
     def take(self, mark: UpgradeRecord) -> None:
         """Stop the control plane and copy the data; nothing runs afterwards."""
         self.write(mark)
         self.stop()
-        seen = self._look("paused")
+        seen = self._find()
         self._run("take", TAKE, seen.control_plane, claims(seen.control_plane, seen.etcd))
         self.write(UpgradeRecord(**{**asdict(mark), "copied": True}))
 
@@ -122,7 +123,7 @@ class UpgradeBackup:
         """Put the copy of the data in the place of the data; the control plane has to be stopped."""
         if not mark.copied:
             return  # then nothing else was done either
-        seen = self._look("paused")
+        seen = self._find()
         # The image of before: that of the new version may be what failed.
         url = path("v1", "secrets", self.namespace, f"sh.helm.release.v1.{self.name}.v{mark.revision}")
         secret = self.kubernetes.get(url)
@@ -168,8 +169,11 @@ class UpgradeBackup:
 
     def _problem(self) -> str:
         """What is not healthy, in words; "" when all is."""
-        pods = [pod for pod in self._look("running").own if workloads.pod_ready(pod)]
+        listed = self.kubernetes.list(path("v1", "pods", self.namespace), labels=self._own_pods)
+        pods = [pod for pod in listed if label_of(pod, "app") != "vcluster-etcd" and workloads.pod_ready(pod)]
         secret = self.kubernetes.get(path("v1", "secrets", self.namespace, f"vc-{self.name}"))
+        if not pods:
+            self._find()  # which says whether it was deleted
         if not pods or secret is None:
             return "no pod of its control plane is ready" if secret else f"Secret vc-{self.name} is not there yet"
         pod = path("v1", "pods", self.namespace, pods[0]["metadata"]["name"])
@@ -183,50 +187,63 @@ class UpgradeBackup:
 
     # --- stopping and starting ---
 
-    def _look(self, state: str) -> ObservedCluster:
-        lists = selection.look(readers.Reader(self.kubernetes, self.namespace), [self.name], state)
+    def _find(self) -> ObservedCluster:
+        """Look for its workloads, of whichever kind; from then on only those that there are are read."""
+        lists = selection.look(readers.Reader(self.kubernetes, self.namespace), [self.name], "running", pods=False)
         if not lists.control_planes:
             raise WaitError(f"virtual cluster {self.name} was deleted by somebody else meanwhile", phase="deleting")
-        return lists.seen(lists.control_planes[0])
+        self._found = lists.seen(lists.control_planes[0])
+        return self._found
+
+    def _workloads(self) -> ObservedCluster:
+        """Read again what was found, and look for it anew where that is gone."""
+        found = self._found
+        if found is None:
+            return self._find()
+        before = [found.control_plane, *([found.etcd] if found.etcd else [])]
+        answers = parallel([partial(self.kubernetes.get, _path(one)) for one in before])
+        now = [{**one, "kind": workloads.kind(old)} for one, old in zip(answers, before, strict=True) if one]
+        if len(now) < len(before):
+            return self._find()
+        return ObservedCluster(now[0], now[1] if found.etcd else None)
+
+    def _pods(self, labels: str) -> tuple[Object, ...]:
+        return tuple(self.kubernetes.list(path("v1", "pods", self.namespace), labels=labels, metadata_only=True))
+
+    @property
+    def _own_pods(self) -> str:
+        return f"app in (vcluster,vcluster-etcd),release in ({self.name}),!{SYNCED_LABEL}"
 
     def _bring(self, state: str, synced: bool = False) -> None:
-        deadline = time.monotonic() + self.patience
-        while left := self._advance(state, synced):
-            if time.monotonic() > deadline:
+        """Bring it to a state of POWER_STATES; ``synced``: also what it synced to the host cluster."""
+        transition, began = Transition(self.kubernetes, state), time.monotonic()
+        self._found = None  # Helm may have made it another one since
+        while left := self._advance(transition, began, synced):
+            if time.monotonic() - began > self.patience:
                 raise WaitError(f"virtual cluster {self.name} is not {state} after {self.patience:g} s: {left}")
             time.sleep(readiness.POLL_SECONDS)
 
-    def _advance(self, state: str, synced: bool) -> str:
+    def _advance(self, transition: Transition, began: float, synced: bool) -> str:
         """Send what is due; what is still missing, in words."""
-        seen = self._look(state)
-        if not synced:
-            seen = ObservedCluster(seen.control_plane, seen.etcd, seen.pods)
-        now = datetime.now(timezone.utc).strftime("%Y-%m-%dT%H:%M:%S.000Z")
-        steps = power_steps.steps(seen, state, now)
-        for step in steps:
-            if step.after:
-                continue
-            with contextlib.suppress(_Conflict):
-                self._send(step)
+        pausing = transition.state == "paused"
+        try:
+            seen = self._workloads()
+            if pausing:  # which waits for pods to end
+                own = self._pods(self._own_pods)
+                seen = replace(seen, pods=own, synced=self._pods(f"{SYNCED_LABEL}={self.name}") if synced else ())
+        except KubernetesError as error:
+            if not error.passing:  # an API server that restarts is no reason to give up
+                raise
+            return str(error)
+        steps = transition.advance(seen, time.monotonic() - began)
+        if steps is None:
+            return transition.last
         if steps:
             return steps[0].text
-        return power_steps.awaited(seen, state) if state == "paused" else ""
-
-    def _send(self, step: power_steps.PowerStep) -> None:
-        try:
-            if step.verb == "delete_all":
-                self.kubernetes.delete_all(step.where, step.labels)
-            else:
-                self.kubernetes.patch(step.where, dict(step.body))
-        except KubernetesError as error:
-            if error.status == 409:  # changed since it was seen: look again
-                raise _Conflict from error
-            raise
+        return power_steps.awaited(seen, transition.state) if pausing else ""
 
     def _workload(self) -> str:
-        control_plane = self._look("running").control_plane
-        plural = "statefulsets" if workloads.kind(control_plane) == "StatefulSet" else "deployments"
-        return path("apps/v1", plural, self.namespace, control_plane["metadata"]["name"])
+        return _path((self._found or self._find()).control_plane)
 
     # --- pods that copy ---
 
@@ -269,8 +286,9 @@ class UpgradeBackup:
             time.sleep(readiness.POLL_SECONDS)
 
 
-class _Conflict(Exception):
-    """An object is not as it was seen any more."""
+def _path(workload: Object) -> str:
+    plural = "statefulsets" if workloads.kind(workload) == "StatefulSet" else "deployments"
+    return path("apps/v1", plural, workload["metadata"]["namespace"], workload["metadata"]["name"])
 
 
 def _state(pod: Object) -> str:

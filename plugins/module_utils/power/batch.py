@@ -13,8 +13,7 @@ import time
 from collections import defaultdict, deque
 from collections.abc import Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field, replace
-from datetime import datetime, timezone
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
 
@@ -33,6 +32,7 @@ from ..virtual_cluster import diagnosis, phases, readiness, workloads
 from ..virtual_cluster.change import Change
 from . import steps as power_steps
 from .steps import PowerStep
+from .transition import Transition
 
 API_PORT = 8443
 API_SECONDS = 3  # how long a question to a virtual cluster's API may take
@@ -47,10 +47,8 @@ class Job(BatchJob):
     found: Found
     seen: ObservedCluster
     plan: list[PowerStep]
-    old: frozenset[str]  # UIDs of the pods that a restart replaces
+    transition: Transition
     asked: float = 0.0  # since when its API is asked
-    done: list[Change] = field(default_factory=list)  # that were sent
-    patched: set[str] = field(default_factory=set)
 
     def late(self, order: BatchOptions) -> str:
         return f"not {order.state} after {order.timeout:g} s (wait_timeout): {self.last}"
@@ -76,11 +74,12 @@ class Job(BatchJob):
 
     def changes(self, order: BatchOptions) -> list[Change]:
         """What was done, or in check mode would be."""
-        return [step.change for step in self.plan] if order.check and self.begun else self.done
+        return [step.change for step in self.plan] if order.check and self.begun else self.transition.done
 
     def has_work(self, order: BatchOptions) -> bool:
         """Whether there is anything to do or to wait for."""
-        return bool(self.plan) or (order.wait and bool(power_steps.awaited(self.seen, order.state, self.old)))
+        old = self.transition.old
+        return bool(self.plan) or (order.wait and bool(power_steps.awaited(self.seen, order.state, old)))
 
     def _after(self, order: BatchOptions, changed: bool) -> str:
         if self.error or not self.begun:
@@ -163,13 +162,8 @@ def _job(found: Found, order: BatchOptions) -> Job:
     seen = found.seen
     old = frozenset(pod["metadata"]["uid"] for pod in seen.own) if order.state == "restarted" else frozenset[str]()
     error = power_steps.refusal(seen, order.state, order.accept_data_loss)
-    plan = [] if error else power_steps.steps(seen, order.state, _now(), old)
-    return Job(found, seen, plan, old, error=error)
-
-
-def _now() -> str:
-    """The time as the annotation of a pause has it."""
-    return datetime.now(timezone.utc).strftime("%Y-%m-%dT%H:%M:%S.000Z")
+    transition = Transition(found.host.kubernetes, order.state, old)
+    return Job(found, seen, [] if error else transition.steps(seen), transition, error=error)
 
 
 class Runner:
@@ -253,7 +247,7 @@ class Runner:
         try:
             return self._steps(job)
         except KubernetesError as error:
-            if error.status == 409 or error.passing:  # changed by somebody else since it was seen: look again
+            if error.passing:  # look again
                 job.last = str(error)
             else:
                 job.error = str(error)
@@ -262,43 +256,24 @@ class Runner:
         return False
 
     def _steps(self, job: Job) -> bool:
-        steps = power_steps.steps(job.seen, self.order.state, _now(), job.old)
         elapsed = time.monotonic() - job.started
-        due = [step for step in steps if not step.after or elapsed > step.patience]
-        for step in due:
-            self._send(job, step)
+        steps = job.transition.advance(job.seen, elapsed)
+        if steps is None:
+            job.last = job.transition.last
+            return False
         if steps:
-            if not due:
+            if not any(step.is_due(elapsed) for step in steps):
                 job.last = f"{steps[0].text} waits until {steps[0].after}"
                 self._explain_if_due(job, elapsed)
             return False
         if not self.order.wait:
             return True
-        awaited = power_steps.awaited(job.seen, self.order.state, job.old)
+        awaited = power_steps.awaited(job.seen, self.order.state, job.transition.old)
         if awaited:
             job.last = awaited
             self._explain_if_due(job, elapsed)
             return False
         return self.order.state == "paused" or self._answers(job)
-
-    def _send(self, job: Job, step: PowerStep) -> None:
-        if step.where in job.patched:
-            raise NestedClustersError("somebody else undid it at the same time: run again when they are done")
-        new = step.change not in job.done
-        if new:
-            job.done.append(step.change)
-        try:
-            if step.verb == "patch":
-                self.kubernetes.patch(step.where, dict(step.body))
-                job.patched.add(step.where)
-            elif step.verb == "delete_all":
-                self.kubernetes.delete_all(step.where, step.labels)
-            else:
-                self.kubernetes.delete(step.where, dict(step.body))
-        except KubernetesError as error:
-            if new and not error.passing:  # without an answer it may have been done
-                job.done.remove(step.change)
-            raise
 
     def _explain_if_due(self, job: Job, elapsed: float) -> None:
         """Say what a control plane, or the etcd before it, waits for. Raises WaitError where it is in vain."""

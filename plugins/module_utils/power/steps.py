@@ -60,6 +60,10 @@ class PowerStep:
         """The change as a sentence."""
         return self.change.text
 
+    def is_due(self, elapsed: float) -> bool:
+        """Whether it can be sent ``elapsed`` seconds after the beginning."""
+        return not self.after or elapsed > self.patience
+
 
 def paused(workload: Object) -> bool:
     """Whether a workload rests as a pause leaves it."""

@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import base64
+import contextlib
 import gzip
 import json
 import os
@@ -183,6 +184,64 @@ def test_a_conflict_is_looked_at_again(host: Kubernetes) -> None:
         at(host).write(MARK)
     at(host).stop()
     assert host.of("a")["spec"]["replicas"] == 0
+
+
+def polls(host: Kubernetes, state: str, clock: Clock) -> list[list[str]]:
+    """The reads of each poll on the way to a state, until it is reached or given up."""
+    found: list[list[str]] = [[]]
+    sleep = clock.sleep
+
+    def new_poll(seconds: float) -> None:
+        found.append([])
+        sleep(seconds)
+
+    clock.sleep = new_poll  # type: ignore[method-assign]
+    host.before = lambda request: found[-1].append(request) if request.startswith(("GET", "LIST")) else None
+    with contextlib.suppress(WaitError):
+        at(host).stop() if state == "paused" else at(host).start()
+    clock.sleep = sleep  # type: ignore[method-assign]
+    return found
+
+
+def test_polls_read_only_what_there_is(host: Kubernetes, clock: Clock) -> None:
+    host.stuck.add("a-0")
+    first, *others = polls(host, "paused", clock)
+    assert len(first) == 4  # of which kind it is, whether it has an etcd, and its pods
+    assert len(others) > 50
+    pods = f"LIST {PODS} app in (vcluster,vcluster-etcd),release in (a),!{well_known.SYNCED_LABEL}"
+    assert all(poll == [f"GET {SET}", pods] for poll in others)
+    host.stuck.clear()
+    assert [len(poll) for poll in polls(host, "running", clock)] == [3, 1]  # nothing waits for pods
+
+
+def test_polls_read_etcd_where_there_is_one(host: Kubernetes, clock: Clock) -> None:
+    host.have(workload("a", "vcluster-etcd", replicas=3))
+    for _moment in range(4):
+        host.tick()
+    for state, most in (("paused", 3), ("running", 2)):
+        first, *others = polls(host, state, clock)
+        assert len(first) <= 4
+        assert others
+        assert max(len(poll) for poll in others) == most
+
+
+def test_one_that_somebody_undoes_is_given_up(host: Kubernetes) -> None:
+    host.stuck.add("a-0")
+
+    def undo(request: str) -> None:
+        if request.startswith("LIST") and host.of("a")["spec"]["replicas"] == 0:
+            Host.patch(host, SET, {"metadata": {"annotations": {post_renderer.PAUSED: None}}, "spec": {"replicas": 1}})
+
+    host.before = undo
+    with pytest.raises(NestedClustersError, match="somebody else undid it"):
+        at(host).stop()
+
+
+def test_an_api_server_that_is_away_is_waited_for(host: Kubernetes, clock: Clock) -> None:
+    away = [Unreachable("no route")] * 3
+    host.fault = lambda request: away.pop() if request == f"GET {SET}" and away else None
+    at(host).stop()
+    assert (away, host.of("a")["spec"]["replicas"]) == ([], 0)
 
 
 def test_one_that_does_not_stop_is_given_up(host: Kubernetes) -> None:

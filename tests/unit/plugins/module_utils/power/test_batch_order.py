@@ -40,8 +40,8 @@ def test_pause_and_resume_send_what_they_announce(etcd: int, monkeypatch: pytest
         writes = [line for line in host.requests if not line.startswith(("GET ", "LIST "))]
         where = {ChangeKind.DELETE_SYNCED: "pods", ChangeKind.SCALE: "statefulsets"}
         assert isinstance(job, power_batch.Job)
-        resources = [where[change.kind] for change in job.done]
+        resources = [where[change.kind] for change in job.transition.done]
         assert [next(part for part in resources if f"/{part}" in line) for line in writes] == resources
-        names = [change.target.name for change in job.done if change.kind is ChangeKind.SCALE]
+        names = [change.target.name for change in job.transition.done if change.kind is ChangeKind.SCALE]
         assert [line.rsplit("/", 1)[1] for line in writes if "statefulsets" in line] == names
         host.requests.clear()
