@@ -359,7 +359,7 @@ def argument_spec() -> dict[str, Any]:
     """The options of the module."""
     one = {
         **options.virtual_cluster_spec(),
-        "state": {"type": "str", "choices": list(fleet_jobs.STATES), "default": "present"},
+        "state": {"type": "str", "choices": list(fleet_jobs.ENTRY_STATES), "default": "present"},
         "server": {"type": "str"},
     }
     return {

@@ -301,7 +301,7 @@ from ansible_collections.nested.clusters.plugins.module_utils.k8s.connection imp
 from ansible_collections.nested.clusters.plugins.module_utils.k8s.secrets import hide_only_secrets
 from ansible_collections.nested.clusters.plugins.module_utils.listing.selection import Selector
 from ansible_collections.nested.clusters.plugins.module_utils.power import batch as power_batch
-from ansible_collections.nested.clusters.plugins.module_utils.power.steps import STATES
+from ansible_collections.nested.clusters.plugins.module_utils.power.steps import POWER_STATES
 from ansible_collections.nested.clusters.plugins.module_utils.virtual_cluster.phases import PHASES
 
 SELECTING = ("name", "names", "owner", "label_selectors")
@@ -313,7 +313,7 @@ def argument_spec() -> dict[str, Any]:
     return {
         **auth_argument_spec(),
         "host_clusters": host_clusters.host_clusters_spec(),
-        "state": {"type": "str", "choices": [*STATES, "absent"], "required": True},
+        "state": {"type": "str", "choices": [*POWER_STATES, "absent"], "required": True},
         "name": {"type": "str"},
         "names": {"type": "list", "elements": "str"},
         "all": {"type": "bool", "default": False},

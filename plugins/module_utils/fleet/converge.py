@@ -41,7 +41,7 @@ from ..virtual_cluster import cluster_state, readiness
 from ..virtual_cluster import namespace as namespaces
 from ..virtual_cluster.change import Change, ChangeKind, ChangeTarget
 from ..virtual_cluster.cluster_state import Outcome
-from .job import NOWHERE, Entry, Job, Order, Result
+from .job import NOWHERE, Entry, FleetJob, Order, Result
 from .plan import any_kubeconfig, check_names, export_kubeconfig, plan_jobs, prefetch, to_delete
 
 RESERVED_AT_ONCE = 50  # under one hold of the locks, for which others wait
@@ -79,7 +79,7 @@ def run(given: Sequence[HostCluster], open_helm: OpenHelm, entries: Sequence[Ent
     return Result(found, diff, sorted({*silent, *uncounted, *notes, *spared}))
 
 
-def _plan(work: _Work, entries: Sequence[Entry]) -> tuple[list[Job], list[str], list[str]]:
+def _plan(work: _Work, entries: Sequence[Entry]) -> tuple[list[FleetJob], list[str], list[str]]:
     """Jobs for what shall be there, names of what goes, and why some that are not listed stay.
 
     None of those goes while an entry has an error: whoever replaces one by another would be left with neither.
@@ -107,9 +107,9 @@ class _Work:
     order: Order
     seen: GroupView
 
-    def foresee(self, entries: Iterable[Entry], going: Sequence[str], with_helm: bool) -> list[Job]:
+    def foresee(self, entries: Iterable[Entry], going: Sequence[str], with_helm: bool) -> list[FleetJob]:
         """Plan for what shall be there as if what goes were gone; ``with_helm`` also what only Helm can refuse."""
-        jobs = [Job(entry) for entry in entries if entry.state != "absent"]
+        jobs = [FleetJob(entry) for entry in entries if entry.state != "absent"]
         plan_jobs(self.seen.without(going), jobs)
         if with_helm:
             self._each(self._ask_helm, [job for job in jobs if job.differs])
@@ -122,7 +122,7 @@ class _Work:
         selector = Selector(names=tuple(names), group=self.order.group)
         return deletion_batch.plan(self.given, selector, self._switch("absent"))
 
-    def preview(self, jobs: Sequence[Job]) -> None:
+    def preview(self, jobs: Sequence[FleetJob]) -> None:
         """Plan once more, with all that is there and with Helm, where something is to be done."""
         self._each(self._preview, [job for job in jobs if job.differs])
         for job in jobs:
@@ -131,7 +131,7 @@ class _Work:
                 job.after = "paused"
         self._switch_all(jobs)
 
-    def carry_out(self, jobs: Sequence[Job]) -> None:
+    def carry_out(self, jobs: Sequence[FleetJob]) -> None:
         """Do what was planned."""
         changing = [job for job in jobs if job.differs and not job.error]
         new = self._reserve(changing)
@@ -142,7 +142,7 @@ class _Work:
         self._each(self._finish, [job for job in jobs if job.differs or job.done])
         self._switch_all(jobs)
 
-    def _ask_helm(self, job: Job) -> Outcome | None:
+    def _ask_helm(self, job: FleetJob) -> Outcome | None:
         """What would be done, with all that is there and with Helm; None where nothing was looked at."""
         kubernetes = job.where.kubernetes
         if job.foreseen is None and isinstance(kubernetes, Snapshot) and job.full:
@@ -157,7 +157,7 @@ class _Work:
                 )
         return job.foreseen
 
-    def _preview(self, job: Job) -> None:
+    def _preview(self, job: FleetJob) -> None:
         outcome = self._ask_helm(job)
         if outcome:
             job.done, job.diff, job.notes = list(outcome.plan.changes), outcome.plan.diff, outcome.plan.notes
@@ -166,7 +166,7 @@ class _Work:
         if job.before in NOWHERE:
             job.after = "running"
 
-    def _reserve(self, jobs: Sequence[Job]) -> set[str]:
+    def _reserve(self, jobs: Sequence[FleetJob]) -> set[str]:
         """Take what they need; returns the names of those that had nothing before."""
         asking = [job for job in jobs if job.where.takes_more]
         timeout = self.order.timeout
@@ -186,7 +186,7 @@ class _Work:
                     job.error = str(refused[job.name])
         return new
 
-    def _apply(self, first: GroupView, new: set[str], job: Job) -> None:
+    def _apply(self, first: GroupView, new: set[str], job: FleetJob) -> None:
         """Create or change one, without waiting for it."""
         taken = job.takes_more
         with contextlib.ExitStack() as stack:
@@ -214,7 +214,7 @@ class _Work:
         job.done += done.changes
         job.diff, job.notes = done.diff or job.planned.diff, done.notes
 
-    def _finish(self, job: Job) -> None:
+    def _finish(self, job: FleetJob) -> None:
         """See that it answers where it shall be reached, and write its kubeconfig."""
         group, kubernetes = self.seen.group, job.kubernetes
         if job.state is None:
@@ -233,7 +233,7 @@ class _Work:
         if job.entry.kubeconfig:
             job.done += export_kubeconfig(self.seen, job, check=False)
 
-    def _switch_all(self, jobs: Sequence[Job], starting: bool = False) -> None:
+    def _switch_all(self, jobs: Sequence[FleetJob], starting: bool = False) -> None:
         """Wait for those that shall run, and resume what is paused; with ``starting`` also those that rest later.
 
         Without it, bring the others to rest.
@@ -249,7 +249,7 @@ class _Work:
             rests = [job for job in able if job.entry.state == "paused" and job.after != "paused"]
             self._switch_to("paused", rests)
 
-    def _switch_to(self, state: str, jobs: Sequence[Job]) -> None:
+    def _switch_to(self, state: str, jobs: Sequence[FleetJob]) -> None:
         if not jobs:
             return
         asked = self._switch(state)
@@ -260,7 +260,7 @@ class _Work:
             for job in jobs:
                 job.error = str(error)
             return
-        parts = [part for part in outcome.jobs if isinstance(part, power_batch.Job)]
+        parts = [part for part in outcome.jobs if isinstance(part, power_batch.PowerJob)]
         found = {part.found.seen.name: part for part in parts}
         for job in jobs:
             if job.name not in found:
@@ -285,10 +285,10 @@ class _Work:
             trust_kubelet=True,  # whose probe asks the same API, and which nested.clusters.vcluster waits for as well
         )
 
-    def _each(self, do: Callable[[Job], object], jobs: Sequence[Job]) -> None:
+    def _each(self, do: Callable[[FleetJob], object], jobs: Sequence[FleetJob]) -> None:
         """Do something for some of the jobs at a time; what fails is in the job."""
 
-        def one(job: Job) -> None:
+        def one(job: FleetJob) -> None:
             try:
                 do(job)
             except NestedClustersError as error:
@@ -301,7 +301,7 @@ class _Work:
             list(pool.map(one, able))
 
 
-def _give_back(seen: GroupView, job: Job) -> None:
+def _give_back(seen: GroupView, job: FleetJob) -> None:
     """Remove what was reserved for one that could not even be begun: a namespace without a release."""
     current = seen.of(job.name)
     if current is None:

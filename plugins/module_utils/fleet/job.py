@@ -20,7 +20,7 @@ from ..virtual_cluster.cluster_state import Outcome, State
 from ..virtual_cluster.membership import AdmissionRequest
 from ..virtual_cluster.plan import Plan
 
-STATES = ("present", "running", "paused", "absent")
+ENTRY_STATES = ("present", "running", "paused", "absent")
 NOWHERE = ("absent", "reserved")  # phases of one that has no control plane
 
 
@@ -55,7 +55,7 @@ class Order:
 
 
 @dataclass
-class Job:
+class FleetJob:
     """One virtual cluster that shall be there, on its way."""
 
     entry: Entry

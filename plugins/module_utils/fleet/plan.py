@@ -19,7 +19,7 @@ from ..virtual_cluster import cluster_state
 from ..virtual_cluster.change import Change
 from ..virtual_cluster.cluster_state import Outcome
 from ..virtual_cluster.plan import Plan
-from .job import Entry, Job
+from .job import Entry, FleetJob
 
 
 def check_names(names: Sequence[str]) -> None:
@@ -51,7 +51,7 @@ def to_delete(seen: GroupView, entries: Iterable[Entry], prune: bool) -> tuple[l
     return sorted(absent), sorted(unlisted)
 
 
-def plan_jobs(seen: GroupView, jobs: Iterable[Job]) -> None:
+def plan_jobs(seen: GroupView, jobs: Iterable[FleetJob]) -> None:
     """Plan for each in the order of the list, as if those before it had what they ask for."""
     for job in jobs:
         request, asked = job.entry.request, job.entry.asked
@@ -78,7 +78,7 @@ def plan_jobs(seen: GroupView, jobs: Iterable[Job]) -> None:
             seen = seen.with_allocation(found.allocation(job.name, seen.group.name, job.full.membership.applied))
 
 
-def export_kubeconfig(seen: GroupView, job: Job, check: bool) -> list[Change]:
+def export_kubeconfig(seen: GroupView, job: FleetJob, check: bool) -> list[Change]:
     """Write the kubeconfig of a virtual cluster as it was last seen; returns what that changes."""
     if job.state is None:
         return []

@@ -44,7 +44,7 @@ class Seen:
 
 
 @dataclass
-class Change:
+class GroupChange:
     """What is to be done, and on which host cluster."""
 
     before: Group | None
@@ -75,7 +75,7 @@ def present(
     params: Mapping[str, Any],
     check: bool,
     lost: Collection[str] = (),
-) -> Change:
+) -> GroupChange:
     """Bring a group to what the task says; ``entries`` are its host clusters with the options of each.
 
     ``lost`` are the names of those that do not exist any more. Raises OptionError before anything is changed, and
@@ -99,7 +99,7 @@ def present(
     after = group_settings.desired(params, members, before)
     states = {**{host.name: options["state"] for host, options in entries}, **dict.fromkeys(lost, host_clusters.LOST)}
     _check_removed(states, seen, answers.failed, before)
-    change = Change(before, after)
+    change = GroupChange(before, after)
     for member in after.members:
         if member.name in seen:
             _plan_write(change, after, member, seen[member.name])
@@ -222,7 +222,7 @@ def _check_empty(seen: Seen, group: str, what: str) -> None:
         )
 
 
-def _plan_write(change: Change, after: Group, member: Member, seen: Seen) -> None:
+def _plan_write(change: GroupChange, after: Group, member: Member, seen: Seen) -> None:
     wanted = group_records.config_map(after, member.name)
     if seen.record is None:
         steps = [] if seen.namespace else [f"create namespace {well_known.NAMESPACE} on host cluster {member.name}"]
@@ -241,7 +241,7 @@ def _shown(group: Group) -> str:
 
 
 def _check_fitness(
-    entries: list[tuple[HostCluster, Mapping[str, Any]]], seen: Mapping[str, Seen], after: Group, change: Change
+    entries: list[tuple[HostCluster, Mapping[str, Any]]], seen: Mapping[str, Seen], after: Group, change: GroupChange
 ) -> None:
     """Ask host clusters that are new to the group, or all where the endpoint changes, whether they can do it."""
     same = change.before is not None and change.before.endpoint == after.endpoint
@@ -273,7 +273,7 @@ def _pending(group: Group, seen: Mapping[str, Seen]) -> dict[str, list[str]]:
 
 
 def _carry_out(
-    change: Change, entries: list[tuple[HostCluster, Mapping[str, Any]]], seen: Mapping[str, Seen], name: str
+    change: GroupChange, entries: list[tuple[HostCluster, Mapping[str, Any]]], seen: Mapping[str, Seen], name: str
 ) -> None:
     work = [host for host, _options in entries if host.name in change.steps]
     removed = [host for host, options in entries if options["state"] == "absent" and host.name in change.steps]
@@ -294,7 +294,7 @@ def _carry_out(
         raise _unfinished(change, answers.failed, check=False)
 
 
-def _unfinished(change: Change, failed: Mapping[str, NestedClustersError], check: bool) -> NestedClustersError:
+def _unfinished(change: GroupChange, failed: Mapping[str, NestedClustersError], check: bool) -> NestedClustersError:
     name = (change.after or change.before or Group("", ())).name
     done = sorted(host for host in change.steps if host not in failed)
     words = "would be done" if check else "done"
@@ -341,7 +341,7 @@ def _namespace() -> dict[str, Any]:
     }
 
 
-def absent(hosts_given: list[HostCluster], name: str, check: bool, lost: Collection[str] = ()) -> Change:
+def absent(hosts_given: list[HostCluster], name: str, check: bool, lost: Collection[str] = ()) -> GroupChange:
     """Delete a group that no virtual cluster is in. One that is on none of the host clusters changes nothing.
 
     ``lost`` are the names of host clusters that do not exist any more.
@@ -349,7 +349,7 @@ def absent(hosts_given: list[HostCluster], name: str, check: bool, lost: Collect
     answers = host_clusters.ask(hosts_given, partial(_look, name))
     seen = answers.given
     before = _newest(seen)
-    change = Change(before, None)
+    change = GroupChange(before, None)
     if before is None:
         answers.all()
         return change

@@ -32,7 +32,6 @@ from ..virtual_cluster import manifests, readiness, workloads
 from ..virtual_cluster.change import Change, ChangeKind, ChangeTarget
 from .upgrade_record import UpgradeRecord
 
-API_PORT = 8443
 DATA = "/data"
 COPY = ".nested-clusters-before"  # directory in the volume
 _ITEMS = f"""
@@ -178,7 +177,7 @@ class UpgradeBackup:
             return "no pod of its control plane is ready" if secret else f"Secret vc-{self.name} is not there yet"
         pod = path("v1", "pods", self.namespace, pods[0]["metadata"]["name"])
         try:
-            with self.kubernetes.into(pod, API_PORT, secret) as ask:
+            with self.kubernetes.into(pod, workloads.API_PORT, secret) as ask:
                 return problem_inside(ask)
         except KubernetesError as error:
             if not error.passing and error.status != 404:

@@ -102,21 +102,21 @@ def upgrade_path(deployed: Version, desired: Version) -> list[Version]:
 
 
 @dataclass(frozen=True)
-class Step:
+class UpgradeStep:
     """One step of an upgrade. ``kubernetes`` is what has to run in it, None for what values and chart say."""
 
     vcluster: Version
     kubernetes: Version | None = None
 
 
-def upgrade_steps(path: list[Version], running: Version | None, values: dict[str, Any]) -> list[Step]:
+def upgrade_steps(path: list[Version], running: Version | None, values: dict[str, Any]) -> list[UpgradeStep]:
     """The steps on an :func:`upgrade_path`, none of which takes Kubernetes back a minor version or past one.
 
     ``running`` is the Kubernetes that runs, None where it is not known; ``values`` are those at the end. Where
     Kubernetes has further to go than vCluster, the last version of the path is repeated. OptionError where there is
     no way.
     """
-    steps: list[Step] = []
+    steps: list[UpgradeStep] = []
     now = running
     for version in path:
         last = version == path[-1]
@@ -127,10 +127,10 @@ def upgrade_steps(path: list[Version], running: Version | None, values: dict[str
         if not last and own and goal and own.release < goal.release:
             goal = own  # one that is newer than this vCluster's own can wait for the vCluster that knows it
         now = _within_reach(now, goal) or now
-        steps.append(Step(version, None if now == natural or natural is None else now))
+        steps.append(UpgradeStep(version, None if now == natural or natural is None else now))
         while last and now and natural and now.release < natural.release:
             now = _within_reach(now, natural)
-            steps.append(Step(version, None if now == natural else now))
+            steps.append(UpgradeStep(version, None if now == natural else now))
     if distribution_of(values) != "k8s" and any(step.kubernetes for step in steps):
         check_kubernetes_change(running, _kubernetes_of(values, path[-1]))
         raise OptionError(

@@ -73,7 +73,7 @@ class Lists:
 def look(
     reader: readers.Reader, names: Iterable[str], state: str, labels: Sequence[str] = (), pods: bool = True
 ) -> Lists:
-    """The virtual clusters of these names, or all, with what matters for a state, one of power_steps.STATES or absent.
+    """The virtual clusters of these names, or all, with what matters for a state of POWER_STATES, or for absent.
 
     ``labels`` are further label selectors for control planes; without ``pods`` only a pause looks at pods.
     """

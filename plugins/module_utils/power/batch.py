@@ -34,14 +34,13 @@ from . import steps as power_steps
 from .steps import PowerStep
 from .transition import Transition
 
-API_PORT = 8443
 API_SECONDS = 3  # how long a question to a virtual cluster's API may take
 # After this the kubelet's word counts, which asks the same: not every host cluster's API server reaches pods.
 ASK_SECONDS = 5
 
 
 @dataclass
-class Job(BatchJob):
+class PowerJob(BatchJob):
     """One virtual cluster on its way."""
 
     found: Found
@@ -129,7 +128,7 @@ def run(given: Sequence[HostCluster], selector: Selector, order: BatchOptions) -
             job.begun = False
     if order.check:
         return BatchResult(jobs, unread, [])
-    runners = {host.name: Runner(host.kubernetes, selector.namespace, order, budget) for host in given}
+    runners = {host.name: PowerRunner(host.kubernetes, selector.namespace, order, budget) for host in given}
     host_clusters.ask(
         given, lambda host: runners[host.name].run([job for job in waiting_for if job.found.host is host])
     ).all()
@@ -150,7 +149,7 @@ def _check_names(selector: Selector, there: Iterable[set[str]], unread: dict[str
     )
 
 
-def _plan(selector: Selector, order: BatchOptions, host: HostCluster) -> tuple[list[Job], set[str]]:
+def _plan(selector: Selector, order: BatchOptions, host: HostCluster) -> tuple[list[PowerJob], set[str]]:
     found, there = selection.find(selector, order.state, host)
     asked = [one for one in found if power_steps.needs_values(one.seen, order.state, order.accept_data_loss)]
     answers = parallel([partial(selection.values_of, one) for one in asked])
@@ -158,15 +157,15 @@ def _plan(selector: Selector, order: BatchOptions, host: HostCluster) -> tuple[l
     return [_job(replace(one, seen=replace(one.seen, values=known.get(one.key))), order) for one in found], there
 
 
-def _job(found: Found, order: BatchOptions) -> Job:
+def _job(found: Found, order: BatchOptions) -> PowerJob:
     seen = found.seen
     old = frozenset(pod["metadata"]["uid"] for pod in seen.own) if order.state == "restarted" else frozenset[str]()
     error = power_steps.refusal(seen, order.state, order.accept_data_loss)
     transition = Transition(found.host.kubernetes, order.state, old)
-    return Job(found, seen, [] if error else transition.steps(seen), transition, error=error)
+    return PowerJob(found, seen, [] if error else transition.steps(seen), transition, error=error)
 
 
-class Runner:
+class PowerRunner:
     """The work on one host cluster."""
 
     def __init__(self, kubernetes: Kubernetes, namespace: str | None, order: BatchOptions, budget: Budget) -> None:
@@ -180,9 +179,9 @@ class Runner:
         self._explained = 0.0
         self._events: dict[str, list[Object]] = {}
 
-    def run(self, jobs: Iterable[Job]) -> None:
+    def run(self, jobs: Iterable[PowerJob]) -> None:
         """Bring every job to its end; what fails is in its ``error``."""
-        queue, active, current, took = deque(jobs), list[Job](), True, 0.0
+        queue, active, current, took = deque(jobs), list[PowerJob](), True, 0.0
         with ThreadPoolExecutor(WORKERS) as pool:
             while queue or active:
                 active += self.budget.begin(queue)
@@ -196,7 +195,7 @@ class Runner:
                 current = not active or self._look(active)
                 took = time.monotonic() - began
 
-    def _look(self, active: Sequence[Job]) -> bool:
+    def _look(self, active: Sequence[PowerJob]) -> bool:
         """See how the jobs are now; False where the host cluster did not say."""
         reader = self._reader(active)
         try:
@@ -218,7 +217,7 @@ class Runner:
                 job.seen = replace(lists.seen(control_plane, job.found.namespaces), values=job.seen.values)
         return True
 
-    def _reader(self, active: Sequence[Job]) -> readers.Reader:
+    def _reader(self, active: Sequence[PowerJob]) -> readers.Reader:
         namespaces = {space for job in active for space in (job.found.seen.namespace, *job.found.namespaces)}
         return readers.Reader(self.kubernetes, namespaces.pop() if len(namespaces) == 1 else self.namespace)
 
@@ -240,7 +239,7 @@ class Runner:
             for event in answer:
                 self._events[event["metadata"]["namespace"]].append(event)
 
-    def _advance(self, job: Job) -> bool:
+    def _advance(self, job: PowerJob) -> bool:
         """Send what is due; True once the job has reached its state."""
         if job.error:
             return False
@@ -255,7 +254,7 @@ class Runner:
             job.error = str(error)
         return False
 
-    def _steps(self, job: Job) -> bool:
+    def _steps(self, job: PowerJob) -> bool:
         elapsed = time.monotonic() - job.started
         steps = job.transition.advance(job.seen, elapsed)
         if steps is None:
@@ -275,7 +274,7 @@ class Runner:
             return False
         return self.order.state == "paused" or self._answers(job)
 
-    def _explain_if_due(self, job: Job, elapsed: float) -> None:
+    def _explain_if_due(self, job: PowerJob, elapsed: float) -> None:
         """Say what a control plane, or the etcd before it, waits for. Raises WaitError where it is in vain."""
         if not self._explain:
             return
@@ -284,12 +283,12 @@ class Runner:
         workload = seen.etcd if etcd_first and seen.etcd else seen.control_plane
         job.last = readiness.explain(self.kubernetes, workload, seen.pods, events, elapsed)
 
-    def _answers(self, job: Job) -> bool:
+    def _answers(self, job: PowerJob) -> bool:
         """Whether the virtual cluster's own API says that it is ready."""
         if self._trusts_kubelet:
             return True
         pod = next((pod["metadata"]["name"] for pod in job.seen.own if workloads.pod_ready(pod)), "")
-        where = path("v1", "pods", job.found.seen.namespace, f"https:{pod}:{API_PORT}") + "/proxy/readyz"
+        where = path("v1", "pods", job.found.seen.namespace, f"https:{pod}:{workloads.API_PORT}") + "/proxy/readyz"
         job.asked = job.asked or time.monotonic()
         job.last = "its API says that it is not ready"
         try:

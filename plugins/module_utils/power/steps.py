@@ -25,7 +25,7 @@ from ..virtual_cluster import diagnosis, phases, workloads
 from ..virtual_cluster.change import Change, ChangeKind, ChangeTarget, counted
 from ..virtual_cluster.workloads import replicas
 
-STATES = ("paused", "running", "restarted")
+POWER_STATES = ("paused", "running", "restarted")
 MARKS = (PAUSED, PAUSED_REPLICAS, PAUSED_DATE)  # annotations of a workload that a pause scaled to 0
 
 # The control plane waits for its etcd by itself, and writes its certificates if neither has ever started.
@@ -71,7 +71,7 @@ def paused(workload: Object) -> bool:
 
 
 def steps(seen: ObservedCluster, state: str, date: str, old: Collection[str] = ()) -> list[PowerStep]:
-    """What is still to be done to reach a state of STATES, in order.
+    """What is still to be done to reach a state of POWER_STATES, in order.
 
     ``date`` is the time for the annotation (RFC 3339), ``old`` the UIDs of the pods that a restart replaces.
     """

@@ -12,6 +12,8 @@ from datetime import datetime
 from ..common.well_known import SYNCED_LABEL
 from ..k8s.objects import Object
 
+API_PORT = 8443  # of a pod of the control plane
+
 # The init container that brings Kubernetes: since chart 0.25 and before it; k3s and k0s.
 _KUBERNETES_CONTAINERS = ("kubernetes", "kube-apiserver", "vcluster")
 _KUBERNETES_TAG = re.compile(r"v?(\d+\.\d+\.\d+)(?:$|[-_.])")

@@ -25,7 +25,7 @@ from ansible_collections.nested.clusters.plugins.module_utils.groups import elig
 from ansible_collections.nested.clusters.plugins.module_utils.groups import lock as group_lock
 from ansible_collections.nested.clusters.plugins.module_utils.groups import pending as group_pending
 from ansible_collections.nested.clusters.plugins.module_utils.groups import record as group_records
-from ansible_collections.nested.clusters.plugins.module_utils.groups.change import Change
+from ansible_collections.nested.clusters.plugins.module_utils.groups.change import GroupChange
 from ansible_collections.nested.clusters.plugins.module_utils.groups.model import Group
 from ansible_collections.nested.clusters.plugins.module_utils.k8s.host_clusters import HostCluster
 from ansible_collections.nested.clusters.plugins.module_utils.k8s.objects import path
@@ -71,10 +71,10 @@ class Site:
             for name, more in options.items()
         ]
 
-    def present(self, given: Any = ("a", "b"), check: bool = False, lost: Any = (), **params: Any) -> Change:
+    def present(self, given: Any = ("a", "b"), check: bool = False, lost: Any = (), **params: Any) -> GroupChange:
         return group_change.present(self.entries(given), {"name": "dev", **params}, check, lost)
 
-    def absent(self, given: Any = ("a", "b"), check: bool = False, lost: Any = ()) -> Change:
+    def absent(self, given: Any = ("a", "b"), check: bool = False, lost: Any = ()) -> GroupChange:
         return group_change.absent([host for host, _options in self.entries(given)], "dev", check, lost)
 
     def snapshot(self) -> Object:
@@ -117,7 +117,7 @@ def made(site: Site) -> Site:
     return site
 
 
-def checked(site: Site, work: Callable[[bool], Change]) -> Change:
+def checked(site: Site, work: Callable[[bool], GroupChange]) -> GroupChange:
     """Check mode, which writes nothing; the real run, which does just that; a second run, which does nothing."""
     before = site.snapshot()
     site.forget()
@@ -135,7 +135,7 @@ def checked(site: Site, work: Callable[[bool], Change]) -> Change:
     return change
 
 
-def refused(site: Site, work: Callable[[bool], Change], *words: str) -> NestedClustersError:
+def refused(site: Site, work: Callable[[bool], GroupChange], *words: str) -> NestedClustersError:
     """The refusal, the same in check mode, with nothing written anywhere."""
     before = site.snapshot()
     site.forget()
@@ -471,7 +471,7 @@ def test_what_cannot_be_a_member_is_named(site: Site) -> None:
 
 
 def test_members_are_asked_again_where_the_endpoint_changes(made: Site) -> None:
-    def endpoint(check: bool) -> Change:
+    def endpoint(check: bool) -> GroupChange:
         return made.present(check=check, endpoint={"type": "load_balancer"})
 
     error = refused(made, endpoint, "load_balancer needs an implementation")

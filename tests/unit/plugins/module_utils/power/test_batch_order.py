@@ -39,7 +39,7 @@ def test_pause_and_resume_send_what_they_announce(etcd: int, monkeypatch: pytest
         assert expected.describe(batch.BatchOptions(state, True))["steps"] == job.describe(order)["steps"]
         writes = [line for line in host.requests if not line.startswith(("GET ", "LIST "))]
         where = {ChangeKind.DELETE_SYNCED: "pods", ChangeKind.SCALE: "statefulsets"}
-        assert isinstance(job, power_batch.Job)
+        assert isinstance(job, power_batch.PowerJob)
         resources = [where[change.kind] for change in job.transition.done]
         assert [next(part for part in resources if f"/{part}" in line) for line in writes] == resources
         names = [change.target.name for change in job.transition.done if change.kind is ChangeKind.SCALE]

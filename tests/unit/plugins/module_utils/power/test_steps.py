@@ -335,10 +335,10 @@ LOST = "its store has no volume claim"
     ("seen", "refused"),
     [
         (ObservedCluster(control()), {}),
-        (ObservedCluster(deleting()), dict.fromkeys(power_steps.STATES, "being deleted")),
+        (ObservedCluster(deleting()), dict.fromkeys(power_steps.POWER_STATES, "being deleted")),
         (
             ObservedCluster(control(0, annotations={"loft.sh/restoring": "true"})),
-            dict.fromkeys(power_steps.STATES, "snapshot is being restored"),
+            dict.fromkeys(power_steps.POWER_STATES, "snapshot is being restored"),
         ),
         (
             ObservedCluster(control(0, labels={"loft.sh/sleep-mode": "true"})),
@@ -361,7 +361,7 @@ LOST = "its store has no volume claim"
     ],
 )
 def test_what_is_refused(seen: ObservedCluster, refused: dict[str, str]) -> None:
-    for state in power_steps.STATES:
+    for state in power_steps.POWER_STATES:
         message = power_steps.refusal(seen, state, False)
         assert bool(message) == (state in refused), (state, message)
         assert refused.get(state, "") in message
@@ -375,15 +375,15 @@ def test_what_is_refused(seen: ObservedCluster, refused: dict[str, str]) -> None
     [
         (ObservedCluster(control()), ()),
         (ObservedCluster(control(0, annotations=MARKED)), ()),
-        (ObservedCluster(control(0)), power_steps.STATES),
-        (ObservedCluster(control(0, annotations={"loft.sh/paused": "true"})), power_steps.STATES),
+        (ObservedCluster(control(0)), power_steps.POWER_STATES),
+        (ObservedCluster(control(0, annotations={"loft.sh/paused": "true"})), power_steps.POWER_STATES),
         (ObservedCluster(NO_CLAIM), ("paused", "restarted")),
         (ObservedCluster(NO_CLAIM, etcd()), ()),
     ],
 )
 def test_values_are_read_only_where_they_decide(seen: ObservedCluster, needed: tuple[str, ...]) -> None:
-    assert tuple(state for state in power_steps.STATES if power_steps.needs_values(seen, state, False)) == needed
-    accepted = tuple(state for state in power_steps.STATES if power_steps.needs_values(seen, state, True))
+    assert tuple(state for state in power_steps.POWER_STATES if power_steps.needs_values(seen, state, False)) == needed
+    accepted = tuple(state for state in power_steps.POWER_STATES if power_steps.needs_values(seen, state, True))
     assert accepted == (needed if workloads.replicas(seen.control_plane) == 0 else ())
 
 

@@ -337,7 +337,7 @@ def test_each_step_of_a_path_is_allowed(deployed: semver.Version, desired: semve
     assert len({version.release for version in way[1:]}) == len(way) - 1
 
 
-def kubernetes_on(way: list[upgrade_path.Step], given: dict[str, Any]) -> list[semver.Version | None]:
+def kubernetes_on(way: list[upgrade_path.UpgradeStep], given: dict[str, Any]) -> list[semver.Version | None]:
     return [step.kubernetes or upgrade_path._kubernetes_of(given, step.vcluster) for step in way]
 
 
@@ -388,7 +388,7 @@ def test_upgrade_steps_refuses(desired: str, running: str, given: tuple[tuple[st
 
 def test_an_image_of_somebody_is_taken_as_it_is() -> None:
     given = values(("controlPlane.distro.k8s.image.tag", "mine"))
-    assert upgrade_path.upgrade_steps([V("0.36.1")], V("1.33.0"), given) == [upgrade_path.Step(V("0.36.1"))]
+    assert upgrade_path.upgrade_steps([V("0.36.1")], V("1.33.0"), given) == [upgrade_path.UpgradeStep(V("0.36.1"))]
 
 
 @given(releases(), releases(), st.integers(30, 36), st.one_of(st.none(), st.integers(30, 36)))
