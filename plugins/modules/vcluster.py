@@ -503,7 +503,7 @@ from ansible_collections.nested.clusters.plugins.module_utils.k8s.host_clusters 
 from ansible_collections.nested.clusters.plugins.module_utils.k8s.secrets import hide_only_secrets
 from ansible_collections.nested.clusters.plugins.module_utils.lifecycle import export, options
 from ansible_collections.nested.clusters.plugins.module_utils.lifecycle import present as lifecycle
-from ansible_collections.nested.clusters.plugins.module_utils.lifecycle.request import Request
+from ansible_collections.nested.clusters.plugins.module_utils.lifecycle.request import Request, RunOptions
 from ansible_collections.nested.clusters.plugins.module_utils.values import endpoint as endpoint_values
 from ansible_collections.nested.clusters.plugins.module_utils.virtual_cluster.cluster_state import Outcome, is_paused
 
@@ -553,6 +553,7 @@ def run(module: AnsibleModule, open_helm: Callable[[Kubernetes], Helm]) -> dict[
     params, check = module.params, module.check_mode
     asked = options.request(params)
     wait = params["wait_timeout"] if params["wait"] else None
+    how = RunOptions(check, wait, kubeconfig=bool(params["export_kubeconfig"]))
     result: dict[str, Any] = {}
     if params["endpoint"] and params["group"]:
         allowed = "nothing, or a task without group"
@@ -567,9 +568,7 @@ def run(module: AnsibleModule, open_helm: Callable[[Kubernetes], Helm]) -> dict[
             open_helm,
             asked,
             options.in_group(params),
-            check=check,
-            wait=wait,
-            kubeconfig=bool(params["export_kubeconfig"]),
+            how,
         )
         kind = seen.group.endpoint["type"]
         seen_at = verified(module, decision.kubernetes, decision.namespace, outcome, kind)
@@ -583,14 +582,7 @@ def run(module: AnsibleModule, open_helm: Callable[[Kubernetes], Helm]) -> dict[
             module.warn(warning)
     elif params["state"] == "present":
         kubernetes = only_host(module, params["host_cluster"]).kubernetes
-        outcome = lifecycle.present(
-            kubernetes,
-            partial(open_helm, kubernetes),
-            asked,
-            check=check,
-            wait=wait,
-            kubeconfig=bool(params["export_kubeconfig"]),
-        )
+        outcome = lifecycle.present(kubernetes, partial(open_helm, kubernetes), asked, how)
         kind = params["endpoint"]["type"] if params["endpoint"] else "cluster_ip"
         seen_at = verified(module, kubernetes, asked.namespace, outcome, kind)
         result.update(seen_at)

@@ -21,7 +21,7 @@ from ..helm.cli import Helm
 from ..k8s.client import Kubernetes
 from ..k8s.host_clusters import HostCluster
 from ..lifecycle import present as lifecycle
-from ..lifecycle.request import Request
+from ..lifecycle.request import Request, RunOptions
 from ..virtual_cluster.cluster_state import Outcome
 from ..virtual_cluster.membership import AdmissionRequest
 from . import reserve as reservation
@@ -39,10 +39,7 @@ def present(
     open_helm: Callable[[Kubernetes], Helm],
     request: Request,
     asked: AdmissionRequest,
-    *,
-    check: bool,
-    wait: float | None,
-    kubeconfig: bool = False,
+    run: RunOptions,
     first: GroupView | None = None,
 ) -> tuple[Outcome, Decision, GroupView]:
     """Bring a virtual cluster of a group to what the request, the group and its size say.
@@ -54,18 +51,10 @@ def present(
         seen = first if first and not attempt else group_view.picture(given, asked.group)
         decision = decide(seen, request, asked)
         full = complete(request, seen.group, decision, asked.ahead)
+        proposal = reservation.Proposal(given, request, asked, seen, decision, full)
+        helm, reserve = partial(open_helm, decision.kubernetes), partial(reservation.reserve_one, proposal)
         try:
-            outcome = lifecycle.present(
-                decision.kubernetes,
-                partial(open_helm, decision.kubernetes),
-                full,
-                check=check,
-                wait=wait,
-                kubeconfig=kubeconfig,
-                reserve=partial(reservation.reserve_one, given, request, asked, decision, full, seen.group)
-                if decision.takes_more
-                else None,
-            )
+            outcome = lifecycle.present(decision.kubernetes, helm, full, run, reserve)
         except (PlanOutdated, group_lock.LockLost):
             continue
         return outcome, decision, seen

@@ -7,14 +7,14 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
+from dataclasses import dataclass, replace
 
 from ..common import well_known
 from ..common.errors import NestedClustersError
 from ..common.size import Size
 from ..groups import lock as group_lock
 from ..groups import view as group_view
-from ..groups.model import Group
-from ..groups.view import lock_order
+from ..groups.view import GroupView, HostView, lock_order
 from ..k8s.client import Kubernetes
 from ..k8s.host_clusters import HostCluster
 from ..k8s.objects import path
@@ -27,56 +27,102 @@ from .complete import complete
 from .decide import Decision, PlanOutdated, decide
 
 
-def reserve_one(
-    given: list[HostCluster],
-    request: Request,
-    asked: AdmissionRequest,
-    planned: Decision,
-    full: Request,
-    group: Group,
-    plan: Plan,
-) -> None:
-    """Take what the plan needs, under the locks of all host clusters, or raise what keeps it from being taken."""
+@dataclass(frozen=True)
+class Proposal:
+    """What was decided from a view of the group, and has to be decided again under the locks."""
+
+    given: Sequence[HostCluster]
+    request: Request
+    asked: AdmissionRequest
+    view: GroupView
+    decision: Decision
+    full: Request  # as complete() gave it
+
+
+def reserve_one(proposal: Proposal, plan: Plan) -> None:
+    """Take what the plan needs, under the locks of all host clusters, or raise what keeps it from being taken.
+
+    Raises PlanOutdated where the proposal does not hold any more.
+    """
+    planned, full = proposal.decision, proposal.full
+    if not planned.takes_more:
+        if plan.creates_namespace:  # somebody has deleted it since, and what it had is free for others
+            raise _outdated(full.name)
+        return
     if plan.creates_namespace:
-        namespaces.wait_until_free(planned.kubernetes, planned.namespace, request.patience)
-    with group_lock.locked(lock_order(group_view.picture(given, asked.group))) as lock:
-        seen = group_view.picture(given, asked.group)
-        decision = decide(seen, request, asked)
-        if seen.group != group or decision.what != planned.what:
-            raise PlanOutdated(f"virtual cluster {request.name}: what is decided now is not what was planned")
+        namespaces.wait_until_free(planned.kubernetes, planned.namespace, full.patience)
+    locks = lock_order(proposal.view)
+    with group_lock.locked(locks) as lock:
+        view = group_view.picture(proposal.given, proposal.asked.group)
+        decision = decide(view, proposal.request, proposal.asked)
+        is_known = _is_locked(view, locks) and view.group == proposal.view.group
+        if not is_known or decision.what != planned.what:
+            raise _outdated(full.name)
         lock.check()
-        if full.membership:  # as complete() gave it
+        if full.membership:
             _write(planned.kubernetes, full, full.membership, decision)
 
 
+def _outdated(name: str) -> PlanOutdated:
+    return PlanOutdated(f"virtual cluster {name}: what is decided now is not what was planned")
+
+
+def _is_locked(view: GroupView, locks: Sequence[tuple[str, Kubernetes]]) -> bool:
+    """Whether all host clusters that count by now are locked: one may answer again, or have become a member."""
+    return {number for number, _kubernetes in lock_order(view)} <= {number for number, _kubernetes in locks}
+
+
+@dataclass(frozen=True)
+class Reservations:
+    """What became of several: names of those with a new namespace, why others were refused, and the group after."""
+
+    new: set[str]
+    refused: dict[str, NestedClustersError]
+    view: GroupView
+
+
 def reserve(
-    given: Sequence[HostCluster], group: str, wanted: Sequence[tuple[Request, AdmissionRequest]]
-) -> tuple[set[str], dict[str, NestedClustersError]]:
+    given: Sequence[HostCluster], before: GroupView, wanted: Sequence[tuple[Request, AdmissionRequest]]
+) -> Reservations:
     """Take what several virtual clusters need, one after another under one hold of the locks.
 
-    Returns the names of those whose namespaces were created, and why others cannot have what they ask for. Raises
+    ``before`` is a view of the group that says what to lock. Raises PlanOutdated where it does not any more, and
     LockLost where somebody else may be writing by now: what is written stays, and the rest can be tried again.
     """
     new: set[str] = set()
     refused: dict[str, NestedClustersError] = {}
-    with group_lock.locked(lock_order(group_view.picture(given, group))) as lock:
+    locks = lock_order(with_live_hosts(before))
+    with group_lock.locked(locks) as lock:
         # Read once under the lock: nobody else takes anything meanwhile.
-        seen = group_view.picture([HostCluster(host.name, Snapshot(host.kubernetes)) for host in given], group)
+        snapshots = [HostCluster(host.name, Snapshot(host.kubernetes)) for host in given]
+        view = group_view.picture(snapshots, before.group.name)
+        if not _is_locked(view, locks):
+            raise PlanOutdated(f"group {view.group.name} has other host clusters by now")
         for request, asked in wanted:
             try:
-                decision = decide(seen, request, asked)
-                full = complete(request, seen.group, decision, asked.ahead)
+                decision = decide(view, request, asked)
+                full = complete(request, view.group, decision, asked.ahead)
                 if full.membership is None or not decision.takes_more:
                     continue
                 lock.check()
                 if _write(live(decision.kubernetes), full, full.membership, decision):
                     new.add(request.name)
-                seen = seen.with_allocation(decision.allocation(request.name, seen.group.name, full.membership.applied))
+                view = view.with_allocation(decision.allocation(request.name, view.group.name, full.membership.applied))
             except group_lock.LockLost:
                 raise
             except NestedClustersError as error:
                 refused[request.name] = error
-    return new, refused
+    return Reservations(new, refused, with_live_hosts(view))
+
+
+def with_live_hosts(view: GroupView) -> GroupView:
+    """The same view, whose host clusters can be written to."""
+
+    def of(one: HostView) -> HostView:
+        return replace(one, host=HostCluster(one.host.name, live(one.host.kubernetes)))
+
+    views = {name: of(one) for name, one in view.views.items()}
+    return replace(view, views=views, others=[of(one) for one in view.others])
 
 
 def _write(kubernetes: Kubernetes, full: Request, wanted: Membership, decision: Decision) -> bool:

@@ -19,6 +19,7 @@ from typing import Any
 
 from ..admission import present as admission
 from ..admission import reserve as reservation
+from ..admission.decide import PlanOutdated
 from ..common import batch
 from ..common.errors import NestedClustersError
 from ..deletion import batch as deletion_batch
@@ -34,6 +35,7 @@ from ..k8s.host_clusters import HostCluster
 from ..k8s.objects import path
 from ..k8s.snapshot import Snapshot, live
 from ..lifecycle import present as lifecycle
+from ..lifecycle.request import RunOptions
 from ..listing import readers
 from ..listing.selection import Selector
 from ..power import batch as power_batch
@@ -69,7 +71,7 @@ def run(given: Sequence[HostCluster], open_helm: OpenHelm, entries: Sequence[Ent
     else:
         if deletion:
             deletion_batch.carry_out(deletion)
-        work.carry_out(jobs)
+        work.carry_out(jobs, after_deletion=deletion is not None)
     gone, diff = _gone(entries, deletion.jobs if deletion else [], order)
     found = sorted([*(job.describe() for job in jobs), *gone], key=lambda item: str(item["name"]))
     diff = [part for job in jobs for part in job.diff] + diff
@@ -131,13 +133,14 @@ class _Work:
                 job.after = "paused"
         self._switch_all(jobs)
 
-    def carry_out(self, jobs: Sequence[FleetJob]) -> None:
-        """Do what was planned."""
+    def carry_out(self, jobs: Sequence[FleetJob], after_deletion: bool) -> None:
+        """Do what was planned, from what was read before, or as it is under the locks where these are needed."""
         changing = [job for job in jobs if job.differs and not job.error]
-        new = self._reserve(changing)
         if changing:
-            first = group_view.picture(self.given, self.order.group)
-            self._each(partial(self._apply, first, new), changing)
+            new, view = self._reserve(changing)
+            if view is None and after_deletion:  # which may have taken minutes
+                view = group_view.picture(self.given, self.order.group)
+            self._each(partial(self._apply, view or reservation.with_live_hosts(self.seen), new), changing)
         self._switch_all(jobs, starting=True)
         self._each(self._finish, [job for job in jobs if job.differs or job.done])
         self._switch_all(jobs)
@@ -152,8 +155,7 @@ class _Work:
                     kubernetes,
                     lambda: stack.enter_context(self.open_helm(job.kubernetes)),
                     job.full,
-                    check=True,
-                    wait=None,
+                    RunOptions(check=True),
                 )
         return job.foreseen
 
@@ -166,25 +168,31 @@ class _Work:
         if job.before in NOWHERE:
             job.after = "running"
 
-    def _reserve(self, jobs: Sequence[FleetJob]) -> set[str]:
-        """Take what they need; returns the names of those that had nothing before."""
+    def _reserve(self, jobs: Sequence[FleetJob]) -> tuple[set[str], GroupView | None]:
+        """Take what they need; returns the names of those that had nothing before, and the group as it is then.
+
+        None where nothing had to be taken.
+        """
         asking = [job for job in jobs if job.where.takes_more]
         timeout = self.order.timeout
         self._each(lambda job: namespaces.wait_until_free(job.kubernetes, job.namespace, timeout), asking)
         new: set[str] = set()
+        view: GroupView | None = None
+        lost = False
         queue = [job for job in asking if not job.error]
         while queue:
             turn, queue = queue[:RESERVED_AT_ONCE], queue[RESERVED_AT_ONCE:]
             wanted = [(job.entry.request, job.entry.asked) for job in turn]
             try:
-                reserved, refused = reservation.reserve(self.given, self.order.group, wanted)
-            except group_lock.LockLost:  # each by itself then, as it would be without the others
+                done = reservation.reserve(self.given, self.seen, wanted)
+            except (group_lock.LockLost, PlanOutdated):  # each by itself then, as it would be without the others
+                lost = True
                 continue
-            new |= reserved
+            new, view = new | done.new, done.view
             for job in turn:
-                if job.name in refused:
-                    job.error = str(refused[job.name])
-        return new
+                if job.name in done.refused:
+                    job.error = str(done.refused[job.name])
+        return new, group_view.picture(self.given, self.order.group) if lost else view
 
     def _apply(self, first: GroupView, new: set[str], job: FleetJob) -> None:
         """Create or change one, without waiting for it."""
@@ -196,9 +204,8 @@ class _Work:
                     lambda kubernetes: stack.enter_context(self.open_helm(kubernetes)),
                     job.entry.request,
                     job.entry.asked,
-                    check=False,
-                    wait=None,
-                    first=first,
+                    RunOptions(),
+                    first,
                 )
             except NestedClustersError:
                 if job.name in new:

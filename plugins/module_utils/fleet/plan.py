@@ -15,6 +15,7 @@ from ..k8s.host_clusters import HostCluster
 from ..k8s.snapshot import Snapshot
 from ..lifecycle import export
 from ..lifecycle import present as lifecycle
+from ..lifecycle.request import RunOptions
 from ..virtual_cluster import cluster_state
 from ..virtual_cluster.change import Change
 from ..virtual_cluster.cluster_state import Outcome
@@ -60,7 +61,7 @@ def plan_jobs(seen: GroupView, jobs: Iterable[FleetJob]) -> None:
             job.full = complete(request, seen.group, found, asked.ahead)
             # Helm is not started before it is its turn, so a plan that needs it is not complete.
             needed = bool(job.entry.kubeconfig)
-            outcome = lifecycle.present(found.kubernetes, None, job.full, check=True, wait=None, kubeconfig=needed)
+            outcome = lifecycle.present(found.kubernetes, None, job.full, RunOptions(check=True, kubeconfig=needed))
             job.differs, state = outcome.plan.changed, outcome.state
             if outcome.plan.complete:
                 job.planned = outcome.plan

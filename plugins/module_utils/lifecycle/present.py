@@ -26,7 +26,7 @@ from ..virtual_cluster.cluster_state import Outcome, State
 from ..virtual_cluster.plan import Plan
 from ..virtual_cluster.readiness import POLL_SECONDS, wait_ready
 from .plan import make_plan
-from .request import Request
+from .request import Request, RunOptions
 from .validate import way_back
 
 SETTLE_SECONDS = 30  # without --wait helm is done in seconds; one that is pending longer was killed
@@ -36,22 +36,17 @@ def present(
     kubernetes: Kubernetes,
     open_helm: Callable[[], Helm] | None,
     request: Request,
-    *,
-    check: bool,
-    wait: float | None,
-    kubeconfig: bool = False,
+    run: RunOptions,
     reserve: Callable[[Plan], None] | None = None,
 ) -> Outcome:
     """Bring a virtual cluster to what the request says.
 
     ``open_helm`` is called only if helm is needed; without it, as in check mode only, a plan for which helm is needed
-    is not complete. ``wait`` is how many seconds to wait for it to be ready, None
-    for not at all, ``kubeconfig`` whether its kubeconfig is needed then; one that is there already has to be usable
-    before anything is changed. ``reserve`` is called with the plan when all is known and nothing is changed yet; what
-    it raises ends the task. Raises OptionError before anything is changed, HelmError, KubernetesError and WaitError
-    after.
+    is not complete. ``reserve`` is called with the plan when all is known and nothing is changed yet; what it raises
+    ends the task. Raises OptionError before anything is changed, HelmError, KubernetesError and WaitError after.
     """
-    state = _read(kubernetes, request, kubeconfig)
+    check = run.check
+    state = _read(kubernetes, request, run.kubeconfig)
     if state.pending and not check:
         state = _settle(kubernetes, request, state)
     returned = _plan_return(kubernetes, request, state)
@@ -67,8 +62,8 @@ def present(
     plan.carry_out()
     if plan.changed:
         state = cluster_state.read(kubernetes, request.name, request.namespace)
-    if wait is not None:
-        state = wait_ready(kubernetes, request.name, request.namespace, state, wait, kubeconfig)
+    if run.wait is not None:
+        state = wait_ready(kubernetes, request.name, request.namespace, state, run.wait, run.kubeconfig)
     return Outcome(plan, state)
 
 

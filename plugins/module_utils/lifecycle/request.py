@@ -38,6 +38,19 @@ class Request:
 
 
 @dataclass(frozen=True)
+class RunOptions:
+    """How a task runs, whatever it asks for.
+
+    ``wait`` is how many seconds to wait until a virtual cluster is ready, None for not at all. ``kubeconfig`` says
+    whether its kubeconfig is needed then; one that is there already has to be usable before anything is changed.
+    """
+
+    check: bool = False
+    wait: float | None = None
+    kubeconfig: bool = False
+
+
+@dataclass(frozen=True)
 class Stage:
     """What Helm shall make: one release. An upgrade over several minor versions has several, in order."""
 

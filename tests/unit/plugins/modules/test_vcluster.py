@@ -38,6 +38,7 @@ from ansible_collections.nested.clusters.plugins.module_utils.k8s.client import 
 from ansible_collections.nested.clusters.plugins.module_utils.k8s.connection import auth_argument_spec
 from ansible_collections.nested.clusters.plugins.module_utils.k8s.errors import KubernetesError
 from ansible_collections.nested.clusters.plugins.module_utils.lifecycle import present as lifecycle
+from ansible_collections.nested.clusters.plugins.module_utils.lifecycle.request import RunOptions
 from ansible_collections.nested.clusters.plugins.module_utils.scheduling import placement
 from ansible_collections.nested.clusters.plugins.module_utils.scheduling.placement import Candidate
 from ansible_collections.nested.clusters.plugins.module_utils.values import support_matrix, tree
@@ -107,9 +108,12 @@ class Calls:
         self.then: Callable[[Any], None] = lambda open_helm: None
 
     def __call__(self, where: Any, open_helm: Any, *asked: Any, **options: Any) -> Outcome:
+        for run in [one for one in asked if isinstance(one, RunOptions)]:
+            options.update(vars(run))
+        wanted = tuple(one for one in asked if not isinstance(one, RunOptions))
         if isinstance(where, ClusterRef):
-            asked = (where.name, where.namespace, *asked)
-        self.seen.append(SimpleNamespace(asked=asked, **options))
+            wanted = (where.name, where.namespace, *wanted)
+        self.seen.append(SimpleNamespace(asked=wanted, **options))
         self.then(open_helm)
         if self.error is not None:
             raise self.error

@@ -194,16 +194,53 @@ def test_what_stays_because_of_an_error_frees_no_room(world: World, run_module: 
 
 def test_reserving_is_one_hold_of_the_locks(world: World) -> None:
     wanted = [(requests.Request(f"c{number}", f"vcluster-c{number}", CHART), asked()) for number in range(9)]
-    new, refused = reservation.reserve(world.given(), "dev", wanted)
-    assert new == {f"c{number}" for number in range(8)}
-    assert list(refused) == ["c8"]
+    done = reservation.reserve(world.given(), world.picture(), wanted)
+    assert done.new == {f"c{number}" for number in range(8)}
+    assert list(done.refused) == ["c8"]
+    assert {item.name for item in done.view.allocations} == done.new
     for name, host in world.hosts.items():
         locks = [line for line in host.asked if line == f"create {group_lock.LEASES}"]
         assert len(locks) == (name in "ab")
     found = [world.allocation(host, f"vcluster-c{number}") for number in range(8) for host in "ab"]
     assert len([item for item in found if item and item.size == size.Size.parse(grouped_default(), "size")]) == 8
     # Once more: they have what they ask for.
-    assert reservation.reserve(world.given(), "dev", wanted[:8]) == (set(), {})
+    again = reservation.reserve(world.given(), done.view, wanted[:8])
+    assert (again.new, again.refused) == (set(), {})
+
+
+RECORDS = f"list {path('v1', 'configmaps', well_known.NAMESPACE)}"
+ALLOCATIONS = f"list {path('v1', 'namespaces')}"
+NODES = f"list {path('v1', 'nodes')}"
+
+
+def test_a_list_reads_each_host_cluster_once_before_and_once_under_the_lock(
+    world: World, run_module: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(vcluster_fleet, "Helm", Refusing)  # only after all is taken
+    world.forget()
+    result = run(run_module, *({"name": f"c{number}"} for number in range(6)), wait=False)
+    assert [one["msg"] for one in by_name(result).values()] == [f"helm upgrade: no chart for c{n}" for n in range(6)]
+    for name in "ab":
+        asked = world.hosts[name].asked
+        lock = asked.index(f"create {group_lock.LEASES}")
+        unlock = next(number for number, line in enumerate(asked) if line.startswith("delete ") and "/leases/" in line)
+        for part, least in ((asked[:lock], 1), (asked[lock:unlock], 1), (asked[unlock:], 0)):
+            # The records of the group, what is allocated, and what nodes can allocate.
+            assert [part.count(read) for read in (RECORDS, ALLOCATIONS, NODES)] == [least] * 3
+
+
+def test_a_list_that_takes_nothing_more_reads_each_host_cluster_once(
+    world: World, run_module: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(vcluster_fleet, "Helm", Refusing)
+    for number in range(3):
+        world.reserve("a", f"c{number}")
+    world.forget()
+    result = run(run_module, *({"name": f"c{number}"} for number in range(3)), wait=False)
+    assert len(by_name(result)) == 3
+    for name in "ab":
+        assert [world.hosts[name].asked.count(read) for read in (RECORDS, ALLOCATIONS)] == [1, 1]
+        assert not [line for line in world.hosts[name].asked if "leases" in line]
 
 
 def grouped_default() -> Object:

@@ -37,7 +37,7 @@ from ansible_collections.nested.clusters.plugins.module_utils.k8s.errors import 
 from ansible_collections.nested.clusters.plugins.module_utils.k8s.host_clusters import ONLY, SYSTEM, HostCluster
 from ansible_collections.nested.clusters.plugins.module_utils.k8s.objects import path
 from ansible_collections.nested.clusters.plugins.module_utils.lifecycle import present as lifecycle
-from ansible_collections.nested.clusters.plugins.module_utils.lifecycle.request import Request
+from ansible_collections.nested.clusters.plugins.module_utils.lifecycle.request import Request, RunOptions
 from ansible_collections.nested.clusters.plugins.module_utils.scheduling import capacity as capacities
 from ansible_collections.nested.clusters.plugins.module_utils.scheduling.quota import AdmissionDenied
 from ansible_collections.nested.clusters.plugins.module_utils.values import accessors, support_matrix, tree
@@ -146,8 +146,7 @@ class World(Site):
             lambda kubernetes: by_host[id(kubernetes)].open(),  # type: ignore[arg-type, return-value]
             wanted,
             asked(**options),
-            check=check,
-            wait=60,
+            RunOptions(check, 60),
         )
         return outcome, decision
 
@@ -728,7 +727,7 @@ def test_another_owner(world: World) -> None:
 def made_before(world: World, host: str = "b", own: Object | None = None) -> None:
     """A virtual cluster that this collection made without a group."""
     request = Request(NAME, NAMESPACE, CHART, values=own)
-    lifecycle.present(world.hosts[host], world.helm[host].open, request, check=False, wait=60)  # type: ignore[arg-type]
+    lifecycle.present(world.hosts[host], world.helm[host].open, request, RunOptions(wait=60))  # type: ignore[arg-type]
     world.forget()
 
 
@@ -1035,7 +1034,7 @@ def test_a_request_that_somebody_broke(running: World) -> None:
 def test_a_task_without_the_group_is_refused(running: World) -> None:
     request = Request(NAME, NAMESPACE, CHART)
     with pytest.raises(OptionError) as caught:
-        lifecycle.present(running.hosts["a"], running.helm["a"].open, request, check=False, wait=60)  # type: ignore[arg-type]
+        lifecycle.present(running.hosts["a"], running.helm["a"].open, request, RunOptions(wait=60))  # type: ignore[arg-type]
     assert (caught.value.data["option"], caught.value.data["allowed"]) == ("group", "dev")
 
 
@@ -1258,8 +1257,8 @@ def test_many_at_once_get_what_there_is_and_no_more(
     monkeypatch.setattr(group_lock, "time", time)
     monkeypatch.setattr(random, "uniform", lambda low, high: 0.002)
 
-    def take(kubernetes: Any, open_helm: Any, request: Request, **options: Any) -> Outcome:
-        options["reserve"](Plan([Change(ChangeKind.CREATE, ChangeTarget("namespace", NAMESPACE))]))
+    def take(kubernetes: Any, open_helm: Any, request: Request, run: RunOptions, reserve: Any) -> Outcome:
+        reserve(Plan([Change(ChangeKind.CREATE, ChangeTarget("namespace", NAMESPACE))]))
         return deletion.nothing()
 
     monkeypatch.setattr(lifecycle, "present", take)
@@ -1402,6 +1401,84 @@ def test_one_of_the_group_whose_record_was_lost_is_left_as_it_is(world: World, o
     for at in [at for at in place.objects if "sh.helm.release" in at]:
         del place.objects[at]
     assert "This collection made it" in str(world.refused(**options))
+
+
+# --- how often host clusters are read ---------------------------------------------------------------------
+
+READS = {
+    "the records of groups": f"list {path('v1', 'configmaps', well_known.NAMESPACE)}",
+    "what is allocated": f"list {path('v1', 'namespaces')}",
+    "what nodes can allocate": f"list {path('v1', 'nodes')}",
+    "a release of this name that is in no group": f"list {path('v1', 'secrets', NAMESPACE)}",
+    "a control plane of this name without a release": f"list {path('apps/v1', 'deployments', NAMESPACE)}",
+}
+
+
+def counted(requests: list[str]) -> dict[str, int]:
+    return {what: requests.count(read) for what, read in READS.items()}
+
+
+def before_and_under_the_lock(host: Host) -> tuple[list[str], list[str]]:
+    """The requests before a host cluster was locked, and until the lock was given back."""
+    start, end = host.asked.index(f"create {group_lock.LEASES}"), host.asked.index(f"delete {LEASE}")
+    return host.asked[:start], host.asked[start + 1 : end]
+
+
+def test_creation_reads_each_host_cluster_once_before_and_once_under_the_lock(world: World) -> None:
+    once_each = dict.fromkeys(READS, 1)
+    world.run(host_cluster="b")
+    before, locked = before_and_under_the_lock(world.hosts["a"])
+    # Host cluster a could have been chosen: that is decided from what is read before, and again under the lock.
+    assert (counted(before), counted(locked)) == (once_each, once_each)
+    assert {len(before), len(locked)} == {len(READS) + 2}  # and its ID, to tell it apart, and StatefulSets
+    before, locked = before_and_under_the_lock(world.hosts["b"])
+    # What is there of the virtual cluster is read for the plan as well.
+    assert {what: count for what, count in counted(before).items() if "release" not in what} == dict.fromkeys(
+        list(READS)[:3], 1
+    )
+    assert counted(locked) == once_each
+
+
+def test_resize_reads_no_more_than_creation(running: World) -> None:
+    running.run(size=size(6))
+    of_group = list(READS)[:2]
+    for name, host in running.hosts.items():
+        if name == "c":
+            assert host.asked == []
+            continue
+        before, locked = before_and_under_the_lock(host)
+        nodes = 1 if name == "a" else 0  # where it lives
+        for requests in (before, locked):
+            found = counted(requests)
+            assert [found[what] for what in of_group] == [1, 1]
+            assert found["what nodes can allocate"] == nodes
+
+
+def test_one_that_is_deleted_after_it_was_looked_at_is_not_made_without_the_lock(running: World) -> None:
+    """What it had may be somebody else's by now."""
+    host = running.hosts["a"]
+
+    def delete() -> None:
+        for at in [at for at in host.objects if f"/namespaces/{NAMESPACE}" in at]:
+            del host.objects[at]
+
+    once(host, f"get {SECRET}", delete)  # after the decision
+    running.forget()
+    outcome, _decision = running.run()
+    assert outcome.plan.steps[0] == f"create namespace {NAMESPACE}"
+    assert running.locked() == ["a", "b"]
+
+
+def test_one_that_answers_again_is_locked_as_well(world: World) -> None:
+    """What an owner has there counts by then."""
+    world.hosts["b"].down = True
+
+    def answer_again() -> None:
+        world.hosts["b"].down = False
+
+    once(world.hosts["a"], f"create {group_lock.LEASES}", answer_again)
+    world.run(host_cluster="a")
+    assert world.locked() == ["a", "b"]
 
 
 # --- in the order in which it is announced -------------------------------------------------------------------

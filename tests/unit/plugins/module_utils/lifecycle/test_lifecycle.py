@@ -39,7 +39,7 @@ from ansible_collections.nested.clusters.plugins.module_utils.lifecycle import (
     upgrade_record,
     upgrade_stages,
 )
-from ansible_collections.nested.clusters.plugins.module_utils.lifecycle.request import Request
+from ansible_collections.nested.clusters.plugins.module_utils.lifecycle.request import Request, RunOptions
 from ansible_collections.nested.clusters.plugins.module_utils.values import accessors, support_matrix, tree
 from ansible_collections.nested.clusters.plugins.module_utils.values.control_plane import kubernetes_version_at
 from ansible_collections.nested.clusters.plugins.module_utils.virtual_cluster import (
@@ -241,7 +241,8 @@ def present(
     host: FakeKubernetes, helm: FakeHelm, check: bool = False, wait: float | None = 60, **asked: Any
 ) -> Outcome:
     request = Request(**{"name": NAME, "namespace": NAMESPACE, "chart": CHART, **asked})
-    return lifecycle.present(host, helm.open, request, check=check, wait=wait, kubeconfig=True)  # type: ignore[arg-type]
+    run = RunOptions(check, wait, kubeconfig=True)
+    return lifecycle.present(host, helm.open, request, run)  # type: ignore[arg-type]
 
 
 def checked(host: FakeKubernetes, helm: FakeHelm, **asked: Any) -> Outcome:
@@ -635,7 +636,7 @@ def test_helm_is_not_opened_when_nothing_changes(running: FakeKubernetes) -> Non
 
     for check in (True, False):
         request = Request(NAME, NAMESPACE, CHART, labels={"env": f"{check}"})
-        lifecycle.present(running, no_helm, request, check=check, wait=60)  # type: ignore[arg-type]
+        lifecycle.present(running, no_helm, request, RunOptions(check, 60))  # type: ignore[arg-type]
     assert running.written == [f"patch {WORKLOAD}"]
 
 
@@ -1121,7 +1122,7 @@ def test_a_kubeconfig_that_is_not_needed_is_not_waited_for(host: FakeKubernetes,
     helm.ready = False
     clock.after(10, lambda: no_secret(host))
     request = Request(name=NAME, namespace=NAMESPACE, chart=CHART)
-    outcome = lifecycle.present(host, helm.open, request, check=False, wait=60)  # type: ignore[arg-type]
+    outcome = lifecycle.present(host, helm.open, request, RunOptions(wait=60))  # type: ignore[arg-type]
     assert 1010 <= clock.now < 1012
     assert outcome.state.secret(f"vc-{NAME}") is None
 

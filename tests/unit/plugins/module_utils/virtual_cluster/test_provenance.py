@@ -177,8 +177,7 @@ def test_a_namespace_that_goes_takes_its_control_plane_along(host: Site, helm: F
         host,  # type: ignore[arg-type]
         helm.open,  # type: ignore[arg-type]
         lifecycle.Request(NAME, NAMESPACE, CHART),
-        check=False,
-        wait=60,
+        lifecycle.RunOptions(wait=60),
     )
     assert outcome.plan.steps[0] == f"create namespace {NAMESPACE}"
 
