@@ -15,7 +15,7 @@ from ..groups import pending as group_pending
 from ..groups.model import Group
 from ..helm.release import decode_release, newest_releases
 from ..k8s.objects import path
-from ..lifecycle.request import Request
+from ..lifecycle.request import GroupContext, Request
 from ..values import accessors, tree
 from ..values.control_plane import ControlPlane, kubernetes_version_at
 from ..virtual_cluster.membership import Membership, object_name, stored_request
@@ -58,6 +58,14 @@ def complete(request: Request, group: Group, decision: Decision, ahead: bool = F
     if kubernetes_version:  # laid over the values
         where = kubernetes_version_at(accessors.distribution_of(merged))
         origins[where] = "request" if own_kubernetes else "group"
+    membership = Membership(
+        group=group.name,
+        owner=decision.owner,
+        size=decision.size,
+        applied=group_pending.applied(group, decision.member),
+        request={"values": own, "kubernetes_version": own_kubernetes, **chosen.as_dict()},
+        limit_range=not group_layers.limits_containers(merged),
+    )
     return replace(
         request,
         namespace=namespace,
@@ -65,16 +73,7 @@ def complete(request: Request, group: Group, decision: Decision, ahead: bool = F
         kubernetes_version=kubernetes_version,
         values=merged,
         control_plane=options,
-        origins=origins,
-        leaving=decision.current is not None and decision.current.deleting,
-        membership=Membership(
-            group=group.name,
-            owner=decision.owner,
-            size=decision.size,
-            applied=group_pending.applied(group, decision.member),
-            request={"values": own, "kubernetes_version": own_kubernetes, **chosen.as_dict()},
-            limit_range=not group_layers.limits_containers(merged),
-        ),
+        group=GroupContext(membership, origins, decision.current is not None and decision.current.deleting),
     )
 
 

@@ -111,8 +111,7 @@ class _Work:
 
     def foresee(self, entries: Iterable[Entry], going: Sequence[str], with_helm: bool) -> list[FleetJob]:
         """Plan for what shall be there as if what goes were gone; ``with_helm`` also what only Helm can refuse."""
-        jobs = [FleetJob(entry) for entry in entries if entry.state != "absent"]
-        plan_jobs(self.seen.without(going), jobs)
+        jobs = plan_jobs(self.seen.without(going), [entry for entry in entries if entry.state != "absent"])
         if with_helm:
             self._each(self._ask_helm, [job for job in jobs if job.differs])
         return jobs

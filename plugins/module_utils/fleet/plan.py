@@ -52,31 +52,40 @@ def to_delete(seen: GroupView, entries: Iterable[Entry], prune: bool) -> tuple[l
     return sorted(absent), sorted(unlisted)
 
 
-def plan_jobs(seen: GroupView, jobs: Iterable[FleetJob]) -> None:
+def plan_jobs(seen: GroupView, entries: Iterable[Entry]) -> list[FleetJob]:
     """Plan for each in the order of the list, as if those before it had what they ask for."""
-    for job in jobs:
-        request, asked = job.entry.request, job.entry.asked
-        try:
-            job.decision = found = decide(seen, request, asked)
-            job.full = complete(request, seen.group, found, asked.ahead)
-            # Helm is not started before it is its turn, so a plan that needs it is not complete.
-            needed = bool(job.entry.kubeconfig)
-            outcome = lifecycle.present(found.kubernetes, None, job.full, RunOptions(check=True, kubeconfig=needed))
-            job.differs, state = outcome.plan.changed, outcome.state
-            if outcome.plan.complete:
-                job.planned = outcome.plan
-            else:
-                state = cluster_state.read(found.kubernetes, job.name, found.namespace)
-            job.look(state)
-            job.before = job.after
-            if job.entry.kubeconfig and not job.differs:
-                missing = state.secret(f"vc-{job.name}") is None
-                job.differs = missing or bool(export_kubeconfig(seen, job, check=True))
-        except NestedClustersError as error:
-            job.error = str(error)
-            continue
-        if job.takes_more and job.full.membership:
-            seen = seen.with_allocation(found.allocation(job.name, seen.group.name, job.full.membership.applied))
+    jobs = []
+    for entry in entries:
+        job = _plan_job(seen, entry)
+        jobs.append(job)
+        if not job.error and job.takes_more and job.full and job.full.membership:
+            applied = job.full.membership.applied
+            seen = seen.with_allocation(job.where.allocation(job.name, seen.group.name, applied))
+    return jobs
+
+
+def _plan_job(seen: GroupView, entry: Entry) -> FleetJob:
+    """Plan for one; what keeps it from being planned is in its error, beside what was decided before."""
+    job = FleetJob(entry)
+    try:
+        job.decision = found = decide(seen, entry.request, entry.asked)
+        job.full = complete(entry.request, seen.group, found, entry.asked.ahead)
+        # Helm is not started before it is its turn, so a plan that needs it is not complete.
+        needed = bool(entry.kubeconfig)
+        outcome = lifecycle.present(found.kubernetes, None, job.full, RunOptions(check=True, kubeconfig=needed))
+        job.differs, state = outcome.plan.changed, outcome.state
+        if outcome.plan.complete:
+            job.planned = outcome.plan
+        else:
+            state = cluster_state.read(found.kubernetes, job.name, found.namespace)
+        job.look(state)
+        job.before = job.after
+        if entry.kubeconfig and not job.differs:
+            missing = state.secret(f"vc-{job.name}") is None
+            job.differs = missing or bool(export_kubeconfig(seen, job, check=True))
+    except NestedClustersError as error:
+        job.error = str(error)
+    return job
 
 
 def export_kubeconfig(seen: GroupView, job: FleetJob, check: bool) -> list[Change]:

@@ -141,7 +141,8 @@ def _render(
         way = [state.release.chart_version], [stage.version for stage in stages]
         diff += planning.diff(*way, f"vCluster versions of {request.name}, one after another")
     last = stages[-1].values
-    diff += drift.release_diff(state.release, last, found, wanted, request.name, request.origins)
+    origins = request.group.origins if request.group else None
+    diff += drift.release_diff(state.release, last, found, wanted, request.name, origins)
     return wanted, diff
 
 

@@ -82,7 +82,7 @@ def _unless_leaving(kubernetes: Kubernetes, request: Request, state: State) -> S
     """
     found = [state.live.get(key) for key in state.manifest]
     whole = all(thing and not thing["metadata"].get("deletionTimestamp") for thing in found)
-    if whole and not (state.pending or request.leaving):
+    if whole and not (state.pending or (request.group and request.group.leaving)):
         return state
     namespace = kubernetes.get(path("v1", "namespaces", None, request.namespace))
     if namespace and namespace["metadata"].get("deletionTimestamp"):

@@ -16,6 +16,15 @@ from ..virtual_cluster.membership import Membership
 
 
 @dataclass(frozen=True)
+class GroupContext:
+    """What a group adds to a request: the virtual cluster's place in it, and where each of the values comes from."""
+
+    membership: Membership
+    origins: Mapping[tuple[str, ...], str]
+    leaving: bool = False  # whether its namespace was being deleted a moment ago, so that it has to be looked at
+
+
+@dataclass(frozen=True)
 class Request:
     """What a task asks for. None means that the task does not speak of it, and what is deployed stays."""
 
@@ -30,11 +39,14 @@ class Request:
     protected: bool | None = None
     control_plane: ControlPlane = field(default_factory=ControlPlane)
     endpoint: Mapping[str, Any] | None = None  # of one without a group, with its host name
-    membership: Membership | None = None  # of a virtual cluster in a group
-    origins: Mapping[tuple[str, ...], str] | None = None  # where each of the values comes from
+    group: GroupContext | None = None
     rollback: bool = False  # whether an upgrade takes a way back first, and takes it when it fails
-    leaving: bool = False  # whether its namespace was being deleted a moment ago, so that it has to be looked at
     patience: float = 300  # seconds for what is waited for in any case: what runs between two steps
+
+    @property
+    def membership(self) -> Membership | None:
+        """Its place in a group."""
+        return self.group.membership if self.group else None
 
 
 @dataclass(frozen=True)
