@@ -20,9 +20,10 @@ from ..k8s.host_clusters import HostCluster
 from ..k8s.objects import path
 from ..k8s.snapshot import Snapshot, live
 from ..lifecycle.request import Request, namespace_of
-from ..virtual_cluster import namespace as namespaces
+from ..virtual_cluster import namespaces
 from ..virtual_cluster.membership import AdmissionRequest, Membership
-from ..virtual_cluster.plan import Plan, metadata_patch
+from ..virtual_cluster.metadata import metadata_patch
+from ..virtual_cluster.plan import Plan
 from .complete import complete
 from .decide import Decision, PlanOutdated, decide
 

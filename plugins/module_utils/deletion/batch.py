@@ -29,8 +29,7 @@ from ..k8s.objects import Kinds, path
 from ..listing import contents, host_contents, readers
 from ..listing.contents import Contents, ObjectRef
 from ..listing.selection import Selector
-from ..virtual_cluster import namespace as namespaces
-from ..virtual_cluster import readiness
+from ..virtual_cluster import namespaces, readiness
 from ..virtual_cluster.provenance import DELETE_THERE
 from . import host_plan, ownership, preparation
 from .job import DeletionJob, DeletionScope, Target, scope_of

@@ -19,7 +19,7 @@ from ..listing.contents import Contents, ObjectRef, ServedKinds
 from ..listing.host_contents import HostContents
 from ..listing.selection import Lists, Selector
 from ..virtual_cluster.change import Change, ChangeTarget
-from ..virtual_cluster.plan import metadata_changes
+from ..virtual_cluster.metadata import metadata_changes
 from ..virtual_cluster.provenance import manager
 from . import ownership, release_records
 from .job import DeletionJob, Target, scope_of

@@ -23,8 +23,7 @@ from ..k8s.errors import KubernetesError
 from ..k8s.host_clusters import HostCluster
 from ..listing import contents, readers
 from ..listing.contents import ServedKinds
-from ..virtual_cluster import namespace as namespaces
-from ..virtual_cluster import readiness
+from ..virtual_cluster import namespaces, readiness
 from . import orphan_rules, orphan_rules_outside, orphan_view, preparation
 from .orphan_rules_outside import Groups
 from .orphan_view import View

@@ -20,8 +20,7 @@ from ..helm.release import RELEASE_SECRET_TYPE
 from ..k8s.objects import Object
 from ..listing.contents import ObjectRef
 from ..listing.observed import marker
-from ..virtual_cluster import membership
-from ..virtual_cluster import namespace as namespaces
+from ..virtual_cluster import membership, namespaces
 from . import orphan_rules_outside, ownership, release_records
 from .orphan_rules_outside import Groups, Search, as_ref
 from .orphan_view import View, suspects

@@ -28,9 +28,9 @@ from ..helm.chart import is_label_of_vcluster
 from ..helm.release import RELEASE_SECRET_TYPE, UNINSTALLED
 from ..listing.contents import Contents, ObjectRef
 from ..listing.observed import ClusterKey, marker
-from ..virtual_cluster import plan as planning
 from ..virtual_cluster.cluster_names import readings
 from ..virtual_cluster.membership import allocation
+from ..virtual_cluster.metadata import metadata_patch
 from ..virtual_cluster.provenance import Workload
 from .of_release import chart_names, is_copy
 
@@ -47,8 +47,8 @@ def leaving(place: dict[str, Any], name: str, keep_volumes: bool) -> dict[str, A
     there = allocation(place, "") if keep_volumes else None  # else it may be broken, and goes
     if there:
         rest = Size(Decimal(0), Decimal(0), there.size.storage)
-        return planning.metadata_patch(place, {}, {SIZE_ANNOTATION: json.dumps(rest.as_dict())})
-    return planning.metadata_patch(place, {GROUP_LABEL: None}, dict.fromkeys(OF_MEMBERS))
+        return metadata_patch(place, {}, {SIZE_ANNOTATION: json.dumps(rest.as_dict())})
+    return metadata_patch(place, {GROUP_LABEL: None}, dict.fromkeys(OF_MEMBERS))
 
 
 def to_mark(claims: Iterable[ObjectRef]) -> list[ObjectRef]:

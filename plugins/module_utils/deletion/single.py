@@ -29,12 +29,11 @@ from ..listing.contents import ObjectRef, list_objects, look_into
 from ..listing.host_contents import list_volumes
 from ..listing.observed import marker
 from ..listing.outside import CHART_CLUSTER_KINDS, SYNCED_CLUSTER_KINDS, certain, marked
-from ..virtual_cluster import cluster_state, drift, provenance, readiness
-from ..virtual_cluster import namespace as namespaces
-from ..virtual_cluster import plan as planning
-from ..virtual_cluster.change import Change, ChangeKind, ChangeTarget
+from ..virtual_cluster import cluster_state, drift, namespaces, provenance, readiness
+from ..virtual_cluster.change import Change, ChangeKind, ChangeTarget, diff_entries
 from ..virtual_cluster.cluster_ref import ClusterRef
 from ..virtual_cluster.cluster_state import Outcome, State
+from ..virtual_cluster.metadata import metadata_changes
 from ..virtual_cluster.plan import Plan
 from . import ownership
 from .of_release import is_cluster_role
@@ -102,7 +101,7 @@ def nothing() -> Outcome:
 def _plan_leaving(cluster: ClusterRef, patch: dict[str, Any], place: dict[str, Any]) -> list[Change]:
     where = path("v1", "namespaces", None, cluster.namespace)
     apply = partial(cluster.kubernetes.patch, where, {"metadata": patch})
-    return planning.metadata_changes(ChangeTarget("namespace", cluster.namespace), place, patch, apply)
+    return metadata_changes(ChangeTarget("namespace", cluster.namespace), place, patch, apply)
 
 
 def _uninstall(cluster: ClusterRef, helm: Helm) -> None:
@@ -122,7 +121,7 @@ def _plan_marks(kubernetes: Kubernetes, kept: list[ObjectRef]) -> list[Change]:
     changes = []
     for name in sorted(claim.name for claim in to_mark(kept)):
         target = ChangeTarget("volume claim", name)
-        diff = tuple(planning.diff({}, {well_known.KEPT: "true"}, f"annotations of {target}"))
+        diff = tuple(diff_entries({}, {well_known.KEPT: "true"}, f"annotations of {target}"))
         changes.append(Change(ChangeKind.MARK_KEPT, target, diff=diff, apply=apply))
     return changes
 
@@ -144,7 +143,7 @@ def _plan_uninstall(
     if not (state.release or state.pending):
         return []
     found = drift.as_found(state.manifest, state.live)
-    diff = tuple(planning.diff(drift.show(found, {}, "before"), "", f"manifests of {cluster.name}"))
+    diff = tuple(diff_entries(drift.show(found, {}, "before"), "", f"manifests of {cluster.name}"))
 
     def apply() -> None:
         _uninstall(cluster, open_helm())
@@ -185,7 +184,7 @@ def _shown(changes: list[Change], name: str) -> list[Change]:
         else:
             continue
         last = number
-    entry = tuple(planning.diff("\n".join(texts), "", f"other objects of {name}"))
+    entry = tuple(diff_entries("\n".join(texts), "", f"other objects of {name}"))
     return [replace(change, diff=entry) if number == last else change for number, change in enumerate(changes)]
 
 

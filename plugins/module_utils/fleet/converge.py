@@ -39,8 +39,7 @@ from ..lifecycle.request import RunOptions
 from ..listing import readers
 from ..listing.selection import Selector
 from ..power import batch as power_batch
-from ..virtual_cluster import cluster_state, readiness
-from ..virtual_cluster import namespace as namespaces
+from ..virtual_cluster import cluster_state, namespaces, readiness
 from ..virtual_cluster.change import Change, ChangeKind, ChangeTarget
 from ..virtual_cluster.cluster_state import Outcome
 from .job import NOWHERE, Entry, FleetJob, Order, Result

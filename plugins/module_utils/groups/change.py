@@ -19,8 +19,9 @@ from ..k8s.errors import KubernetesError
 from ..k8s.host_clusters import HostCluster
 from ..k8s.objects import path
 from ..listing import contents
-from ..virtual_cluster import namespace as namespaces
-from ..virtual_cluster import plan as planning
+from ..virtual_cluster import namespaces
+from ..virtual_cluster.change import diff_entries
+from ..virtual_cluster.metadata import metadata_patch
 from . import eligibility
 from . import lock as group_lock
 from . import pending as group_pending
@@ -107,9 +108,9 @@ def present(
         if options["state"] == "absent" and host.name in seen and seen[host.name].record:
             change.steps[host.name] = [f"delete the record of group {name} on host cluster {host.name}"]
     if before and before != after:
-        change.diff += planning.diff(_shown(before), _shown(after), f"group {name}")
+        change.diff += diff_entries(_shown(before), _shown(after), f"group {name}")
     elif before is None:
-        change.diff += planning.diff("", _shown(after), f"group {name}")
+        change.diff += diff_entries("", _shown(after), f"group {name}")
     _check_fitness(entries, seen, after, change)
     change.pending = _pending(after, seen)
     allocations = [item for one in seen.values() for item in one.view.allocations]
@@ -232,7 +233,7 @@ def _plan_write(change: GroupChange, after: Group, member: Member, seen: Seen) -
 
 
 def _labels_patch(record: dict[str, Any], wanted: dict[str, Any]) -> dict[str, Any]:
-    return planning.metadata_patch(record, wanted["metadata"]["labels"], {})
+    return metadata_patch(record, wanted["metadata"]["labels"], {})
 
 
 def _shown(group: Group) -> str:
@@ -370,7 +371,7 @@ def absent(hosts_given: list[HostCluster], name: str, check: bool, lost: Collect
         for host, item in seen.items()
         if item.record
     }
-    change.diff += planning.diff(_shown(before), "", f"group {name}")
+    change.diff += diff_entries(_shown(before), "", f"group {name}")
     if check:
         return change
     work = [host for host in hosts_given if host.name in change.steps]

@@ -20,7 +20,7 @@ from ..k8s.objects import path
 from ..virtual_cluster import cluster_state, drift, manifests
 from ..virtual_cluster.cluster_state import State
 from ..virtual_cluster.manifests import Key
-from ..virtual_cluster.namespace import wait_until_free
+from ..virtual_cluster.namespaces import wait_until_free
 from ..virtual_cluster.readiness import wait_ready
 from .request import Request, Stage, namespace_of
 from .validate import is_upgrade

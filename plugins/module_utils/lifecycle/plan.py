@@ -20,10 +20,10 @@ from ..k8s.errors import KubernetesError
 from ..k8s.objects import path
 from ..values import endpoint as endpoint_values
 from ..virtual_cluster import description, drift, manifests, provenance
-from ..virtual_cluster import plan as planning
-from ..virtual_cluster.change import Change, ChangeKind, ChangeTarget
+from ..virtual_cluster.change import Change, ChangeKind, ChangeTarget, diff_entries
 from ..virtual_cluster.cluster_state import State, is_paused
 from ..virtual_cluster.manifests import Key
+from ..virtual_cluster.metadata import metadata_changes, metadata_patch
 from ..virtual_cluster.plan import Plan
 from .apply import StageRunner, create_namespace, patch_workload
 from .request import Request, Stage, namespace_of
@@ -139,7 +139,7 @@ def _render(
     diff: list[dict[str, str]] = []
     if state.release and len(stages) > 1:
         way = [state.release.chart_version], [stage.version for stage in stages]
-        diff += planning.diff(*way, f"vCluster versions of {request.name}, one after another")
+        diff += diff_entries(*way, f"vCluster versions of {request.name}, one after another")
     last = stages[-1].values
     origins = request.group.origins if request.group else None
     diff += drift.release_diff(state.release, last, found, wanted, request.name, origins)
@@ -166,15 +166,15 @@ def _plan_namespace(kubernetes: Kubernetes, request: Request, state: State) -> t
                 "it: run again, which makes it anew"
             )
         # One that is being deleted will be gone when it is this plan's turn; see create_namespace.
-        shown = tuple(planning.diff("", namespace_of(request), str(target)))
+        shown = tuple(diff_entries("", namespace_of(request), str(target)))
         create = partial(create_namespace, kubernetes, request)
         return [Change(ChangeKind.CREATE, target, diff=shown, apply=create)], []
     if request.membership is None:
         return [], []
     membership = request.membership
-    patch = planning.metadata_patch(namespace, membership.labels(), membership.annotations(request.name))
+    patch = metadata_patch(namespace, membership.labels(), membership.annotations(request.name))
     apply = partial(kubernetes.patch, where, {"metadata": patch})
-    return [], planning.metadata_changes(target, namespace, patch, apply)
+    return [], metadata_changes(target, namespace, patch, apply)
 
 
 def _plan_objects(kubernetes: Kubernetes, request: Request, state: State, is_new: bool) -> list[Change]:
@@ -196,7 +196,7 @@ def _plan_objects(kubernetes: Kubernetes, request: Request, state: State, is_new
         key = ("v1", kind, request.namespace, name)
         before, after = {key: found} if there else {}, {key: thing}
         shown = drift.show(before, after, "before"), drift.show(after, before, "after")
-        diff = tuple(planning.diff(*shown, f"{kind} {name}"))
+        diff = tuple(diff_entries(*shown, f"{kind} {name}"))
         apply: Callable[[], Any] = partial(_create, kubernetes, where, thing)
         if there:
             apply = partial(kubernetes.patch, f"{where}/{name}", drift.repair_patch(found, thing))
@@ -257,9 +257,9 @@ def _plan_metadata(
     if state.release is None or state.ours:
         annotations[well_known.MANAGED] = "true"
     workload = state.workload(request.name)
-    patch = planning.metadata_patch(workload, request.labels, annotations)
+    patch = metadata_patch(workload, request.labels, annotations)
     apply = partial(patch_workload, kubernetes, request, wanted, patch)
-    return planning.metadata_changes(ChangeTarget("virtual cluster", request.name), workload, patch, apply)
+    return metadata_changes(ChangeTarget("virtual cluster", request.name), workload, patch, apply)
 
 
 def _plan_reused(kubernetes: Kubernetes, request: Request) -> list[Change]:
@@ -274,7 +274,7 @@ def _plan_reused(kubernetes: Kubernetes, request: Request) -> list[Change]:
         its_own = request.name in (labels.get("release"), labels.get(well_known.SYNCED_LABEL))
         if its_own and well_known.KEPT in (meta.get("annotations") or {}):
             target = ChangeTarget("volume claim", name)
-            diff = tuple(planning.diff({well_known.KEPT: "true"}, {}, f"annotations of {target}"))
+            diff = tuple(diff_entries({well_known.KEPT: "true"}, {}, f"annotations of {target}"))
             where = path("v1", "persistentvolumeclaims", request.namespace, name)
             apply = partial(kubernetes.patch, where, {"metadata": {"annotations": {well_known.KEPT: None}}})
             changes.append(Change(ChangeKind.REUSE, target, diff=diff, apply=apply))

@@ -15,8 +15,8 @@ from ..helm.chart import is_vcluster
 from ..values import accessors, control_plane, immutability, support_matrix, tree, validation
 from ..values import endpoint as endpoint_values
 from ..virtual_cluster import cluster_names, manifests, workloads
-from ..virtual_cluster import plan as planning
 from ..virtual_cluster.cluster_state import State, is_paused
+from ..virtual_cluster.metadata import check_metadata
 from . import upgrade_path
 from .request import Request, Stage
 from .upgrade_record import UpgradeRecord, read_mark
@@ -96,7 +96,7 @@ def check_request(request: Request, state: State, version: str) -> dict[str, Any
         in_values = tree.get(result, ("controlPlane", "statefulSet", option)) or {}
         if option == "annotations":
             in_values = {**(tree.get(result, accessors.GLOBAL_ANNOTATIONS) or {}), **in_values}
-        planning.check_metadata(option, given, in_values)
+        check_metadata(option, given, in_values)
     validation.check_values(result, target, tree.get(result, accessors.IMAGE_REPOSITORY))
     if deployed and semver.parse_version(deployed.chart_version) == target:
         immutability.check_immutable(deployed.values, result, target)  # else stage by stage: see plan_stages

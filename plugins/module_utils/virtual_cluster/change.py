@@ -10,6 +10,9 @@ from dataclasses import dataclass, field
 from enum import Enum
 from typing import Any
 
+from ..common import yaml_io
+from ..values.masking import masked
+
 
 class ChangeKind(Enum):
     """What a change does to its target. The comments name what ``details`` has."""
@@ -139,3 +142,13 @@ def _upgrade(release: ChangeTarget, details: Mapping[str, Any]) -> str:
         words.append(f"{'with' if words else 'to'} Kubernetes {details['kubernetes']}")
     wait = "" if details["last"] else ", and wait until it is ready"
     return f"upgrade {release} {' '.join(words)}{wait}"
+
+
+def diff_entries(before: Any, after: Any, name: str) -> list[dict[str, str]]:
+    """Return an entry for Ansible's ``--diff``, or none where nothing differs. Texts go as they are, data as YAML."""
+    texts = [
+        entry if isinstance(entry, str) else yaml_io.dump(masked(entry)) if entry else "" for entry in (before, after)
+    ]
+    if texts[0] == texts[1]:
+        return []
+    return [{"before_header": name, "after_header": name, "before": texts[0], "after": texts[1]}]

@@ -18,8 +18,7 @@ from ..common.well_known import CONTROL_PLANE, ETCD
 from ..helm.release import Release
 from ..values.masking import masked, masked_environment
 from . import manifests
-from . import plan as planning
-from .change import Change, ChangeKind, ChangeTarget
+from .change import Change, ChangeKind, ChangeTarget, diff_entries
 from .manifests import Key, is_any_paused
 
 # Below these names strings are quantities; elsewhere "1.10" and "1.1" are two different things.
@@ -133,8 +132,8 @@ def release_diff(
             for side, comments in ((before, known), (after, origins))
         )
     return [
-        *planning.diff(before, after, f"values of {name}"),
-        *planning.diff(show(found, wanted, "before"), show(wanted, found, "after"), f"manifests of {name}"),
+        *diff_entries(before, after, f"values of {name}"),
+        *diff_entries(show(found, wanted, "before"), show(wanted, found, "after"), f"manifests of {name}"),
     ]
 
 

@@ -24,8 +24,7 @@ from ansible_collections.nested.clusters.plugins.module_utils.k8s.client import 
 from ansible_collections.nested.clusters.plugins.module_utils.k8s.connection import auth_argument_spec
 from ansible_collections.nested.clusters.plugins.module_utils.k8s.errors import KubernetesError, Unreachable
 from ansible_collections.nested.clusters.plugins.module_utils.lifecycle import present as lifecycle
-from ansible_collections.nested.clusters.plugins.module_utils.virtual_cluster import namespace as namespaces
-from ansible_collections.nested.clusters.plugins.module_utils.virtual_cluster import readiness
+from ansible_collections.nested.clusters.plugins.module_utils.virtual_cluster import namespaces, readiness
 from ansible_collections.nested.clusters.plugins.modules import vcluster_group
 from fakes import Clock, FakeKubernetes
 

@@ -45,8 +45,7 @@ from ansible_collections.nested.clusters.plugins.module_utils.values.control_pla
     ControlPlane,
     kubernetes_version_at,
 )
-from ansible_collections.nested.clusters.plugins.module_utils.virtual_cluster import membership, readiness
-from ansible_collections.nested.clusters.plugins.module_utils.virtual_cluster import namespace as namespaces
+from ansible_collections.nested.clusters.plugins.module_utils.virtual_cluster import membership, namespaces, readiness
 from ansible_collections.nested.clusters.plugins.module_utils.virtual_cluster.change import (
     Change,
     ChangeKind,

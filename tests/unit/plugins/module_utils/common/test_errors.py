@@ -19,7 +19,7 @@ from ansible_collections.nested.clusters.plugins.module_utils.helm.chart import 
 from ansible_collections.nested.clusters.plugins.module_utils.k8s.errors import refusal
 from ansible_collections.nested.clusters.plugins.module_utils.values import control_plane, immutability, tree
 from ansible_collections.nested.clusters.plugins.module_utils.values.control_plane import ControlPlane
-from ansible_collections.nested.clusters.plugins.module_utils.virtual_cluster import plan as planning
+from ansible_collections.nested.clusters.plugins.module_utils.virtual_cluster.metadata import check_metadata
 
 CREDENTIALS = [
     "postgres://root:hunter2@db.example.com:5432/name",
@@ -112,8 +112,8 @@ def option_errors() -> dict[str, Any]:
             backing_store={"type": "deployed_etcd", "data_source": "hunter2"}
         ).check_form(),
         "what is deployed": lambda: immutability.check_immutable(claim(url), claim("other"), parse_version("0.36.1")),
-        "an annotation in values": lambda: planning.check_metadata("annotations", {"token": "x"}, {"token": "hunter2"}),
-        "an annotation": lambda: planning.check_metadata("annotations", {"a b": url}, {}),
+        "an annotation in values": lambda: check_metadata("annotations", {"token": "x"}, {"token": "hunter2"}),
+        "an annotation": lambda: check_metadata("annotations", {"a b": url}, {}),
         "an endpoint of a group": lambda: group_settings.check_form(
             Group("dev", (), backing_store={"type": "external_etcd", "endpoint": url})
         ),

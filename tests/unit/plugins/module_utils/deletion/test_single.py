@@ -26,8 +26,7 @@ from ansible_collections.nested.clusters.plugins.module_utils.k8s.errors import 
 from ansible_collections.nested.clusters.plugins.module_utils.k8s.objects import path
 from ansible_collections.nested.clusters.plugins.module_utils.lifecycle import present as lifecycle
 from ansible_collections.nested.clusters.plugins.module_utils.listing.contents import ObjectRef
-from ansible_collections.nested.clusters.plugins.module_utils.virtual_cluster import membership, readiness
-from ansible_collections.nested.clusters.plugins.module_utils.virtual_cluster import namespace as namespaces
+from ansible_collections.nested.clusters.plugins.module_utils.virtual_cluster import membership, namespaces, readiness
 from ansible_collections.nested.clusters.plugins.module_utils.virtual_cluster.change import (
     Change,
     ChangeKind,

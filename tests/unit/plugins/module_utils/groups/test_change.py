@@ -30,8 +30,7 @@ from ansible_collections.nested.clusters.plugins.module_utils.groups.model impor
 from ansible_collections.nested.clusters.plugins.module_utils.k8s.host_clusters import HostCluster
 from ansible_collections.nested.clusters.plugins.module_utils.k8s.objects import path
 from ansible_collections.nested.clusters.plugins.module_utils.lifecycle import present as lifecycle
-from ansible_collections.nested.clusters.plugins.module_utils.virtual_cluster import namespace as namespaces
-from ansible_collections.nested.clusters.plugins.module_utils.virtual_cluster import readiness
+from ansible_collections.nested.clusters.plugins.module_utils.virtual_cluster import namespaces, readiness
 from fakes import Clock
 from test_lock import LEASE, Host, have_lease
 

@@ -46,10 +46,10 @@ from ansible_collections.nested.clusters.plugins.module_utils.virtual_cluster im
     cluster_state,
     diagnosis,
     drift,
+    namespaces,
     readiness,
     workloads,
 )
-from ansible_collections.nested.clusters.plugins.module_utils.virtual_cluster import namespace as namespaces
 from ansible_collections.nested.clusters.plugins.module_utils.virtual_cluster.change import ChangeKind
 from ansible_collections.nested.clusters.plugins.module_utils.virtual_cluster.cluster_state import Outcome
 from fakes import NAME, NAMESPACE, Clock, FakeKubernetes, kubeconfig_secret, merge_patch, release_secret

@@ -20,12 +20,17 @@ from ansible_collections.nested.clusters.plugins.module_utils.helm import post_r
 from ansible_collections.nested.clusters.plugins.module_utils.helm.release import Release
 from ansible_collections.nested.clusters.plugins.module_utils.virtual_cluster import drift as virtual_cluster_drift
 from ansible_collections.nested.clusters.plugins.module_utils.virtual_cluster import manifests
-from ansible_collections.nested.clusters.plugins.module_utils.virtual_cluster import plan as planning
 from ansible_collections.nested.clusters.plugins.module_utils.virtual_cluster.change import (
     Change,
     ChangeKind,
     ChangeTarget,
+    diff_entries,
 )
+from ansible_collections.nested.clusters.plugins.module_utils.virtual_cluster.metadata import (
+    check_metadata,
+    metadata_patch,
+)
+from ansible_collections.nested.clusters.plugins.module_utils.virtual_cluster.plan import Plan
 
 NAMESPACE = "vcluster-demo"
 STATEFUL_SET = ("apps/v1", "StatefulSet", NAMESPACE, "demo")
@@ -446,9 +451,9 @@ def test_after_the_metadata_patch_nothing_is_to_patch() -> None:
     for _each in range(300):
         live = {"metadata": {"labels": some(False), "annotations": source.choice([some(False), None])}}
         labels, annotations = some(True), some(True)
-        patch = planning.metadata_patch(live, labels, annotations)
+        patch = metadata_patch(live, labels, annotations)
         after = merge_patch(live, {"metadata": patch})
-        assert planning.metadata_patch(after, labels, annotations) == {}
+        assert metadata_patch(after, labels, annotations) == {}
         for part, wanted in (("labels", labels), ("annotations", annotations)):
             before = live["metadata"][part] or {}
             kept = {name: value for name, value in before.items() if name not in wanted}
@@ -460,8 +465,8 @@ def test_after_the_metadata_patch_nothing_is_to_patch() -> None:
 
 @pytest.mark.parametrize("live", [None, {}, {"metadata": {}}, {"metadata": {"labels": None}}])
 def test_metadata_of_what_has_none(live: Any) -> None:
-    assert planning.metadata_patch(live, {"a": "1", "b": None}, {}) == {"labels": {"a": "1"}}
-    assert planning.metadata_patch(live, {}, {}) == {}
+    assert metadata_patch(live, {"a": "1", "b": None}, {}) == {"labels": {"a": "1"}}
+    assert metadata_patch(live, {}, {}) == {}
 
 
 @pytest.mark.parametrize(
@@ -476,7 +481,7 @@ def test_metadata_of_what_has_none(live: Any) -> None:
     ],
 )
 def test_metadata_that_can_be_set(option: str, wanted: dict[str, Any]) -> None:
-    planning.check_metadata(option, wanted, {"from-values": "same"})
+    check_metadata(option, wanted, {"from-values": "same"})
 
 
 @pytest.mark.parametrize(
@@ -503,7 +508,7 @@ def test_metadata_that_can_be_set(option: str, wanted: dict[str, Any]) -> None:
 )
 def test_metadata_that_is_refused_before_anything_is_done(option: str, wanted: dict[str, Any], word: str) -> None:
     with pytest.raises(OptionError) as caught:
-        planning.check_metadata(option, wanted, {"from-values": "same"})
+        check_metadata(option, wanted, {"from-values": "same"})
     assert word in str(caught.value)
     assert str(caught.value).startswith(f"{option}: ")
     assert caught.value.data["option"] == option
@@ -575,7 +580,7 @@ def test_objects_are_shown_in_a_fixed_order() -> None:
     ],
 )
 def test_diff(before: Any, after: Any, expected: tuple[str, str] | None) -> None:
-    entries = planning.diff(before, after, "thing")
+    entries = diff_entries(before, after, "thing")
     assert [(entry["before"], entry["after"]) for entry in entries] == ([expected] if expected else [])
     assert all(entry["before_header"] == entry["after_header"] == "thing" for entry in entries)
 
@@ -623,9 +628,9 @@ def test_new_and_vanished_values_with_origins() -> None:
 
 
 def test_a_plan_changes_something_if_it_has_a_step() -> None:
-    assert not planning.Plan().changed
-    assert planning.Plan([Change(ChangeKind.INSTALL, ChangeTarget("release", "demo"), {"version": "0.36.1"})]).changed
-    assert planning.Plan(complete=False).changed, "Helm has something to do"
+    assert not Plan().changed
+    assert Plan([Change(ChangeKind.INSTALL, ChangeTarget("release", "demo"), {"version": "0.36.1"})]).changed
+    assert Plan(complete=False).changed, "Helm has something to do"
 
 
 def test_changes_are_compared_by_what_they_do() -> None:
@@ -646,7 +651,7 @@ def test_plan_does_together_what_neighbors_share() -> None:
     target = ChangeTarget("virtual cluster", "demo")
     changes = [Change(ChangeKind.SET_METADATA, target, {"part": part}, apply=apply) for part in ("labels", "other")]
     alone = Change(ChangeKind.REUSE, ChangeTarget("volume claim", "x"), apply=lambda: done.append("alone"))
-    planning.Plan([Change(ChangeKind.GO_BACK, target), *changes, alone]).carry_out()
+    Plan([Change(ChangeKind.GO_BACK, target), *changes, alone]).carry_out()
     assert done == ["both", "alone"]
 
 

@@ -14,8 +14,7 @@ from ansible_collections.nested.clusters.plugins.module_utils.common import well
 from ansible_collections.nested.clusters.plugins.module_utils.k8s.errors import KubernetesError
 from ansible_collections.nested.clusters.plugins.module_utils.k8s.objects import path
 from ansible_collections.nested.clusters.plugins.module_utils.lifecycle import present as lifecycle
-from ansible_collections.nested.clusters.plugins.module_utils.virtual_cluster import namespace as namespaces
-from ansible_collections.nested.clusters.plugins.module_utils.virtual_cluster import provenance, readiness
+from ansible_collections.nested.clusters.plugins.module_utils.virtual_cluster import namespaces, provenance, readiness
 from ansible_collections.nested.clusters.plugins.module_utils.virtual_cluster.provenance import Workload
 from fakes import NAME, NAMESPACE, Clock, FakeKubernetes, release_secret
 from test_lifecycle import CHART, PLACE, WORKLOAD, FakeHelm, checked, refused, stored
