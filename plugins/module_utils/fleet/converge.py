@@ -42,6 +42,7 @@ from ..power import batch as power_batch
 from ..virtual_cluster import cluster_state, namespaces, readiness
 from ..virtual_cluster.change import Change, ChangeKind, ChangeTarget
 from ..virtual_cluster.cluster_state import Outcome
+from ..virtual_cluster.plan import Plan
 from .job import NOWHERE, Entry, FleetJob, Order, Result
 from .plan import any_kubeconfig, check_names, export_kubeconfig, plan_jobs, prefetch, to_delete
 
@@ -210,14 +211,16 @@ class _Work:
                     _give_back(first, job)
                 raise
         job.look(outcome.state)
-        done = outcome.plan
-        if taken:  # and written down with what was taken
-            created = [Change(ChangeKind.CREATE, ChangeTarget("namespace", job.namespace))]
-            planned = [change for change in job.planned.changes if change not in created]
-            before = [*created, *planned] if job.name in new else job.planned.changes
-            job.done = [change for change in before if change not in done.changes]
-        job.done += done.changes
-        job.diff, job.notes = done.diff or job.planned.diff, done.notes
+        job.done += self._changes(job, outcome.plan, job.name in new) if taken else outcome.plan.changes
+        job.diff, job.notes = outcome.plan.diff or job.planned.diff, outcome.plan.notes
+
+    @staticmethod
+    def _changes(job: FleetJob, done: Plan, is_new: bool) -> list[Change]:
+        """Return what was done for one, with what the reservation did of its plan: the namespace, or what it says."""
+        created = Change(ChangeKind.CREATE, ChangeTarget("namespace", job.namespace))
+        first = [created] if is_new and created not in done.changes else []
+        of_namespace = [change for change in job.planned.changes if change.target == created.target]
+        return [*first, *done.changes, *(change for change in of_namespace if change not in (created, *done.changes))]
 
     def _finish(self, job: FleetJob) -> None:
         """See that it answers where it shall be reached, and write its kubeconfig."""

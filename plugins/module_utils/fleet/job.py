@@ -63,7 +63,7 @@ class FleetJob:
     state: State | None = None  # as it was, or is after its turn
     full: Request | None = None
     differs: bool = False  # whether what it is differs from what it shall be
-    planned: Plan = field(default_factory=Plan)  # empty also where Helm has to be asked first
+    planned: Plan = field(default_factory=Plan)  # not complete where Helm has to be asked
     foreseen: Outcome | None = None  # what check mode says, once Helm was asked
     before: str = "absent"
     after: str = "absent"

@@ -73,10 +73,8 @@ def _plan_job(seen: GroupView, entry: Entry) -> FleetJob:
         # Helm is not started before it is its turn, so a plan that needs it is not complete.
         needed = bool(entry.kubeconfig)
         outcome = lifecycle.present(found.kubernetes, None, job.full, RunOptions(check=True, kubeconfig=needed))
-        job.differs, state = outcome.plan.changed, outcome.state
-        if outcome.plan.complete:
-            job.planned = outcome.plan
-        else:
+        job.planned, job.differs, state = outcome.plan, outcome.plan.changed, outcome.state
+        if not outcome.plan.complete:
             state = cluster_state.read(found.kubernetes, job.name, found.namespace)
         job.look(state)
         job.before = job.after

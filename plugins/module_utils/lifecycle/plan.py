@@ -42,7 +42,7 @@ def make_plan(
     """Return what is to be done, in order. Raises OptionError for what cannot work.
 
     ``before`` is what was changed already. Without ``open_helm``, a plan that needs Helm is not complete: it has what
-    comes before Helm.
+    comes before Helm, and what the namespace says in the end.
     """
     version = wanted_version(request, state)
     wanted_values = check_request(request, state, version)
@@ -63,7 +63,7 @@ def make_plan(
         notes = _moved(request, state, wanted_values)
     if release or guarded:
         if open_helm is None:
-            return Plan(begin, notes, complete=False)
+            return Plan([*begin, *membership], notes, complete=False)
         helm = open_helm()
         if release and not creation:
             records.check(kubernetes, request.name, request.namespace)

@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from pathlib import Path
 from typing import Any
 
@@ -241,6 +242,23 @@ def test_a_list_that_takes_nothing_more_reads_each_host_cluster_once(
     for name in "ab":
         assert [world.hosts[name].asked.count(read) for read in (RECORDS, ALLOCATIONS)] == [1, 1]
         assert not [line for line in world.hosts[name].asked if "leases" in line]
+
+
+def test_a_resize_is_foreseen_as_it_is_done(
+    world: World, run_module: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What the reservation writes on the namespace is a part of the last change, as for a single one."""
+    world.run(host_cluster="a")
+    role = world.hosts["a"].objects[path("rbac.authorization.k8s.io/v1", "clusterroles", None, f"vc-{NAME}")]
+    role["metadata"].setdefault("labels", {})["release"] = NAME
+    monkeypatch.setattr(vcluster_fleet, "Helm", lambda *_arguments: contextlib.nullcontext(world.helm["a"]))
+    larger: Object = {"name": NAME, "size": {"cpu": "6"}}
+    foreseen, done = (
+        by_name(run(run_module, larger, wait=False, check_mode=check))[NAME]["steps"] for check in (True, False)
+    )
+    assert foreseen == done
+    assert done[-1] == f"set annotations of namespace vcluster-{NAME}: {well_known.SIZE_ANNOTATION}"
+    assert f"change ResourceQuota nested-clusters-{NAME}" in done
 
 
 def grouped_default() -> Object:
