@@ -14,7 +14,7 @@ from ..common.redaction import redacted
 from ..common.well_known import RESERVED_LABELS, RESERVED_PREFIXES
 from .change import Change, ChangeKind, ChangeTarget, diff_entries
 
-_NAME = re.compile(r"([a-z0-9]([a-z0-9.-]{0,251}[a-z0-9])?/)?[A-Za-z0-9]([A-Za-z0-9._-]{0,61}[A-Za-z0-9])?")
+_QUALIFIED_NAME = re.compile(r"([a-z0-9]([a-z0-9.-]{0,251}[a-z0-9])?/)?[A-Za-z0-9]([A-Za-z0-9._-]{0,61}[A-Za-z0-9])?")
 _LABEL_VALUE = re.compile(r"([A-Za-z0-9]([A-Za-z0-9._-]{0,61}[A-Za-z0-9])?)?")
 
 
@@ -22,7 +22,7 @@ def check_metadata(option: str, wanted: Mapping[str, Any], in_values: Mapping[st
     """OptionError where labels or annotations (``option`` says which) cannot be set, or would be fought over."""
     for name, value in wanted.items():
         shown = {name: value}
-        if not isinstance(name, str) or not _NAME.fullmatch(name):
+        if not isinstance(name, str) or not _QUALIFIED_NAME.fullmatch(name):
             raise OptionError(option, shown, "names such as env or example.com/env", reason="the name is not valid")
         if name in RESERVED_LABELS or name.startswith(RESERVED_PREFIXES):
             raise OptionError(option, shown, "names of your own", reason="Helm, vCluster or this collection sets it")
