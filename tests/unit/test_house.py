@@ -47,21 +47,15 @@ ASKS = {"admission.complete"}
 PENDING: dict[str, set[str]] = {
     "lines": {"module_utils/groups/report.py"},
     "parameters": {
-        "module_utils/admission/present.py: present",
-        "module_utils/admission/reserve.py: reserve_one",
-        "module_utils/lifecycle/present.py: present",
         "module_utils/scheduling/quota.py: __init__",
         "module_utils/scheduling/quota.py: check_owner_quota",
     },
-    "classes": {"Job", "Step"},
+    "classes": set(),
     "constants": {
-        "API_PORT",
         "Object",
-        "STATES",
         "STRATEGIES",
         "_CONTROL_PLANE",
         "_KEYS",
-        "_NAME",
         "_QUANTITY",
         "_REPLICAS",
         "_THOUSANDTH",
