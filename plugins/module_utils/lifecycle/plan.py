@@ -52,31 +52,35 @@ def make_plan(
         provenance.check_free(kubernetes, request.name, request.namespace)
     objects = _plan_objects(kubernetes, request, state, bool(creation))
     begin = [*before, *creation, *objects]
-    mark, wanted, notes = way_back(state, request), state.manifest, list[str]()
+    mark = way_back(state, request)
     guarded = mark is not None or (request.rollback and is_upgrade(state, stages))
-    release = _plan_release(request, state, stages)
+    release, wanted, notes = _plan_release(request, state, stages), state.manifest, list[str]()
     if release:
-        from ..endpoint import conflicts
-
-        deployed = state.release.values if state.release else {}
-        conflicts.check(kubernetes, request.name, request.namespace, wanted_values, deployed, request.endpoint)
-        notes = _moved(request, state, wanted_values)
+        notes = _check_endpoint(kubernetes, request, state, wanted_values)
     if release or guarded:
         if open_helm is None:
             return Plan([*begin, *membership], notes, complete=False)
-        helm = open_helm()
+        runner = StageRunner(kubernetes, open_helm(), request, stages if release else [], state)
         if release and not creation:
             records.check(kubernetes, request.name, request.namespace)
         if release:
-            wanted, diff = _render(kubernetes, helm, request, stages, state)
+            wanted, diff = _render(kubernetes, runner.helm, request, stages, state)
             release[-1] = replace(release[-1], diff=tuple(diff))
-        runner = StageRunner(kubernetes, helm, request, [stage for stage in stages if release], state)
         release = _guarded(runner, release, version, mark) if guarded else _staged(runner, release)
     metadata = _plan_metadata(kubernetes, request, state, wanted)
-    changes = [*begin, *release, *metadata, *membership]
+    changed = bool([*begin, *release, *metadata, *membership])
     # Last: that the namespace says so, before it that the workload is ours. Until then, the next run looks for more.
-    reused = _plan_reused(kubernetes, request) if changes and not creation else []
+    reused = _plan_reused(kubernetes, request) if changed and not creation else []
     return Plan([*begin, *release, *reused, *metadata, *membership], notes)
+
+
+def _check_endpoint(kubernetes: Kubernetes, request: Request, state: State, wanted: dict[str, Any]) -> list[str]:
+    """Refuse an endpoint that something else has; returns what clients have to change because of another one."""
+    from ..endpoint import conflicts
+
+    deployed = state.release.values if state.release else {}
+    conflicts.check(kubernetes, request.name, request.namespace, wanted, deployed, request.endpoint)
+    return _moved(request, state, wanted)
 
 
 def _staged(runner: StageRunner, release: Sequence[Change]) -> list[Change]:
