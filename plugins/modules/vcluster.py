@@ -504,7 +504,7 @@ from ansible_collections.nested.clusters.plugins.module_utils.k8s.secrets import
 from ansible_collections.nested.clusters.plugins.module_utils.lifecycle import export, options
 from ansible_collections.nested.clusters.plugins.module_utils.lifecycle import present as lifecycle
 from ansible_collections.nested.clusters.plugins.module_utils.lifecycle.request import Request, RunOptions
-from ansible_collections.nested.clusters.plugins.module_utils.values import endpoint as endpoint_values
+from ansible_collections.nested.clusters.plugins.module_utils.values.endpoint import ENDPOINT_TYPES, Endpoint
 from ansible_collections.nested.clusters.plugins.module_utils.virtual_cluster.cluster_state import Outcome, is_paused
 
 
@@ -522,7 +522,7 @@ def argument_spec() -> dict[str, Any]:
         "endpoint": {
             "type": "dict",
             "options": {
-                "type": {"type": "str", "choices": list(endpoint_values.TYPES), "required": True},
+                "type": {"type": "str", "choices": list(ENDPOINT_TYPES), "required": True},
                 "host": {"type": "str"},
                 "ingress_class": {"type": "str"},
                 "gateway_name": {"type": "str"},
@@ -570,8 +570,7 @@ def run(module: AnsibleModule, open_helm: Callable[[Kubernetes], Helm]) -> dict[
             options.in_group(params),
             how,
         )
-        kind = seen.group.endpoint["type"]
-        seen_at = verified(module, decision.kubernetes, decision.namespace, outcome, kind)
+        seen_at = verified(module, decision.kubernetes, decision.namespace, outcome, seen.group.endpoint)
         result.update(seen_at)
         result.update(export.export(params, decision.namespace, outcome, check, seen.group.oidc, url_in(seen_at)))
         result["virtual_cluster"] = export.describe(outcome, asked.name)
@@ -583,8 +582,7 @@ def run(module: AnsibleModule, open_helm: Callable[[Kubernetes], Helm]) -> dict[
     elif params["state"] == "present":
         kubernetes = only_host(module, params["host_cluster"]).kubernetes
         outcome = lifecycle.present(kubernetes, partial(open_helm, kubernetes), asked, how)
-        kind = params["endpoint"]["type"] if params["endpoint"] else "cluster_ip"
-        seen_at = verified(module, kubernetes, asked.namespace, outcome, kind)
+        seen_at = verified(module, kubernetes, asked.namespace, outcome, asked.endpoint)
         result.update(seen_at)
         result.update(export.export(params, asked.namespace, outcome, check, {}, url_in(seen_at)))
         result["virtual_cluster"] = export.describe(outcome, asked.name)
@@ -600,12 +598,13 @@ def run(module: AnsibleModule, open_helm: Callable[[Kubernetes], Helm]) -> dict[
 
 
 def verified(
-    module: AnsibleModule, kubernetes: Kubernetes, namespace: str, outcome: Outcome, kind: str
+    module: AnsibleModule, kubernetes: Kubernetes, namespace: str, outcome: Outcome, endpoint: Endpoint | None
 ) -> dict[str, Any]:
     """The result's ``endpoint``, once it answers; empty where nothing shall be, or can be, waited for."""
     params = module.params
     paused = is_paused(outcome.state.workload(params["name"]))
-    if module.check_mode or paused or kind == "cluster_ip" or not (params["wait"] and params["verify_endpoint"]):
+    external = endpoint is not None and endpoint.type.external
+    if module.check_mode or paused or not (external and params["wait"] and params["verify_endpoint"]):
         return {}
     from ansible_collections.nested.clusters.plugins.module_utils.endpoint import wait as endpoint_wait
 

@@ -334,8 +334,8 @@ from ansible_collections.nested.clusters.plugins.module_utils.k8s.host_clusters 
     open_hosts,
 )
 from ansible_collections.nested.clusters.plugins.module_utils.k8s.secrets import hide_only_secrets
-from ansible_collections.nested.clusters.plugins.module_utils.values import endpoint as endpoint_values
 from ansible_collections.nested.clusters.plugins.module_utils.values.control_plane import DISTRIBUTIONS, STORES
+from ansible_collections.nested.clusters.plugins.module_utils.values.endpoint import ENDPOINT_TYPES
 
 MEMBER = {"state": "present", "dns_pattern": None, "capacity": None, "node_selector": None}
 
@@ -359,7 +359,7 @@ def argument_spec() -> dict[str, Any]:
         "endpoint": {
             "type": "dict",
             "options": {
-                "type": {"type": "str", "choices": list(endpoint_values.TYPES), "default": "cluster_ip"},
+                "type": {"type": "str", "choices": list(ENDPOINT_TYPES), "default": "cluster_ip"},
                 "ingress_class": text,
                 "gateway_name": text,
                 "gateway_namespace": text,

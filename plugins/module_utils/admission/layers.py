@@ -12,8 +12,8 @@ from ..common.errors import OptionError
 from ..common.size import Size
 from ..groups.model import Group, Member
 from ..values import accessors, tree
-from ..values import endpoint as endpoint_values
 from ..values.control_plane import ControlPlane
+from ..values.endpoint import certificate_names
 
 Layer = tuple[str, dict[str, Any]]  # where it comes from, and the values
 
@@ -65,9 +65,8 @@ def layers(
     if accessors.backing_store(merged) == "deployed-etcd":
         found.insert(1, ("built-in", tree.at(_ETCD_STATEFUL_SET, BUILT_IN_ETCD)))
         merged = merge(found)
-    host_name = member.host_name(name)
-    endpoint_values.check_host(group.endpoint, host_name, "host_clusters.dns_pattern")
-    additions = endpoint_values.names(merged, host_name)
+    group.endpoint_of(name, member).check_host("host_clusters.dns_pattern")
+    additions = certificate_names(merged, member.host_name(name))
     if group.oidc:
         if accessors.distribution_of(merged) != "k8s":
             raise OptionError(
@@ -121,7 +120,7 @@ def _of_group(group: Group, member: Member, name: str) -> dict[str, Any]:
         result = tree.merge(result, tree.at((*_STATEFUL_SET, "scheduling", "nodeSelector"), selector))
         # It is enforced on every pod also where nodes are not synced (source: pkg/controllers/resources/pods).
         result = tree.merge(result, tree.at(("sync", "fromHost", "nodes", "selector", "labels"), selector))
-    return tree.merge(result, endpoint_values.of_endpoint(group.endpoint, member.host_name(name)))
+    return tree.merge(result, group.endpoint_of(name, member).values())
 
 
 def _appended(merged: dict[str, Any], where: tuple[str, ...], more: list[str]) -> dict[str, Any]:

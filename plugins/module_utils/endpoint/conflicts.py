@@ -5,19 +5,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import Any
 
 from ..common.errors import OptionError
 from ..k8s.client import Kubernetes
 from ..k8s.objects import Object
 from ..values import tree
+from ..values.endpoint import HOST_ROUTES, Endpoint
 from ..virtual_cluster import description
-from .host_support import INGRESSES, ROUTES, endpoint_problems, list_optional
+from .host_support import endpoint_problems, list_routes
 
 
 def check(
-    kubernetes: Kubernetes, name: str, namespace: str, wanted: Object, deployed: Object, asked: Mapping[str, Any] | None
+    kubernetes: Kubernetes, name: str, namespace: str, wanted: Object, deployed: Object, asked: Endpoint | None
 ) -> None:
     """OptionError for an endpoint that cannot be on this host cluster: ``wanted`` and ``deployed`` are values.
 
@@ -27,12 +27,12 @@ def check(
         problems = endpoint_problems(kubernetes, asked, wanted)
         if problems:
             allowed = "an endpoint that the host cluster can serve"
-            raise OptionError("endpoint.type", asked["type"], allowed, reason="; ".join(problems))
+            raise OptionError("endpoint.type", asked.type.name, allowed, reason="; ".join(problems))
     new = _hosts(wanted) - _hosts(deployed)
     if not new:
         return
-    for kind in (INGRESSES, ROUTES):
-        for thing in list_optional(kubernetes, kind, None, ""):
+    for route in HOST_ROUTES:
+        for thing in list_routes(kubernetes, route):
             meta = thing["metadata"]
             taken = new & set(description.hosts(thing["spec"]))
             if taken and (meta["name"], meta["namespace"]) != (name, namespace):
@@ -40,16 +40,16 @@ def check(
                     "endpoint.host",
                     sorted(taken)[0],
                     "a host name that nothing else has",
-                    reason=f"{kind[2]} {meta['name']} in namespace {meta['namespace']} has it",
+                    reason=f"{route.kind} {meta['name']} in namespace {meta['namespace']} has it",
                 )
 
 
-def _parts(given: Object) -> list[Any]:
-    return [tree.get(given, (*part, "enabled")) for _api, _plural, _kind, part in (INGRESSES, ROUTES)] + [
-        tree.get(given, ("controlPlane", "service", "spec", "type"))
+def _parts(values: Object) -> list[Any]:
+    return [tree.get(values, (*route.where, "enabled")) for route in HOST_ROUTES] + [
+        tree.get(values, ("controlPlane", "service", "spec", "type"))
     ]
 
 
-def _hosts(given: Object) -> set[str]:
-    parts = [tree.get(given, part) or {} for _api, _plural, _kind, part in (INGRESSES, ROUTES)]
+def _hosts(values: Object) -> set[str]:
+    parts = [tree.get(values, route.where) or {} for route in HOST_ROUTES]
     return {str(part["host"]) for part in parts if part.get("enabled") is True and part.get("host")}

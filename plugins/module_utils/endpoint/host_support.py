@@ -5,15 +5,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from functools import partial
 from typing import Any
 
 from ..common.well_known import DEFAULT_INGRESS_CLASS
 from ..k8s.client import Kubernetes, list_allowed, parallel
 from ..k8s.objects import Object, path
-from ..values import endpoint as endpoint_values
 from ..values import tree
+from ..values.endpoint import GATEWAY, INGRESS, LOAD_BALANCER, TLS_ROUTE, Endpoint, EndpointType, Route
 from . import ingress_controllers
 
 # Kinds of API that only a load balancer's implementation brings.
@@ -40,32 +40,28 @@ CLOUDS = (
     "scaleway",
     "ovh",
 )
-GATEWAY_API = "gateway.networking.k8s.io"
-# What vCluster's chart renders unless its values say another (source: chart/values.yaml, 0.34 to 0.36).
-ROUTE_VERSION = f"{GATEWAY_API}/v1"
-_ROUTE_VERSION_AT = ("controlPlane", "tlsRoute", "apiVersion")
+_ROUTE_VERSION_AT = (*TLS_ROUTE.where, "apiVersion")
 
 
 def endpoint_problems(
     kubernetes: Kubernetes,
-    endpoint: Mapping[str, Any],
-    given: dict[str, Any],
-    nodes: list[dict[str, Any]] | None = None,
+    endpoint: Endpoint,
+    values: dict[str, Any],
+    nodes: list[Object] | None = None,
 ) -> list[str]:
-    """Why a host cluster cannot serve an endpoint to virtual clusters with the given values, one sentence each."""
-    kind = endpoint["type"]
-    if kind == "load_balancer":
-        return _load_balancer_problems(kubernetes, kubernetes.list(path("v1", "nodes")) if nodes is None else nodes)
-    if kind == "ingress":
-        return _ingress_problems(kubernetes, endpoint.get("ingress_class"))
-    if kind == "gateway":
-        route_version = tree.get(given, _ROUTE_VERSION_AT) or ROUTE_VERSION
-        return _gateway_problems(kubernetes, endpoint, str(route_version))
-    return []
+    """Return why a host cluster cannot serve an endpoint to virtual clusters with these values, one sentence each.
+
+    ``nodes`` are those of the host cluster, where the caller has them.
+    """
+    check = _PROBLEMS.get(endpoint.type)
+    return check(kubernetes, endpoint, values, nodes) if check else []
 
 
-def _load_balancer_problems(kubernetes: Kubernetes, nodes: list[dict[str, Any]]) -> list[str]:
+def _load_balancer_problems(
+    kubernetes: Kubernetes, _endpoint: Endpoint, _values: dict[str, Any], nodes: list[Object] | None
+) -> list[str]:
     """None where something shows that Services of type LoadBalancer get an address; Kubernetes cannot be asked."""
+    nodes = kubernetes.list(path("v1", "nodes")) if nodes is None else nodes
     if any(str((node.get("spec") or {}).get("providerID", "")).startswith(CLOUDS) for node in nodes):
         return []
     served = {item["name"] for item in (kubernetes.get("/apis") or {}).get("groups", [])}
@@ -80,7 +76,10 @@ def _load_balancer_problems(kubernetes: Kubernetes, nodes: list[dict[str, Any]])
     ]
 
 
-def _ingress_problems(kubernetes: Kubernetes, wanted: str | None) -> list[str]:
+def _ingress_problems(
+    kubernetes: Kubernetes, endpoint: Endpoint, _values: dict[str, Any], _nodes: list[Object] | None
+) -> list[str]:
+    wanted = endpoint.ingress_class
     classes = kubernetes.list(path("networking.k8s.io/v1", "ingressclasses"))
     names = ", ".join(sorted(item["metadata"]["name"] for item in classes)) or "none"
     if wanted:
@@ -120,14 +119,17 @@ def _passthrough_problems(kubernetes: Kubernetes, ingress_class: Mapping[str, An
     ]
 
 
-def _gateway_problems(kubernetes: Kubernetes, endpoint: Mapping[str, Any], route_version: str) -> list[str]:
+def _gateway_problems(
+    kubernetes: Kubernetes, endpoint: Endpoint, values: dict[str, Any], _nodes: list[Object] | None
+) -> list[str]:
+    route_version = str(tree.get(values, _ROUTE_VERSION_AT) or TLS_ROUTE.api_version)
     served = {item["name"] for item in (kubernetes.get(f"/apis/{route_version}") or {}).get("resources", [])}
     if "tlsroutes" not in served:
         return [
             f"it serves no TLSRoute of {route_version}, which vCluster's chart makes: install Gateway API 1.5 or later"
         ]
-    namespace, name = endpoint_values.gateway_namespace(endpoint), endpoint["gateway_name"]
-    gateway = kubernetes.get(path(ROUTE_VERSION, "gateways", namespace, name))
+    namespace, name = endpoint.namespace_of_gateway, endpoint.gateway_name
+    gateway = kubernetes.get(path(TLS_ROUTE.api_version, "gateways", namespace, name))
     if gateway is None:
         return [f"it has no Gateway {name} in namespace {namespace}"]
     passing = [
@@ -142,7 +144,7 @@ def _gateway_problems(kubernetes: Kubernetes, endpoint: Mapping[str, Any], route
             f"Gateway {namespace}/{name} admits routes of its own namespace only, and virtual clusters have others: "
             "set allowedRoutes.namespaces.from of its TLS listener to All, or to a Selector"
         ]
-    host, taken = endpoint.get("host"), [listener.get("hostname") for listener in passing]
+    host, taken = endpoint.host, [listener.get("hostname") for listener in passing]
     if host and not any(_takes(pattern, host) for pattern in taken):
         return [
             f"Gateway {namespace}/{name} takes no name such as {host}; it takes {', '.join(sorted(map(str, taken)))}"
@@ -160,10 +162,15 @@ def _admits(listener: Mapping[str, Any]) -> str:
     return str(((listener.get("allowedRoutes") or {}).get("namespaces") or {}).get("from") or "Same")
 
 
-INGRESSES = ("networking.k8s.io/v1", "ingresses", "Ingress", ("controlPlane", "ingress"))
-ROUTES = (ROUTE_VERSION, "tlsroutes", "TLSRoute", ("controlPlane", "tlsRoute"))
+_Problems = Callable[[Kubernetes, Endpoint, dict[str, Any], list[Object] | None], list[str]]
+# What each type needs of a host cluster; the others need nothing.
+_PROBLEMS: Mapping[EndpointType, _Problems] = {
+    LOAD_BALANCER: _load_balancer_problems,
+    INGRESS: _ingress_problems,
+    GATEWAY: _gateway_problems,
+}
 
 
-def list_optional(kubernetes: Kubernetes, kind: tuple[Any, ...], namespace: str | None, labels: str) -> list[Object]:
-    """What there is of a kind; nothing where it is not served, or may not be listed."""
-    return list_allowed(kubernetes, path(kind[0], kind[1], namespace), labels=labels)
+def list_routes(kubernetes: Kubernetes, route: Route, namespace: str | None = None, labels: str = "") -> list[Object]:
+    """Return the objects of a kind of route; none where it is not served, or may not be listed."""
+    return list_allowed(kubernetes, path(route.api_version, route.plural, namespace), labels=labels)

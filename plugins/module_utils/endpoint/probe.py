@@ -22,6 +22,7 @@ from urllib.parse import urlsplit
 
 from ..k8s.errors import KubernetesError
 from ..k8s.port_forward import anyone_context, owner_context
+from ..values.endpoint import LOAD_BALANCER, TLS_ROUTE
 
 Object = dict[str, Any]
 
@@ -85,10 +86,10 @@ def _route(url: str | None, routes: Iterable[Object], service: Object | None) ->
     said = []
     for route in routes:
         what = f"{route['kind']} {route['metadata']['name']}"
-        if route["kind"] == "TLSRoute":
+        if route["kind"] == TLS_ROUTE.kind:
             _check_accepted(what, route)
         said.append(what)
-    if kind == "LoadBalancer" and not _given(service or {}):
+    if kind == LOAD_BALANCER.service and not _given(service or {}):
         raise Broken(
             "its Service has no address: the load balancer has given none; look at the events of the Service, and "
             "whether the pool has addresses left"

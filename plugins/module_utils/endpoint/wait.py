@@ -13,9 +13,10 @@ from typing import Any
 from ..common.errors import WaitError
 from ..k8s.client import Kubernetes, parallel
 from ..k8s.objects import Object, path
+from ..values.endpoint import HOST_ROUTES, NODE_PORT
 from ..virtual_cluster import description, readiness, workloads
 from . import probe
-from .host_support import INGRESSES, ROUTES, list_optional
+from .host_support import list_routes
 from .probe import ProbeStep
 
 
@@ -38,18 +39,19 @@ class EndpointStatus:
 def look(kubernetes: Kubernetes, name: str, namespace: str) -> EndpointStatus:
     """The endpoint as it is now. Raises KubernetesError where the host cluster does not say."""
     mine = f"app=vcluster,release={name}"
-    service, secret, pods, ingresses, routes = parallel(
+    service, secret, pods, *listed = parallel(
         [
             partial(kubernetes.get, path("v1", "services", namespace, name)),
             partial(kubernetes.get, path("v1", "secrets", namespace, f"vc-{name}")),
             partial(kubernetes.list, path("v1", "pods", namespace), labels=mine),
-            partial(list_optional, kubernetes, INGRESSES, namespace, mine),
-            partial(list_optional, kubernetes, ROUTES, namespace, mine),
+            *(partial(list_routes, kubernetes, route, namespace, mine) for route in HOST_ROUTES),
         ]
     )
-    leading = [{**item, "kind": "Ingress"} for item in ingresses] + [{**item, "kind": "TLSRoute"} for item in routes]
-    url = url_of(name, namespace, service, leading, pods, None)
-    return EndpointStatus(url, tuple(probe.prove(url, leading, service, secret)))
+    routes = [
+        {**item, "kind": route.kind} for route, items in zip(HOST_ROUTES, listed, strict=True) for item in items
+    ]
+    url = url_of(name, namespace, service, routes, pods)
+    return EndpointStatus(url, tuple(probe.prove(url, routes, service, secret)))
 
 
 def wait(kubernetes: Kubernetes, name: str, namespace: str, seconds: float) -> EndpointStatus:
@@ -77,11 +79,10 @@ def url_of(
     service: Object | None,
     routes: list[Object],
     pods: list[Object],
-    given: Object | None,
 ) -> str | None:
     """The URL from outside of the host cluster: what leads there, else a node's port."""
-    url = description.endpoint(name, namespace, [service] if service else [], routes, given)
-    if url or ((service or {}).get("spec") or {}).get("type") != "NodePort":
+    url = description.endpoint(name, namespace, [service] if service else [], routes)
+    if url or ((service or {}).get("spec") or {}).get("type") != NODE_PORT.service:
         return url
     ports = [port["nodePort"] for port in (service or {})["spec"]["ports"] if port.get("name") == "https"]
     # vCluster's certificate has the addresses of the nodes that its control plane runs on, and of no others.

@@ -228,7 +228,7 @@ class _Work:
         if job.state is None:
             return
         state, wait = job.state, self.order.wait
-        verify = wait and self.order.verify and job.after == "running" and group.endpoint["type"] != "cluster_ip"
+        verify = wait and self.order.verify and job.after == "running" and group.endpoint.type.external
         if verify:
             endpoint_wait.wait(kubernetes, job.name, job.namespace, self.order.timeout)
         if verify or job.entry.kubeconfig:

@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from dataclasses import replace
 from functools import partial
 from typing import Any
 
@@ -40,7 +41,7 @@ def problems(kubernetes: Kubernetes, group: Group, host: str | None = None) -> l
     missing = _not_permitted(kubernetes)
     if missing:
         return [f"it is read-only for this connection, which may not {', '.join(missing)}"]
-    return endpoint_problems(kubernetes, {**group.endpoint, "host": host}, dict(group.values), nodes)
+    return endpoint_problems(kubernetes, replace(group.endpoint, host=host), dict(group.values), nodes)
 
 
 def is_virtual(nodes: Iterable[Mapping[str, Any]]) -> bool:

@@ -6,12 +6,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from ..common.size import Size
 from ..scheduling.quota import OwnerQuota
 from ..values.control_plane import ControlPlane
+from ..values.endpoint import Endpoint
 
 STRATEGIES = ("spread", "pack")
 OVERSUBSCRIPTION = 120  # percent
@@ -48,7 +49,7 @@ class Group:
     members: tuple[Member, ...]
     description: str = ""
     tags: Mapping[str, str] = field(default_factory=dict)
-    endpoint: Mapping[str, Any] = field(default_factory=lambda: {"type": "cluster_ip"})
+    endpoint: Endpoint = field(default_factory=Endpoint)  # without a host name: that is the member's
     distribution: str = "k8s"
     replicas: int | None = None  # of each control plane
     backing_store: Mapping[str, Any] = field(default_factory=dict)  # of new virtual clusters
@@ -68,6 +69,10 @@ class Group:
     def control_plane(self) -> ControlPlane:
         """What the group says of its control planes."""
         return ControlPlane(self.distribution, self.replicas, self.backing_store or None)
+
+    def endpoint_of(self, name: str, member: Member) -> Endpoint:
+        """Return the endpoint of a virtual cluster on a member."""
+        return replace(self.endpoint, host=member.host_name(name))
 
     def has_member_of(self, other: Group) -> bool:
         """Whether a host cluster is a member of both. Two groups of one name can be strangers to each other."""

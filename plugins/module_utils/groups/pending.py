@@ -24,7 +24,7 @@ def applied(group: Group, member: Member) -> dict[str, Any]:
         "distribution": group.distribution,
         "replicas": group.replicas,
         "values": _fingerprint(group.values),
-        "endpoint": _fingerprint([group.endpoint, member.dns_pattern]),
+        "endpoint": _fingerprint([group.endpoint.as_dict(), member.dns_pattern]),
         "node_selector": _fingerprint(member.node_selector),
         "oidc": _fingerprint(group.oidc),
     }

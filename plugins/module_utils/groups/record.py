@@ -13,6 +13,7 @@ from ..common.errors import NestedClustersError, OptionError
 from ..common.size import Size
 from ..common.well_known import HOST_LABEL, MANAGED_BY, NAMESPACE, RECORD_LABEL
 from ..scheduling.quota import OwnerQuota
+from ..values.endpoint import Endpoint
 from .model import Group, Member
 from .settings import check_form
 
@@ -42,7 +43,7 @@ def record(group: Group) -> dict[str, Any]:
             }
             for member in sorted(group.members, key=lambda member: member.name)
         ],
-        "endpoint": dict(group.endpoint),
+        "endpoint": group.endpoint.as_dict(),
         "distribution": group.distribution,
         "replicas": group.replicas,
         "backing_store": dict(group.backing_store),
@@ -89,7 +90,7 @@ def from_record(data: Mapping[str, Any]) -> Group:
         ),
         description=data["description"],
         tags=_mapping(data, "tags"),
-        endpoint=_mapping(data, "endpoint"),
+        endpoint=Endpoint.of(_mapping(data, "endpoint")),
         distribution=data["distribution"],
         replicas=data["replicas"],
         backing_store=_mapping(data, "backing_store"),

@@ -19,8 +19,8 @@ from ..common.errors import OptionError, given_twice
 from ..common.size import RESOURCES, Size
 from ..scheduling.quota import OwnerQuota
 from ..values import accessors, masking, support_matrix, tree, validation
-from ..values import endpoint as endpoint_values
 from ..values.control_plane import DISTRIBUTIONS
+from ..values.endpoint import Endpoint
 from .model import DEFAULT_SIZE, MINIMUM_SIZE, STRATEGIES, Group, Member
 
 _NAME = re.compile(r"[a-z0-9]([a-z0-9-]*[a-z0-9])?")
@@ -44,13 +44,13 @@ def desired(params: Mapping[str, Any], members: Iterable[Member], deployed: Grou
         positive = ("cpu", "memory") if key == "maximum" else ()
         return Size.changed(size.get(key), f"size.{key}", standard, positive=positive)
 
-    quota = params.get("owner_quota")
+    endpoint, quota = params.get("endpoint"), params.get("owner_quota")
     group = Group(
         name=params["name"],
         members=tuple(sorted(members, key=lambda member: member.name)),  # as in the record, in whatever order given
         description=_given(params, "description", before.description),
         tags=_given(params, "tags", before.tags),
-        endpoint=_said(params.get("endpoint"), before.endpoint),
+        endpoint=before.endpoint if endpoint is None else Endpoint.of(_without_none(endpoint)),
         distribution=distribution,
         replicas=_given(params, "replicas", before.replicas),
         backing_store=_said(params.get("backing_store"), before.backing_store),
@@ -145,7 +145,7 @@ def _check_members(group: Group) -> None:
                 pattern,
                 "a host name with one '*' where the virtual cluster's name goes, such as *.vc.example.com",
             )
-        if pattern in patterns and group.endpoint["type"] in endpoint_values.NAMED:
+        if pattern in patterns and group.endpoint.type.has_host_name:
             raise OptionError(
                 "host_clusters.dns_pattern",
                 pattern,
@@ -162,16 +162,16 @@ def _check_strings(option: str, mapping: Mapping[str, Any]) -> None:
 
 
 def _check_endpoint(group: Group) -> None:
-    endpoint_values.check_form(group.endpoint)
-    kind = group.endpoint["type"]
-    _check_strings("endpoint.annotations", group.endpoint.get("annotations") or {})
+    kind = group.endpoint.type
+    _check_strings("endpoint.annotations", group.endpoint.annotations or {})
     for member in group.members:
-        if kind in endpoint_values.NAMED and not member.dns_pattern:
+        if kind.has_host_name and not member.dns_pattern:
             raise OptionError(
                 "host_clusters.dns_pattern",
                 None,
                 "a host name with one '*', such as *.vc.example.com",
-                reason=f"endpoint type {kind} tells virtual clusters apart by name, and {member.name} has no pattern",
+                reason=f"endpoint type {kind.name} tells virtual clusters apart by name, "
+                f"and {member.name} has no pattern",
             )
 
 

@@ -10,6 +10,7 @@ from typing import Any
 from ..common.size import RESOURCES, Size
 from ..helm.chart import Chart
 from ..values.control_plane import DISTRIBUTIONS, STORES, ControlPlane
+from ..values.endpoint import Endpoint
 from ..virtual_cluster.membership import AdmissionRequest
 from .request import Request
 
@@ -54,7 +55,8 @@ def chart_spec() -> dict[str, Any]:
 
 
 def request(params: dict[str, Any]) -> Request:
-    """The module's options as a request."""
+    """Make a request of the module's options. Raises OptionError where they contradict each other."""
+    endpoint = params["endpoint"] if params["state"] != "absent" else None  # a deletion asks for none
     return Request(
         name=params["name"],
         namespace=params["namespace"] or f"vcluster-{params['name']}",
@@ -66,7 +68,7 @@ def request(params: dict[str, Any]) -> Request:
         annotations=params["annotations"],
         protected=params["protected"],
         control_plane=ControlPlane.of(params),
-        endpoint=params["endpoint"],
+        endpoint=Endpoint.of(endpoint) if endpoint else None,
         rollback=params["rollback"],
         patience=params["wait_timeout"],
     )

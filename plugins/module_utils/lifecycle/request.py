@@ -12,6 +12,7 @@ from typing import Any
 from ..common.well_known import CREATED, NAME_ANNOTATION
 from ..helm.chart import Chart
 from ..values.control_plane import ControlPlane
+from ..values.endpoint import Endpoint
 from ..virtual_cluster.membership import Membership
 
 
@@ -38,7 +39,7 @@ class Request:
     annotations: dict[str, Any] = field(default_factory=dict)
     protected: bool | None = None
     control_plane: ControlPlane = field(default_factory=ControlPlane)
-    endpoint: Mapping[str, Any] | None = None  # of one without a group, with its host name
+    endpoint: Endpoint | None = None  # of one without a group, with its host name
     group: GroupContext | None = None
     rollback: bool = False  # whether an upgrade takes a way back first, and takes it when it fails
     patience: float = 300  # seconds for what is waited for in any case: what runs between two steps

@@ -13,7 +13,6 @@ from ..common.errors import OptionError
 from ..common.well_known import GROUP_LABEL
 from ..helm.chart import is_vcluster
 from ..values import accessors, control_plane, immutability, support_matrix, tree, validation
-from ..values import endpoint as endpoint_values
 from ..virtual_cluster import cluster_names, manifests, workloads
 from ..virtual_cluster.cluster_state import State, is_paused
 from ..virtual_cluster.metadata import check_metadata
@@ -112,10 +111,8 @@ def _with_endpoint(request: Request, given: dict[str, Any]) -> dict[str, Any]:
     """Values with the endpoint that the task asks for."""
     if request.endpoint is None:
         return given
-    host = request.endpoint.get("host")
-    endpoint_values.check_form(request.endpoint)
-    endpoint_values.check_host(request.endpoint, host, "endpoint.host")
-    return endpoint_values.onto(given, request.endpoint, host)
+    request.endpoint.check_host("endpoint.host")
+    return request.endpoint.onto(given)
 
 
 def last_run(workload: dict[str, Any] | None) -> tuple[str, str]:

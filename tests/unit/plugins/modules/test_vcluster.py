@@ -42,6 +42,7 @@ from ansible_collections.nested.clusters.plugins.module_utils.lifecycle.request 
 from ansible_collections.nested.clusters.plugins.module_utils.scheduling import placement
 from ansible_collections.nested.clusters.plugins.module_utils.scheduling.placement import Candidate
 from ansible_collections.nested.clusters.plugins.module_utils.values import support_matrix, tree
+from ansible_collections.nested.clusters.plugins.module_utils.values.endpoint import Endpoint
 from ansible_collections.nested.clusters.plugins.module_utils.virtual_cluster import membership
 from ansible_collections.nested.clusters.plugins.module_utils.virtual_cluster.change import (
     Change,
@@ -143,7 +144,7 @@ def in_group(monkeypatch: pytest.MonkeyPatch) -> Calls:
     decision = Decision(Member("host-b"), SimpleNamespace(), NAMESPACE, "alice", nothing, None, placed)  # type: ignore[arg-type]
 
     def work(given: Any, open_helm: Any, *asked: Any, **options: Any) -> Any:
-        seen = SimpleNamespace(group=SimpleNamespace(oidc={}, endpoint={"type": "cluster_ip"}), uncounted=list)
+        seen = SimpleNamespace(group=SimpleNamespace(oidc={}, endpoint=Endpoint()), uncounted=list)
         return calls(given, open_helm, *asked, **options), decision, seen
 
     monkeypatch.setattr(admission, "present", work)

@@ -12,11 +12,11 @@ from ansible_collections.nested.clusters.plugins.module_utils.endpoint import ho
 from ansible_collections.nested.clusters.plugins.module_utils.groups import eligibility
 from ansible_collections.nested.clusters.plugins.module_utils.groups.model import Group
 from ansible_collections.nested.clusters.plugins.module_utils.k8s.errors import KubernetesError
+from ansible_collections.nested.clusters.plugins.module_utils.values.endpoint import GATEWAY_API, Endpoint
 from test_lock import Host
 
 Object = dict[str, Any]
 
-GATEWAY_API = host_support.GATEWAY_API
 FROM_ALL = {"namespaces": {"from": "All"}}
 PASSTHROUGH = {
     "name": "tls",
@@ -51,7 +51,7 @@ def host() -> Discovery:
 
 
 def problems(host: Host, name: str | None = None, **endpoint: Any) -> list[str]:
-    group = Group("dev", (), endpoint={"type": "cluster_ip", **endpoint})
+    group = Group("dev", (), endpoint=Endpoint.of({"type": "cluster_ip", **endpoint}))
     return eligibility.problems(host, group, name)  # type: ignore[arg-type]
 
 
@@ -212,7 +212,7 @@ def test_the_version_of_routes_is_that_of_the_chart_or_of_the_values(host: Disco
     (problem,) = problems(host, type="gateway", gateway_name="public")
     assert problem.startswith(f"it serves no TLSRoute of {GATEWAY_API}/v1, ")
     values = {"controlPlane": {"tlsRoute": {"apiVersion": older}}}
-    group = Group("dev", (), endpoint={"type": "gateway", "gateway_name": "public"}, values=values)
+    group = Group("dev", (), endpoint=Endpoint.of({"type": "gateway", "gateway_name": "public"}), values=values)
     assert eligibility.problems(host, group) == []  # type: ignore[arg-type]
 
 

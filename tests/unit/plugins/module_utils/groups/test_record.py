@@ -77,7 +77,7 @@ OPTIONS: dict[str, Object] = {
 }
 RECORDS = Path(__file__).parent / "records"  # as version 0.1 wrote them
 # What a virtual cluster keeps of its group beside what is not hashed.
-FINGERPRINTS = {
+FINGERPRINTS: dict[str, Object] = {
     "nothing": {"endpoint": "8d858a7e5729", "oidc": "44136fa355b3", "replicas": None},
     "ingress": {"endpoint": "f4cfaf2fc3be", "oidc": "14d84d8f39f1", "replicas": 3},
     "gateway": {"endpoint": "964e296fcebd", "oidc": "f16487c17dbe", "replicas": None},

@@ -21,6 +21,7 @@ from ansible_collections.nested.clusters.plugins.module_utils.groups import reco
 from ansible_collections.nested.clusters.plugins.module_utils.groups import settings as group_settings
 from ansible_collections.nested.clusters.plugins.module_utils.groups.model import NO_SIZE, STRATEGIES, Group, Member
 from ansible_collections.nested.clusters.plugins.module_utils.scheduling.quota import OwnerQuota
+from ansible_collections.nested.clusters.plugins.module_utils.values.endpoint import Endpoint
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
@@ -52,7 +53,7 @@ def test_a_group_of_which_little_is_said() -> None:
     group = desired()
     assert (group.name, group.members, group.generation) == ("dev", (A, B), 1)
     assert (group.distribution, group.oversubscription, group.placement) == ("k8s", 120, "spread")
-    assert group.endpoint == {"type": "cluster_ip"}
+    assert (group.endpoint, group.endpoint.as_dict()) == (Endpoint(), {"type": "cluster_ip"})
     assert group.default == Size.parse({"cpu": 4, "memory": "4Gi", "storage": "2Gi"}, "x")
     assert group.minimum == Size.parse({"cpu": 4, "memory": "4Gi", "storage": "2Gi"}, "x")
     assert group.maximum == Size(None, None, None)
@@ -96,7 +97,7 @@ EVERYTHING: Object = {
 
 def test_a_group_of_which_all_is_said() -> None:
     group = desired(**EVERYTHING)
-    assert group.endpoint == {"type": "ingress", "ingress_class": "nginx", "annotations": {"a/b": "c"}}
+    assert group.endpoint.as_dict() == {"type": "ingress", "ingress_class": "nginx", "annotations": {"a/b": "c"}}
     assert (group.vcluster_version, group.kubernetes_version) == ("0.36.1", "v1.35.4")
     assert str(group.default) == "2 cpu, 3Gi memory, 5Gi storage"
     assert str(group.minimum) == "500m cpu, 1Gi memory, 0 storage"

@@ -42,6 +42,7 @@ from ansible_collections.nested.clusters.plugins.module_utils.lifecycle import (
 from ansible_collections.nested.clusters.plugins.module_utils.lifecycle.request import Request, RunOptions
 from ansible_collections.nested.clusters.plugins.module_utils.values import accessors, support_matrix, tree
 from ansible_collections.nested.clusters.plugins.module_utils.values.control_plane import kubernetes_version_at
+from ansible_collections.nested.clusters.plugins.module_utils.values.endpoint import Endpoint
 from ansible_collections.nested.clusters.plugins.module_utils.virtual_cluster import (
     cluster_state,
     diagnosis,
@@ -622,7 +623,7 @@ def test_a_change(
 
 def test_another_endpoint_tells_what_clients_have_to_change(running: FakeKubernetes, helm: FakeHelm) -> None:
     """In check mode as well; of the first endpoint, and where nothing changes, there is nothing to tell."""
-    first, second = ({"type": kind, "host": "a.example.com"} for kind in ("node_port", "cluster_ip"))
+    first, second = (Endpoint.of({"type": kind, "host": "a.example.com"}) for kind in ("node_port", "cluster_ip"))
     assert checked(running, helm, endpoint=first).plan.notes == []
     (said,) = present(running, helm, check=True, endpoint=second).plan.notes
     assert said.startswith(f"the endpoint of virtual cluster {NAME} changes from node_port to cluster_ip: ")
