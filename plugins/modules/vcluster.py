@@ -571,8 +571,10 @@ def run(module: AnsibleModule, open_helm: Callable[[Kubernetes], Helm]) -> dict[
             how,
         )
         seen_at = verified(module, decision.kubernetes, decision.namespace, outcome, seen.group.endpoint)
-        result.update(seen_at)
-        result.update(export.export(params, decision.namespace, outcome, check, seen.group.oidc, url_in(seen_at)))
+        wanted = options.kubeconfig_export(params, url_in(seen_at))
+        exported = export.export(wanted, asked.name, decision.namespace, outcome.state, check, seen.group.oidc)
+        outcome.plan.changes += exported.changes
+        result.update(seen_at, **exported.result())
         result["virtual_cluster"] = export.describe(outcome, asked.name)
         if result["virtual_cluster"]:
             result["virtual_cluster"].update(decision.describe(check))
@@ -583,8 +585,10 @@ def run(module: AnsibleModule, open_helm: Callable[[Kubernetes], Helm]) -> dict[
         kubernetes = only_host(module, params["host_cluster"]).kubernetes
         outcome = lifecycle.present(kubernetes, partial(open_helm, kubernetes), asked, how)
         seen_at = verified(module, kubernetes, asked.namespace, outcome, asked.endpoint)
-        result.update(seen_at)
-        result.update(export.export(params, asked.namespace, outcome, check, {}, url_in(seen_at)))
+        wanted = options.kubeconfig_export(params, url_in(seen_at))
+        exported = export.export(wanted, asked.name, asked.namespace, outcome.state, check)
+        outcome.plan.changes += exported.changes
+        result.update(seen_at, **exported.result())
         result["virtual_cluster"] = export.describe(outcome, asked.name)
     else:
         outcome = absent(module, open_helm, asked, wait)

@@ -334,7 +334,8 @@ from ansible_collections.nested.clusters.plugins.module_utils.k8s.host_clusters 
     open_hosts,
 )
 from ansible_collections.nested.clusters.plugins.module_utils.k8s.secrets import hide_only_secrets
-from ansible_collections.nested.clusters.plugins.module_utils.values.control_plane import DISTRIBUTIONS, STORES
+from ansible_collections.nested.clusters.plugins.module_utils.values.backing_store import STORES
+from ansible_collections.nested.clusters.plugins.module_utils.values.control_plane import DISTRIBUTIONS
 from ansible_collections.nested.clusters.plugins.module_utils.values.endpoint import ENDPOINT_TYPES
 
 MEMBER = {"state": "present", "dns_pattern": None, "capacity": None, "node_selector": None}

@@ -5,7 +5,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
@@ -31,9 +30,9 @@ def complete(request: Request, group: Group, decision: Decision, ahead: bool = F
     own_kubernetes = request.kubernetes_version or before["kubernetes_version"]
     own_options = request.control_plane.over(ControlPlane.of(before))
     if before["made"]:  # a backing store is for life: the group's is that of new virtual clusters
-        group = replace(group, backing_store={})
-    else:
-        group = replace(group, backing_store=_for_name(group.backing_store, name))
+        group = replace(group, backing_store=None)
+    elif group.backing_store:
+        group = replace(group, backing_store=group.backing_store.named(name))
     options = own_options.over(group.control_plane)
     chosen = replace(own_options, backing_store=options.backing_store)
     options.check_form()
@@ -92,12 +91,6 @@ def _request_before(decision: Decision, name: str) -> dict[str, Any]:
     without_group = release is not None and well_known.GROUP_LABEL not in release.labels
     own = group_layers.with_claims(release.values) if release and without_group else {}
     return {"values": own, "kubernetes_version": None, "made": release is not None}
-
-
-def _for_name(backing_store: Mapping[str, Any], name: str) -> dict[str, Any]:
-    """The backing store of a group for one of its virtual clusters."""
-    endpoint = backing_store.get("endpoint")
-    return {**backing_store, "endpoint": endpoint.replace("*", name)} if endpoint else dict(backing_store)
 
 
 def _same(left: str, right: str) -> bool:

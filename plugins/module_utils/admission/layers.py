@@ -12,6 +12,7 @@ from ..common.errors import OptionError
 from ..common.size import Size
 from ..groups.model import Group, Member
 from ..values import accessors, tree
+from ..values.backing_store import DEPLOYED_ETCD, store_of
 from ..values.control_plane import ControlPlane
 from ..values.endpoint import certificate_names
 
@@ -62,7 +63,7 @@ def layers(
         if layer:
             found.append((origin, layer))
     merged = merge(found)
-    if accessors.backing_store(merged) == "deployed-etcd":
+    if store_of(merged) == DEPLOYED_ETCD:
         found.insert(1, ("built-in", tree.at(_ETCD_STATEFUL_SET, BUILT_IN_ETCD)))
         merged = merge(found)
     group.endpoint_of(name, member).check_host("host_clusters.dns_pattern")
@@ -139,22 +140,14 @@ def _oidc_arguments(group: Group, merged: dict[str, Any]) -> list[str]:
             "values without --oidc- arguments",
             reason=f"group {group.name} has oidc settings",
         )
-    flags = {
-        "issuer_url": "issuer-url",
-        "client_id": "client-id",
-        "username_claim": "username-claim",
-        "username_prefix": "username-prefix",
-        "groups_claim": "groups-claim",
-        "groups_prefix": "groups-prefix",
-    }
-    return [f"--oidc-{flag}={group.oidc[option]}" for option, flag in flags.items() if group.oidc.get(option)]
+    return group.oidc.flags() if group.oidc else []
 
 
 def with_claims(deployed: dict[str, Any]) -> dict[str, Any]:
     """Values of a virtual cluster made without a group, with the sizes of its claims, which cannot change any more."""
     result = deployed
     workloads: list[tuple[str, ...]] = [_STATEFUL_SET]
-    if accessors.backing_store(deployed) == "deployed-etcd":
+    if store_of(deployed) == DEPLOYED_ETCD:
         workloads.append(_ETCD_STATEFUL_SET)
     for workload in workloads:
         where = (*workload, "persistence", "volumeClaim", "size")
@@ -176,7 +169,7 @@ def limits_containers(merged: dict[str, Any]) -> bool:
 def own_claims(merged: dict[str, Any]) -> Size:
     """What the control plane itself claims: limits and volumes of all its replicas, of etcd and of CoreDNS."""
     claims = _claims(merged, _STATEFUL_SET, accessors.claim_enabled(merged))
-    if accessors.backing_store(merged) == "deployed-etcd":
+    if store_of(merged) == DEPLOYED_ETCD:
         enabled = tree.get(merged, (*_ETCD_STATEFUL_SET, "persistence", "volumeClaim", "enabled"))
         claims += _claims(merged, _ETCD_STATEFUL_SET, enabled is not False)
     if tree.get(merged, ("controlPlane", "coredns", "enabled")) is not False:

@@ -45,11 +45,11 @@ def check(
 
 
 def _parts(values: Object) -> list[Any]:
-    return [tree.get(values, (*route.where, "enabled")) for route in HOST_ROUTES] + [
-        tree.get(values, ("controlPlane", "service", "spec", "type"))
+    return [tree.get(values, f"{route.path}.enabled") for route in HOST_ROUTES] + [
+        tree.get(values, "controlPlane.service.spec.type")
     ]
 
 
 def _hosts(values: Object) -> set[str]:
-    parts = [tree.get(values, route.where) or {} for route in HOST_ROUTES]
+    parts = [tree.get(values, route.path) or {} for route in HOST_ROUTES]
     return {str(part["host"]) for part in parts if part.get("enabled") is True and part.get("host")}

@@ -40,7 +40,7 @@ CLOUDS = (
     "scaleway",
     "ovh",
 )
-_ROUTE_VERSION_AT = (*TLS_ROUTE.where, "apiVersion")
+_ROUTE_VERSION_AT = f"{TLS_ROUTE.path}.apiVersion"
 
 
 def endpoint_problems(

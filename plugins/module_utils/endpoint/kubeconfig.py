@@ -16,6 +16,7 @@ from typing import Any
 
 from ..common.errors import NestedClustersError
 from ..k8s.objects import Object
+from ..values.oidc import Oidc
 from .credentials import credentials
 
 try:
@@ -45,22 +46,9 @@ def kubeconfig(secret: Object, server: str | None, context: str) -> Object:
     }
 
 
-def with_oidc(config: Object, oidc: Object) -> Object:
-    """A kubeconfig of :func:`kubeconfig` whose user logs in at an OpenID Connect issuer, with no credential in it.
-
-    ``oidc`` has ``issuer_url``, ``client_id`` and perhaps ``extra_scopes``. The login is done by the kubectl plugin
-    oidc-login (https://github.com/int128/kubelogin), on the machine of whoever uses the kubeconfig.
-    """
-    arguments = [f"--oidc-issuer-url={oidc['issuer_url']}", f"--oidc-client-id={oidc['client_id']}"]
-    arguments += [f"--oidc-extra-scope={scope}" for scope in oidc.get("extra_scopes") or []]
-    login = {
-        "apiVersion": "client.authentication.k8s.io/v1",
-        "command": "kubectl",
-        "args": ["oidc-login", "get-token", *arguments],
-        "interactiveMode": "IfAvailable",
-        "installHint": "kubectl krew install oidc-login",
-    }
-    return {**config, "users": [{"name": user["name"], "user": {"exec": login}} for user in config["users"]]}
+def with_oidc(config: Object, oidc: Oidc) -> Object:
+    """A kubeconfig of :func:`kubeconfig` whose user logs in at an OpenID Connect issuer, with no credential in it."""
+    return {**config, "users": [{"name": user["name"], "user": oidc.exec_user()} for user in config["users"]]}
 
 
 def merge_kubeconfig(existing: Object, new: Object) -> Object:

@@ -15,11 +15,10 @@ from ..k8s.host_clusters import HostCluster
 from ..k8s.snapshot import Snapshot
 from ..lifecycle import export
 from ..lifecycle import present as lifecycle
+from ..lifecycle.export import KubeconfigExport
 from ..lifecycle.request import RunOptions
 from ..virtual_cluster import cluster_state
 from ..virtual_cluster.change import Change
-from ..virtual_cluster.cluster_state import Outcome
-from ..virtual_cluster.plan import Plan
 from .job import Entry, FleetJob
 
 
@@ -90,9 +89,5 @@ def export_kubeconfig(seen: GroupView, job: FleetJob, check: bool) -> list[Chang
     """Write the kubeconfig of a virtual cluster as it was last seen; returns what that changes."""
     if job.state is None:
         return []
-    asked = {"path": job.entry.kubeconfig, "server": job.entry.server}
-    unsaid = {"context": None, "in_cluster": False, "user": None, "return_content": False}
-    params = {"name": job.name, "export_kubeconfig": {**asked, **unsaid}}
-    done = Outcome(Plan(), job.state)
-    export.export(params, job.namespace, done, check, seen.group.oidc)
-    return done.plan.changes
+    wanted = KubeconfigExport(job.entry.kubeconfig, server=job.entry.server)
+    return list(export.export(wanted, job.name, job.namespace, job.state, check, seen.group.oidc).changes)

@@ -11,8 +11,10 @@ from typing import Any
 
 from ..common.size import Size
 from ..scheduling.quota import OwnerQuota
+from ..values.backing_store import BackingStore
 from ..values.control_plane import ControlPlane
 from ..values.endpoint import Endpoint
+from ..values.oidc import Oidc
 
 STRATEGIES = ("spread", "pack")
 OVERSUBSCRIPTION = 120  # percent
@@ -52,7 +54,7 @@ class Group:
     endpoint: Endpoint = field(default_factory=Endpoint)  # without a host name: that is the member's
     distribution: str = "k8s"
     replicas: int | None = None  # of each control plane
-    backing_store: Mapping[str, Any] = field(default_factory=dict)  # of new virtual clusters
+    backing_store: BackingStore | None = None  # of new virtual clusters
     kubernetes_version: str | None = None
     vcluster_version: str | None = None
     oversubscription: int = OVERSUBSCRIPTION
@@ -62,13 +64,13 @@ class Group:
     maximum: Size = NO_SIZE
     owner_quota: OwnerQuota = field(default_factory=lambda: OwnerQuota.parse(None, "owner_quota"))
     values: Mapping[str, Any] = field(default_factory=dict)
-    oidc: Mapping[str, Any] = field(default_factory=dict)
+    oidc: Oidc | None = None
     generation: int = field(default=0, compare=False)  # counts changes: of records that differ, the newest holds
 
     @property
     def control_plane(self) -> ControlPlane:
         """What the group says of its control planes."""
-        return ControlPlane(self.distribution, self.replicas, self.backing_store or None)
+        return ControlPlane(self.distribution, self.replicas, self.backing_store)
 
     def endpoint_of(self, name: str, member: Member) -> Endpoint:
         """Return the endpoint of a virtual cluster on a member."""

@@ -26,7 +26,7 @@ def applied(group: Group, member: Member) -> dict[str, Any]:
         "values": _fingerprint(group.values),
         "endpoint": _fingerprint([group.endpoint.as_dict(), member.dns_pattern]),
         "node_selector": _fingerprint(member.node_selector),
-        "oidc": _fingerprint(group.oidc),
+        "oidc": _fingerprint(group.oidc.as_dict() if group.oidc else {}),
     }
 
 

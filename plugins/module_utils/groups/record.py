@@ -13,7 +13,9 @@ from ..common.errors import NestedClustersError, OptionError
 from ..common.size import Size
 from ..common.well_known import HOST_LABEL, MANAGED_BY, NAMESPACE, RECORD_LABEL
 from ..scheduling.quota import OwnerQuota
+from ..values.backing_store import BackingStore
 from ..values.endpoint import Endpoint
+from ..values.oidc import Oidc
 from .model import Group, Member
 from .settings import check_form
 
@@ -46,7 +48,7 @@ def record(group: Group) -> dict[str, Any]:
         "endpoint": group.endpoint.as_dict(),
         "distribution": group.distribution,
         "replicas": group.replicas,
-        "backing_store": dict(group.backing_store),
+        "backing_store": group.backing_store.as_dict() if group.backing_store else {},
         "kubernetes_version": group.kubernetes_version,
         "vcluster_version": group.vcluster_version,
         "oversubscription": group.oversubscription,
@@ -58,7 +60,7 @@ def record(group: Group) -> dict[str, Any]:
         },
         "owner_quota": group.owner_quota.as_dict(),
         "values": dict(group.values),
-        "oidc": dict(group.oidc),
+        "oidc": group.oidc.as_dict() if group.oidc else {},
     }
 
 
@@ -76,6 +78,7 @@ def from_record(data: Mapping[str, Any]) -> Group:
     def bound(key: str) -> Size:
         return Size.parse(data["size"][key], f"size.{key}", partial=True)
 
+    store, oidc = _mapping(data, "backing_store"), _mapping(data, "oidc")
     group = Group(
         name=data["name"],
         members=tuple(
@@ -93,7 +96,7 @@ def from_record(data: Mapping[str, Any]) -> Group:
         endpoint=Endpoint.of(_mapping(data, "endpoint")),
         distribution=data["distribution"],
         replicas=data["replicas"],
-        backing_store=_mapping(data, "backing_store"),
+        backing_store=BackingStore.of(store) if store else None,
         kubernetes_version=data["kubernetes_version"],
         vcluster_version=data["vcluster_version"],
         oversubscription=int(data["oversubscription"]),
@@ -103,7 +106,7 @@ def from_record(data: Mapping[str, Any]) -> Group:
         maximum=bound("maximum"),
         owner_quota=OwnerQuota.parse(data["owner_quota"], "owner_quota"),
         values=_mapping(data, "values"),
-        oidc=_mapping(data, "oidc"),
+        oidc=Oidc.of(oidc) if oidc else None,
         generation=int(data["generation"]),
     )
     check_form(group)

@@ -10,22 +10,27 @@ connection and no credential: those come from whoever runs the task. Pure functi
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import replace
-from typing import Any
+from typing import Any, TypeVar
 
 from ..common import semver
 from ..common.errors import OptionError, given_twice
 from ..common.size import RESOURCES, Size
 from ..scheduling.quota import OwnerQuota
 from ..values import accessors, masking, support_matrix, tree, validation
+from ..values.backing_store import BackingStore
 from ..values.control_plane import DISTRIBUTIONS
 from ..values.endpoint import Endpoint
+from ..values.oidc import Oidc
 from .model import DEFAULT_SIZE, MINIMUM_SIZE, STRATEGIES, Group, Member
 
 _NAME = re.compile(r"[a-z0-9]([a-z0-9-]*[a-z0-9])?")
 _NAME_LENGTH = 40  # with the ConfigMap's prefix and as a label's value it fits in 63
 _HOST_NAME = re.compile(r"(?=.{1,253}$)[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?(\.[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?)*")
+
+
+_Setting = TypeVar("_Setting")
 
 
 def desired(params: Mapping[str, Any], members: Iterable[Member], deployed: Group | None) -> Group:
@@ -53,7 +58,7 @@ def desired(params: Mapping[str, Any], members: Iterable[Member], deployed: Grou
         endpoint=before.endpoint if endpoint is None else Endpoint.of(_without_none(endpoint)),
         distribution=distribution,
         replicas=_given(params, "replicas", before.replicas),
-        backing_store=_said(params.get("backing_store"), before.backing_store),
+        backing_store=_typed(BackingStore.of, params.get("backing_store"), before.backing_store),
         kubernetes_version=_given(params, "kubernetes_version", before.kubernetes_version) or None,
         vcluster_version=_given(params, "vcluster_version", before.vcluster_version) or None,
         oversubscription=_given(params, "oversubscription", before.oversubscription),
@@ -63,7 +68,7 @@ def desired(params: Mapping[str, Any], members: Iterable[Member], deployed: Grou
         maximum=bound("maximum", before.maximum, None),
         owner_quota=before.owner_quota if quota is None else OwnerQuota.parse(quota, "owner_quota"),
         values=_given(params, "values", before.values),
-        oidc=before.oidc if params.get("oidc") is None else _without_none(params["oidc"]),
+        oidc=_typed(Oidc.of, params.get("oidc"), before.oidc),
     )
     check(group)
     group = _normal(group)
@@ -78,8 +83,14 @@ def _without_none(options: Mapping[str, Any]) -> dict[str, Any]:
     return {name: value for name, value in options.items() if value not in (None, "", [])}
 
 
-def _said(asked: Mapping[str, Any] | None, before: Mapping[str, Any]) -> Mapping[str, Any]:
-    return before if asked is None else _without_none(asked)
+def _typed(
+    make: Callable[[Mapping[str, Any]], _Setting], option: Mapping[str, Any] | None, before: _Setting | None
+) -> _Setting | None:
+    """What an option says, None where it is empty; one that is left out stays as it was."""
+    if option is None:
+        return before
+    said = _without_none(option)
+    return make(said) if said else None
 
 
 def _normal(group: Group) -> Group:
@@ -177,7 +188,7 @@ def _check_endpoint(group: Group) -> None:
 
 def _check_backing_store(group: Group) -> None:
     """Every virtual cluster needs an etcd of its own: vCluster keeps all in the same place in each."""
-    address = group.backing_store.get("endpoint")
+    address = group.backing_store.endpoint if group.backing_store else None
     if address is not None and str(address).count("*") != 1:
         raise OptionError(
             "backing_store.endpoint",
@@ -247,14 +258,9 @@ def _hidden(node: Any, masked: Any, at: tuple[str, ...]) -> Iterator[tuple[str, 
 
 
 def _check_oidc(group: Group) -> None:
-    oidc = group.oidc
-    if not oidc:
+    if group.oidc is None:
         return
     if group.distribution != "k8s":
-        raise OptionError("oidc", dict(oidc), "distribution k8s", reason=f"the distribution is {group.distribution}")
-    if not str(oidc.get("issuer_url", "")).startswith("https://"):
-        raise OptionError(
-            "oidc.issuer_url", oidc.get("issuer_url"), "an https:// URL", reason="Kubernetes takes no other"
-        )
-    if not oidc.get("client_id"):
-        raise OptionError("oidc.client_id", None, "the client's ID at the issuer")
+        reason = f"the distribution is {group.distribution}"
+        raise OptionError("oidc", group.oidc.as_dict(), "distribution k8s", reason=reason)
+    group.oidc.check()

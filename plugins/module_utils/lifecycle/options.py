@@ -9,9 +9,11 @@ from typing import Any
 
 from ..common.size import RESOURCES, Size
 from ..helm.chart import Chart
-from ..values.control_plane import DISTRIBUTIONS, STORES, ControlPlane
+from ..values.backing_store import STORES
+from ..values.control_plane import DISTRIBUTIONS, ControlPlane
 from ..values.endpoint import Endpoint
 from ..virtual_cluster.membership import AdmissionRequest
+from .export import KubeconfigExport
 from .request import Request
 
 
@@ -56,7 +58,9 @@ def chart_spec() -> dict[str, Any]:
 
 def request(params: dict[str, Any]) -> Request:
     """Make a request of the module's options. Raises OptionError where they contradict each other."""
-    endpoint = params["endpoint"] if params["state"] != "absent" else None  # a deletion asks for none
+    if params["state"] == "absent":  # a deletion asks for neither
+        params = {**params, "endpoint": None, "backing_store": None}
+    endpoint = params["endpoint"]
     return Request(
         name=params["name"],
         namespace=params["namespace"] or f"vcluster-{params['name']}",
@@ -87,6 +91,16 @@ def in_group(params: dict[str, Any]) -> AdmissionRequest:
     )
 
 
+def kubeconfig_export(params: dict[str, Any], verified_url: str | None = None) -> KubeconfigExport | None:
+    """Return what the module's options say of a kubeconfig; None where none is asked for.
+
+    ``verified_url`` is where the virtual cluster was seen to answer.
+    """
+    option = params["export_kubeconfig"]
+    return KubeconfigExport.of(option, verified_url) if option else None
+
+
 def wants_oidc(params: dict[str, Any]) -> bool:
     """Whether the kubeconfig shall log in at the issuer of a group."""
-    return bool(params["export_kubeconfig"] and params["export_kubeconfig"]["user"] == "oidc")
+    wanted = kubeconfig_export(params)
+    return wanted is not None and wanted.user == "oidc"

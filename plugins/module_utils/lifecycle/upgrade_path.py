@@ -11,7 +11,8 @@ from typing import Any
 
 from ..common.errors import OptionError
 from ..common.semver import Minor, Version, parse_kubernetes_version, parse_version
-from ..values.accessors import distribution_of, value_at
+from ..values import tree
+from ..values.accessors import distribution_of
 from ..values.support_matrix import DEFAULT_KUBERNETES, OLDEST_VCLUSTER_VERSION, kubernetes_versions
 
 # --- changes of version -----------------------------------------------------------------------------------
@@ -145,10 +146,10 @@ def upgrade_steps(path: list[Version], running: Version | None, values: dict[str
 def _kubernetes_of(values: Mapping[str, Any], version: Version) -> Version | None:
     """The Kubernetes version that a vCluster with these values runs; None where it is not known."""
     distribution = distribution_of(values)
-    named = value_at(values, "controlPlane.distro.k8s.version") if distribution == "k8s" else None
+    named = tree.get(values, "controlPlane.distro.k8s.version") if distribution == "k8s" else None
     if named:
         return parse_kubernetes_version(str(named))
-    tag = value_at(values, f"controlPlane.distro.{distribution}.image.tag")
+    tag = tree.get(values, f"controlPlane.distro.{distribution}.image.tag")
     if not tag:
         return kubernetes_versions(version, distribution).default
     try:

@@ -18,8 +18,8 @@ from . import tree
 
 _HOST_LENGTH, _LABEL_LENGTH = 253, 63
 _LABEL = re.compile(r"[a-z0-9]([a-z0-9-]*[a-z0-9])?")
-_CONTROL_PLANE, _SERVICE = "controlPlane", ("controlPlane", "service")
-_SANS = (_CONTROL_PLANE, "proxy", "extraSANs")
+_CONTROL_PLANE = "controlPlane"
+_SERVICE, _SANS = f"{_CONTROL_PLANE}.service", f"{_CONTROL_PLANE}.proxy.extraSANs"
 
 
 # --- types of endpoints -----------------------------------------------------------------------------------
@@ -35,9 +35,9 @@ class Route:
     part: str
 
     @property
-    def where(self) -> tuple[str, ...]:
+    def path(self) -> str:
         """Return the path of its settings in values."""
-        return _CONTROL_PLANE, self.part
+        return f"{_CONTROL_PLANE}.{self.part}"
 
 
 @dataclass(frozen=True)
@@ -115,10 +115,10 @@ class Endpoint:
         """Return the endpoint that values make: its type, and its host name where the type has one."""
         kinds = ENDPOINT_TYPES.values()
         for kind in kinds:
-            part = (tree.get(values, kind.route.where) or {}) if kind.route else {}
+            part = (tree.get(values, kind.route.path) or {}) if kind.route else {}
             if part.get("enabled") is True:
                 return cls(kind, part.get("host"))
-        service = str(tree.get(values, (*_SERVICE, "spec", "type")))
+        service = str(tree.get(values, f"{_SERVICE}.spec.type"))
         return cls(next((kind for kind in kinds if not kind.route and kind.service == service), CLUSTER_IP))
 
     @property
@@ -154,7 +154,7 @@ class Endpoint:
         annotations = {"annotations": dict(self.annotations)} if self.annotations else {}
         if self.type.route:
             route = {"enabled": True, "host": self.host, **annotations, **self._route_settings()}
-            return tree.at(self.type.route.where, route)
+            return tree.at(self.type.route.path, route)
         service: dict[str, Any] = annotations
         if self.type.service != CLUSTER_IP.service:
             service = {**service, "spec": {"type": self.type.service}}
@@ -203,7 +203,7 @@ def _without_endpoint(deployed: dict[str, Any], host: str | None) -> dict[str, A
     result = tree.merge({}, deployed)
     control_plane = result.get(_CONTROL_PLANE) or {}
     parts = [route.part for route in HOST_ROUTES]
-    old = {tree.get(control_plane, (part, "host")) for part in parts} - {None, host}
+    old = {tree.get(control_plane, f"{part}.host") for part in parts} - {None, host}
     for part in parts:
         if isinstance(control_plane.get(part), dict):
             for key in ("enabled", "host", "parentRefs"):
@@ -214,7 +214,7 @@ def _without_endpoint(deployed: dict[str, Any], host: str | None) -> dict[str, A
                     del control_plane[part]["spec"]
             if not control_plane[part]:
                 del control_plane[part]
-    spec = tree.get(control_plane, ("service", "spec"))
+    spec = tree.get(control_plane, "service.spec")
     if isinstance(spec, dict):
         spec.pop("type", None)
     kept = [name for name in tree.get(result, _SANS) or [] if name not in old]

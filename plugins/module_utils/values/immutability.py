@@ -5,24 +5,15 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator, Mapping
-from decimal import Decimal
 from typing import Any
 
 from ..common.redaction import redacted
 from ..common.semver import Minor, Version
-from .accessors import (
-    STORE_PATH,
-    WORKLOAD_PATH,
-    backing_store,
-    claim_enabled,
-    distribution_of,
-    is_on,
-    is_stateful_set,
-    setting_at,
-    value_at,
-)
+from ..common.size import quantity
+from . import tree
+from .accessors import WORKLOAD_PATH, claim_enabled, distribution_of, is_stateful_set
+from .backing_store import DEPLOYED_ETCD, EMBEDDED_ETCD, EMBEDDED_SQLITE, STORE_PATH, store_of
 from .validation import Problem, raise_problems
 
 # --- changes of values ------------------------------------------------------------------------------------
@@ -55,7 +46,7 @@ def check_immutable(
     store_changes = [*_store_changes(deployed_values, desired_values)]
     problems += store_changes
     problems += _changed(deployed_values, desired_values, _FIXED_BY_VCLUSTER, "vCluster does not allow it to change")
-    if not store_changes and backing_store(deployed_values) == backing_store(desired_values):
+    if not store_changes and store_of(deployed_values) == store_of(desired_values):
         problems += _workload_changes(deployed_values, desired_values)
         problems += _etcd_changes(deployed_values, desired_values)
     raise_problems(problems)
@@ -70,7 +61,7 @@ def _changed(
     deployed: Mapping[str, Any], desired: Mapping[str, Any], defaults: Mapping[str, Any], reason: str
 ) -> Iterator[Problem]:
     for path, default in defaults.items():
-        old, new = setting_at(deployed, path, default), setting_at(desired, path, default)
+        old, new = tree.setting(deployed, path, default), tree.setting(desired, path, default)
         if old != new:
             yield _change(path, old, new, reason)
 
@@ -97,18 +88,19 @@ def _store_changes(deployed: dict[str, Any], desired: dict[str, Any]) -> Iterato
     vCluster's own check (source: config/config.go, ValidateStoreChanges) lets SQLite become etcd, where
     nothing copies the data.
     """
-    old, new = backing_store(deployed), backing_store(desired)
+    old, new = store_of(deployed), store_of(desired)
     if old == new:
         path = f"{STORE_PATH}.database.embedded.dataSource"  # an address with a password: not printed
-        if old == "embedded-sqlite" and bool(value_at(deployed, path)) != bool(value_at(desired, path)):
+        if old == EMBEDDED_SQLITE and bool(tree.get(deployed, path)) != bool(tree.get(desired, path)):
             yield Problem(path, "set or unset after creation: the data is not copied", f"{path} as deployed")
         return
-    if (old, new) == ("deployed-etcd", "embedded-etcd"):
-        if is_on(value_at(desired, _MIGRATE_ETCD)):
+    names = old.vcluster_name, new.vcluster_name
+    if (old, new) == (DEPLOYED_ETCD, EMBEDDED_ETCD):
+        if tree.is_on(tree.get(desired, _MIGRATE_ETCD)):
             return
-        yield _change(STORE_PATH, old, new, f"without {_MIGRATE_ETCD} the virtual cluster comes up empty")
+        yield _change(STORE_PATH, *names, f"without {_MIGRATE_ETCD} the virtual cluster comes up empty")
     else:
-        yield _change(STORE_PATH, old, new, "the data is not copied and the virtual cluster comes up empty")
+        yield _change(STORE_PATH, *names, "the data is not copied and the virtual cluster comes up empty")
 
 
 def _workload_changes(deployed: dict[str, Any], desired: dict[str, Any]) -> Iterator[Problem]:
@@ -126,7 +118,7 @@ def _workload_changes(deployed: dict[str, Any], desired: dict[str, Any]) -> Iter
 
 def _etcd_changes(deployed: dict[str, Any], desired: dict[str, Any]) -> Iterator[Problem]:
     """Source: chart/templates/etcd-statefulset.yaml; its claim is on by default."""
-    if backing_store(deployed) != "deployed-etcd":
+    if store_of(deployed) != DEPLOYED_ETCD:
         return
     enabled = f"{_ETCD_WORKLOAD}.enabled"
     claim = f"{_ETCD_WORKLOAD}.persistence.volumeClaim.enabled"
@@ -135,8 +127,9 @@ def _etcd_changes(deployed: dict[str, Any], desired: dict[str, Any]) -> Iterator
     # The chart starts every member with --initial-cluster-state=new: one that comes later finds another cluster.
     members: dict[str, Any] = {f"{_ETCD_WORKLOAD}.highAvailability.replicas": 1}
     yield from _changed(deployed, desired, members, "the members of an etcd are fixed when it first starts")
-    if is_on(setting_at(deployed, enabled, True)):
-        yield from _stateful_set_changes(deployed, desired, _ETCD_WORKLOAD, is_on(setting_at(deployed, claim, True)))
+    if tree.is_on(tree.setting(deployed, enabled, True)):
+        has_claim = tree.is_on(tree.setting(deployed, claim, True))
+        yield from _stateful_set_changes(deployed, desired, _ETCD_WORKLOAD, has_claim)
 
 
 def _stateful_set_changes(
@@ -146,28 +139,17 @@ def _stateful_set_changes(
     reason = "Kubernetes does not allow this field of a StatefulSet to change"
     yield from _changed(deployed, desired, {f"{workload}.scheduling.podManagementPolicy": "Parallel"}, reason)
     templates = f"{workload}.persistence.volumeClaimTemplates"
-    if value_at(deployed, templates) or value_at(desired, templates):
+    if tree.get(deployed, templates) or tree.get(desired, templates):
         yield from _changed(deployed, desired, {templates: []}, reason)
     elif claim:
         for key, default in _CLAIM_DEFAULTS.items():
             path = f"{workload}.persistence.volumeClaim.{key}"
-            old, new = setting_at(deployed, path, default), setting_at(desired, path, default)
+            old, new = tree.setting(deployed, path, default), tree.setting(desired, path, default)
             if old != new and not (key == "size" and _same_quantity(old, new)):
                 yield _change(path, old, new, reason)
 
 
-_QUANTITY = re.compile(r"([0-9]+(?:\.[0-9]*)?|\.[0-9]+)(Ki|Mi|Gi|Ti|Pi|Ei|m|k|M|G|T|P|E)?")
-_UNITS = {"": Decimal(1), "m": Decimal("0.001")}
-_UNITS |= {f"{unit}i": Decimal(1024) ** power for power, unit in enumerate("KMGTPE", start=1)}
-_UNITS |= {unit: Decimal(1000) ** power for power, unit in enumerate("kMGTPE", start=1)}
-
-
 def _same_quantity(left: Any, right: Any) -> bool:
     """Whether two sizes are the same amount: Kubernetes compares StatefulSets so (1Gi is 1024Mi)."""
-    amounts = []
-    for text in (str(left), str(right)):
-        match = _QUANTITY.fullmatch(text)
-        if match is None:
-            return False
-        amounts.append(Decimal(match[1]) * _UNITS[match[2] or ""])
-    return amounts[0] == amounts[1]
+    amount = quantity(str(left))
+    return amount is not None and amount == quantity(str(right))

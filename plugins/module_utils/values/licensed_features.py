@@ -10,7 +10,9 @@ from dataclasses import dataclass
 from typing import Any
 
 from ..common.semver import Minor, Version
-from .accessors import DISTRIBUTION_ORDER, OPEN_SOURCE_IMAGE, STORE_PATH, distribution_of, is_on, setting_at, value_at
+from . import tree
+from .accessors import DISTRIBUTION_ORDER, IMAGE_REPOSITORY, OPEN_SOURCE_IMAGE, distribution_of
+from .backing_store import EMBEDDED_ETCD, EXTERNAL_DATABASE
 
 # --- keys that need a licence -----------------------------------------------------------------------------
 
@@ -37,8 +39,8 @@ class LicensedKey:
 # but validation, and most of it is in Config.IsProFeatureEnabled (config/config.go). since and until are
 # where chart/values.schema.json has the key. k3s (pkg/k3s) opened an external database by itself.
 LICENSED_KEYS: tuple[LicensedKey, ...] = (
-    LicensedKey(f"{STORE_PATH}.etcd.embedded.enabled", fails=True),
-    LicensedKey(f"{STORE_PATH}.database.external.enabled", fails=True, distributions=("k8s",)),
+    LicensedKey(EMBEDDED_ETCD.switch, fails=True),
+    LicensedKey(EXTERNAL_DATABASE.switch, fails=True, distributions=("k8s",)),
     LicensedKey("controlPlane.coredns.embedded", fails=True),
     LicensedKey("controlPlane.advanced.kubeVip.enabled", fails=True, since=(0, 30)),
     LicensedKey("privateNodes.enabled", fails=True, since=(0, 26)),
@@ -92,16 +94,16 @@ def licensed_in_use(values: Mapping[str, Any], version: Version) -> Iterator[tup
                 yield path, key.fails
     if version.release >= _PATCHES_SINCE:
         for direction in ("toHost", "fromHost"):
-            for path in _patches(value_at(values, f"sync.{direction}"), f"sync.{direction}"):
+            for path in _patches(tree.get(values, f"sync.{direction}"), f"sync.{direction}"):
                 yield path, True
 
 
 def _in_use(values: Mapping[str, Any], key: LicensedKey) -> Iterator[str]:
-    value = value_at(values, key.path)
+    value = tree.get(values, key.path)
     if key.kind == "entry":
         entries = value if isinstance(value, Mapping) else {}
-        yield from (f"{key.path}.{name}" for name, entry in entries.items() if is_on(value_at(entry, "enabled")))
-    elif bool(value) if key.kind == "any" else is_on(value):
+        yield from (f"{key.path}.{name}" for name, entry in entries.items() if tree.is_on(tree.get(entry, "enabled")))
+    elif bool(value) if key.kind == "any" else tree.is_on(value):
         yield key.path
 
 
@@ -116,12 +118,9 @@ def _patches(node: Any, path: str) -> Iterator[str]:
             yield from _patches(child, f"{path}.{key}")
 
 
-IMAGE_PATH = "controlPlane.statefulSet.image.repository"
-
-
 def needs_licence(values: dict[str, Any], path: str, version: Version, image_repository: str | None = None) -> bool:
     """Whether ``values`` use a key that the image they name has no licence for; the images count as in check_values."""
-    repository = image_repository or setting_at(values, IMAGE_PATH, OPEN_SOURCE_IMAGE)
+    repository = image_repository or tree.setting(values, IMAGE_REPOSITORY, OPEN_SOURCE_IMAGE)
     return is_open_source(repository) and path in licensed_keys(values, version)
 
 

@@ -11,18 +11,10 @@ from typing import Any
 
 from ..common.errors import OptionError
 from ..common.semver import Minor, Version
-from .accessors import (
-    DISTRIBUTION_ORDER,
-    MISSING,
-    OPEN_SOURCE_IMAGE,
-    STORE_PATH,
-    STORE_SWITCHES,
-    backing_store,
-    is_on,
-    setting_at,
-    value_at,
-)
-from .licensed_features import IMAGE_PATH, is_open_source, licensed_in_use
+from . import tree
+from .accessors import DISTRIBUTION_ORDER, IMAGE_REPOSITORY, OPEN_SOURCE_IMAGE, REPLICAS_PATH
+from .backing_store import EMBEDDED_SQLITE, EXTERNAL_ETCD, STORE_PATH, STORE_TYPES, store_of
+from .licensed_features import is_open_source, licensed_in_use
 
 # --- checking values --------------------------------------------------------------------------------------
 
@@ -67,11 +59,10 @@ _REMOVED_KEYS: tuple[tuple[str, Minor, str], ...] = (
     ("sync.toHost.volumeSnapshotContents", (0, 36), ""),
     ("sync.toHost.volumeSnapshots", (0, 36), ""),
 )
-EXTERNAL_ETCD_SINCE: Minor = (0, 25)
 _ADDED_KEYS: tuple[tuple[str, Minor], ...] = (
     ("sync.fromHost.customResources", (0, 21)),
     ("sync.toHost.customResources", (0, 21)),
-    (f"{STORE_PATH}.etcd.external", EXTERNAL_ETCD_SINCE),
+    (f"{STORE_PATH}.etcd.external", EXTERNAL_ETCD.since),
     ("controlPlane.distro.k8s.image", (0, 25)),
     ("privateNodes", (0, 26)),
     ("sync.toHost.namespaces", (0, 26)),
@@ -88,7 +79,6 @@ _ADDED_KEYS: tuple[tuple[str, Minor], ...] = (
     ("sync.fromHost.gateways", (0, 35)),
     ("sync.toHost.gatewayApi", (0, 35)),
 )
-_REPLICAS = "controlPlane.statefulSet.highAvailability.replicas"
 
 
 def check_distribution(distribution: str, version: Version) -> None:
@@ -117,7 +107,7 @@ def check_values(values: dict[str, Any], version: Version, image_repository: str
     values, else ours. A mirror of it counts by its last name (``registry/mirror/vcluster-oss``); any other
     image may have a licence. No value is printed: values can hold credentials.
     """
-    repository = image_repository or setting_at(values, IMAGE_PATH, OPEN_SOURCE_IMAGE)
+    repository = image_repository or tree.setting(values, IMAGE_REPOSITORY, OPEN_SOURCE_IMAGE)
     problems = [*_version_problems(values, version), *_exclusive_problems(values), *_replica_problems(values)]
     if is_open_source(repository):
         problems += _licence_problems(values, version)
@@ -136,22 +126,22 @@ def raise_problems(problems: list[Problem]) -> None:
 def _version_problems(values: Mapping[str, Any], version: Version) -> Iterator[Problem]:
     """Keys that this version has no more, or not yet; the schema refuses them even when switched off."""
     for path, gone, replacement in _REMOVED_KEYS:
-        if version.release >= gone and value_at(values, path, MISSING) is not MISSING:
+        if version.release >= gone and tree.get(values, path, tree.MISSING) is not tree.MISSING:
             last = f"vCluster {gone[0]}.{gone[1] - 1} or earlier"
             instead = f", or {replacement}" if replacement else ", or without it"
             yield Problem(path, f"removed in vCluster {gone[0]}.{gone[1]}", f"{path} in {last}{instead}")
     for path, since in _ADDED_KEYS:
-        if version.release < since and value_at(values, path, MISSING) is not MISSING:
+        if version.release < since and tree.get(values, path, tree.MISSING) is not tree.MISSING:
             first = f"vCluster {since[0]}.{since[1]}"
             yield Problem(path, f"unknown before {first}", f"{path} from {first} on")
 
 
 def _exclusive_problems(values: Mapping[str, Any]) -> Iterator[Problem]:
     """Source: chart/templates/_backingstore.tpl and, up to 0.32, _distro.tpl: at most one is enabled."""
-    stores = list(STORE_SWITCHES.values())
+    stores = [kind.switch for kind in STORE_TYPES]
     distributions = [f"controlPlane.distro.{name}.enabled" for name in DISTRIBUTION_ORDER]
     for switches, what in ((stores, "backing store"), (distributions, "distribution")):
-        on = [path for path in switches if is_on(value_at(values, path))]
+        on = [path for path in switches if tree.is_on(tree.get(values, path))]
         if len(on) > 1:
             for path in on:
                 yield Problem(path, f"more than one {what} is enabled", f"one {what}")
@@ -159,14 +149,14 @@ def _exclusive_problems(values: Mapping[str, Any]) -> Iterator[Problem]:
 
 def _replica_problems(values: dict[str, Any]) -> Iterator[Problem]:
     """Source: pkg/config/validation.go from 0.21 on, and the CLI's create before."""
-    replicas = setting_at(values, _REPLICAS, 1)
-    if backing_store(values) == "embedded-sqlite" and isinstance(replicas, int) and replicas > 1:
+    replicas = tree.setting(values, REPLICAS_PATH, 1)
+    if store_of(values) == EMBEDDED_SQLITE and isinstance(replicas, int) and replicas > 1:
         reason = "the embedded SQLite database has one writer"
-        yield Problem(_REPLICAS, reason, f"{_REPLICAS} of 1, or an etcd backing store")
+        yield Problem(REPLICAS_PATH, reason, f"{REPLICAS_PATH} of 1, or an etcd backing store")
 
 
 def _licence_problems(values: Mapping[str, Any], version: Version) -> Iterator[Problem]:
     for path, fails in licensed_in_use(values, version):
         effect = "fails" if fails else "has no effect"
         reason = f"needs a licence and {effect} on the open-source image"
-        yield Problem(path, reason, f"keys without a licence, or another {IMAGE_PATH} with one")
+        yield Problem(path, reason, f"keys without a licence, or another {IMAGE_REPOSITORY} with one")

@@ -144,7 +144,7 @@ def in_group(monkeypatch: pytest.MonkeyPatch) -> Calls:
     decision = Decision(Member("host-b"), SimpleNamespace(), NAMESPACE, "alice", nothing, None, placed)  # type: ignore[arg-type]
 
     def work(given: Any, open_helm: Any, *asked: Any, **options: Any) -> Any:
-        seen = SimpleNamespace(group=SimpleNamespace(oidc={}, endpoint=Endpoint()), uncounted=list)
+        seen = SimpleNamespace(group=SimpleNamespace(oidc=None, endpoint=Endpoint()), uncounted=list)
         return calls(given, open_helm, *asked, **options), decision, seen
 
     monkeypatch.setattr(admission, "present", work)

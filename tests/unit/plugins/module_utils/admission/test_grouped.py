@@ -40,7 +40,7 @@ from ansible_collections.nested.clusters.plugins.module_utils.lifecycle import p
 from ansible_collections.nested.clusters.plugins.module_utils.lifecycle.request import Request, RunOptions
 from ansible_collections.nested.clusters.plugins.module_utils.scheduling import capacity as capacities
 from ansible_collections.nested.clusters.plugins.module_utils.scheduling.quota import AdmissionDenied
-from ansible_collections.nested.clusters.plugins.module_utils.values import accessors, support_matrix, tree
+from ansible_collections.nested.clusters.plugins.module_utils.values import backing_store, support_matrix, tree
 from ansible_collections.nested.clusters.plugins.module_utils.values.control_plane import (
     ControlPlane,
     kubernetes_version_at,
@@ -1324,13 +1324,13 @@ ETCD_OF_THREE = {"type": "deployed_etcd", "replicas": 3}
 
 
 def store_of(world: World, outcome: Any) -> str:
-    return accessors.backing_store(world.values(outcome))
+    return backing_store.store_of(world.values(outcome)).name
 
 
 def test_a_new_one_has_the_groups_backing_store(world: World) -> None:
     world.change(replicas=3, backing_store=ETCD_OF_THREE, size={"default": LARGE})
     outcome, _decision = world.checked()
-    assert store_of(world, outcome) == "deployed-etcd"
+    assert store_of(world, outcome) == "deployed_etcd"
     assert tree.get(world.values(outcome), ("controlPlane", "statefulSet", "highAvailability", "replicas")) == 3
     world.checked()  # unchanged
 
@@ -1341,7 +1341,7 @@ def test_one_that_is_there_keeps_its_backing_store(world: World) -> None:
     world.change(backing_store=ETCD_OF_THREE, size={"default": LARGE})
     outcome, _decision = world.run()
     assert outcome.plan.steps == []
-    assert store_of(world, outcome) == "embedded-sqlite"
+    assert store_of(world, outcome) == "embedded_sqlite"
 
 
 def test_one_with_the_groups_backing_store_keeps_it_when_the_group_has_another(world: World) -> None:
@@ -1350,14 +1350,14 @@ def test_one_with_the_groups_backing_store_keeps_it_when_the_group_has_another(w
     world.change(backing_store={})
     outcome, _decision = world.run()
     assert outcome.plan.steps == []
-    assert store_of(world, outcome) == "deployed-etcd"
+    assert store_of(world, outcome) == "deployed_etcd"
 
 
 def test_the_task_says_another_backing_store_than_the_group(world: World) -> None:
     world.change(backing_store=ETCD_OF_THREE)
-    own = ControlPlane(backing_store={"type": "embedded_sqlite"})
+    own = ControlPlane.of({"backing_store": {"type": "embedded_sqlite"}})
     outcome, _decision = world.checked(request={"control_plane": own})
-    assert store_of(world, outcome) == "embedded-sqlite"
+    assert store_of(world, outcome) == "embedded_sqlite"
     world.checked()  # and that stays its own
 
 

@@ -13,11 +13,11 @@ from ansible_collections.nested.clusters.plugins.module_utils.common.errors impo
 from ansible_collections.nested.clusters.plugins.module_utils.common.redaction import MASK, redacted, redacted_text
 from ansible_collections.nested.clusters.plugins.module_utils.common.semver import parse_version
 from ansible_collections.nested.clusters.plugins.module_utils.groups import settings as group_settings
-from ansible_collections.nested.clusters.plugins.module_utils.groups.model import Group
 from ansible_collections.nested.clusters.plugins.module_utils.helm import cli
 from ansible_collections.nested.clusters.plugins.module_utils.helm.chart import Chart
 from ansible_collections.nested.clusters.plugins.module_utils.k8s.errors import refusal
-from ansible_collections.nested.clusters.plugins.module_utils.values import control_plane, immutability, tree
+from ansible_collections.nested.clusters.plugins.module_utils.values import backing_store, immutability, tree
+from ansible_collections.nested.clusters.plugins.module_utils.values.backing_store import BackingStore
 from ansible_collections.nested.clusters.plugins.module_utils.values.control_plane import ControlPlane
 from ansible_collections.nested.clusters.plugins.module_utils.virtual_cluster.metadata import check_metadata
 
@@ -97,7 +97,7 @@ def option_errors() -> dict[str, Any]:
     url = "https://root:hunter2@db.example.com:2379/x"
     source = ("controlPlane", "backingStore", "database", "external", "dataSource")
     template = ("controlPlane", "statefulSet", "persistence", "volumeClaimTemplates")
-    external = ControlPlane(backing_store={"type": "external_database", "data_source": "words"})
+    external = ControlPlane(backing_store=BackingStore.of({"type": "external_database", "data_source": "words"}))
 
     def claim(text: str) -> Any:
         return tree.at(template, [{"metadata": {"annotations": {"from": text, "token": "hunter2"}}}])
@@ -105,17 +105,13 @@ def option_errors() -> dict[str, Any]:
     schema = f"Error: values don't meet the specifications of the schema(s):\n- '{url}' does not match"
     return {
         "another data source in values": lambda: external.check_values(tree.at(source, url)),
-        "an etcd with a password": lambda: ControlPlane(
-            backing_store={"type": "external_etcd", "endpoint": url}
-        ).check_form(),
-        "a data source of another type": lambda: ControlPlane(
-            backing_store={"type": "deployed_etcd", "data_source": "hunter2"}
-        ).check_form(),
+        "an etcd with a password": lambda: BackingStore.of({"type": "external_etcd", "endpoint": url}),
+        "a data source of another type": lambda: BackingStore.of({"type": "deployed_etcd", "data_source": "hunter2"}),
         "what is deployed": lambda: immutability.check_immutable(claim(url), claim("other"), parse_version("0.36.1")),
         "an annotation in values": lambda: check_metadata("annotations", {"token": "x"}, {"token": "hunter2"}),
         "an annotation": lambda: check_metadata("annotations", {"a b": url}, {}),
-        "an endpoint of a group": lambda: group_settings.check_form(
-            Group("dev", (), backing_store={"type": "external_etcd", "endpoint": url})
+        "an endpoint of a group": lambda: group_settings.desired(
+            {"name": "dev", "backing_store": {"type": "external_etcd", "endpoint": url}}, (), None
         ),
         "the schema of the chart": lambda: raise_(cli.explain(schema, "upgrade", None)),
         "a repository": lambda: raise_(
@@ -139,5 +135,5 @@ def test_every_place_that_prints_a_value_hides_credentials(what: str) -> None:
 
 def test_an_example_stays_as_it_is_written() -> None:
     with pytest.raises(OptionError) as caught:
-        ControlPlane(backing_store={"type": "external_database"}).check({}, parse_version("0.30.0"), None)
-    assert control_plane._EXAMPLES["data_source"] in str(caught.value)
+        BackingStore.of({"type": "external_database"}).check_complete({})
+    assert backing_store._EXAMPLES["data_source"] in str(caught.value)

@@ -18,6 +18,7 @@ from ansible_collections.nested.clusters.plugins.module_utils.endpoint.kubeconfi
     with_oidc,
     write_kubeconfig,
 )
+from ansible_collections.nested.clusters.plugins.module_utils.values.oidc import Oidc
 from ansible_collections.nested.clusters.plugins.module_utils.virtual_cluster.description import endpoint
 from fakes import pem
 
@@ -247,7 +248,7 @@ def test_a_key_of_a_curve_comes_with_its_name() -> None:
 def test_kubeconfig_that_logs_in_at_an_issuer_holds_no_credential() -> None:
     made = kubeconfig(secret(yaml.safe_dump(config("my-vcluster"))), "https://team-a.example.com", "team-a")
     oidc = {"issuer_url": "https://sso.example.com", "client_id": "k8s", "extra_scopes": ["groups"]}
-    found = with_oidc(made, oidc)
+    found = with_oidc(made, Oidc.of(oidc))
     (user,) = found["users"]
     assert user["name"] == "team-a"
     assert user["user"].keys() == {"exec"}

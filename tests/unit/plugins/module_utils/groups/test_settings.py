@@ -22,6 +22,7 @@ from ansible_collections.nested.clusters.plugins.module_utils.groups import sett
 from ansible_collections.nested.clusters.plugins.module_utils.groups.model import NO_SIZE, STRATEGIES, Group, Member
 from ansible_collections.nested.clusters.plugins.module_utils.scheduling.quota import OwnerQuota
 from ansible_collections.nested.clusters.plugins.module_utils.values.endpoint import Endpoint
+from ansible_collections.nested.clusters.plugins.module_utils.values.oidc import Oidc
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
@@ -59,7 +60,7 @@ def test_a_group_of_which_little_is_said() -> None:
     assert group.maximum == Size(None, None, None)
     assert not group.owner_quota.limits
     assert not group.owner_quota.exempt
-    assert (group.values, group.oidc, group.tags, group.description) == ({}, {}, {}, "")
+    assert (group.values, group.oidc, group.tags, group.description) == ({}, None, {}, "")
     assert (group.vcluster_version, group.kubernetes_version) == (None, None)
 
 
@@ -103,7 +104,7 @@ def test_a_group_of_which_all_is_said() -> None:
     assert str(group.minimum) == "500m cpu, 1Gi memory, 0 storage"
     assert str(group.maximum) == "8 cpu, 16Gi memory, unlimited storage"
     assert group.owner_quota == OwnerQuota.parse({"virtual_clusters": 4, "cpu": 20, "storage": "60Gi"}, "x")
-    assert group.oidc == {"issuer_url": "https://id.example.com", "client_id": "kube"}
+    assert group.oidc == Oidc("https://id.example.com", "kube")
 
 
 def test_what_is_left_out_stays() -> None:
@@ -145,7 +146,7 @@ def test_what_can_be_taken_away() -> None:
     before = desired(**EVERYTHING)
     after = desired(before, vcluster_version="", kubernetes_version="", oidc={}, tags={}, description="", values={})
     assert (after.vcluster_version, after.kubernetes_version) == (None, None)
-    assert (after.oidc, after.tags, after.description, after.values) == ({}, {}, "", {})
+    assert (after.oidc, after.tags, after.description, after.values) == (None, {}, "", {})
 
 
 def test_the_order_of_host_clusters_means_nothing() -> None:
@@ -604,7 +605,7 @@ def test_a_backing_store_is_recorded_and_can_be_taken_away() -> None:
     assert group_records.from_record(group_records.record(before)) == before
     assert group_records.record(before)["backing_store"] == {"type": "deployed_etcd", "replicas": 3}
     assert desired(before) == before
-    assert desired(before, backing_store={}).backing_store == {}
+    assert desired(before, backing_store={}).backing_store is None
 
 
 @pytest.mark.parametrize(

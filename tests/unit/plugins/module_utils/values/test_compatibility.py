@@ -14,12 +14,12 @@ from ansible_collections.nested.clusters.plugins.module_utils.common import semv
 from ansible_collections.nested.clusters.plugins.module_utils.common.errors import NestedClustersError, OptionError
 from ansible_collections.nested.clusters.plugins.module_utils.lifecycle import upgrade_path
 from ansible_collections.nested.clusters.plugins.module_utils.values import (
-    accessors,
     immutability,
     licensed_features,
     support_matrix,
     validation,
 )
+from ansible_collections.nested.clusters.plugins.module_utils.values.backing_store import store_of
 from ansible_collections.nested.clusters.plugins.module_utils.virtual_cluster import cluster_names
 from hypothesis import given
 from hypothesis import strategies as st
@@ -498,7 +498,7 @@ ETCD = f"{STORES}.etcd.deploy.statefulSet"
     ],
 )
 def test_backing_store(settings: list[tuple[str, Any]], expected: str) -> None:
-    assert accessors.backing_store(values(*settings)) == expected
+    assert store_of(values(*settings)).vcluster_name == expected
 
 
 @pytest.mark.parametrize(

@@ -20,6 +20,11 @@ from ansible_collections.nested.clusters.plugins.module_utils.values import (
     tree,
     validation,
 )
+from ansible_collections.nested.clusters.plugins.module_utils.values.backing_store import (
+    DEPLOYED_ETCD,
+    BackingStore,
+    store_of,
+)
 from ansible_collections.nested.clusters.plugins.module_utils.values.control_plane import ControlPlane
 
 VERSION = control_plane.kubernetes_version_at("k8s")
@@ -162,7 +167,7 @@ def test_options_become_values() -> None:
     assert get(result, "controlPlane.statefulSet.highAvailability.replicas") == 3
     assert get(result, "controlPlane.backingStore.etcd.deploy.enabled") is True
     assert get(result, "controlPlane.backingStore.etcd.deploy.statefulSet.highAvailability.replicas") == 3
-    assert accessors.backing_store(result) == "deployed-etcd"
+    assert store_of(result) == DEPLOYED_ETCD
 
 
 def test_nothing_said_is_nothing_laid() -> None:
@@ -174,32 +179,6 @@ def test_nothing_said_is_nothing_laid() -> None:
 def test_the_layer_says_nothing_twice(options: ControlPlane) -> None:
     once = options.layer({})
     assert tree.merge(once, options.layer(once)) == once
-
-
-def test_an_external_etcd_is_logged_in_to_with_a_secret_beside_other_volumes() -> None:
-    own = {"name": "own", "emptyDir": {}}
-    before = at("controlPlane.statefulSet.persistence.addVolumes", [own])
-    result = tree.merge(before, EXTERNAL.layer(before))
-    assert get(result, "controlPlane.backingStore.etcd.external") == {
-        "enabled": True,
-        "endpoint": "etcd.example.com:2379",
-        "tls": {
-            "caFile": "/etc/vcluster-backing-store/ca.crt",
-            "certFile": "/etc/vcluster-backing-store/tls.crt",
-            "keyFile": "/etc/vcluster-backing-store/tls.key",
-        },
-    }
-    volumes = get(result, "controlPlane.statefulSet.persistence.addVolumes")
-    assert volumes == [own, {"name": "backing-store-tls", "secret": {"secretName": "etcd-login"}}]
-    (mount,) = get(result, "controlPlane.statefulSet.persistence.addVolumeMounts")
-    assert (mount["name"], mount["mountPath"]) == ("backing-store-tls", "/etc/vcluster-backing-store")
-
-
-def test_another_secret_replaces_the_first() -> None:
-    before = EXTERNAL.layer({})
-    after = tree.merge(before, store(type="external_etcd", tls_secret="other").layer(before))
-    (volume,) = get(after, "controlPlane.statefulSet.persistence.addVolumes")
-    assert volume["secret"] == {"secretName": "other"}
 
 
 @pytest.mark.parametrize(
@@ -235,10 +214,11 @@ def test_k3s_becomes_k8s_without_a_trace_of_k3s() -> None:
 
 
 def test_upper_options_hide_lower_ones() -> None:
-    group = ControlPlane("k8s", 3, {"type": "deployed_etcd", "replicas": 3})
+    etcd = BackingStore(DEPLOYED_ETCD, replicas=3)
+    group = ControlPlane("k8s", 3, etcd)
     request = ControlPlane(replicas=1)
-    assert request.over(group) == ControlPlane("k8s", 1, {"type": "deployed_etcd", "replicas": 3})
-    assert group.without(request) == ControlPlane("k8s", None, {"type": "deployed_etcd", "replicas": 3})
+    assert request.over(group) == ControlPlane("k8s", 1, etcd)
+    assert group.without(request) == ControlPlane("k8s", None, etcd)
     assert ControlPlane().over(group) == group
     assert group.without(ControlPlane()) == group
 
@@ -246,41 +226,10 @@ def test_upper_options_hide_lower_ones() -> None:
 # --- what is refused --------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize(
-    ("options", "message"),
-    [
-        (ControlPlane(replicas=0), "replicas: 0 is not usable; allowed: 1 or more"),
-        (store(type="deployed_etcd", replicas=2), "backing_store.replicas: 2 is not usable; allowed: 1, 3, 5, 7"),
-        (
-            store(type="embedded_sqlite", replicas=1),
-            "backing_store.replicas: 1 .* it is embedded_sqlite; allowed: .* deployed_etcd",
-        ),
-        (store(type="deployed_etcd", endpoint="a:1"), "backing_store.endpoint: 'a:1' .* allowed: .* external_etcd"),
-        (store(type="external_etcd", endpoint="http://a:2379"), "backing_store.endpoint: 'http://a:2379' .* with TLS"),
-        (store(type="external_etcd", endpoint="a:1,b:1"), "backing_store.endpoint: 'a:1,b:1' .* to one address"),
-        (store(type="external_etcd", endpoint="etcd"), "backing_store.endpoint: 'etcd'"),
-        (store(replicas=3), "backing_store.type: None is not usable; allowed: embedded_sqlite, deployed_etcd"),
-        (
-            store(type="deployed_etcd", tls_secret="x"),
-            "backing_store.tls_secret: 'x' .* allowed: backing_store.type external_etcd or external_database",
-        ),
-    ],
-)
-def test_options_that_contradict_each_other(options: ControlPlane, message: str) -> None:
-    with pytest.raises(OptionError, match=message):
-        options.check_form()
+def test_control_plane_without_a_replica_is_refused() -> None:
+    with pytest.raises(OptionError, match="replicas: 0 is not usable; allowed: 1 or more"):
+        ControlPlane(replicas=0).check_form()
 
-
-def test_a_misplaced_data_source_is_not_shown() -> None:
-    with pytest.raises(OptionError) as error:
-        store(type="deployed_etcd", data_source="mysql://user:hunter2@db").check_form()
-    assert "hunter2" not in str(error.value)
-    assert "hunter2" not in str(error.value.data)
-
-
-@pytest.mark.parametrize("address", ["etcd:2379", "https://etcd.example.com:2379", "10.0.0.1:1", "[fd00::1]:2379"])
-def test_addresses_of_an_etcd(address: str) -> None:
-    store(type="external_etcd", endpoint=address).check_form()
 
 
 @pytest.mark.parametrize(
