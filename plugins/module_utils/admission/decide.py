@@ -106,16 +106,8 @@ def decide(seen: GroupView, request: Request, asked: AdmissionRequest) -> Decisi
     if current and current.kept and not (asked.force or current.deleting):
         _check_kept(current, size)
     held = current.size if current and current.owner == owner else None
-    scheduling_quota.check_owner_quota(
-        owner,
-        request.name,
-        size,
-        group.owner_quota,
-        seen.allocations,
-        seen.exempt,
-        group=group.name,
-        current=held,
-    )
+    wanted = scheduling_quota.SizeRequest(owner, request.name, group.name, size, held)
+    scheduling_quota.check_owner_quota(wanted, group.owner_quota, seen.allocations, seen.exempt)
     scheduling_quota.check_size(size, *_bounds(group, size, current))
     namespace = current.namespace if current else request.namespace
     place = _resize(seen, size, current) if current else _place(seen, request, asked, size)

@@ -11,9 +11,9 @@ from typing import Any
 
 from ..common.errors import NestedClustersError, OptionError
 from ..common.size import RESOURCES, Amount, Size
+from ..k8s.objects import Object
 from ..virtual_cluster.membership import Allocation
 from . import capacity as capacities
-from .capacity import Object
 
 _LISTED = 5  # virtual clusters in a sentence
 
@@ -27,21 +27,9 @@ class AdmissionDenied(NestedClustersError):
     ``capacity`` has no single resource: ``asked`` is a whole size, and ``placement`` says what each host cluster has.
     """
 
-    def __init__(
-        self,
-        message: str,
-        *,
-        check: str,
-        resource: str | None = None,
-        asked: Any = None,
-        allowed: Any = None,
-        in_use: Any = None,
-        by: Sequence[str] = (),
-        **data: Any,
-    ) -> None:
-        super().__init__(
-            message, check=check, resource=resource, asked=asked, allowed=allowed, in_use=in_use, by=list(by), **data
-        )
+    def __init__(self, message: str, *, check: str, **data: Any) -> None:
+        unsaid: dict[str, Any] = {"resource": None, "asked": None, "allowed": None, "in_use": None, "by": []}
+        super().__init__(message, check=check, **{**unsaid, **data})
 
 
 @dataclass(frozen=True)
@@ -85,55 +73,60 @@ class OwnerQuota:
         return {"virtual_clusters": self.virtual_clusters, **self.size.as_dict(), "exempt": self.exempt}
 
 
+@dataclass(frozen=True)
+class SizeRequest:
+    """What virtual cluster ``name`` of ``group`` shall have, and for whom.
+
+    ``current`` is what it has now, None for a new one (or one from another owner).
+    """
+
+    owner: str
+    name: str
+    group: str
+    size: Size
+    current: Size | None = None
+
+
 def check_owner_quota(
-    owner: str,
-    name: str,
-    asked: Size,
-    quota: OwnerQuota,
-    allocations: Iterable[Allocation],
-    exempt_groups: Collection[str] = (),
-    *,
-    group: str,
-    current: Size | None = None,
+    request: SizeRequest, quota: OwnerQuota, allocations: Iterable[Allocation], exempt_groups: Collection[str] = ()
 ) -> None:
-    """Raise AdmissionDenied where virtual cluster ``name`` of ``group`` would give ``owner`` more than the quota.
+    """Raise AdmissionDenied where a virtual cluster would give its owner more than the quota.
 
     Counted over ``allocations`` of the owner in every group that is not exempt, also those being deleted, without
-    the virtual cluster itself. ``current`` is what it has now, None for a new one (or one from another owner): what
-    does not grow is never refused, also where the owner has too much already. Virtual clusters without an owner
-    count together.
+    the virtual cluster itself. What does not grow is never refused, also where the owner has too much already. Virtual
+    clusters without an owner count together.
     """
-    if quota.exempt or group in exempt_groups or not quota.limits:
+    if quota.exempt or request.group in exempt_groups or not quota.limits:
         return
     others = [
         item
         for item in allocations
-        if item.owner == owner and item.group not in exempt_groups and (item.name, item.group) != (name, group)
+        if item.owner == request.owner
+        and item.group not in exempt_groups
+        and (item.name, item.group) != (request.name, request.group)
     ]
-    _check_count(owner, name, quota, others, asked, current)
-    held = current or Size.zero()
+    _check_count(request, quota, others)
+    held = request.current or Size.zero()
     in_use = capacities.total(others)
     for resource in RESOURCES:
-        allowed, wanted, taken = (getattr(size, resource) for size in (quota.size, asked, in_use))
+        allowed, wanted, taken = (getattr(size, resource) for size in (quota.size, request.size, in_use))
         if (
             _grows(wanted, getattr(held, resource))
             and allowed is not None
             and (wanted is None or wanted + taken > allowed)
         ):
-            raise _over_quota(owner, name, resource, asked, quota.size, others)
+            raise _over_quota(request, resource, quota.size, others)
 
 
-def _check_count(
-    owner: str, name: str, quota: OwnerQuota, others: Iterable[Allocation], asked: Size, current: Size | None
-) -> None:
+def _check_count(request: SizeRequest, quota: OwnerQuota, others: Iterable[Allocation]) -> None:
     allowed = quota.virtual_clusters
-    is_new = (current is None or current.only_storage) and not asked.only_storage
+    is_new = (request.current is None or request.current.only_storage) and not request.size.only_storage
     counted = sorted((item for item in others if not item.kept), key=_order)
     if allowed is None or not is_new or len(counted) < allowed:
         return
     has = f"has {len(counted)} ({_listed([_called(item) for item in counted])})" if counted else "has none"
     raise AdmissionDenied(
-        f"the owner quota does not allow virtual cluster {name}: {_who(owner)} may have "
+        f"the owner quota does not allow virtual cluster {request.name}: {_who(request.owner)} may have "
         f"{_count(allowed)} in all, and {has}; delete one, or have the quota raised",
         check="owner_quota",
         resource="virtual_clusters",
@@ -145,7 +138,7 @@ def _check_count(
 
 
 def _over_quota(
-    owner: str, name: str, resource: str, asked: Size, allowed: Size, others: Iterable[Allocation]
+    request: SizeRequest, resource: str, allowed: Size, others: Iterable[Allocation]
 ) -> AdmissionDenied:
     using = [item for item in others if getattr(item.size, resource) != 0]
     using.sort(key=lambda item: (-getattr(item.size, resource), _order(item)))
@@ -153,12 +146,12 @@ def _over_quota(
     by = _listed([f"{_called(item)}: {text_of(item.size, resource)}" for item in using])
     others_have = f"{text_of(in_use, resource)} in use ({by})" if using else "none in use"
     return AdmissionDenied(
-        f"the owner quota does not allow virtual cluster {name} {text_of(asked, resource)} {resource}: {_who(owner)} "
-        f"may have {text_of(allowed, resource)} in all, and has {others_have}; ask for less, delete or resize another, "
-        "or have the quota raised",
+        f"the owner quota does not allow virtual cluster {request.name} {text_of(request.size, resource)} {resource}: "
+        f"{_who(request.owner)} may have {text_of(allowed, resource)} in all, and has {others_have}; ask for less, "
+        "delete or resize another, or have the quota raised",
         check="owner_quota",
         resource=resource,
-        asked=asked.as_dict()[resource],
+        asked=request.size.as_dict()[resource],
         allowed=allowed.as_dict()[resource],
         in_use=in_use.as_dict()[resource],
         by=[item.name for item in using],

@@ -23,6 +23,7 @@ from ansible_collections.nested.clusters.plugins.module_utils.scheduling.capacit
 from ansible_collections.nested.clusters.plugins.module_utils.scheduling.quota import (
     AdmissionDenied,
     OwnerQuota,
+    SizeRequest,
     check_owner_quota,
     check_size,
 )
@@ -298,7 +299,7 @@ def refusal(
 ) -> AdmissionDenied | None:
     """Why the owner's quota does not allow it, or None."""
     try:
-        check_owner_quota(owner, name, asked, quota, held, exempt_groups, group=group, current=current)
+        check_owner_quota(SizeRequest(owner, name, group, asked, current), quota, held, exempt_groups)
     except AdmissionDenied as refused:
         return refused
     return None

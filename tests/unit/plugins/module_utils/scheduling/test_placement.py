@@ -23,6 +23,7 @@ from ansible_collections.nested.clusters.plugins.module_utils.scheduling.placeme
 from ansible_collections.nested.clusters.plugins.module_utils.scheduling.quota import (
     AdmissionDenied,
     OwnerQuota,
+    SizeRequest,
     check_owner_quota,
     check_size,
 )
@@ -356,7 +357,7 @@ class Life(RuleBasedStateMachine):
 
     def refused(self, name: str, owner: str, asked: Size, current: Size | None) -> AdmissionDenied | None:
         try:
-            check_owner_quota(owner, name, asked, self.QUOTA, self.held.values(), group="dev", current=current)
+            check_owner_quota(SizeRequest(owner, name, "dev", asked, current), self.QUOTA, self.held.values())
             check_size(asked, self.MINIMUM, self.MAXIMUM)
         except AdmissionDenied as refused:
             return refused
