@@ -325,7 +325,6 @@ from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.nested.clusters.plugins.module_utils.common.errors import NestedClustersError
 from ansible_collections.nested.clusters.plugins.module_utils.common.size import RESOURCES
 from ansible_collections.nested.clusters.plugins.module_utils.groups import change as group_change
-from ansible_collections.nested.clusters.plugins.module_utils.groups import model as group_model
 from ansible_collections.nested.clusters.plugins.module_utils.groups import record as group_records
 from ansible_collections.nested.clusters.plugins.module_utils.k8s.connection import auth_argument_spec
 from ansible_collections.nested.clusters.plugins.module_utils.k8s.host_clusters import (
@@ -334,6 +333,7 @@ from ansible_collections.nested.clusters.plugins.module_utils.k8s.host_clusters 
     open_hosts,
 )
 from ansible_collections.nested.clusters.plugins.module_utils.k8s.secrets import hide_only_secrets
+from ansible_collections.nested.clusters.plugins.module_utils.scheduling.placement import STRATEGIES
 from ansible_collections.nested.clusters.plugins.module_utils.values.backing_store import STORES
 from ansible_collections.nested.clusters.plugins.module_utils.values.control_plane import DISTRIBUTIONS
 from ansible_collections.nested.clusters.plugins.module_utils.values.endpoint import ENDPOINT_TYPES
@@ -381,7 +381,7 @@ def argument_spec() -> dict[str, Any]:
         "kubernetes_version": text,
         "vcluster_version": text,
         "oversubscription": {"type": "int"},
-        "placement": {"type": "str", "choices": list(group_model.STRATEGIES)},
+        "placement": {"type": "str", "choices": list(STRATEGIES)},
         "size": {"type": "dict", "options": {"default": size, "minimum": size, "maximum": size}},
         "owner_quota": {
             "type": "dict",

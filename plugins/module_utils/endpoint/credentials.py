@@ -27,8 +27,8 @@ _CLUSTER = ("server", "certificate-authority-data")  # the server is known, but 
 _CERTIFICATE, _KEY = "client-certificate-data", "client-key-data"
 _USER = (_CERTIFICATE, _KEY, "token")
 _BLOCK = re.compile(r"-----BEGIN ([A-Z0-9 ]+)-----([A-Za-z0-9+/=\s]+)-----END \1-----\s*")
-_CERTIFICATES = {"CERTIFICATE"}
-_KEYS = {"PRIVATE KEY", "RSA PRIVATE KEY", "EC PRIVATE KEY"}
+_CERTIFICATE_LABELS = {"CERTIFICATE"}
+_KEY_LABELS = {"PRIVATE KEY", "RSA PRIVATE KEY", "EC PRIVATE KEY"}
 _DER = (b"\x30", b"\x06")  # a sequence, or the identifier in EC PARAMETERS
 _ANEW = (
     "look at who has changed it, then delete the Secret and restart the virtual cluster, which writes it anew; without "
@@ -73,7 +73,7 @@ def credentials(secret: Object) -> Credentials:
                 "trust another server. vCluster writes certificates and tokens alone (and insecure-skip-tls-verify, "
                 f"where its value exportKubeConfig.insecure asks for it); {_ANEW}"
             )
-    authority = _pem(cluster, "certificate-authority-data", _CERTIFICATES, where)
+    authority = _pem(cluster, "certificate-authority-data", _CERTIFICATE_LABELS, where)
     if not authority:
         raise _unusable(where, "its cluster has no certificate-authority-data")
     return Credentials({"certificate-authority-data": authority}, _login(user, where))
@@ -81,9 +81,9 @@ def credentials(secret: Object) -> Credentials:
 
 def _login(user: Object, where: str) -> Object:
     found = {}
-    if certificate := _pem(user, _CERTIFICATE, _CERTIFICATES, where):
+    if certificate := _pem(user, _CERTIFICATE, _CERTIFICATE_LABELS, where):
         found[_CERTIFICATE] = certificate
-    if key := _pem(user, _KEY, _KEYS, where):
+    if key := _pem(user, _KEY, _KEY_LABELS, where):
         found[_KEY] = key
     if bool(certificate) != bool(key):
         raise _unusable(where, f"its user has {_CERTIFICATE if certificate else _KEY} alone")
@@ -150,10 +150,10 @@ def _pem(entry: Object, key: str, labels: set[str], where: str) -> str:
         content = [base64.b64decode("".join(body.split()), validate=True) for _label, body in blocks]
     except (AttributeError, ValueError):  # binascii.Error and UnicodeDecodeError are ValueErrors
         raise _unusable(where, f"{key} is not PEM in base64") from None
-    found = [label for label, _body in blocks if not (labels is _KEYS and label == "EC PARAMETERS")]
+    found = [label for label, _body in blocks if not (labels is _KEY_LABELS and label == "EC PARAMETERS")]
     whole = not _BLOCK.sub("", text).strip() and all(part.startswith(_DER) for part in content)
-    if not whole or not found or set(found) - labels or (labels is _KEYS and len(found) > 1):
-        raise _unusable(where, f"{key} is not {'a private key' if labels is _KEYS else 'a certificate'} in PEM")
+    if not whole or not found or set(found) - labels or (labels is _KEY_LABELS and len(found) > 1):
+        raise _unusable(where, f"{key} is not {'a private key' if labels is _KEY_LABELS else 'a certificate'} in PEM")
     return base64.b64encode(text.encode()).decode()
 
 

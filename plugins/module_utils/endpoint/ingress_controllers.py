@@ -13,14 +13,12 @@ from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-Object = Mapping[str, Any]
-
 COMMUNITY = "community"  # kubernetes/ingress-nginx, retired in March 2026
 F5 = "f5"  # nginx/kubernetes-ingress
 F5_API = "k8s.nginx.org/v1"
 F5_CLASS = "nginx.org/ingress-controller"
 COMMUNITY_CLASS = "k8s.io/ingress-nginx"
-WORKLOADS = {"deployments": "Deployment", "daemonsets": "DaemonSet", "statefulsets": "StatefulSet"}
+WORKLOAD_KINDS = {"deployments": "Deployment", "daemonsets": "DaemonSet", "statefulsets": "StatefulSet"}
 
 # What F5's controller waits for before it does anything, and what it waits for besides if a flag is set.
 _KINDS = ("policies", "transportservers", "virtualserverroutes", "virtualservers")
@@ -45,7 +43,7 @@ class Controller:
         """The workload, in words."""
         return f"{self.kind} {self.namespace}/{self.name}"
 
-    def takes(self, ingress_class: Object) -> bool:
+    def takes(self, ingress_class: Mapping[str, Any]) -> bool:
         """Whether it serves an IngressClass."""
         name, controller = ingress_class["metadata"]["name"], (ingress_class.get("spec") or {}).get("controller")
         own = self.flags.get("ingress-class") or "nginx"
@@ -83,7 +81,7 @@ class Controller:
                 yield f"it looks at some namespaces only: its flag {dashes}{flag} is {self.flags[flag]}"
 
 
-def controllers(workloads: Iterable[Object]) -> list[Controller]:
+def controllers(workloads: Iterable[Mapping[str, Any]]) -> list[Controller]:
     """The controllers among Deployments, DaemonSets and StatefulSets, as the API lists them with their ``kind``."""
     found = []
     for workload in workloads:
@@ -98,7 +96,7 @@ def controllers(workloads: Iterable[Object]) -> list[Controller]:
     return found
 
 
-def served(definitions: Iterable[Object]) -> set[str]:
+def served(definitions: Iterable[Mapping[str, Any]]) -> set[str]:
     """The plurals of F5_API that CustomResourceDefinitions serve."""
     group, version = F5_API.split("/")
     return {

@@ -21,10 +21,9 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from ..k8s.errors import KubernetesError
+from ..k8s.objects import Object
 from ..k8s.port_forward import anyone_context, owner_context
 from ..values.endpoint import LOAD_BALANCER, TLS_ROUTE
-
-Object = dict[str, Any]
 
 LINKS = ("route", "dns", "address", "certificate", "api")
 SECONDS = 5.0  # for each link

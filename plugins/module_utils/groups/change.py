@@ -14,69 +14,40 @@ from ..common import well_known, yaml_io
 from ..common.errors import NestedClustersError, OptionError
 from ..common.size import Size
 from ..k8s import host_clusters
-from ..k8s.client import Kubernetes
-from ..k8s.errors import KubernetesError
 from ..k8s.host_clusters import HostCluster
-from ..k8s.objects import path
-from ..listing import contents
-from ..virtual_cluster import namespaces
 from ..virtual_cluster.change import diff_entries
-from ..virtual_cluster.metadata import metadata_patch
-from . import eligibility
+from . import eligibility, record_reader, record_writer
 from . import lock as group_lock
 from . import pending as group_pending
 from . import record as group_records
 from . import settings as group_settings
-from . import view as group_view
 from .model import NO_SIZE, Group, Member
+from .record_reader import StoredRecord, check_empty
 
-CONFIG_MAPS = path("v1", "configmaps", well_known.NAMESPACE)
-PLACE = path("v1", "namespaces", None, well_known.NAMESPACE)
+Entries = list[tuple[HostCluster, Mapping[str, Any]]]  # host clusters of a task, with the options of each
 
 
 @dataclass(frozen=True)
-class Seen:
-    """What one host cluster says before a group is changed."""
-
-    view: group_view.HostView
-    id: str
-    record: dict[str, Any] | None  # the ConfigMap, as it is stored
-    namespace: bool  # whether namespace nested-clusters is there
-
-
-@dataclass
 class GroupChange:
     """What is to be done, and on which host cluster."""
 
     before: Group | None
     after: Group | None  # None: the group is deleted
-    steps: dict[str, list[str]] = field(default_factory=dict)  # by host cluster
+    steps: Mapping[str, list[str]] = field(default_factory=dict)  # by host cluster
     diff: list[dict[str, str]] = field(default_factory=list)
-    pending: dict[str, list[str]] = field(default_factory=dict)  # by virtual cluster: what it has not yet of the group
+    pending: Mapping[str, list[str]] = field(default_factory=dict)  # by virtual cluster: what it lacks of the group
     pending_upgrade: list[str] = field(default_factory=list)  # virtual clusters that do not run the locked version
     warnings: list[str] = field(default_factory=list)
 
     def sentences(self) -> list[str]:
-        """Every step, host cluster by host cluster."""
+        """Return every step, host cluster by host cluster."""
         return [step for name in sorted(self.steps) for step in self.steps[name]]
 
 
-def _look(name: str, host: HostCluster) -> Seen:
-    view = group_view.look(host)
-    system = host.kubernetes.get(host_clusters.SYSTEM)
-    place = host.kubernetes.get(PLACE)
-    if place and place["metadata"].get("deletionTimestamp"):
-        place = None  # with what is in it; see _write
-    record = host.kubernetes.get(f"{CONFIG_MAPS}/{group_records.PREFIX}{name}") if place else None
-    return Seen(view, system["metadata"]["uid"] if system else "", record, place is not None)
+# --- create and change ------------------------------------------------------------------------------------
 
 
-def present(
-    entries: list[tuple[HostCluster, Mapping[str, Any]]],
-    params: Mapping[str, Any],
-    check: bool,
-    lost: Collection[str] = (),
-) -> GroupChange:
+def present(entries: Entries, params: Mapping[str, Any], check: bool, lost: Collection[str] = ()) -> GroupChange:
     """Bring a group to what the task says; ``entries`` are its host clusters with the options of each.
 
     ``lost`` are the names of those that do not exist any more. Raises OptionError before anything is changed, and
@@ -84,12 +55,12 @@ def present(
     """
     name = params["name"]
     group_settings.check_name(name)
-    answers = host_clusters.ask([host for host, _options in entries], partial(_look, name))
-    seen = answers.given
-    before = _newest(seen)
-    _check_names(seen, name)
+    answers = host_clusters.ask([host for host, _options in entries], partial(record_reader.read, name))
+    stored = answers.given
+    before = record_reader.newest(stored)
+    record_reader.check_names(stored, name)
     members = [
-        _member(host.name, options, seen.get(host.name), before, answers.failed.get(host.name))
+        _member(host.name, options, stored.get(host.name), before, answers.failed.get(host.name))
         for host, options in entries
         if options["state"] == "present"
     ]
@@ -99,72 +70,58 @@ def present(
         )
     after = group_settings.desired(params, members, before)
     states = {**{host.name: options["state"] for host, options in entries}, **dict.fromkeys(lost, host_clusters.LOST)}
-    _check_removed(states, seen, answers.failed, before)
-    change = GroupChange(before, after)
-    for member in after.members:
-        if member.name in seen:
-            _plan_write(change, after, member, seen[member.name])
-    for host, options in entries:
-        if options["state"] == "absent" and host.name in seen and seen[host.name].record:
-            change.steps[host.name] = [f"delete the record of group {name} on host cluster {host.name}"]
-    if before and before != after:
-        change.diff += diff_entries(_shown(before), _shown(after), f"group {name}")
-    elif before is None:
-        change.diff += diff_entries("", _shown(after), f"group {name}")
-    _check_fitness(entries, seen, after, change)
-    change.pending = _pending(after, seen)
-    allocations = [item for one in seen.values() for item in one.view.allocations]
-    change.pending_upgrade = group_pending.waiting_for_upgrade(after, allocations)
-    change.warnings = [
-        f"host cluster {host} is taken off the record without being asked: what ran there is not managed any more"
-        for host in lost
-        if before and before.member(host)
-    ]
+    _check_removed(states, stored, answers.failed, before)
+    _check_eligibility(entries, stored, before, after)
+    change = _plan(states, stored, before, after)
     if not check:
-        _carry_out(change, entries, seen, name)
+        _carry_out(change, entries, stored)
     if answers.failed:
         raise _unfinished(change, answers.failed, check)
     return change
 
 
-def _newest(seen: Mapping[str, Seen]) -> Group | None:
-    # By the name of the ConfigMap: somebody may have taken off the labels that others find it by.
-    records = {host: group_records.load(item.record) for host, item in seen.items() if item.record}
-    newest = max(records, key=lambda host: records[host].generation, default=None)
-    if newest is None:
-        return None
-    others = {host: group for host, group in records.items() if host != newest}
-    strangers = sorted(host for host, group in others.items() if not group.has_member_of(records[newest]))
-    if strangers:
-        raise OptionError(
-            "host_clusters",
-            sorted(records),
-            "the host clusters of one of these groups",
-            reason=f"{', '.join(strangers)} and {newest} have different groups called {records[newest].name}: no host "
-            "cluster is a member of both (by the UID of namespace kube-system)",
-        )
-    return records[newest]
-
-
-def _check_names(seen: Mapping[str, Seen], name: str) -> None:
-    for host, item in seen.items():
-        own = item.view.names.get(name)
-        if own and own != host:
-            raise OptionError(
-                "host_clusters.name", host, own, reason=f"this host cluster is member {own} of group {name}"
-            )
+def _plan(
+    states: Mapping[str, str], stored: Mapping[str, StoredRecord], before: Group | None, after: Group
+) -> GroupChange:
+    """What brings a group from ``before`` to ``after``; ``states`` are those of all host clusters of the task."""
+    steps = {
+        member.name: words
+        for member in after.members
+        if member.name in stored and (words := _write_steps(after, member, stored[member.name]))
+    }
+    for host, state in states.items():
+        if state == "absent" and host in stored and stored[host].record:
+            steps[host] = [_delete_step(after.name, host)]
+    shown = _shown(before) if before else ""
+    return GroupChange(
+        before,
+        after,
+        steps,
+        diff_entries(shown, _shown(after), f"group {after.name}") if before != after else [],
+        _pending(after, stored),
+        group_pending.waiting_for_upgrade(after, [item for one in stored.values() for item in one.view.allocations]),
+        [
+            f"host cluster {host} is taken off the record without being asked: what ran there is not managed any more"
+            for host, state in states.items()
+            if state == host_clusters.LOST and before and before.member(host)
+        ],
+    )
 
 
 def _member(
-    name: str, options: Mapping[str, Any], seen: Seen | None, before: Group | None, error: NestedClustersError | None
+    name: str,
+    options: Mapping[str, Any],
+    stored: StoredRecord | None,
+    before: Group | None,
+    error: NestedClustersError | None,
 ) -> Member:
     known = before.member(name) if before else None
-    if seen is None and known is None:
+    if stored is None and known is None:
         raise NestedClustersError(
             f"host cluster {name} is to become a member and does not answer, so nothing was changed: {error}",
             failed_host_clusters=[name],
         )
-    if seen and known and known.id and known.id != seen.id:
+    if stored and known and known.id and known.id != stored.id:
         raise OptionError(
             "host_clusters",
             name,
@@ -173,7 +130,7 @@ def _member(
         )
     return Member(
         name=name,
-        id=seen.id if seen else known.id if known else "",
+        id=stored.id if stored else known.id if known else "",
         dns_pattern=(known.dns_pattern if known else None)
         if options["dns_pattern"] is None
         else options["dns_pattern"] or None,
@@ -186,7 +143,7 @@ def _member(
 
 def _check_removed(
     states: Mapping[str, str],
-    seen: Mapping[str, Seen],
+    stored: Mapping[str, StoredRecord],
     failed: Mapping[str, NestedClustersError],
     before: Group | None,
 ) -> None:
@@ -209,31 +166,24 @@ def _check_removed(
                 f"host cluster {member.name} is to be removed and does not answer, so nobody knows what lives there: "
                 f"{failed[member.name]}; nothing was changed"
             )
-        _check_empty(
-            seen[member.name], before.name, f"host cluster {member.name} was not removed from group {before.name}"
+        check_empty(
+            stored[member.name], before.name, f"host cluster {member.name} was not removed from group {before.name}"
         )
 
 
-def _check_empty(seen: Seen, group: str, what: str) -> None:
-    living = sorted(item.name for item in seen.view.allocations if item.group == group)
-    if living:
-        raise NestedClustersError(
-            f"{what}: virtual clusters {', '.join(living)} live there; delete them first",
-            virtual_clusters=living,
-        )
-
-
-def _plan_write(change: GroupChange, after: Group, member: Member, seen: Seen) -> None:
+def _write_steps(after: Group, member: Member, stored: StoredRecord) -> list[str]:
+    """What is to be done to bring the record on a member to a group; nothing where it is the same."""
     wanted = group_records.config_map(after, member.name)
-    if seen.record is None:
-        steps = [] if seen.namespace else [f"create namespace {well_known.NAMESPACE} on host cluster {member.name}"]
-        change.steps[member.name] = [*steps, f"write the record of group {after.name} on host cluster {member.name}"]
-    elif seen.record.get("data") != wanted["data"] or _labels_patch(seen.record, wanted):
-        change.steps[member.name] = [f"change the record of group {after.name} on host cluster {member.name}"]
+    if stored.record is None:
+        steps = [] if stored.namespace else [f"create namespace {well_known.NAMESPACE} on host cluster {member.name}"]
+        return [*steps, f"write the record of group {after.name} on host cluster {member.name}"]
+    if stored.record.get("data") != wanted["data"] or record_writer.labels_patch(stored.record, wanted):
+        return [f"change the record of group {after.name} on host cluster {member.name}"]
+    return []
 
 
-def _labels_patch(record: dict[str, Any], wanted: dict[str, Any]) -> dict[str, Any]:
-    return metadata_patch(record, wanted["metadata"]["labels"], {})
+def _delete_step(group: str, host: str) -> str:
+    return f"delete the record of group {group} on host cluster {host}"
 
 
 def _shown(group: Group) -> str:
@@ -241,15 +191,15 @@ def _shown(group: Group) -> str:
     return yaml_io.dump({key: value for key, value in data.items() if key not in ("schema", "generation")})
 
 
-def _check_fitness(
-    entries: list[tuple[HostCluster, Mapping[str, Any]]], seen: Mapping[str, Seen], after: Group, change: GroupChange
+def _check_eligibility(
+    entries: Entries, stored: Mapping[str, StoredRecord], before: Group | None, after: Group
 ) -> None:
     """Ask host clusters that are new to the group, or all where the endpoint changes, whether they can do it."""
-    same = change.before is not None and change.before.endpoint == after.endpoint
+    same = before is not None and before.endpoint == after.endpoint
     asked = [
         host
         for host, options in entries
-        if options["state"] == "present" and host.name in seen and (seen[host.name].record is None or not same)
+        if options["state"] == "present" and host.name in stored and (stored[host.name].record is None or not same)
     ]
     named = {member.name: member.host_name("team-a") for member in after.members}
     found = host_clusters.ask(
@@ -261,9 +211,9 @@ def _check_fitness(
         raise OptionError("host_clusters", sorted(unfit), "host clusters that can be members", reason=reasons)
 
 
-def _pending(group: Group, seen: Mapping[str, Seen]) -> dict[str, list[str]]:
+def _pending(group: Group, stored: Mapping[str, StoredRecord]) -> dict[str, list[str]]:
     waiting = {}
-    for name, item in seen.items():
+    for name, item in stored.items():
         member = group.member(name)
         for allocation in item.view.allocations:
             if member and allocation.group == group.name and not allocation.kept:
@@ -273,22 +223,23 @@ def _pending(group: Group, seen: Mapping[str, Seen]) -> dict[str, list[str]]:
     return dict(sorted(waiting.items()))
 
 
-def _carry_out(
-    change: GroupChange, entries: list[tuple[HostCluster, Mapping[str, Any]]], seen: Mapping[str, Seen], name: str
-) -> None:
+def _carry_out(change: GroupChange, entries: Entries, stored: Mapping[str, StoredRecord]) -> None:
     work = [host for host, _options in entries if host.name in change.steps]
     removed = [host for host, options in entries if options["state"] == "absent" and host.name in change.steps]
 
     def act(host: HostCluster) -> None:
-        if host in removed:
-            with group_lock.locked([(seen[host.name].id, host.kubernetes)]) as lock:  # nobody is placing anything there
-                why = f"host cluster {host.name} was not removed from group {name}"
-                _check_empty(_look(name, host), name, why)
-                lock.check()
-                _delete_record(host, name)
-            _tidy(host)
-        elif change.after:
-            _write(host.kubernetes, change.after, host.name, seen[host.name])
+        if change.after is None:
+            return
+        name = change.after.name
+        if host not in removed:
+            record_writer.write(host.kubernetes, change.after, host.name, stored[host.name])
+            return
+        with group_lock.locked([(stored[host.name].id, host.kubernetes)]) as lock:  # nobody is placing anything there
+            why = f"host cluster {host.name} was not removed from group {name}"
+            check_empty(record_reader.read(name, host), name, why)
+            lock.check()
+            record_writer.delete(host, name)
+        record_writer.delete_empty_namespace(host)
 
     answers = host_clusters.ask(work, act)
     if answers.failed:
@@ -308,94 +259,53 @@ def _unfinished(change: GroupChange, failed: Mapping[str, NestedClustersError], 
     )
 
 
-def _write(kubernetes: Kubernetes, group: Group, host: str, seen: Seen) -> None:
-    wanted = group_records.config_map(group, host)
-    if seen.record is None:
-        if not seen.namespace:
-            namespaces.wait_until_free(kubernetes, well_known.NAMESPACE)
-            _create(kubernetes, path("v1", "namespaces"), _namespace())
-        _create(kubernetes, CONFIG_MAPS, wanted)
-        return
-    # Only onto what was read: two administrators at once shall notice each other.
-    metadata = {"resourceVersion": seen.record["metadata"]["resourceVersion"], **_labels_patch(seen.record, wanted)}
-    try:
-        kubernetes.patch(f"{CONFIG_MAPS}/{wanted['metadata']['name']}", {"metadata": metadata, "data": wanted["data"]})
-    except KubernetesError as error:
-        if error.status == 409:
-            raise NestedClustersError("the record was changed by somebody else meanwhile") from error
-        raise
+# --- delete -----------------------------------------------------------------------------------------------
 
 
-def _create(kubernetes: Kubernetes, where: str, thing: dict[str, Any]) -> None:
-    try:
-        kubernetes.create(where, thing)
-    except KubernetesError as error:
-        if error.reason != "AlreadyExists" or thing["kind"] != "Namespace":
-            raise
-
-
-def _namespace() -> dict[str, Any]:
-    return {
-        "apiVersion": "v1",
-        "kind": "Namespace",
-        "metadata": {"name": well_known.NAMESPACE, "labels": well_known.MANAGED_BY},
-    }
-
-
-def absent(hosts_given: list[HostCluster], name: str, check: bool, lost: Collection[str] = ()) -> GroupChange:
+def absent(hosts: list[HostCluster], name: str, check: bool, lost: Collection[str] = ()) -> GroupChange:
     """Delete a group that no virtual cluster is in. One that is on none of the host clusters changes nothing.
 
-    ``lost`` are the names of host clusters that do not exist any more.
+    ``lost`` are the names of host clusters that do not exist any more. Raises OptionError where a member is missing,
+    and NestedClustersError where one does not answer or where virtual clusters live there.
     """
-    answers = host_clusters.ask(hosts_given, partial(_look, name))
-    seen = answers.given
-    before = _newest(seen)
-    change = GroupChange(before, None)
+    answers = host_clusters.ask(hosts, partial(record_reader.read, name))
+    stored = answers.given
+    before = record_reader.newest(stored)
     if before is None:
         answers.all()
-        return change
-    _check_names(seen, name)
-    missing = sorted(member.name for member in before.members if member.name not in {*seen, *answers.failed, *lost})
+        return GroupChange(None, None)
+    record_reader.check_names(stored, name)
+    missing = sorted(member.name for member in before.members if member.name not in {*stored, *answers.failed, *lost})
     if missing:
         raise OptionError(
             "host_clusters",
-            sorted(seen),
+            sorted(stored),
             f"all members of the group: {', '.join(missing)} as well",
             reason=f"group {name} can only be deleted on all of its host clusters",
         )
     answers.all()
-    for host, item in seen.items():
-        _check_empty(item, name, f"group {name} was not deleted (host cluster {host})")
-    change.steps = {
-        host: [f"delete the record of group {name} on host cluster {host}"]
-        for host, item in seen.items()
-        if item.record
-    }
-    change.diff += diff_entries(_shown(before), "", f"group {name}")
-    if check:
-        return change
-    work = [host for host in hosts_given if host.name in change.steps]
-    with group_lock.locked([(seen[host.name].id, host.kubernetes) for host in work]) as lock:
-        for host, item in (
-            host_clusters.ask(work, partial(_look, name)).all().items()
-        ):  # somebody may have placed something
-            _check_empty(item, name, f"group {name} was not deleted (host cluster {host})")
-        lock.check()
-        failed = host_clusters.ask(work, lambda host: _delete_record(host, name)).failed
-    if failed:
-        raise _unfinished(change, failed, check=False)
-    host_clusters.ask(work, _tidy)
+    _check_all_empty(stored, name)
+    steps = {host: [_delete_step(name, host)] for host, item in stored.items() if item.record}
+    change = GroupChange(before, None, steps, diff_entries(_shown(before), "", f"group {name}"))
+    if not check:
+        _delete([host for host in hosts if host.name in steps], change, stored)
     return change
 
 
-def _delete_record(host: HostCluster, name: str) -> None:
-    host.kubernetes.delete(f"{CONFIG_MAPS}/{group_records.PREFIX}{name}")
+def _check_all_empty(stored: Mapping[str, StoredRecord], name: str) -> None:
+    for host, item in stored.items():
+        check_empty(item, name, f"group {name} was not deleted (host cluster {host})")
 
 
-def _tidy(host: HostCluster) -> None:
-    """Delete namespace nested-clusters where this collection made it and nothing is in it any more."""
-    place = host.kubernetes.get(PLACE)
-    if place is None or not well_known.MANAGED_BY.items() <= (place["metadata"].get("labels") or {}).items():
+def _delete(hosts: list[HostCluster], change: GroupChange, stored: Mapping[str, StoredRecord]) -> None:
+    if change.before is None:
         return
-    if not contents.list_objects(host.kubernetes, well_known.NAMESPACE):  # of whatever kind: it may be somebody's
-        host.kubernetes.delete(PLACE)
+    name = change.before.name
+    with group_lock.locked([(stored[host.name].id, host.kubernetes) for host in hosts]) as lock:
+        # Somebody may have placed something meanwhile.
+        _check_all_empty(host_clusters.ask(hosts, partial(record_reader.read, name)).all(), name)
+        lock.check()
+        failed = host_clusters.ask(hosts, lambda host: record_writer.delete(host, name)).failed
+    if failed:
+        raise _unfinished(change, failed, check=False)
+    host_clusters.ask(hosts, record_writer.delete_empty_namespace)

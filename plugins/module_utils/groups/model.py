@@ -16,7 +16,6 @@ from ..values.control_plane import ControlPlane
 from ..values.endpoint import Endpoint
 from ..values.oidc import Oidc
 
-STRATEGIES = ("spread", "pack")
 OVERSUBSCRIPTION = 120  # percent
 # The product's own rules, for groups that set none.
 DEFAULT_SIZE = {"cpu": "4", "memory": "4Gi", "storage": "2Gi"}

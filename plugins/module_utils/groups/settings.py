@@ -17,15 +17,16 @@ from typing import Any, TypeVar
 from ..common import semver
 from ..common.errors import OptionError, given_twice
 from ..common.size import RESOURCES, Size
+from ..scheduling.placement import STRATEGIES
 from ..scheduling.quota import OwnerQuota
 from ..values import accessors, masking, support_matrix, tree, validation
 from ..values.backing_store import BackingStore
 from ..values.control_plane import DISTRIBUTIONS
 from ..values.endpoint import Endpoint
 from ..values.oidc import Oidc
-from .model import DEFAULT_SIZE, MINIMUM_SIZE, STRATEGIES, Group, Member
+from .model import DEFAULT_SIZE, MINIMUM_SIZE, Group, Member
 
-_NAME = re.compile(r"[a-z0-9]([a-z0-9-]*[a-z0-9])?")
+_GROUP_NAME = re.compile(r"[a-z0-9]([a-z0-9-]*[a-z0-9])?")
 _NAME_LENGTH = 40  # with the ConfigMap's prefix and as a label's value it fits in 63
 _HOST_NAME = re.compile(r"(?=.{1,253}$)[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?(\.[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?)*")
 
@@ -131,7 +132,7 @@ def check_form(group: Group) -> None:
 
 def check_name(name: str) -> None:
     """OptionError for what cannot name a group."""
-    if not _NAME.fullmatch(name) or len(name) > _NAME_LENGTH:
+    if not _GROUP_NAME.fullmatch(name) or len(name) > _NAME_LENGTH:
         allowed = f"at most {_NAME_LENGTH} lower-case letters, digits and '-', a letter or digit first and last"
         raise OptionError("name", name, allowed)
 
@@ -140,7 +141,7 @@ def _check_members(group: Group) -> None:
     patterns: dict[str, str] = {}
     ids: dict[str, str] = {}
     for member in group.members:
-        if not _NAME.fullmatch(member.name) or len(member.name) > 63:
+        if not _GROUP_NAME.fullmatch(member.name) or len(member.name) > 63:
             allowed = "at most 63 lower-case letters, digits and '-', a letter or digit first and last"
             raise OptionError("host_clusters.name", member.name, allowed)
         if member.id and member.id in ids:

@@ -9,15 +9,13 @@ from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from decimal import ROUND_FLOOR, Decimal
-from typing import Any
 
 from ..common.errors import NestedClustersError
 from ..common.size import Size, quantity
+from ..k8s.objects import Object
 from ..virtual_cluster.membership import Allocation
 
-Object = dict[str, Any]
-
-_THOUSANDTH = Decimal("0.001")
+THOUSANDTH = Decimal("0.001")  # of a CPU
 _KEEPS_OUT = ("NoSchedule", "NoExecute")
 
 
@@ -33,7 +31,7 @@ def capacity(nodes: Iterable[Object], declared: Size, node_selector: Mapping[str
     see ``why_no_nodes``. Raises NestedClustersError for a node whose allocatable amounts cannot be read.
     """
     counted = usable(nodes, node_selector)
-    cpu = sum((_allocatable(node, "cpu", _THOUSANDTH) for node in counted), Decimal(0))
+    cpu = sum((_allocatable(node, "cpu", THOUSANDTH) for node in counted), Decimal(0))
     memory = sum((_allocatable(node, "memory", Decimal(1)) for node in counted), Decimal(0))
     return declared.filled(Size(cpu, memory, None))
 
@@ -109,7 +107,7 @@ def _allocatable(node: Object, resource: str, unit: Decimal) -> Decimal:
 def limit(capacity: Size, oversubscription: int) -> Size:
     """What may be allocated where ``oversubscription`` percent of the capacity may be; rounded down."""
     share = Decimal(oversubscription) / 100
-    units = {"cpu": _THOUSANDTH, "memory": Decimal(1), "storage": Decimal(1)}
+    units = {"cpu": THOUSANDTH, "memory": Decimal(1), "storage": Decimal(1)}
     return Size(
         **{
             resource: None if amount is None else (amount * share).quantize(units[resource], ROUND_FLOOR)

@@ -84,7 +84,7 @@ def enabled_store(values: Mapping[str, Any]) -> StoreType | None:
 
 # --- a backing store --------------------------------------------------------------------------------------
 
-_EXAMPLES = {
+_ADDRESS_EXAMPLES = {
     "endpoint": "the address of the etcd, such as etcd.example.com:2379",
     "data_source": "how to reach the database, such as mysql://user:password@tcp(db.example.com:3306)/name",
 }
@@ -124,7 +124,7 @@ class BackingStore:
             raise OptionError("backing_store.replicas", store.replicas, ", ".join(map(str, _ETCD_MEMBERS)))
         if store.endpoint is not None and not _ADDRESS.fullmatch(store.endpoint):
             reason = "vCluster speaks to an etcd with TLS, and to one address"
-            raise OptionError("backing_store.endpoint", store.endpoint, _EXAMPLES["endpoint"], reason=reason)
+            raise OptionError("backing_store.endpoint", store.endpoint, _ADDRESS_EXAMPLES["endpoint"], reason=reason)
         return store
 
     def as_dict(self) -> dict[str, Any]:
@@ -169,4 +169,4 @@ class BackingStore:
         """Raise OptionError where neither the options nor the values of a release say how to reach it."""
         needed = self.type.needed
         if needed and not tree.get(merged, self.type.options[needed]):
-            raise OptionError(f"backing_store.{needed}", None, _EXAMPLES[needed])
+            raise OptionError(f"backing_store.{needed}", None, _ADDRESS_EXAMPLES[needed])

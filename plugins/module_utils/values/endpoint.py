@@ -16,7 +16,7 @@ from typing import Any
 from ..common.errors import OptionError
 from . import tree
 
-_HOST_LENGTH, _LABEL_LENGTH = 253, 63
+_HOST_LENGTH, _HOST_LABEL_LENGTH = 253, 63
 _LABEL = re.compile(r"[a-z0-9]([a-z0-9-]*[a-z0-9])?")
 _CONTROL_PLANE = "controlPlane"
 _SERVICE, _SANS = f"{_CONTROL_PLANE}.service", f"{_CONTROL_PLANE}.proxy.extraSANs"
@@ -108,7 +108,7 @@ class Endpoint:
                     raise OptionError(f"endpoint.{one}", option[one], allowed, reason=f"it is {kind.name}")
         if kind.needed and not option.get(kind.needed[0]):
             raise OptionError(f"endpoint.{kind.needed[0]}", None, kind.needed[1])
-        return cls(kind, **{one: option.get(one) for one in _FIELDS})
+        return cls(kind, **{one: option.get(one) for one in _PARTS})
 
     @classmethod
     def of_values(cls, values: dict[str, Any]) -> Endpoint:
@@ -128,7 +128,7 @@ class Endpoint:
 
     def as_dict(self) -> dict[str, Any]:
         """Return what is said, as plain data; :meth:`of` reads it."""
-        said = {one: getattr(self, one) for one in _FIELDS}
+        said = {one: getattr(self, one) for one in _PARTS}
         return {"type": self.type.name, **{one: value for one, value in said.items() if value is not None}}
 
     def check_host(self, option: str) -> None:
@@ -142,9 +142,9 @@ class Endpoint:
             reason = f"it has {len(self.host)} characters"
             raise OptionError(option, self.host, f"a host name of at most {_HOST_LENGTH} characters", reason=reason)
         for label in self.host.split("."):
-            if len(label) > _LABEL_LENGTH:
+            if len(label) > _HOST_LABEL_LENGTH:
                 reason = f"{label} has {len(label)} characters"
-                allowed = f"at most {_LABEL_LENGTH} characters between two dots"
+                allowed = f"at most {_HOST_LABEL_LENGTH} characters between two dots"
                 raise OptionError(option, self.host, allowed, reason=reason)
             if not _LABEL.fullmatch(label):
                 raise OptionError(option, self.host, "a host name of lower-case letters, digits, '-' and '.'")
@@ -172,7 +172,7 @@ class Endpoint:
         return tree.merge(result, certificate_names(result, self.host))
 
 
-_FIELDS = ("host", "ingress_class", "gateway_name", "gateway_namespace", "annotations")
+_PARTS = ("host", "ingress_class", "gateway_name", "gateway_namespace", "annotations")
 
 
 def moved(name: str, before: dict[str, Any], after: dict[str, Any], old: str | None) -> str | None:

@@ -73,7 +73,6 @@ _DOCUMENTED_KUBERNETES: dict[Minor, tuple[str, ...]] = {
     (0, 36): ("1.36", "1.35", "1.34"),
     (0, 37): ("1.36", "1.35", "1.34"),
 }
-_QOS_ISSUE_BEFORE: Minor = (1, 34)
 
 
 def kubernetes_versions(version: Version, distribution: str = "k8s") -> KubernetesVersions:
@@ -92,17 +91,3 @@ def kubernetes_versions(version: Version, distribution: str = "k8s") -> Kubernet
     if not documented and default is not None:
         documented = (f"{default.major}.{default.minor}",)
     return KubernetesVersions(default, documented)
-
-
-def kubernetes_known_issue(kubernetes_version: Version, host_version: Version) -> str:
-    """A warning for a combination with a documented issue and no workaround, "" for the others.
-
-    Documentation, troubleshoot/pod-stuck-ready-false-version-skew (loft-sh/vcluster issue 3578).
-    """
-    if kubernetes_version.release < _QOS_ISSUE_BEFORE <= host_version.release:
-        return (
-            f"pods of a virtual cluster with Kubernetes {kubernetes_version} can stay Ready=False "
-            f"on a host cluster with {host_version}: run 1.34 or later in it "
-            "(https://github.com/loft-sh/vcluster/issues/3578)"
-        )
-    return ""

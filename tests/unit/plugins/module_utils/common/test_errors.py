@@ -136,4 +136,4 @@ def test_every_place_that_prints_a_value_hides_credentials(what: str) -> None:
 def test_an_example_stays_as_it_is_written() -> None:
     with pytest.raises(OptionError) as caught:
         BackingStore.of({"type": "external_database"}).check_complete({})
-    assert backing_store._EXAMPLES["data_source"] in str(caught.value)
+    assert backing_store._ADDRESS_EXAMPLES["data_source"] in str(caught.value)

@@ -19,7 +19,8 @@ from ansible_collections.nested.clusters.plugins.module_utils.common.size import
 from ansible_collections.nested.clusters.plugins.module_utils.groups import pending as group_pending
 from ansible_collections.nested.clusters.plugins.module_utils.groups import record as group_records
 from ansible_collections.nested.clusters.plugins.module_utils.groups import settings as group_settings
-from ansible_collections.nested.clusters.plugins.module_utils.groups.model import NO_SIZE, STRATEGIES, Group, Member
+from ansible_collections.nested.clusters.plugins.module_utils.groups.model import NO_SIZE, Group, Member
+from ansible_collections.nested.clusters.plugins.module_utils.scheduling.placement import STRATEGIES
 from ansible_collections.nested.clusters.plugins.module_utils.scheduling.quota import OwnerQuota
 from ansible_collections.nested.clusters.plugins.module_utils.values.endpoint import Endpoint
 from ansible_collections.nested.clusters.plugins.module_utils.values.oidc import Oidc

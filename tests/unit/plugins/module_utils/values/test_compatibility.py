@@ -459,14 +459,6 @@ def test_kubernetes_of_an_unknown_vcluster() -> None:
     assert support_matrix.kubernetes_versions(V("0.99.0")) == support_matrix.KubernetesVersions(None, ())
 
 
-@pytest.mark.parametrize(
-    ("kubernetes", "host", "warns"),
-    [("1.33.4", "1.34.0", True), ("1.34.0", "1.36.0", False), ("1.33.4", "1.33.0", False)],
-)
-def test_kubernetes_known_issue(kubernetes: str, host: str, warns: bool) -> None:
-    assert bool(support_matrix.kubernetes_known_issue(V(kubernetes), V(host))) is warns
-
-
 # --- values -----------------------------------------------------------------------------------------------
 
 STORES = "controlPlane.backingStore"
