@@ -12,7 +12,7 @@ import os
 import stat
 import tempfile
 from collections.abc import Iterator
-from typing import Any
+from typing import Any, NamedTuple
 
 from ..common.errors import NestedClustersError
 from ..k8s.objects import Object
@@ -80,7 +80,7 @@ def write_kubeconfig(path: str, new: Object, check_mode: bool) -> bool:
     directory = os.path.dirname(path)
     try:
         if check_mode:
-            return _plan(path, new)[0]
+            return _plan(path, new).changed
         _make_private_directory(directory)
         with _lock(directory):
             changed, content, before = _plan(path, new)
@@ -96,20 +96,27 @@ def write_kubeconfig(path: str, new: Object, check_mode: bool) -> bool:
         ) from error
 
 
-def _plan(path: str, new: Object) -> tuple[bool, str | None, os.stat_result | None]:
-    """(whether the file changes, its new content or None where it stays, what the file is now)."""
+class _FileChange(NamedTuple):
+    """Whether a file changes, its new content (None where that stays), and what the file is now."""
+
+    changed: bool
+    content: str | None
+    before: os.stat_result | None
+
+
+def _plan(path: str, new: Object) -> _FileChange:
     try:
         with open(path, encoding="utf-8") as file:
             text, before = file.read(), os.fstat(file.fileno())
     except FileNotFoundError:
-        return True, _dump(merge_kubeconfig({}, new)), None
+        return _FileChange(True, _dump(merge_kubeconfig({}, new)), None)
     except UnicodeDecodeError:
         raise _unusable(path, "it is not text") from None
     existing = _parse(text, path) if text.strip() else {}
     merged = merge_kubeconfig(existing, new)
     if merged != existing:
-        return True, _dump(merged), before
-    return bool(stat.S_IMODE(before.st_mode) & ~PRIVATE), None, before
+        return _FileChange(True, _dump(merged), before)
+    return _FileChange(bool(stat.S_IMODE(before.st_mode) & ~PRIVATE), None, before)
 
 
 def _replace(path: str, content: str, before: os.stat_result | None) -> None:

@@ -21,6 +21,7 @@ from . import lock as group_lock
 from . import pending as group_pending
 from . import record as group_records
 from . import settings as group_settings
+from .lock import LockTarget
 from .model import NO_SIZE, Group, Member
 from .record_reader import StoredRecord, check_empty
 
@@ -234,7 +235,8 @@ def _carry_out(change: GroupChange, entries: Entries, stored: Mapping[str, Store
         if host not in removed:
             record_writer.write(host.kubernetes, change.after, host.name, stored[host.name])
             return
-        with group_lock.locked([(stored[host.name].id, host.kubernetes)]) as lock:  # nobody is placing anything there
+        target = LockTarget(stored[host.name].id, host.kubernetes)
+        with group_lock.locked([target]) as lock:  # nobody is placing anything there
             why = f"host cluster {host.name} was not removed from group {name}"
             check_empty(record_reader.read(name, host), name, why)
             lock.check()
@@ -301,7 +303,7 @@ def _delete(hosts: list[HostCluster], change: GroupChange, stored: Mapping[str, 
     if change.before is None:
         return
     name = change.before.name
-    with group_lock.locked([(stored[host.name].id, host.kubernetes) for host in hosts]) as lock:
+    with group_lock.locked([LockTarget(stored[host.name].id, host.kubernetes) for host in hosts]) as lock:
         # Somebody may have placed something meanwhile.
         _check_all_empty(host_clusters.ask(hosts, partial(record_reader.read, name)).all(), name)
         lock.check()

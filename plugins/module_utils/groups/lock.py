@@ -19,6 +19,7 @@ import uuid
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from datetime import datetime, timezone
+from typing import NamedTuple
 
 from ..common.errors import NestedClustersError
 from ..common.well_known import MANAGED_BY, NAMESPACE
@@ -36,6 +37,13 @@ LEASES = path("coordination.k8s.io/v1", "leases", NAMESPACE)
 
 class LockLost(NestedClustersError):
     """The locks were held for so long that they may be somebody else's: start over."""
+
+
+class LockTarget(NamedTuple):
+    """A host cluster to lock; by ``id``, everybody locks in the same order."""
+
+    id: str
+    kubernetes: Kubernetes
 
 
 @dataclass(frozen=True)
@@ -74,8 +82,8 @@ class _Held:
 
 
 @contextlib.contextmanager
-def locked(hosts: Iterable[tuple[str, Kubernetes]]) -> Iterator[Lock]:
-    """Hold the locks of host clusters, given as (what sorts them the same way for everybody, connection).
+def locked(hosts: Iterable[LockTarget]) -> Iterator[Lock]:
+    """Hold the locks of host clusters.
 
     Raises NestedClustersError when one is not to be had within PATIENCE_SECONDS, LockLost when one was lost while
     waiting for another.
@@ -84,8 +92,8 @@ def locked(hosts: Iterable[tuple[str, Kubernetes]]) -> Iterator[Lock]:
     deadline = time.monotonic() + PATIENCE_SECONDS
     held: list[_Held] = []
     with contextlib.ExitStack() as stack:
-        for _order, kubernetes in sorted(hosts, key=lambda host: host[0]):  # the same order: nobody waits in a circle
-            lock = _acquire(kubernetes, holder, deadline, held)
+        for host in sorted(hosts, key=lambda host: host.id):  # the same order: nobody waits in a circle
+            lock = _acquire(host.kubernetes, holder, deadline, held)
             stack.callback(lock.release)
             held.append(lock)
             _renew(held)

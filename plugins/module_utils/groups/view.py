@@ -8,15 +8,17 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from functools import partial
+from typing import NamedTuple
 
 from ..common import well_known
 from ..common.errors import NestedClustersError, OptionError
-from ..k8s.client import Kubernetes, parallel
+from ..k8s.client import parallel
 from ..k8s.host_clusters import ONLY, HostCluster, ask_apart
 from ..k8s.objects import path
 from ..virtual_cluster import membership
 from ..virtual_cluster.membership import Allocation
 from . import record as group_records
+from .lock import LockTarget
 from .model import Group
 
 
@@ -94,6 +96,13 @@ class GroupView:
         return found[0] if found else None
 
 
+class ClusterInGroup(NamedTuple):
+    """A group, and what one virtual cluster of it has; None where it is on no host cluster."""
+
+    view: GroupView
+    allocation: Allocation | None
+
+
 # --- reading ----------------------------------------------------------------------------------------------
 
 
@@ -157,19 +166,19 @@ def picture(given: Iterable[HostCluster], name: str) -> GroupView:
     )
 
 
-def lock_order(seen: GroupView) -> list[tuple[str, Kubernetes]]:
-    """The host clusters to lock, with their IDs: those of other groups as well, where owners may have something."""
+def lock_order(seen: GroupView) -> list[LockTarget]:
+    """Return the host clusters to lock: those of other groups as well, where owners may have something."""
     found = {}
     for view in [*seen.views.values(), *seen.others]:
         for group, own in view.names.items():
             member = view.groups[group].member(own)
             if member:
                 found[member.id] = view.host.kubernetes
-    return list(found.items())
+    return [LockTarget(*item) for item in found.items()]
 
 
-def find(given: list[HostCluster], name: str, group: str) -> tuple[GroupView, Allocation | None]:
-    """Where a virtual cluster of a group is; None where it is on no host cluster.
+def find(given: list[HostCluster], name: str, group: str) -> ClusterInGroup:
+    """Return where a virtual cluster of a group is.
 
     Raises NestedClustersError where it may be on one that does not answer.
     """
@@ -181,4 +190,4 @@ def find(given: list[HostCluster], name: str, group: str) -> tuple[GroupView, Al
             f"virtual cluster {name} is on none of the host clusters that answer, but may be on another: {reasons}",
             failed_host_clusters=sorted(seen.failed),
         )
-    return seen, current
+    return ClusterInGroup(seen, current)

@@ -8,7 +8,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, fields, replace
-from typing import Any
+from typing import Any, NamedTuple
 
 from ..common.errors import OptionError
 from ..common.semver import Minor
@@ -97,6 +97,14 @@ _TLS_DIRECTORY = "/etc/vcluster-backing-store"
 _TLS_FILES = {"caFile": "ca.crt", "certFile": "tls.crt", "keyFile": "tls.key"}
 
 
+class StoreSetting(NamedTuple):
+    """One value that an option says."""
+
+    option: str
+    path: str  # in values
+    value: Any
+
+
 @dataclass(frozen=True)
 class BackingStore:
     """Where a control plane keeps its data; None is what nobody says."""
@@ -136,20 +144,20 @@ class BackingStore:
         """Return the backing store of a group for one of its virtual clusters."""
         return replace(self, endpoint=self.endpoint.replace("*", name)) if self.endpoint else self
 
-    def settings(self) -> Iterator[tuple[str, str, Any]]:
-        """Yield (option, path in values, value) of all that one value says."""
+    def settings(self) -> Iterator[StoreSetting]:
+        """Yield what each option says, where that is one value."""
         for option, path in self.type.options.items():
             value = getattr(self, option)
             if path and value is not None:
-                yield f"backing_store.{option}", path, value
+                yield StoreSetting(f"backing_store.{option}", path, value)
 
     def layer(self, merged: dict[str, Any]) -> dict[str, Any]:
         """Return the values that say so, to be laid on ``merged``."""
         result: dict[str, Any] = {}
         if self.type != store_of(merged):
             result = tree.at(self.type.switch, True)
-        for _option, path, value in self.settings():
-            result = tree.merge(result, tree.at(path, value))
+        for setting in self.settings():
+            result = tree.merge(result, tree.at(setting.path, setting.value))
         return tree.merge(result, self._login(merged)) if self.tls_secret else result
 
     def _login(self, merged: dict[str, Any]) -> dict[str, Any]:

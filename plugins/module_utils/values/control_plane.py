@@ -14,7 +14,15 @@ from ..common.errors import OptionError
 from ..common.redaction import redacted
 from ..common.semver import Version, parse_kubernetes_version
 from . import accessors, licensed_features, tree, validation
-from .backing_store import EMBEDDED_SQLITE, EXTERNAL_DATABASE, STORES, BackingStore, enabled_store, store_of
+from .backing_store import (
+    EMBEDDED_SQLITE,
+    EXTERNAL_DATABASE,
+    STORES,
+    BackingStore,
+    StoreSetting,
+    enabled_store,
+    store_of,
+)
 
 DISTRIBUTIONS = ("k8s", "k3s", "k0s")
 
@@ -100,9 +108,9 @@ class ControlPlane:
             reason = "nothing copies the data, and the virtual cluster would come up empty"
             raise OptionError("backing_store.type", store.type.name, f"{has.name}, which is deployed", reason=reason)
 
-    def _settings(self) -> Iterator[tuple[str, str, Any]]:
+    def _settings(self) -> Iterator[StoreSetting]:
         if self.replicas is not None:
-            yield "replicas", accessors.REPLICAS_PATH, self.replicas
+            yield StoreSetting("replicas", accessors.REPLICAS_PATH, self.replicas)
         if self.backing_store:
             yield from self.backing_store.settings()
 

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 from ..common.semver import Minor, Version
 from . import tree
@@ -80,22 +80,29 @@ _PATCHES_SINCE: Minor = (0, 21)
 
 def licensed_keys(values: dict[str, Any], version: Version) -> list[str]:
     """The dotted paths in ``values`` that ask for what the open-source image has not, in a fixed order."""
-    return [path for path, _fails in licensed_in_use(values, version)]
+    return [use.path for use in licensed_in_use(values, version)]
 
 
-def licensed_in_use(values: Mapping[str, Any], version: Version) -> Iterator[tuple[str, bool]]:
-    """(path, whether it fails rather than having no effect) of each licensed key that is in use."""
+class LicensedUse(NamedTuple):
+    """A licensed key that values use; ``fails`` says whether it fails rather than having no effect."""
+
+    path: str
+    fails: bool
+
+
+def licensed_in_use(values: Mapping[str, Any], version: Version) -> Iterator[LicensedUse]:
+    """Yield each licensed key that is in use."""
     distribution = distribution_of(values)
     for key in LICENSED_KEYS:
         if version.release < key.since or (key.until is not None and version.release >= key.until):
             continue
         if distribution in key.distributions:
             for path in _in_use(values, key):
-                yield path, key.fails
+                yield LicensedUse(path, key.fails)
     if version.release >= _PATCHES_SINCE:
         for direction in ("toHost", "fromHost"):
             for path in _patches(tree.get(values, f"sync.{direction}"), f"sync.{direction}"):
-                yield path, True
+                yield LicensedUse(path, True)
 
 
 def _in_use(values: Mapping[str, Any], key: LicensedKey) -> Iterator[str]:

@@ -156,7 +156,7 @@ def _replica_problems(values: dict[str, Any]) -> Iterator[Problem]:
 
 
 def _licence_problems(values: Mapping[str, Any], version: Version) -> Iterator[Problem]:
-    for path, fails in licensed_in_use(values, version):
-        effect = "fails" if fails else "has no effect"
+    for use in licensed_in_use(values, version):
+        effect = "fails" if use.fails else "has no effect"
         reason = f"needs a licence and {effect} on the open-source image"
-        yield Problem(path, reason, f"keys without a licence, or another {IMAGE_REPOSITORY} with one")
+        yield Problem(use.path, reason, f"keys without a licence, or another {IMAGE_REPOSITORY} with one")

@@ -1291,12 +1291,12 @@ def test_where_one_is(running: World) -> None:
     assert current is not None
     assert (current.host_cluster, current.namespace) == ("a", NAMESPACE)
     assert seen.views["a"].host.kubernetes is running.hosts["a"]  # type: ignore[comparison-overlap]
-    assert group_view.find(running.given(), "other", "dev")[1] is None
+    assert group_view.find(running.given(), "other", "dev").allocation is None
 
 
 def test_where_one_may_be(running: World) -> None:
     running.hosts["b"].down = True
-    assert group_view.find(running.given(), NAME, "dev")[1] is not None
+    assert group_view.find(running.given(), NAME, "dev").allocation is not None
     with pytest.raises(NestedClustersError, match=r"on none of the host clusters that answer, .*: b: ") as caught:
         group_view.find(running.given(), "other", "dev")
     assert caught.value.data == {"failed_host_clusters": ["b"]}

@@ -145,7 +145,7 @@ def host() -> Host:
 
 
 def locked(*hosts: Host) -> Any:
-    return group_lock.locked([(host.host, host) for host in hosts])  # type: ignore[misc]
+    return group_lock.locked([group_lock.LockTarget(host.host, host) for host in hosts])  # type: ignore[arg-type]
 
 
 def have_lease(host: Host, holder: str = "somebody", **metadata: Any) -> None:
