@@ -610,9 +610,9 @@ def verified(
     external = endpoint is not None and endpoint.type.external
     if module.check_mode or paused or not (external and params["wait"] and params["verify_endpoint"]):
         return {}
-    from ansible_collections.nested.clusters.plugins.module_utils.endpoint import wait as endpoint_wait
+    from ansible_collections.nested.clusters.plugins.module_utils.endpoint import reachability
 
-    return {"endpoint": endpoint_wait.wait(kubernetes, params["name"], namespace, params["wait_timeout"]).as_dict()}
+    return {"endpoint": reachability.wait(kubernetes, params["name"], namespace, params["wait_timeout"]).as_dict()}
 
 
 def url_in(seen_at: Mapping[str, Any]) -> str | None:
@@ -630,7 +630,7 @@ def absent(
     namespace = asked.namespace
     if module.params["group"]:
         from ansible_collections.nested.clusters.plugins.module_utils.admission import decide as decision_rules
-        from ansible_collections.nested.clusters.plugins.module_utils.groups import view as group_view
+        from ansible_collections.nested.clusters.plugins.module_utils.groups import group_view
 
         seen, current = group_view.find(open_hosts(module), asked.name, module.params["group"])
         if current is None:

@@ -73,7 +73,7 @@ from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.nested.clusters.plugins.module_utils.common.errors import NestedClustersError
-from ansible_collections.nested.clusters.plugins.module_utils.endpoint import wait as endpoint_wait
+from ansible_collections.nested.clusters.plugins.module_utils.endpoint import reachability
 from ansible_collections.nested.clusters.plugins.module_utils.k8s.client import Kubernetes
 from ansible_collections.nested.clusters.plugins.module_utils.k8s.connection import auth_argument_spec
 from ansible_collections.nested.clusters.plugins.module_utils.k8s.secrets import hide_only_secrets
@@ -91,7 +91,7 @@ def main() -> None:
     name = module.params["name"]
     try:
         kubernetes = Kubernetes.from_module(module)
-        found = endpoint_wait.look(kubernetes, name, module.params["namespace"] or f"vcluster-{name}")
+        found = reachability.look(kubernetes, name, module.params["namespace"] or f"vcluster-{name}")
     except NestedClustersError as error:
         module.fail_json(msg=str(error), **error.data)
     module.exit_json(changed=False, endpoint=found.as_dict())

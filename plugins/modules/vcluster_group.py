@@ -324,8 +324,7 @@ from typing import Any
 from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.nested.clusters.plugins.module_utils.common.errors import NestedClustersError
 from ansible_collections.nested.clusters.plugins.module_utils.common.size import RESOURCES
-from ansible_collections.nested.clusters.plugins.module_utils.groups import change as group_change
-from ansible_collections.nested.clusters.plugins.module_utils.groups import record as group_records
+from ansible_collections.nested.clusters.plugins.module_utils.groups import group_change, group_records
 from ansible_collections.nested.clusters.plugins.module_utils.k8s.connection import auth_argument_spec
 from ansible_collections.nested.clusters.plugins.module_utils.k8s.host_clusters import (
     LOST,
@@ -333,7 +332,7 @@ from ansible_collections.nested.clusters.plugins.module_utils.k8s.host_clusters 
     open_hosts,
 )
 from ansible_collections.nested.clusters.plugins.module_utils.k8s.secrets import hide_only_secrets
-from ansible_collections.nested.clusters.plugins.module_utils.scheduling.placement import STRATEGIES
+from ansible_collections.nested.clusters.plugins.module_utils.scheduling.placements import STRATEGIES
 from ansible_collections.nested.clusters.plugins.module_utils.values.backing_store import STORES
 from ansible_collections.nested.clusters.plugins.module_utils.values.control_plane import DISTRIBUTIONS
 from ansible_collections.nested.clusters.plugins.module_utils.values.endpoint import ENDPOINT_TYPES

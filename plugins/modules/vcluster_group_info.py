@@ -354,7 +354,7 @@ from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.nested.clusters.plugins.module_utils.common.errors import NestedClustersError
-from ansible_collections.nested.clusters.plugins.module_utils.groups import report as group_report
+from ansible_collections.nested.clusters.plugins.module_utils.groups import group_report
 from ansible_collections.nested.clusters.plugins.module_utils.k8s.connection import auth_argument_spec
 from ansible_collections.nested.clusters.plugins.module_utils.k8s.host_clusters import host_clusters_spec, open_hosts
 from ansible_collections.nested.clusters.plugins.module_utils.k8s.secrets import hide_only_secrets

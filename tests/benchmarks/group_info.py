@@ -16,8 +16,8 @@ from typing import Any
 
 from ansible_collections.nested.clusters.plugins.module_utils.admission import layers as group_layers
 from ansible_collections.nested.clusters.plugins.module_utils.common.size import Size
+from ansible_collections.nested.clusters.plugins.module_utils.groups import group_pending
 from ansible_collections.nested.clusters.plugins.module_utils.groups import model as group_model
-from ansible_collections.nested.clusters.plugins.module_utils.groups import pending as group_pending
 from ansible_collections.nested.clusters.plugins.module_utils.virtual_cluster import membership
 
 import fleet

@@ -10,7 +10,7 @@ from typing import Any
 
 from ..common import well_known
 from ..common.errors import OptionError
-from ..groups import pending as group_pending
+from ..groups import group_pending
 from ..groups.model import Group
 from ..helm.release import decode_release, newest_releases
 from ..k8s.objects import path

@@ -14,18 +14,16 @@ from typing import Any
 from ..common import well_known
 from ..common.errors import NestedClustersError, OptionError
 from ..common.size import Size, quantity
-from ..groups import pending as group_pending
+from ..groups import group_pending
+from ..groups.group_view import GroupView, HostView
 from ..groups.model import Group, Member
-from ..groups.view import GroupView, HostView
 from ..k8s import host_clusters
 from ..k8s.client import Kubernetes, parallel
 from ..k8s.host_clusters import HostCluster
 from ..k8s.objects import path
 from ..lifecycle.request import Request
-from ..scheduling import capacity as capacities
-from ..scheduling import placement as scheduling_placement
-from ..scheduling import quota as scheduling_quota
-from ..scheduling.placement import Candidate, Placement
+from ..scheduling import capacities, placements, quotas
+from ..scheduling.placements import Candidate, Placement
 from ..virtual_cluster.membership import QUOTA_KEYS, AdmissionRequest, Allocation, object_name
 
 
@@ -84,7 +82,7 @@ def decide(seen: GroupView, request: Request, asked: AdmissionRequest) -> Decisi
     """Where the virtual cluster goes or stays, and with what size.
 
     Checked in this order, each with its own error: the owner's quota, the group's maximum, its minimum, room on a
-    host cluster. What does not grow is not checked again. Raises OptionError or quota.AdmissionDenied.
+    host cluster. What does not grow is not checked again. Raises OptionError or quotas.AdmissionDenied.
     """
     group, current = seen.group, seen.of(request.name)
     _check_identity(seen, request, asked, current)
@@ -106,9 +104,9 @@ def decide(seen: GroupView, request: Request, asked: AdmissionRequest) -> Decisi
     if current and current.kept and not (asked.force or current.deleting):
         _check_kept(current, size)
     held = current.size if current and current.owner == owner else None
-    wanted = scheduling_quota.SizeRequest(owner, request.name, group.name, size, held)
-    scheduling_quota.check_owner_quota(wanted, group.owner_quota, seen.allocations, seen.exempt)
-    scheduling_quota.check_size(size, *_bounds(group, size, current))
+    wanted = quotas.SizeRequest(owner, request.name, group.name, size, held)
+    quotas.check_owner_quota(wanted, group.owner_quota, seen.allocations, seen.exempt)
+    quotas.check_size(size, *_bounds(group, size, current))
     namespace = current.namespace if current else request.namespace
     place = _resize(seen, size, current) if current else _place(seen, request, asked, size)
     if place.host is None:
@@ -235,7 +233,7 @@ def _resize(seen: GroupView, size: Size, current: Allocation) -> Placement:
     member = next(member for member in seen.group.members if member.name == current.host_cluster)
     view = seen.views[current.host_cluster]
     nodes = view.host.kubernetes.list(path("v1", "nodes"))
-    return scheduling_placement.room(size, current.size, _candidate(member, seen.group, view, nodes))
+    return placements.room(size, current.size, _candidate(member, seen.group, view, nodes))
 
 
 def _place(seen: GroupView, request: Request, asked: AdmissionRequest, size: Size) -> Placement:
@@ -266,7 +264,7 @@ def _place(seen: GroupView, request: Request, asked: AdmissionRequest, size: Siz
             ", ".join(there),
             reason=f"virtual cluster {request.name} lives there, made without a group",
         )
-    return scheduling_placement.place(size, candidates, seen.group.placement, pinned)
+    return placements.place(size, candidates, seen.group.placement, pinned)
 
 
 def _made_before(kubernetes: Kubernetes, request: Request) -> bool:
@@ -279,14 +277,14 @@ def _made_before(kubernetes: Kubernetes, request: Request) -> bool:
 
 
 def check_in_use(kubernetes: Kubernetes, name: str, current: Allocation, size: Size) -> None:
-    """Refuse to shrink below what is in use. Raises quota.AdmissionDenied with the figures."""
+    """Refuse to shrink below what is in use. Raises quotas.AdmissionDenied with the figures."""
     shrinking = current.size.fits_in(size)
     if not shrinking:
         return
     used = used_by(kubernetes.get(path("v1", "resourcequotas", current.namespace, object_name(name))))
     for resource in [resource for resource in used.fits_in(size) if resource in shrinking]:
         in_use, wanted = used.as_dict()[resource], size.as_dict()[resource]
-        raise scheduling_quota.AdmissionDenied(
+        raise quotas.AdmissionDenied(
             f"size.{resource}: {wanted} is asked for, and virtual cluster {name} uses {in_use}: make it use less, or "
             "shrink it all the same with force: true (what runs goes on; what starts anew may find no room)",
             check="in_use",

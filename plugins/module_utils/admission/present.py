@@ -14,9 +14,8 @@ from collections.abc import Callable
 from functools import partial
 
 from ..common.errors import NestedClustersError
-from ..groups import lock as group_lock
-from ..groups import view as group_view
-from ..groups.view import GroupView
+from ..groups import group_lock, group_view
+from ..groups.group_view import GroupView
 from ..helm.cli import Helm
 from ..k8s.client import Kubernetes
 from ..k8s.host_clusters import HostCluster

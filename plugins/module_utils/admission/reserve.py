@@ -12,9 +12,8 @@ from dataclasses import dataclass, replace
 from ..common import well_known
 from ..common.errors import NestedClustersError
 from ..common.size import Size
-from ..groups import lock as group_lock
-from ..groups import view as group_view
-from ..groups.view import GroupView, HostView, lock_order
+from ..groups import group_lock, group_view
+from ..groups.group_view import GroupView, HostView, lock_order
 from ..k8s.client import Kubernetes
 from ..k8s.host_clusters import HostCluster
 from ..k8s.objects import path

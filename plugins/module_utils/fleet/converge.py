@@ -24,10 +24,9 @@ from ..common import batch
 from ..common.errors import NestedClustersError
 from ..deletion import batch as deletion_batch
 from ..deletion.job import DeletionJob
-from ..endpoint import wait as endpoint_wait
-from ..groups import lock as group_lock
-from ..groups import view as group_view
-from ..groups.view import GroupView
+from ..endpoint import reachability
+from ..groups import group_lock, group_view
+from ..groups.group_view import GroupView
 from ..helm.cli import Helm
 from ..k8s import host_clusters
 from ..k8s.client import Kubernetes
@@ -230,7 +229,7 @@ class _Work:
         state, wait = job.state, self.order.wait
         verify = wait and self.order.verify and job.after == "running" and group.endpoint.type.external
         if verify:
-            endpoint_wait.wait(kubernetes, job.name, job.namespace, self.order.timeout)
+            reachability.wait(kubernetes, job.name, job.namespace, self.order.timeout)
         if verify or job.entry.kubeconfig:
             state = cluster_state.read(kubernetes, job.name, job.namespace)  # its address may be new
         if wait and job.entry.kubeconfig:

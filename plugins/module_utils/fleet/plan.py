@@ -10,7 +10,7 @@ from collections.abc import Iterable, Sequence
 from ..admission.complete import complete
 from ..admission.decide import decide
 from ..common.errors import NestedClustersError, OptionError
-from ..groups.view import GroupView
+from ..groups.group_view import GroupView
 from ..k8s.host_clusters import HostCluster
 from ..k8s.snapshot import Snapshot
 from ..lifecycle import export

@@ -24,10 +24,10 @@ from ..k8s.errors import KubernetesError
 from ..k8s.host_clusters import HostCluster
 from ..k8s.objects import Object, path
 from ..listing import readers
-from ..scheduling import capacity as capacities
+from ..scheduling import capacities
 from ..virtual_cluster import membership
 from ..virtual_cluster.membership import Allocation
-from . import record as group_records
+from . import group_records
 from .model import Group
 from .usage import METRICS, NOT_KNOWN, REQUESTS, AllocatedCluster, Counts, measured, without_quota
 

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from ..common.size import Size
-from ..scheduling.quota import OwnerQuota
+from ..scheduling.quotas import OwnerQuota
 from ..values.backing_store import BackingStore
 from ..values.control_plane import ControlPlane
 from ..values.endpoint import Endpoint

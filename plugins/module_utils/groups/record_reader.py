@@ -14,8 +14,7 @@ from ..common.errors import NestedClustersError, OptionError
 from ..k8s import host_clusters
 from ..k8s.host_clusters import HostCluster
 from ..k8s.objects import path
-from . import record as group_records
-from . import view as group_view
+from . import group_records, group_view
 from .model import Group
 
 CONFIG_MAPS = path("v1", "configmaps", well_known.NAMESPACE)

@@ -16,7 +16,7 @@ from ..k8s.objects import path
 from ..listing import contents
 from ..virtual_cluster import namespaces
 from ..virtual_cluster.metadata import metadata_patch
-from . import record as group_records
+from . import group_records
 from .model import Group
 from .record_reader import CONFIG_MAPS, NAMESPACE_PATH, StoredRecord, record_path
 

@@ -13,7 +13,7 @@ from typing import Any
 
 from ..common.size import Amount, Size, quantity
 from ..k8s.objects import Object
-from ..scheduling.capacity import THOUSANDTH
+from ..scheduling.capacities import THOUSANDTH
 from ..virtual_cluster import membership
 from ..virtual_cluster.membership import Allocation
 

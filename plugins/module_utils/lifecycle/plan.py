@@ -18,7 +18,7 @@ from ..helm.cli import Helm, ReleaseSpec
 from ..k8s.client import Kubernetes, list_allowed
 from ..k8s.errors import KubernetesError
 from ..k8s.objects import path
-from ..values import endpoint as endpoint_values
+from ..values.endpoint import moved
 from ..virtual_cluster import description, drift, manifests, provenance
 from ..virtual_cluster.change import Change, ChangeKind, ChangeTarget, diff_entries
 from ..virtual_cluster.cluster_state import State, is_paused
@@ -121,7 +121,7 @@ def _moved(request: Request, state: State, wanted: dict[str, Any]) -> list[str]:
     services = [thing for key, thing in state.live.items() if key[1] == "Service"]
     routes = [thing for key, thing in state.live.items() if key[1] in description.ROUTE_KINDS]
     old = description.endpoint(request.name, request.namespace, services, routes, before)
-    said = endpoint_values.moved(request.name, before, wanted, old)
+    said = moved(request.name, before, wanted, old)
     return [said] if said else []
 
 

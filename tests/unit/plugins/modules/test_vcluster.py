@@ -28,9 +28,8 @@ from ansible_collections.nested.clusters.plugins.module_utils.common.errors impo
 )
 from ansible_collections.nested.clusters.plugins.module_utils.common.size import Size
 from ansible_collections.nested.clusters.plugins.module_utils.deletion import single as deletion
-from ansible_collections.nested.clusters.plugins.module_utils.endpoint import probe
-from ansible_collections.nested.clusters.plugins.module_utils.endpoint import wait as endpoint_wait
-from ansible_collections.nested.clusters.plugins.module_utils.groups import view as group_view
+from ansible_collections.nested.clusters.plugins.module_utils.endpoint import probe, reachability
+from ansible_collections.nested.clusters.plugins.module_utils.groups import group_view
 from ansible_collections.nested.clusters.plugins.module_utils.groups.model import Member
 from ansible_collections.nested.clusters.plugins.module_utils.helm.release import Release
 from ansible_collections.nested.clusters.plugins.module_utils.k8s import host_clusters as k8s_host_clusters
@@ -39,8 +38,8 @@ from ansible_collections.nested.clusters.plugins.module_utils.k8s.connection imp
 from ansible_collections.nested.clusters.plugins.module_utils.k8s.errors import KubernetesError
 from ansible_collections.nested.clusters.plugins.module_utils.lifecycle import present as lifecycle
 from ansible_collections.nested.clusters.plugins.module_utils.lifecycle.request import RunOptions
-from ansible_collections.nested.clusters.plugins.module_utils.scheduling import placement
-from ansible_collections.nested.clusters.plugins.module_utils.scheduling.placement import Candidate
+from ansible_collections.nested.clusters.plugins.module_utils.scheduling import placements
+from ansible_collections.nested.clusters.plugins.module_utils.scheduling.placements import Candidate
 from ansible_collections.nested.clusters.plugins.module_utils.values import support_matrix, tree
 from ansible_collections.nested.clusters.plugins.module_utils.values.endpoint import Endpoint
 from ansible_collections.nested.clusters.plugins.module_utils.virtual_cluster import membership
@@ -140,7 +139,7 @@ def in_group(monkeypatch: pytest.MonkeyPatch) -> Calls:
     """The work of a virtual cluster in a group, which is on host cluster host-b."""
     calls = Calls()
     nothing = Size.zero()
-    placed = placement.place(nothing, [Candidate("host-b", nothing, nothing)])
+    placed = placements.place(nothing, [Candidate("host-b", nothing, nothing)])
     decision = Decision(Member("host-b"), SimpleNamespace(), NAMESPACE, "alice", nothing, None, placed)  # type: ignore[arg-type]
 
     def work(given: Any, open_helm: Any, *asked: Any, **options: Any) -> Any:
@@ -223,8 +222,8 @@ def test_examples_are_tasks_that_the_module_takes() -> None:
 def test_results_are_documented(
     run: Run, present: Calls, in_group: Calls, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    answers = endpoint_wait.EndpointStatus("https://127.0.0.1:30000", (probe.ProbeStep("route", True, "Service"),))
-    monkeypatch.setattr(endpoint_wait, "wait", lambda *_arguments: answers)
+    answers = reachability.EndpointStatus("https://127.0.0.1:30000", (probe.ProbeStep("route", True, "Service"),))
+    monkeypatch.setattr(reachability, "wait", lambda *_arguments: answers)
     result = {}
     for options in ({"endpoint": {"type": "node_port"}}, {"group": "dev"}):
         result.update(run(export_kubeconfig={"return_content": True}, **options))

@@ -14,7 +14,7 @@ from ansible_collections.nested.clusters.plugins.module_utils.admission import r
 from ansible_collections.nested.clusters.plugins.module_utils.common import size, well_known
 from ansible_collections.nested.clusters.plugins.module_utils.fleet import job as fleet_jobs
 from ansible_collections.nested.clusters.plugins.module_utils.fleet import plan as fleet_plan
-from ansible_collections.nested.clusters.plugins.module_utils.groups import lock as group_lock
+from ansible_collections.nested.clusters.plugins.module_utils.groups import group_lock
 from ansible_collections.nested.clusters.plugins.module_utils.helm.cli import ReleaseSpec
 from ansible_collections.nested.clusters.plugins.module_utils.helm.release import HelmError, Release
 from ansible_collections.nested.clusters.plugins.module_utils.k8s import host_clusters

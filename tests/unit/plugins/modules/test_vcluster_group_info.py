@@ -16,13 +16,12 @@ import pytest
 import yaml
 from ansible.module_utils.common.arg_spec import ArgumentSpecValidator
 from ansible_collections.nested.clusters.plugins.module_utils.common.size import Size
-from ansible_collections.nested.clusters.plugins.module_utils.groups import pending as group_pending
-from ansible_collections.nested.clusters.plugins.module_utils.groups import record as group_records
+from ansible_collections.nested.clusters.plugins.module_utils.groups import group_pending, group_records
 from ansible_collections.nested.clusters.plugins.module_utils.groups.model import Group, Member
 from ansible_collections.nested.clusters.plugins.module_utils.k8s.client import Kubernetes
 from ansible_collections.nested.clusters.plugins.module_utils.k8s.connection import auth_argument_spec
 from ansible_collections.nested.clusters.plugins.module_utils.k8s.errors import KubernetesError, Unreachable
-from ansible_collections.nested.clusters.plugins.module_utils.scheduling.quota import OwnerQuota
+from ansible_collections.nested.clusters.plugins.module_utils.scheduling.quotas import OwnerQuota
 from ansible_collections.nested.clusters.plugins.modules import vcluster_group_info
 
 Object = dict[str, Any]

@@ -25,12 +25,14 @@ from ansible_collections.nested.clusters.plugins.module_utils.common import well
 from ansible_collections.nested.clusters.plugins.module_utils.common.errors import NestedClustersError, OptionError
 from ansible_collections.nested.clusters.plugins.module_utils.common.size import Size
 from ansible_collections.nested.clusters.plugins.module_utils.deletion import single as deletion
-from ansible_collections.nested.clusters.plugins.module_utils.groups import change as group_change
-from ansible_collections.nested.clusters.plugins.module_utils.groups import lock as group_lock
-from ansible_collections.nested.clusters.plugins.module_utils.groups import pending as group_pending
-from ansible_collections.nested.clusters.plugins.module_utils.groups import record as group_records
-from ansible_collections.nested.clusters.plugins.module_utils.groups import view as group_view
-from ansible_collections.nested.clusters.plugins.module_utils.groups.view import GroupView
+from ansible_collections.nested.clusters.plugins.module_utils.groups import (
+    group_change,
+    group_lock,
+    group_pending,
+    group_records,
+    group_view,
+)
+from ansible_collections.nested.clusters.plugins.module_utils.groups.group_view import GroupView
 from ansible_collections.nested.clusters.plugins.module_utils.helm.chart import Chart
 from ansible_collections.nested.clusters.plugins.module_utils.helm.release import HelmError
 from ansible_collections.nested.clusters.plugins.module_utils.k8s.errors import KubernetesError
@@ -38,8 +40,8 @@ from ansible_collections.nested.clusters.plugins.module_utils.k8s.host_clusters 
 from ansible_collections.nested.clusters.plugins.module_utils.k8s.objects import path
 from ansible_collections.nested.clusters.plugins.module_utils.lifecycle import present as lifecycle
 from ansible_collections.nested.clusters.plugins.module_utils.lifecycle.request import Request, RunOptions
-from ansible_collections.nested.clusters.plugins.module_utils.scheduling import capacity as capacities
-from ansible_collections.nested.clusters.plugins.module_utils.scheduling.quota import AdmissionDenied
+from ansible_collections.nested.clusters.plugins.module_utils.scheduling import capacities
+from ansible_collections.nested.clusters.plugins.module_utils.scheduling.quotas import AdmissionDenied
 from ansible_collections.nested.clusters.plugins.module_utils.values import backing_store, support_matrix, tree
 from ansible_collections.nested.clusters.plugins.module_utils.values.control_plane import (
     ControlPlane,
@@ -58,7 +60,7 @@ from ansible_collections.nested.clusters.plugins.module_utils.virtual_cluster.me
 )
 from ansible_collections.nested.clusters.plugins.module_utils.virtual_cluster.plan import Plan
 from fakes import NAME, NAMESPACE, Clock
-from test_change import RECORD, Site
+from test_group_change import RECORD, Site
 from test_lifecycle import CHART, PLACE, WORKLOAD, FakeHelm
 from test_lock import LEASE, Host, have_lease
 

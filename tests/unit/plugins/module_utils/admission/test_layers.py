@@ -15,7 +15,7 @@ from ansible_collections.nested.clusters.plugins.module_utils.admission import l
 from ansible_collections.nested.clusters.plugins.module_utils.common import yaml_io
 from ansible_collections.nested.clusters.plugins.module_utils.common.errors import OptionError
 from ansible_collections.nested.clusters.plugins.module_utils.common.size import Size
-from ansible_collections.nested.clusters.plugins.module_utils.groups import settings as group_settings
+from ansible_collections.nested.clusters.plugins.module_utils.groups import group_settings
 from ansible_collections.nested.clusters.plugins.module_utils.groups.model import Group, Member
 from ansible_collections.nested.clusters.plugins.module_utils.values import accessors, tree
 from hypothesis import given

@@ -12,7 +12,7 @@ import pytest
 from ansible_collections.nested.clusters.plugins.module_utils.common.errors import NestedClustersError, OptionError
 from ansible_collections.nested.clusters.plugins.module_utils.common.redaction import MASK, redacted, redacted_text
 from ansible_collections.nested.clusters.plugins.module_utils.common.semver import parse_version
-from ansible_collections.nested.clusters.plugins.module_utils.groups import settings as group_settings
+from ansible_collections.nested.clusters.plugins.module_utils.groups import group_settings
 from ansible_collections.nested.clusters.plugins.module_utils.helm import cli
 from ansible_collections.nested.clusters.plugins.module_utils.helm.chart import Chart
 from ansible_collections.nested.clusters.plugins.module_utils.k8s.errors import refusal

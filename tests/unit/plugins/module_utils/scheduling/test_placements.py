@@ -12,15 +12,15 @@ from decimal import Decimal
 import pytest
 from ansible_collections.nested.clusters.plugins.module_utils.common.errors import OptionError
 from ansible_collections.nested.clusters.plugins.module_utils.common.size import RESOURCES, Size
-from ansible_collections.nested.clusters.plugins.module_utils.scheduling.capacity import total
-from ansible_collections.nested.clusters.plugins.module_utils.scheduling.placement import (
+from ansible_collections.nested.clusters.plugins.module_utils.scheduling.capacities import total
+from ansible_collections.nested.clusters.plugins.module_utils.scheduling.placements import (
     STRATEGIES,
     Candidate,
     Placement,
     place,
     room,
 )
-from ansible_collections.nested.clusters.plugins.module_utils.scheduling.quota import (
+from ansible_collections.nested.clusters.plugins.module_utils.scheduling.quotas import (
     AdmissionDenied,
     OwnerQuota,
     SizeRequest,

@@ -17,8 +17,8 @@ from typing import Any, TypeVar
 from ..common import semver
 from ..common.errors import OptionError, given_twice
 from ..common.size import RESOURCES, Size
-from ..scheduling.placement import STRATEGIES
-from ..scheduling.quota import OwnerQuota
+from ..scheduling.placements import STRATEGIES
+from ..scheduling.quotas import OwnerQuota
 from ..values import accessors, masking, support_matrix, tree, validation
 from ..values.backing_store import BackingStore
 from ..values.control_plane import DISTRIBUTIONS

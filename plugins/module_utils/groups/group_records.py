@@ -12,12 +12,12 @@ from ..common import yaml_io
 from ..common.errors import NestedClustersError, OptionError
 from ..common.size import Size
 from ..common.well_known import HOST_LABEL, MANAGED_BY, NAMESPACE, RECORD_LABEL
-from ..scheduling.quota import OwnerQuota
+from ..scheduling.quotas import OwnerQuota
 from ..values.backing_store import BackingStore
 from ..values.endpoint import Endpoint
 from ..values.oidc import Oidc
+from .group_settings import check_form
 from .model import Group, Member
-from .settings import check_form
 
 PREFIX = "vcluster-group-"  # of the ConfigMap
 RECORD = "group.yaml"  # the ConfigMap's key

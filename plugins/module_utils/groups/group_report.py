@@ -16,15 +16,12 @@ from ..common.size import Size
 from ..k8s import host_clusters
 from ..k8s.host_clusters import HostCluster
 from ..listing import readers
-from ..listing.observed import ClusterKey
-from ..scheduling import capacity as capacities
-from ..scheduling import placement
-from ..scheduling.capacity import HostLoad
-from ..scheduling.placement import Candidate
+from ..scheduling import capacities, placements
+from ..scheduling.capacities import HostLoad
+from ..scheduling.placements import Candidate
 from ..virtual_cluster.membership import Allocation
 from ..virtual_cluster.workloads import timestamp
-from . import pending as group_pending
-from . import record as group_records
+from . import group_pending, group_records
 from .host_report import HostReport, look
 from .model import Group, Member
 from .usage import AllocatedCluster
@@ -186,7 +183,7 @@ def _load(group: Group, member: Member, found: HostReport) -> tuple[HostLoad, st
 def _why_no_room(group: Group, member: Member, load: HostLoad) -> str:
     """Why the smallest virtual cluster that the group allows has no room."""
     candidate = Candidate(member.name, load.limit, load.allocated)
-    (considered,) = placement.place(group.minimum.filled(Size.zero()), [candidate]).considered
+    (considered,) = placements.place(group.minimum.filled(Size.zero()), [candidate]).considered
     return "" if considered.fits else considered.reason
 
 

@@ -13,7 +13,7 @@ from ..common.errors import NestedClustersError, OptionError
 from ..common.size import RESOURCES, Amount, Size
 from ..k8s.objects import Object
 from ..virtual_cluster.membership import Allocation
-from . import capacity as capacities
+from . import capacities
 
 _LISTED = 5  # virtual clusters in a sentence
 

@@ -16,12 +16,8 @@ from ..common.size import Size
 from ..k8s import host_clusters
 from ..k8s.host_clusters import HostCluster
 from ..virtual_cluster.change import diff_entries
-from . import eligibility, record_reader, record_writer
-from . import lock as group_lock
-from . import pending as group_pending
-from . import record as group_records
-from . import settings as group_settings
-from .lock import LockTarget
+from . import eligibility, group_lock, group_pending, group_records, group_settings, record_reader, record_writer
+from .group_lock import LockTarget
 from .model import NO_SIZE, Group, Member
 from .record_reader import StoredRecord, check_empty
 

@@ -13,14 +13,14 @@ from typing import Any
 import pytest
 from ansible_collections.nested.clusters.plugins.module_utils.common.errors import NestedClustersError, OptionError
 from ansible_collections.nested.clusters.plugins.module_utils.common.size import RESOURCES, Size
-from ansible_collections.nested.clusters.plugins.module_utils.scheduling.capacity import (
+from ansible_collections.nested.clusters.plugins.module_utils.scheduling.capacities import (
     HostLoad,
     capacity,
     limit,
     total,
     why_no_nodes,
 )
-from ansible_collections.nested.clusters.plugins.module_utils.scheduling.quota import (
+from ansible_collections.nested.clusters.plugins.module_utils.scheduling.quotas import (
     AdmissionDenied,
     OwnerQuota,
     SizeRequest,

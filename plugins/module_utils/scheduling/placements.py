@@ -11,7 +11,7 @@ from typing import Any
 
 from ..common.errors import OptionError
 from ..common.size import RESOURCES, Amount, Size, rounded
-from .quota import AdmissionDenied
+from .quotas import AdmissionDenied
 
 STRATEGIES = ("spread", "pack")
 

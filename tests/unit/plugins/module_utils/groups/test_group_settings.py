@@ -16,12 +16,10 @@ import yaml
 from ansible_collections.nested.clusters.plugins.module_utils.admission import layers as group_layers
 from ansible_collections.nested.clusters.plugins.module_utils.common.errors import NestedClustersError, OptionError
 from ansible_collections.nested.clusters.plugins.module_utils.common.size import RESOURCES, Size
-from ansible_collections.nested.clusters.plugins.module_utils.groups import pending as group_pending
-from ansible_collections.nested.clusters.plugins.module_utils.groups import record as group_records
-from ansible_collections.nested.clusters.plugins.module_utils.groups import settings as group_settings
+from ansible_collections.nested.clusters.plugins.module_utils.groups import group_pending, group_records, group_settings
 from ansible_collections.nested.clusters.plugins.module_utils.groups.model import NO_SIZE, Group, Member
-from ansible_collections.nested.clusters.plugins.module_utils.scheduling.placement import STRATEGIES
-from ansible_collections.nested.clusters.plugins.module_utils.scheduling.quota import OwnerQuota
+from ansible_collections.nested.clusters.plugins.module_utils.scheduling.placements import STRATEGIES
+from ansible_collections.nested.clusters.plugins.module_utils.scheduling.quotas import OwnerQuota
 from ansible_collections.nested.clusters.plugins.module_utils.values.endpoint import Endpoint
 from ansible_collections.nested.clusters.plugins.module_utils.values.oidc import Oidc
 from hypothesis import assume, given

@@ -15,10 +15,9 @@ from typing import Any
 
 import pytest
 from ansible_collections.nested.clusters.plugins.module_utils.common.size import Size
-from ansible_collections.nested.clusters.plugins.module_utils.groups import record as group_records
-from ansible_collections.nested.clusters.plugins.module_utils.groups import settings as group_settings
+from ansible_collections.nested.clusters.plugins.module_utils.groups import group_records, group_settings
+from ansible_collections.nested.clusters.plugins.module_utils.groups.group_pending import applied
 from ansible_collections.nested.clusters.plugins.module_utils.groups.model import Member
-from ansible_collections.nested.clusters.plugins.module_utils.groups.pending import applied
 from ansible_collections.nested.clusters.plugins.module_utils.values.control_plane import ControlPlane
 from ansible_collections.nested.clusters.plugins.module_utils.virtual_cluster import membership
 

@@ -17,8 +17,8 @@ from ..k8s.host_clusters import ONLY, HostCluster, ask_apart
 from ..k8s.objects import path
 from ..virtual_cluster import membership
 from ..virtual_cluster.membership import Allocation
-from . import record as group_records
-from .lock import LockTarget
+from . import group_records
+from .group_lock import LockTarget
 from .model import Group
 
 

@@ -20,12 +20,14 @@ from ansible_collections.nested.clusters.plugins.module_utils.common.well_known 
     NAMESPACE,
     SIZE_ANNOTATION,
 )
-from ansible_collections.nested.clusters.plugins.module_utils.groups import change as group_change
-from ansible_collections.nested.clusters.plugins.module_utils.groups import eligibility
-from ansible_collections.nested.clusters.plugins.module_utils.groups import lock as group_lock
-from ansible_collections.nested.clusters.plugins.module_utils.groups import pending as group_pending
-from ansible_collections.nested.clusters.plugins.module_utils.groups import record as group_records
-from ansible_collections.nested.clusters.plugins.module_utils.groups.change import GroupChange
+from ansible_collections.nested.clusters.plugins.module_utils.groups import (
+    eligibility,
+    group_change,
+    group_lock,
+    group_pending,
+    group_records,
+)
+from ansible_collections.nested.clusters.plugins.module_utils.groups.group_change import GroupChange
 from ansible_collections.nested.clusters.plugins.module_utils.groups.model import Group
 from ansible_collections.nested.clusters.plugins.module_utils.k8s.host_clusters import HostCluster
 from ansible_collections.nested.clusters.plugins.module_utils.k8s.objects import path
