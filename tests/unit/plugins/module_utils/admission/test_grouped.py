@@ -60,7 +60,7 @@ from ansible_collections.nested.clusters.plugins.module_utils.virtual_cluster.me
 )
 from ansible_collections.nested.clusters.plugins.module_utils.virtual_cluster.plan import Plan
 from fakes import NAME, NAMESPACE, Clock
-from test_group_change import RECORD, Site
+from sites import RECORD, Site
 from test_lifecycle import CHART, PLACE, WORKLOAD, FakeHelm
 from test_lock import LEASE, Host, have_lease
 

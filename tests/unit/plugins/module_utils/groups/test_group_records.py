@@ -10,20 +10,29 @@ makes every virtual cluster of the group pending.
 from __future__ import annotations
 
 import base64
+import contextlib
+import copy
+import json
+import string
 from pathlib import Path
 from typing import Any
 
 import pytest
-from ansible_collections.nested.clusters.plugins.module_utils.common.size import Size
-from ansible_collections.nested.clusters.plugins.module_utils.groups import group_records, group_settings
+import yaml
+from ansible_collections.nested.clusters.plugins.module_utils.admission import layers as group_layers
+from ansible_collections.nested.clusters.plugins.module_utils.common.errors import NestedClustersError, OptionError
+from ansible_collections.nested.clusters.plugins.module_utils.common.size import RESOURCES, Size
+from ansible_collections.nested.clusters.plugins.module_utils.groups import group_pending, group_records, group_settings
 from ansible_collections.nested.clusters.plugins.module_utils.groups.group_pending import applied
-from ansible_collections.nested.clusters.plugins.module_utils.groups.model import Member
+from ansible_collections.nested.clusters.plugins.module_utils.groups.model import Group, Member
+from ansible_collections.nested.clusters.plugins.module_utils.scheduling.placements import STRATEGIES
 from ansible_collections.nested.clusters.plugins.module_utils.values.control_plane import ControlPlane
 from ansible_collections.nested.clusters.plugins.module_utils.virtual_cluster import membership
+from hypothesis import assume, given
+from hypothesis import strategies as st
+from test_group_settings import EVERYTHING, Object, desired
 
-Object = dict[str, Any]
-
-A = Member("host-a", "uid-a", "*.a.example.com", node_selector={"pool": "vc"})
+MEMBER = Member("host-a", "uid-a", "*.a.example.com", node_selector={"pool": "vc"})
 
 # Options as Ansible hands them over: all that the argument spec knows, None where the task does not say.
 ENDPOINT = dict.fromkeys(("type", "ingress_class", "gateway_name", "gateway_namespace", "annotations"))
@@ -116,7 +125,7 @@ def recorded(what: str) -> str:
 
 @pytest.mark.parametrize("what", OPTIONS)
 def test_record_of_options_has_the_same_bytes_as_before(what: str) -> None:
-    group = group_settings.desired({"name": "dev", **OPTIONS[what]}, [A], None)
+    group = group_settings.desired({"name": "dev", **OPTIONS[what]}, [MEMBER], None)
     assert group_records.config_map(group, "host-a")["data"][group_records.RECORD] == recorded(what)
 
 
@@ -124,13 +133,13 @@ def test_record_of_options_has_the_same_bytes_as_before(what: str) -> None:
 def test_record_of_an_earlier_version_is_written_back_unchanged(what: str) -> None:
     loaded = group_records.load({"metadata": {"name": "x"}, "data": {group_records.RECORD: recorded(what)}})
     assert group_records.config_map(loaded, "host-a")["data"][group_records.RECORD] == recorded(what)
-    assert group_settings.desired({"name": "dev", **OPTIONS[what]}, [A], loaded).generation == 1
+    assert group_settings.desired({"name": "dev", **OPTIONS[what]}, [MEMBER], loaded).generation == 1
 
 
 @pytest.mark.parametrize("what", OPTIONS)
 def test_fingerprints_of_a_group_are_the_same_as_before(what: str) -> None:
-    group = group_settings.desired({"name": "dev", **OPTIONS[what]}, [A], None)
-    has = applied(group, A)
+    group = group_settings.desired({"name": "dev", **OPTIONS[what]}, [MEMBER], None)
+    has = applied(group, MEMBER)
     assert {name: has[name] for name in FINGERPRINTS[what]} == FINGERPRINTS[what]
     assert (has["values"], has["node_selector"]) == ("44136fa355b3", "a8a3523566f5")
 
@@ -144,3 +153,169 @@ def test_stored_request_has_the_same_bytes_as_before(what: str) -> None:
     stored = ControlPlane.of(membership.stored_request(secret))  # as the next task reads it
     assert stored == ControlPlane.of(options)
     assert stored.as_dict() == ControlPlane.of(options).as_dict()
+
+
+# --- the record -------------------------------------------------------------------------------------------
+
+JSON = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False, allow_infinity=False) | st.text(),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(), inner, max_size=3),
+    max_leaves=8,
+)
+LABEL = st.text(string.ascii_lowercase + string.digits, min_size=1, max_size=8)
+# Of CPU in thousandths; of the rest in bytes.
+AMOUNTS = {"cpu": st.integers(1, 10**6).map(lambda number: f"{number}m")}
+AMOUNTS |= dict.fromkeys(("memory", "storage"), st.integers(1, 2**50).map(str))
+
+
+@st.composite
+def bounds(draw: Any) -> Object:
+    """minimum, default and maximum in this order, any of them left out, any resource of them as well."""
+    result: Object = {"minimum": {}, "default": {}, "maximum": {}}
+    for resource in RESOURCES:
+        unit = "m" if resource == "cpu" else ""
+        least, middle, most = sorted(draw(st.lists(st.integers(1, 2**40), min_size=3, max_size=3)))
+        result["minimum"][resource], result["default"][resource] = f"{least}{unit}", f"{middle}{unit}"
+        if draw(st.booleans()):
+            result["maximum"][resource] = f"{most}{unit}"
+    return result
+
+
+@st.composite
+def members(draw: Any) -> list[Member]:
+    names = draw(st.lists(LABEL, min_size=1, max_size=4, unique=True))
+    return [
+        Member(
+            name,
+            f"uid of {name}",
+            f"*.{name}.example.com" if draw(st.booleans()) else None,
+            Size.parse({r: draw(AMOUNTS[r]) for r in RESOURCES if draw(st.booleans())}, "x", partial=True),
+            draw(st.dictionaries(st.text(), st.text(), max_size=2)),
+        )
+        for name in names
+    ]
+
+
+@st.composite
+def groups(draw: Any) -> Group:
+    """Any group that a task can make."""
+    optional = {
+        "description": st.text(),
+        "tags": st.dictionaries(st.text(), JSON, max_size=3),
+        "endpoint": st.sampled_from(["cluster_ip", "node_port", "load_balancer"]).map(lambda kind: {"type": kind}),
+        "vcluster_version": st.sampled_from(["0.36.1", "v0.35.0", "0.37.0-rc.1"]),
+        "kubernetes_version": st.sampled_from(["v1.35.4", "1.36.0"]),
+        "oversubscription": st.integers(1, 1000),
+        "placement": st.sampled_from(STRATEGIES),
+        "size": bounds(),
+        "owner_quota": st.fixed_dictionaries({}, optional={**AMOUNTS, "virtual_clusters": st.integers(0, 99)}),
+        "values": st.fixed_dictionaries({}, optional={"a": JSON, "b": JSON}),
+        "oidc": st.just({"issuer_url": "https://x", "client_id": "y", "extra_scopes": ["email"]}),
+    }
+    params = {option: draw(strategy) for option, strategy in optional.items() if draw(st.booleans())}
+    name = draw(st.from_regex(r"[a-z0-9]([a-z0-9-]{0,38}[a-z0-9])?", fullmatch=True))
+    try:
+        return group_settings.desired({"name": name, **params}, draw(members()), None)
+    except OptionError as error:  # of a name in the values that speaks of a credential
+        assume(error.data["option"] != "values")
+        raise
+
+
+@given(groups())
+def test_record_of_any_group_holds_all_of_it(group: Group) -> None:
+    for member in group.members:
+        stored = json.loads(json.dumps(group_records.config_map(group, member.name)))  # as it goes to the API server
+        loaded = group_records.load(stored)
+        assert (loaded, loaded.generation) == (group, group.generation)
+        assert group_records.config_map(loaded, member.name) == stored
+        assert group_records.record(loaded) == group_records.record(group)
+        assert stored["metadata"]["labels"][group_records.RECORD_LABEL] == group.name
+        assert stored["metadata"]["labels"][group_records.HOST_LABEL] == member.name
+
+
+@given(groups())
+def test_record_after_a_second_task_is_the_same(group: Group) -> None:
+    """Neither one that says the same, nor one that says nothing."""
+    record = group_records.record(group)
+    said = {name: record[name] for name in record if name not in ("schema", "generation", "host_clusters", "name")}
+    for params in ({}, said):
+        again = group_settings.desired(
+            {"name": group.name, **params},
+            reversed(group.members),
+            group_records.load(group_records.config_map(group, "x")),
+        )
+        assert (again, again.generation) == (group, group.generation)
+        assert group_records.config_map(again, "x") == group_records.config_map(group, "x")
+
+
+def test_record_of_a_group_can_be_read_by_people() -> None:
+    text = group_records.config_map(desired(**EVERYTHING), "host-a")["data"][group_records.RECORD]
+    data = yaml.safe_load(text)
+    assert data["host_clusters"][0]["name"] == "host-a"
+    assert data["owner_quota"] == {
+        "virtual_clusters": 4,
+        "cpu": "20",
+        "memory": None,
+        "storage": "60Gi",
+        "exempt": False,
+    }
+    assert text.count("\n") > 40
+
+
+def damages(data: Any, at: tuple[Any, ...] = ()) -> list[tuple[Any, ...]]:
+    """Every path into plain data."""
+    inner = data.items() if isinstance(data, dict) else enumerate(data) if isinstance(data, list) else ()
+    return [at] * bool(at) + [path for key, value in inner for path in damages(value, (*at, key))]
+
+
+WHOLE = group_records.record(desired(**EVERYTHING))
+RUBBISH: list[Any] = [None, "x", 3, -1, True, [], {}, ["x"], {"x": 1}, [[]], 1.5]
+
+
+@pytest.mark.parametrize("where", damages(WHOLE), ids=lambda path: ".".join(map(str, path)))
+def test_record_that_somebody_broke_is_named(where: tuple[Any, ...]) -> None:
+    """Whatever stands in it: an error that says what to do, or a group that can be worked with."""
+    for rubbish in (*RUBBISH, "gone"):
+        data = copy.deepcopy(WHOLE)
+        node = data
+        for key in where[:-1]:
+            node = node[key]
+        if rubbish == "gone":
+            del node[where[-1]]
+        else:
+            node[where[-1]] = rubbish
+        broken = {"metadata": {"name": "vcluster-group-dev"}, "data": {group_records.RECORD: yaml.safe_dump(data)}}
+        with contextlib.suppress(NestedClustersError):
+            group = group_records.load(broken)
+            group_records.record(group)
+            for member in group.members:
+                group_pending.applied(group, member)
+                group_layers.merge(group_layers.layers(group, member, "team", {}))
+
+
+@pytest.mark.parametrize("text", ["", "[]", "x", "{", "a: b: c", "schema: 1", "3", "\t"])
+def test_record_that_is_none_is_named(text: str) -> None:
+    broken = {"metadata": {"name": "vcluster-group-dev"}, "data": {group_records.RECORD: text}}
+    with pytest.raises(NestedClustersError, match=r"ConfigMap nested-clusters/vcluster-group-dev|schema None"):
+        group_records.load(broken)
+
+
+@pytest.mark.parametrize("data", [None, {}, {"other": "x"}])
+def test_config_map_without_a_record_is_named(data: Any) -> None:
+    with pytest.raises(NestedClustersError, match="ConfigMap nested-clusters/vcluster-group-dev"):
+        group_records.load({"metadata": {"name": "vcluster-group-dev"}, "data": data})
+
+
+def test_record_of_another_schema_is_refused() -> None:
+    stored = group_records.config_map(desired(), "host-a")
+    stored["data"][group_records.RECORD] = stored["data"][group_records.RECORD].replace("schema: 1", "schema: 2")
+    with pytest.raises(NestedClustersError, match="group dev has schema 2, and this collection reads schema 1"):
+        group_records.load(stored)
+
+
+def test_backing_store_of_a_group_is_recorded_and_can_be_taken_away() -> None:
+    before = desired(backing_store={"type": "deployed_etcd", "replicas": 3, "endpoint": None})
+    assert group_records.from_record(group_records.record(before)) == before
+    assert group_records.record(before)["backing_store"] == {"type": "deployed_etcd", "replicas": 3}
+    assert desired(before) == before
+    assert desired(before, backing_store={}).backing_store is None
