@@ -72,10 +72,8 @@ def delete(host: HostCluster, name: str) -> None:
 def delete_empty_namespace(host: HostCluster) -> None:
     """Delete namespace nested-clusters where this collection made it and nothing is in it any more."""
     namespace = host.kubernetes.get(NAMESPACE_PATH)
-    if (
-        namespace is None
-        or (namespace["metadata"].get("labels") or {}).get("app.kubernetes.io/managed-by") != "nested.clusters"
-    ):
+    labels = (namespace["metadata"].get("labels") or {}) if namespace else {}
+    if not well_known.MANAGED_BY.items() <= labels.items():
         return
     if not contents.list_objects(host.kubernetes, well_known.NAMESPACE):  # of whatever kind: it may be somebody's
         host.kubernetes.delete(NAMESPACE_PATH)

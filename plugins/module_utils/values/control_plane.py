@@ -53,14 +53,14 @@ class ControlPlane:
         return {key: value for key, value in said.items() if value is not None}
 
     def over(self, lower: ControlPlane) -> ControlPlane:
-        """This, and what only ``lower`` speaks of."""
-        mine = {one.name: getattr(self, one.name) for one in fields(self)}
-        return ControlPlane(**{key: getattr(lower, key) if value is None else value for key, value in mine.items()})
+        """Return this, and what only ``lower`` speaks of."""
+        own = {one.name: getattr(self, one.name) for one in fields(self)}
+        return ControlPlane(**{key: getattr(lower, key) if value is None else value for key, value in own.items()})
 
     def without(self, upper: ControlPlane) -> ControlPlane:
-        """This, without what ``upper`` speaks of."""
-        mine = {one.name: getattr(self, one.name) for one in fields(self)}
-        return ControlPlane(**{key: value if getattr(upper, key) is None else None for key, value in mine.items()})
+        """Return this, without what ``upper`` speaks of."""
+        own = {one.name: getattr(self, one.name) for one in fields(self)}
+        return ControlPlane(**{key: value if getattr(upper, key) is None else None for key, value in own.items()})
 
     def layer(self, merged: dict[str, Any]) -> dict[str, Any]:
         """The values that say so, to be laid on ``merged``."""

@@ -109,6 +109,19 @@ def test_at_and_get_are_inverse() -> None:
     assert tree.get({}, ("a",)) is None
 
 
+def test_path_with_dots_is_the_same_as_its_keys() -> None:
+    values = {"a": {"b": None, "c.d": 1}}
+    assert tree.at("a.b", 1) == tree.at(("a", "b"), 1)
+    assert tree.get(values, "a.b", 7) is None
+    assert (tree.get(values, "a.c.d"), tree.get(values, ("a", "c.d"))) == (None, 1)
+    assert tree.get(values, "a.c", tree.MISSING) is tree.MISSING
+
+
+def test_setting_that_is_null_is_the_default() -> None:
+    assert tree.setting({"a": None}, "a", 7) == tree.setting({}, "a", 7) == 7
+    assert tree.setting({"a": False}, "a", 7) is False
+
+
 # --- masked -----------------------------------------------------------------------------------------------
 
 
