@@ -15,8 +15,7 @@ from typing import Any
 from ..common import well_known
 from ..common.errors import NestedClustersError
 from ..common.well_known import RELEASE_NAME, RELEASE_NAMESPACE
-from ..groups import lock as group_lock
-from ..groups import record as group_records
+from ..groups import group_lock, group_records
 from ..groups.model import Group
 from ..k8s.objects import Object
 from ..listing.contents import ObjectRef

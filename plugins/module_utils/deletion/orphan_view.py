@@ -15,7 +15,7 @@ from functools import partial
 
 from ..common import well_known
 from ..common.well_known import NOT_SYNCED, RELEASE_NAME, RELEASE_NAMESPACE
-from ..groups import lock as group_lock
+from ..groups import group_lock
 from ..k8s.client import Kubernetes, list_allowed, parallel
 from ..k8s.errors import KubernetesError
 from ..k8s.objects import Object, path

@@ -24,6 +24,7 @@ from ..k8s.errors import KubernetesError
 from ..k8s.host_clusters import HostCluster
 from ..k8s.objects import Object, path
 from ..listing import readers
+from ..listing.observed import ClusterKey
 from ..scheduling import capacities
 from ..virtual_cluster import membership
 from ..virtual_cluster.membership import Allocation
@@ -91,7 +92,7 @@ def look(host: HostCluster, now: datetime) -> HostReport:
             partial(kubernetes.list, path("v1", "namespaces"), labels=well_known.GROUP_LABEL),
             partial(reader.optional, "v1", "resourcequotas", _QUOTAS),
             partial(_metrics, kubernetes),
-            partial(kubernetes.list, path("v1", "configmaps", well_known.NAMESPACE), labels=group_records.RECORD_LABEL),
+            partial(kubernetes.list, path("v1", "configmaps", well_known.NAMESPACE), labels=well_known.RECORD_LABEL),
             partial(reader.optional, "v1", "nodes"),
         ],
         _AT_ONCE,
@@ -142,7 +143,7 @@ def _records(config_maps: Iterable[Object]) -> _Records:
             found.broken.append(str(error))
             continue
         found.groups[group.name] = group
-        found.names[group.name] = record["metadata"]["labels"].get(group_records.HOST_LABEL, "")
+        found.names[group.name] = record["metadata"]["labels"].get(well_known.HOST_LABEL, "")
     return found
 
 
@@ -160,7 +161,7 @@ def _allocations(namespaces: Iterable[Object], host: str) -> _Allocations:
 
 
 def _claims(
-    kubernetes: Kubernetes, allocations: Iterable[Allocation], counted: Mapping[readers.Key, Object]
+    kubernetes: Kubernetes, allocations: Iterable[Allocation], counted: Mapping[ClusterKey, Object]
 ) -> _Claims:
     """Storage claimed in namespaces that have no quota which counts it."""
     open_ones = {
