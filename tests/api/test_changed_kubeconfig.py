@@ -47,7 +47,9 @@ def write(host: Host, where: Place, content: Object) -> None:
     host.create(where.path("secrets"), {"metadata": {"name": f"vc-{where.name}"}, "data": data})
 
 
-def test_a_command_of_the_tenant_is_not_run(host: Host, vcluster: Module, where: Place, tmp_path: Path) -> None:
+def test_kubeconfig_with_command_of_tenant_runs_nothing(
+    host: Host, vcluster: Module, where: Place, tmp_path: Path
+) -> None:
     ran, file = tmp_path / "ran", tmp_path / "kubeconfig"
     changed = config(host)
     command = {"apiVersion": "client.authentication.k8s.io/v1", "command": "touch", "args": [str(ran)]}
@@ -78,7 +80,7 @@ def test_a_command_of_the_tenant_is_not_run(host: Host, vcluster: Module, where:
         ("clusters", "insecure-skip-tls-verify", True),
     ],
 )
-def test_what_else_a_tenant_may_write(
+def test_kubeconfig_with_other_fields_of_tenant_is_refused(
     section: str, key: str, value: Any, host: Host, vcluster: Module, where: Place, tmp_path: Path
 ) -> None:
     changed = config(host)
@@ -90,7 +92,9 @@ def test_what_else_a_tenant_may_write(
     assert not file.exists()
 
 
-def test_a_server_of_the_tenant_is_not_taken(host: Host, vcluster: Module, where: Place, tmp_path: Path) -> None:
+def test_kubeconfig_with_server_of_tenant_is_written_without_it(
+    host: Host, vcluster: Module, where: Place, tmp_path: Path
+) -> None:
     changed = config(host)
     changed["clusters"][0]["cluster"]["server"] = "https://tenant.example.com"
     write(host, where, changed)

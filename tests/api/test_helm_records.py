@@ -45,7 +45,7 @@ def forge(host: Host, where: Place, change: Callable[[Object], None]) -> None:
 
 
 @pytest.mark.parametrize("program", ["helm", "helm3"])
-def test_what_a_tenant_wrote_into_the_record_stays(
+def test_record_with_objects_of_others_is_refused(
     program: str,
     host: Host,
     vcluster: Module,
@@ -105,7 +105,7 @@ metadata: {{name: {name}, namespace: kube-public}}
 
 
 @pytest.mark.parametrize("program", ["helm", "helm3"])
-def test_no_hook_runs_that_a_tenant_wrote(
+def test_record_with_hook_of_tenant_runs_nothing(
     program: str, host: Host, vcluster: Module, new: Callable[..., Place]
 ) -> None:
     """Helm would create it with the rights of whoever deletes the virtual cluster."""
@@ -122,7 +122,7 @@ def test_no_hook_runs_that_a_tenant_wrote(
     assert there is None
 
 
-def test_a_record_of_something_else_is_refused(host: Host, vcluster: Module, new: Callable[..., Place]) -> None:
+def test_record_of_another_release_is_refused(host: Host, vcluster: Module, new: Callable[..., Place]) -> None:
     """Helm deletes the record of the release that is named in it."""
     where = new("other")
     vcluster(name=where.name, values=IDLE, wait=False)

@@ -63,7 +63,7 @@ def who(file: str, directory: Path) -> Object:
     return found
 
 
-def test_the_api_server_sees_whom_it_sees_with_kubectl(
+def test_impersonation_is_sent_as_kubectl_sends_it(
     host: Host, limited: Callable[..., str], tmp_path: Path
 ) -> None:
     more = {
@@ -84,7 +84,7 @@ def test_the_api_server_sees_whom_it_sees_with_kubectl(
     assert told["status"]["userInfo"] == expected
 
 
-def test_what_the_other_may_not_list_is_not_listed(
+def test_impersonation_without_rights_lists_nothing(
     host: Host, vcluster: Module, limited: Callable[..., str], new: Callable[..., Place]
 ) -> None:
     where = new("limited")
@@ -94,7 +94,7 @@ def test_what_the_other_may_not_list_is_not_listed(
     assert host.get(f"/api/v1/namespaces/{where.namespace}") is None
 
 
-def test_helm_acts_as_the_other_too(
+def test_impersonation_holds_for_helm(
     host: Host, vcluster: Module, limited: Callable[..., str], new: Callable[..., Place], reader: str
 ) -> None:
     where = new("limited-helm", made_by_user=True)
@@ -109,7 +109,7 @@ def test_helm_acts_as_the_other_too(
     assert 'User "it-other" cannot' in said, said
 
 
-def test_an_own_token_does_not_bring_the_own_rights_back(
+def test_impersonation_with_token_gains_no_rights(
     host: Host, vcluster: Module, limited: Callable[..., str], new: Callable[..., Place]
 ) -> None:
     """As with --token of kubectl: it says who asks, not whom to act as."""

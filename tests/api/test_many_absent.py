@@ -80,7 +80,9 @@ def by_name(result: dict[str, Any]) -> dict[str, dict[str, Any]]:
     return {one["name"]: one for one in result["virtual_clusters"]}
 
 
-def test_a_selection_goes(host: Host, vcluster: Module, state: Module, many: Many, proxy: Proxy) -> None:
+def test_absent_selection_leaves_nothing_but_what_failed(
+    host: Host, vcluster: Module, state: Module, many: Many, proxy: Proxy
+) -> None:
     """Refused with all that are protected; foreseen; one that fails keeps no other; then nothing is left of any."""
     label, places = many
     first, elsewhere, refused, other, safe = places
@@ -128,7 +130,7 @@ def test_a_selection_goes(host: Host, vcluster: Module, state: Module, many: Man
     assert state(names=[where.name for where in places])["virtual_clusters"] == []
 
 
-def test_requests_do_not_grow(state: Module, many: Many, proxy: Proxy) -> None:
+def test_absent_selection_costs_the_same_requests_for_any_number(state: Module, many: Many, proxy: Proxy) -> None:
     """Check mode asks as much for all of them as for some."""
     label, places = many
     counts = []
@@ -166,7 +168,9 @@ def kill_at_deletion(host: Host, task: Module, number: int, options: dict[str, A
     assert hit.is_set(), deletions
 
 
-def test_killed_and_run_again(host: Host, vcluster: Module, state: Module, many: Many) -> None:
+def test_absent_selection_killed_is_finished_by_the_next(
+    host: Host, vcluster: Module, state: Module, many: Many
+) -> None:
     """Killed at any request that deletes, also between two of one virtual cluster, the next task finishes it."""
     _label, places = many
     vcluster(name=places[-1].name, protected=False, wait=False)
@@ -178,7 +182,7 @@ def test_killed_and_run_again(host: Host, vcluster: Module, state: Module, many:
     assert left == []
 
 
-def test_volumes_are_kept(host: Host, state: Module, vcluster: Module) -> None:
+def test_absent_selection_with_keep_volumes_keeps_claims(host: Host, state: Module, vcluster: Module) -> None:
     """keep_volumes keeps the claims, marked; they go only when their virtual cluster is named."""
     with place(host, "keep") as where:
         label = {"it": where.name}
@@ -202,8 +206,9 @@ GROUP = "it-many"
 SMALL = {"cpu": "1", "memory": "1Gi", "storage": "1Gi"}
 
 
-@pytest.mark.xdist_group("groups")
-def test_a_group_is_emptied(members: dict[str, Host], vcluster: Module, vcluster_group: Module) -> None:
+def test_absent_group_is_emptied_with_its_reservations(
+    members: dict[str, Host], vcluster: Module, vcluster_group: Module
+) -> None:
     """On all host clusters, with what a killed task has only reserved; then the group has nothing left to count."""
     given = connections(members)
     capacity = {"cpu": "20", "memory": "40Gi", "storage": "100Gi"}
@@ -251,7 +256,7 @@ def test_a_group_is_emptied(members: dict[str, Host], vcluster: Module, vcluster
         vcluster_group(name=GROUP, host_clusters=given, state="absent")
 
 
-def test_a_copy_in_somebodys_namespace_stays(
+def test_absent_selection_leaves_copies_in_other_namespaces(
     host: Host, vcluster: Module, state: Module, new: Callable[..., Place]
 ) -> None:
     """Whoever copies an object copies Helm's labels and annotations; what the release has elsewhere goes."""

@@ -61,7 +61,7 @@ def vcluster_state(vcluster: Module) -> Module:
     return replace(vcluster, name="vcluster_state", defaults={})
 
 
-def test_a_record_in_a_config_map(
+def test_record_in_config_map_is_named_and_nothing_changed(
     host: Host, vcluster: Module, vcluster_state: Module, new: New, tmp_path: Path
 ) -> None:
     """HELM_DRIVER=configmap, also in the environment of the task, whose helm keeps its records in Secrets."""
@@ -85,7 +85,7 @@ def test_a_record_in_a_config_map(
     assert made(name=where.name, values=IDLE, wait=False)["steps"] == []
 
 
-def test_a_record_in_the_namespace_of_flux(
+def test_record_in_namespace_of_flux_is_named_and_nothing_changed(
     host: Host, vcluster: Module, vcluster_state: Module, new: New, tmp_path: Path
 ) -> None:
     """With storageNamespace and targetNamespace: Flux labels what it makes, and keeps the record beside itself."""
@@ -113,7 +113,9 @@ def test_a_record_in_the_namespace_of_flux(
         assert host.get(where.workload)["spec"]["replicas"] == replicas
 
 
-def test_one_that_runs(host: Host, vcluster: Module, vcluster_state: Module, new: New, tmp_path: Path) -> None:
+def test_record_lost_of_running_deployment_makes_no_second_one(
+    host: Host, vcluster: Module, vcluster_state: Module, new: New, tmp_path: Path
+) -> None:
     """Beside its Deployment, the StatefulSet of a second one would come up empty behind the same Service."""
     where = new("runs")
     stateful_set = {
@@ -140,7 +142,9 @@ def test_one_that_runs(host: Host, vcluster: Module, vcluster_state: Module, new
 
 
 @pytest.mark.parametrize("helm", ["helm", "helm3"])
-def test_a_lost_record(host: Host, vcluster: Module, new: New, tmp_path: Path, helm: str) -> None:
+def test_record_lost_is_made_anew_by_what_the_message_says(
+    host: Host, vcluster: Module, new: New, tmp_path: Path, helm: str
+) -> None:
     """It is not guessed what the values were; what the message says makes a record from what is there."""
     where = new("lost")
     values = {**IDLE, "sync": {"toHost": {"ingresses": {"enabled": True}}}}
@@ -165,7 +169,7 @@ def test_a_lost_record(host: Host, vcluster: Module, new: New, tmp_path: Path, h
     assert vcluster(name=where.name, state="absent")["steps"][-1] == f"delete namespace {where.namespace}"
 
 
-def test_a_pod_that_was_left_behind(host: Host, vcluster: Module, new: New) -> None:
+def test_record_lost_with_pod_left_behind_names_the_pod(host: Host, vcluster: Module, new: New) -> None:
     """kubectl delete --cascade=orphan: the control plane goes on without a workload, and without a record."""
     where = new("orphan")
     vcluster(name=where.name, values=IDLE, wait=False)
@@ -179,7 +183,9 @@ def test_a_pod_that_was_left_behind(host: Host, vcluster: Module, new: New) -> N
     assert "delete namespace" in vcluster(name=where.name, state="absent")["steps"][-1]
 
 
-def test_another_virtual_cluster_in_the_namespace(host: Host, vcluster: Module, new: New, tmp_path: Path) -> None:
+def test_record_lost_of_another_in_the_namespace_is_named(
+    host: Host, vcluster: Module, new: New, tmp_path: Path
+) -> None:
     """As Flux calls its releases: NAMESPACE-NAME."""
     where = new("other")
     other = Place(f"{where.name}-o", where.namespace)
@@ -192,7 +198,7 @@ def test_another_virtual_cluster_in_the_namespace(host: Host, vcluster: Module, 
     host.delete(f"/apis/rbac.authorization.k8s.io/v1/clusterroles/vc-{other.name}-v-{other.namespace}")
 
 
-def test_a_deletion_that_is_not_waited_for_is_in_nobodys_way(host: Host, vcluster: Module, new: New) -> None:
+def test_deletion_not_waited_for_is_in_nobodys_way(host: Host, vcluster: Module, new: New) -> None:
     """What is ending does not count, and what was kept is used again."""
     where = new("again", made_by_user=True)
     asked: dict[str, Any] = {"name": where.name, "values": IDLE, "wait": False}
@@ -205,7 +211,7 @@ def test_a_deletion_that_is_not_waited_for_is_in_nobodys_way(host: Host, vcluste
 
 
 @pytest.mark.parametrize("status", ["pending-install", "uninstalling"])
-def test_a_task_that_is_killed_before_helm_has_made_a_record(
+def test_creation_killed_before_helm_makes_a_record_goes_on(
     host: Host, vcluster: Module, new: New, status: str
 ) -> None:
     """It had cleared the only one, which helm had not finished: the next task goes on from what is there."""
