@@ -150,3 +150,12 @@ def test_stages_that_run_pytest_print_the_slowest(stages: ModuleType) -> None:
     for name in ("unit", "api", "real"):
         (one,) = stages.select([name])
         assert "--durations=15" in one.command
+
+
+def test_stages_of_faults_name_files_that_are_there(stages: ModuleType) -> None:
+    """Tests move from one tier to the other; pytest is told their files."""
+    chosen = stages.select(["faults"])
+    files = [word for one in chosen for word in one.command if word.endswith(".py")]
+    assert {Path(file).parent.name for file in files} == {"api", "real"}
+    assert [file for file in files if not (TOOLS.parents[1] / file).exists()] == []
+    assert sum(one.cluster for one in chosen) == 1, "host clusters are started once"

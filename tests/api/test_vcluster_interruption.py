@@ -11,7 +11,7 @@ from host_api import Host, root
 from interruption import kill_at, request_has, set_status
 from modules import Module
 from places import IDLE, Place, place
-from proxy import Proxy, serve_proxy
+from proxy import Proxy
 from waiting import eventually
 
 FAULT = "killed at a chosen request, or left unfinished by helm"
@@ -72,15 +72,8 @@ def where(host: Host) -> Iterator[Place]:
         yield found
 
 
-@pytest.fixture
-def proxy(host: Host) -> Iterator[Proxy]:
-    """The way to the host cluster on which requests are seen, and end."""
-    with serve_proxy(host) as found:
-        yield found
-
-
 @pytest.mark.fault(FAULT, len(CREATE_MOMENTS))
-def test_creation_is_killed(host: Host, vcluster: Module, where: Place, proxy: Proxy) -> None:
+def test_creation_killed_at_each_moment_goes_on(host: Host, vcluster: Module, where: Place, proxy: Proxy) -> None:
     """Killed again and again, each time a little later, it goes on from what it finds."""
     asked: dict[str, Any] = {"name": where.name, "values": IDLE}
     for moment in CREATE_MOMENTS.values():
@@ -91,7 +84,9 @@ def test_creation_is_killed(host: Host, vcluster: Module, where: Place, proxy: P
 
 
 @pytest.mark.parametrize("moment", ["first object", "end of helm"])
-def test_creation_is_killed_once(host: Host, vcluster: Module, where: Place, proxy: Proxy, moment: str) -> None:
+def test_creation_killed_once_is_finished_by_the_next(
+    host: Host, vcluster: Module, where: Place, proxy: Proxy, moment: str
+) -> None:
     """What one killed task leaves is enough for the next one to end as if nothing had been."""
     asked: dict[str, Any] = {"name": where.name, "values": IDLE}
     kill_at(vcluster, proxy, asked, CREATE_MOMENTS[moment])
@@ -101,7 +96,9 @@ def test_creation_is_killed_once(host: Host, vcluster: Module, where: Place, pro
 
 
 @pytest.mark.fault(FAULT, len(CHANGE_MOMENTS))
-def test_change_is_killed(host: Host, vcluster: Module, where: Place, proxy: Proxy) -> None:
+def test_change_killed_at_each_moment_is_finished_by_the_next(
+    host: Host, vcluster: Module, where: Place, proxy: Proxy
+) -> None:
     """Each change is finished by the next task, and the next change is killed later."""
     vcluster(name=where.name, values=IDLE, wait=False)
     wanted = IDLE
@@ -115,7 +112,9 @@ def test_change_is_killed(host: Host, vcluster: Module, where: Place, proxy: Pro
 
 
 @pytest.mark.fault(FAULT, len(DELETE_MOMENTS))
-def test_deletion_is_killed(host: Host, vcluster: Module, where: Place, proxy: Proxy) -> None:
+def test_deletion_killed_at_each_moment_deletes_the_rest(
+    host: Host, vcluster: Module, where: Place, proxy: Proxy
+) -> None:
     """Killed again and again, each time a little later, it deletes the rest."""
     vcluster(name=where.name, values=IDLE, wait=False)
     asked: dict[str, Any] = {"name": where.name, "state": "absent"}
@@ -126,7 +125,9 @@ def test_deletion_is_killed(host: Host, vcluster: Module, where: Place, proxy: P
 
 
 @pytest.mark.fault(FAULT, len(DELETE_MOMENTS))
-def test_deletion_is_killed_and_revoked(host: Host, vcluster: Module, where: Place, proxy: Proxy) -> None:
+def test_deletion_killed_and_revoked_leaves_a_whole_virtual_cluster(
+    host: Host, vcluster: Module, where: Place, proxy: Proxy
+) -> None:
     """However far a killed deletion came, the virtual cluster can be had again."""
     asked: dict[str, Any] = {"name": where.name, "values": IDLE, "wait": False}
     vcluster(**asked)
@@ -138,7 +139,7 @@ def test_deletion_is_killed_and_revoked(host: Host, vcluster: Module, where: Pla
 
 
 @pytest.mark.fault(FAULT, len(UNFINISHED))
-def test_helm_left_it_unfinished(host: Host, vcluster: Module, where: Place) -> None:
+def test_release_left_unfinished_by_helm_is_finished(host: Host, vcluster: Module, where: Place) -> None:
     """Whatever helm was doing, check mode names it, and the task ends as if nothing had been."""
     asked: dict[str, Any] = {"name": where.name, "values": IDLE, "wait": False}
     vcluster(**asked)
@@ -155,7 +156,7 @@ def test_helm_left_it_unfinished(host: Host, vcluster: Module, where: Place) -> 
     check_whole(host, vcluster, where, MORE)
 
 
-def test_two_creations_at_once(host: Host, vcluster: Module, new: Callable[..., Place]) -> None:
+def test_creations_at_once_make_one_that_runs(host: Host, vcluster: Module, new: Callable[..., Place]) -> None:
     """One of two equal tasks may be told to come again; a further run is unchanged and it runs."""
     where = new("twice")
     processes = [vcluster.start({"name": where.name}) for _twice in range(2)]
@@ -169,7 +170,9 @@ def test_two_creations_at_once(host: Host, vcluster: Module, new: Callable[..., 
     assert after["virtual_cluster"]["phase"] == "running"
 
 
-def test_change_and_deletion_at_once(host: Host, vcluster: Module, new: Callable[..., Place]) -> None:
+def test_change_and_deletion_at_once_leave_what_each_can_finish(
+    host: Host, vcluster: Module, new: Callable[..., Place]
+) -> None:
     """Opposite tasks at the same time leave something that each of them can finish."""
     where = new("versus")
     vcluster(name=where.name, values=IDLE, wait=False)
@@ -181,7 +184,7 @@ def test_change_and_deletion_at_once(host: Host, vcluster: Module, new: Callable
     check_whole(host, vcluster, where, MORE)
 
 
-def test_deletion_of_what_is_being_created(host: Host, vcluster: Module, new: Callable[..., Place]) -> None:
+def test_deletion_during_creation_ends_its_wait(host: Host, vcluster: Module, new: Callable[..., Place]) -> None:
     """A creation that waits ends when somebody deletes the virtual cluster, and does not wait to its end."""
     where = new("short")
     process = vcluster.start({"name": where.name, "values": IDLE, "wait_timeout": 300})
