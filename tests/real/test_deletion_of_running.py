@@ -3,7 +3,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -98,50 +97,10 @@ def cluster_roles(host: Host, where: Place) -> set[str]:
     return {item["metadata"]["uid"] for item in found if item["metadata"]["name"].endswith(where.namespace)}
 
 
-PRIORITIES = "/apis/scheduling.k8s.io/v1/priorityclasses"
-
-
-def test_one_whose_marker_is_anothers_too(host: Host, vcluster: Module, new: Callable[..., Place]) -> None:
-    """a-x-b in TEAM and b in TEAM-x-a: neither can be made any more; those that Helm made are managed, and apart."""
-    place = new("two", made_by_user=True)
-    first = Place("a-x-b", place.namespace)
-    second = Place("b", f"{place.namespace}-x-a")
-    for one, option in ((first, "name"), (second, "namespace")):
-        for check in (True, False):
-            told = vcluster.refused(check=check, **one.options)
-            assert told.startswith(f"{option}: ")
-            assert "another virtual cluster could have the same mark" in told
-    assert host.get(f"/api/v1/namespaces/{second.namespace}") is None
-    host.namespace(second.namespace)
-    host.leaving.append(second.namespace)
-    label = {"vcluster.loft.sh/managed-by": f"{first.namespace}-x-a-x-b"}
-    synced = f"vcluster-high-x-{first.namespace}-x-a-x-b"
-    written = {"vcluster.loft.sh/object-name": "high", "vcluster.loft.sh/object-host-name": synced}
-    try:
-        for one in (first, second):
-            chart = [host.chart] if host.chart else ["vcluster", "--repo", "https://charts.loft.sh"]
-            never = "controlPlane.statefulSet.scheduling.nodeSelector.no=such-node"
-            host.call("helm", "install", one.name, *chart, "-n", one.namespace, "--set", never)
-        meta = {"name": synced, "labels": label, "annotations": written}
-        host.create(PRIORITIES, {"metadata": meta, "value": 1})
-        assert vcluster(**first.options, labels={"team": "a"}, wait=False)["changed"]
-        foreseen = vcluster(check=True, state="absent", **first.options)
-        run = vcluster(state="absent", **first.options)
-        assert foreseen["steps"] == run["steps"]
-        assert [step for step in run["steps"] if "priorityclasses" in step] == []
-        # ansible-core 2.19 gives each warning as a structure.
-        (warning,) = [text for text in map(json.dumps, run["warnings"]) if synced in text]
-        assert f"virtual cluster a-x-b in namespace {first.namespace} or b in namespace {second.namespace}" in warning
-        assert host.get(f"{PRIORITIES}/{synced}")
-        assert host.get(second.workload)
-        assert host.get(first.workload) is None
-    finally:
-        host.delete(f"{PRIORITIES}/{synced}")
-        host.delete(f"/api/v1/namespaces/{second.namespace}")
-
-
 @pytest.mark.long
-def test_nothing_is_left(host: Host, vcluster: Module, new: Callable[..., Place], tmp_path: Path) -> None:
+def test_deletion_of_used_virtual_cluster_leaves_nothing(
+    host: Host, vcluster: Module, new: Callable[..., Place], tmp_path: Path
+) -> None:
     """A used virtual cluster goes with its volumes and cluster-scoped objects, and no neighbour with it.
 
     The neighbour's name begins with the name of the one that goes.
@@ -189,7 +148,9 @@ def test_nothing_is_left(host: Host, vcluster: Module, new: Callable[..., Place]
     assert vcluster(check=True, name=neighbour.name)["steps"] == []
 
 
-def test_namespace_of_the_user_stays(host: Host, vcluster: Module, new: Callable[..., Place]) -> None:
+def test_deletion_in_namespace_of_user_leaves_the_namespace(
+    host: Host, vcluster: Module, new: Callable[..., Place]
+) -> None:
     """A namespace made beforehand stays with what else it holds; all of the virtual cluster's goes."""
     where = new("guest", made_by_user=True)
     mine = {"metadata": {"name": "mine"}, "data": {"keep": "me"}}
@@ -207,7 +168,9 @@ def test_namespace_of_the_user_stays(host: Host, vcluster: Module, new: Callable
 
 
 @pytest.mark.long
-def test_keep_volumes(host: Host, vcluster: Module, new: Callable[..., Place]) -> None:
+def test_deletion_with_keep_volumes_keeps_data_for_the_next(
+    host: Host, vcluster: Module, new: Callable[..., Place]
+) -> None:
     """keep_volumes keeps the claim and so the namespace; a virtual cluster made again finds its data."""
     where = new("keep")
     vcluster(name=where.name)
@@ -233,41 +196,3 @@ def test_keep_volumes(host: Host, vcluster: Module, new: Callable[..., Place]) -
     run = vcluster(name=where.name, state="absent")
     assert run["steps"][-1] == f"delete namespace {where.namespace}"
     assert host.get(f"/api/v1/persistentvolumes/{volume}") is None
-
-
-def test_namespace_deleted_by_hand(host: Host, vcluster: Module, new: Callable[..., Place]) -> None:
-    """After `kubectl delete namespace`, absent removes the cluster-scoped rest that Helm has lost."""
-    where = new("byhand")
-    vcluster(name=where.name, wait=False, values={"sync": {"fromHost": {"nodes": {"enabled": True}}}})
-    role = f"/apis/rbac.authorization.k8s.io/v1/clusterroles/vc-{where.name}-v-{where.namespace}"
-    assert host.get(role)
-    host.delete(f"/api/v1/namespaces/{where.namespace}")
-    eventually("namespace gone", lambda: host.get(f"/api/v1/namespaces/{where.namespace}") is None, 90)
-    check, run = (vcluster(check=check, name=where.name, state="absent") for check in (True, False))
-    assert run["steps"] == check["steps"]
-    assert host.get(role) is None
-    assert host.get(role.replace("clusterroles", "clusterrolebindings")) is None
-
-
-def test_protected_without_a_release(host: Host, vcluster: Module, new: Callable[..., Place]) -> None:
-    """Protection is on the control plane, and counts also where the Helm release is lost."""
-    where = new("safe")
-    vcluster(name=where.name, protected=True, wait=False)
-    for secret in host.items(where.path("secrets")):
-        if secret["metadata"]["name"].startswith("sh.helm.release."):
-            host.delete(where.path("secrets", secret["metadata"]["name"]))
-    assert "protected" in vcluster.refused(name=where.name, state="absent")
-    assert host.get(where.workload)
-
-
-def test_lookalikes_of_the_user_stay(host: Host, vcluster: Module, new: Callable[..., Place]) -> None:
-    """Deleting a virtual cluster that is not there touches no claim, lease or Secret that has such a name."""
-    where = new("twin", made_by_user=True)
-    spec = {"accessModes": ["ReadWriteOnce"], "resources": {"requests": {"storage": "1Mi"}}}
-    metadata = {"name": f"data-{where.name}-0", "labels": {"app": "postgres"}}
-    host.create(where.path("persistentvolumeclaims"), {"metadata": metadata, "spec": spec})
-    host.create(where.path("secrets"), {"metadata": {"name": f"{where.name}-certs"}, "type": "Opaque"})
-    lease = {"metadata": {"name": where.name}}
-    host.create(where.path("leases", version="coordination.k8s.io/v1"), lease)
-    result = vcluster(check=True, name=where.name, state="absent")
-    assert result["steps"] == []
