@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 import base64
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
@@ -47,12 +47,17 @@ def test_drift_is_shown_without_secrets_and_repaired(host: Host, made: tuple[Pla
     assert module(**asked)["steps"] == []
 
 
+@pytest.mark.parametrize("helm", ["helm", "helm3"])
 def test_drift_of_release_of_either_helm_is_repaired_by_helm4(
-    host: Host, vcluster: Module, made: tuple[Place, Module]
+    host: Host, vcluster: Module, new: Callable[..., Place], helm: str
 ) -> None:
-    """Another helm than the one that made a release repairs it and changes its values."""
-    where, _module = made
-    other = vcluster.against(binary_path=host.program("helm"))
+    """Another helm than the one that made a release, and repaired it, repairs it again and changes its values."""
+    where = new("either")
+    module, other = (vcluster.against(binary_path=host.program(name)) for name in (helm, "helm"))
+    module(name=where.name)
+    edit_service_port(host, where)
+    delete_role_binding(host, where)
+    assert module(name=where.name, wait=False)["changed"]
     edit_service_port(host, where)
     delete_role_binding(host, where)
     assert set(other(name=where.name, wait=False)["steps"]) == {
