@@ -105,11 +105,11 @@ def _passthrough_problems(kubernetes: Kubernetes, ingress_class: Mapping[str, An
             "and to no Ingress: let the values of virtual clusters make one, as the role ingress_nginx describes"
         ]
     lists = parallel(
-        [partial(list_allowed, kubernetes, path("apps/v1", plural)) for plural in ingress_controllers.WORKLOAD_KINDS]
+        [partial(list_allowed, kubernetes, path("apps/v1", plural)) for plural in ingress_controllers.CONTROLLER_KINDS]
     )
     workloads = [
         {"kind": kind, **item}
-        for kind, items in zip(ingress_controllers.WORKLOAD_KINDS.values(), lists, strict=True)
+        for kind, items in zip(ingress_controllers.CONTROLLER_KINDS.values(), lists, strict=True)
         for item in items
     ]
     return [

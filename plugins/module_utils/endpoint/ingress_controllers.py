@@ -18,7 +18,7 @@ F5 = "f5"  # nginx/kubernetes-ingress
 F5_API = "k8s.nginx.org/v1"
 F5_CLASS = "nginx.org/ingress-controller"
 COMMUNITY_CLASS = "k8s.io/ingress-nginx"
-WORKLOAD_KINDS = {"deployments": "Deployment", "daemonsets": "DaemonSet", "statefulsets": "StatefulSet"}
+CONTROLLER_KINDS = {"deployments": "Deployment", "daemonsets": "DaemonSet", "statefulsets": "StatefulSet"}
 
 # What F5's controller waits for before it does anything, and what it waits for besides if a flag is set.
 _KINDS = ("policies", "transportservers", "virtualserverroutes", "virtualservers")

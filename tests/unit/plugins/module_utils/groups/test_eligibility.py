@@ -181,7 +181,7 @@ def test_an_ingress_class_whose_controller_ends_tls(host: Discovery) -> None:
         "StatefulSet edge/ending, which serves ingress class nginx, does not pass TLS through: "
         "its flag --enable-ssl-passthrough is not set"
     }
-    host.denied = {("list", plural) for plural in ingress_controllers.WORKLOAD_KINDS}
+    host.denied = {("list", plural) for plural in ingress_controllers.CONTROLLER_KINDS}
     assert problems(host, type="ingress", ingress_class="nginx") == []
 
 
