@@ -29,8 +29,11 @@ class TestKubeApiserver(Reading, Permissions, Creating, Patching, Deleting):
 
     @pytest.fixture
     def limited(self, host: Any, api: Kubernetes, space: str, tmp_path: Path) -> Kubernetes:
-        rule = {"apiGroups": [""], "resources": ["configmaps"], "verbs": ["*"]}
-        api.create(path(RBAC, "roles", space), {"metadata": {"name": "limited"}, "rules": [rule]})
+        rules = [
+            {"apiGroups": [""], "resources": ["configmaps"], "verbs": ["*"]},
+            {"apiGroups": [""], "resources": ["namespaces"], "verbs": ["get"]},
+        ]
+        api.create(path(RBAC, "roles", space), {"metadata": {"name": "limited"}, "rules": rules})
         binding = {
             "metadata": {"name": "limited"},
             "roleRef": {"apiGroup": "rbac.authorization.k8s.io", "kind": "Role", "name": "limited"},

@@ -4,8 +4,8 @@
 """What the tests of the contract share, which run against the API server in memory and against a real kube-apiserver.
 
 A subclass has fixtures ``api`` (the client), ``limited`` (the client of user "tester", who may do everything with
-ConfigMaps of namespace ``space`` and nothing else) and ``custom`` (the API version of a custom kind Box). What
-controllers do takes a moment on a real one, so it is waited for.
+ConfigMaps of namespace ``space``, read that namespace, and nothing else) and ``custom`` (the API version of a custom
+kind Box). What controllers do takes a moment on a real one, so it is waited for.
 """
 
 from __future__ import annotations

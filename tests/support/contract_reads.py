@@ -234,6 +234,12 @@ class Permissions(Base):
         assert "a" in names(limited.list(maps))
         assert refused(lambda: limited.list(path("v1", "configmaps"))).status == 403
 
+    def test_namespace_is_read_with_permission_in_itself(self, limited: Kubernetes, space: str) -> None:
+        assert limited.get(path("v1", "namespaces", None, space))
+        error = refused(lambda: limited.get(path("v1", "namespaces", None, "default")))
+        assert 'namespaces "default" is forbidden: User "tester" cannot get resource "namespaces"' in str(error)
+        assert 'in the namespace "default"' in str(error)
+
     @pytest.mark.parametrize(("resource", "allowed"), [("configmaps", True), ("secrets", False)])
     def test_access_review_tells_what_is_allowed(
         self, resource: str, allowed: bool, limited: Kubernetes, space: str

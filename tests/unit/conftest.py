@@ -7,7 +7,7 @@ import contextlib
 import io
 import json
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -17,6 +17,8 @@ import pytest
 from ansible.module_utils import basic
 from ansible.module_utils.common import warnings
 from ansible.release import __version__
+from ansible_collections.nested.clusters.plugins.module_utils.k8s.client import Kubernetes
+from fake_api import FakeCluster
 from hypothesis.configuration import set_hypothesis_home_dir
 
 # The same examples on every machine and in every run, so that a gate changes only by a commit. To look for new
@@ -26,6 +28,7 @@ hypothesis.settings.load_profile("deterministic")
 set_hypothesis_home_dir(Path(__file__).resolve().parents[2] / "build/.hypothesis")
 
 Run = Callable[..., dict[str, Any]]
+Connect = Callable[..., list[dict[str, Any]]]
 
 
 def pytest_ignore_collect(collection_path: Path) -> bool | None:
@@ -72,6 +75,23 @@ def run_module(monkeypatch: pytest.MonkeyPatch) -> Run:
         return {**result, "warnings": texts}
 
     return run
+
+
+@pytest.fixture
+def connect(monkeypatch: pytest.MonkeyPatch) -> Connect:
+    """Return ``connect(cluster)``, after which all connection options lead to this host cluster.
+
+    ``connect(a=cluster, b=other)`` names the contexts that there are, and returns option ``host_clusters`` for them.
+    """
+
+    def build(cluster: FakeCluster | None = None, **contexts: FakeCluster) -> list[dict[str, Any]]:
+        def open_(options: Mapping[str, Any], *_more: Any) -> Kubernetes:
+            return (cluster or contexts[options["context"]]).client()
+
+        monkeypatch.setattr(Kubernetes, "open", open_)
+        return [{"name": name, "context": name} for name in contexts]
+
+    return build
 
 
 @pytest.fixture(autouse=True)

@@ -97,7 +97,7 @@ class Api:
 
     def _authorize(self, request: Request, target: Target) -> None:
         verb = self.verb(request.method, target)
-        namespace = target.name if target.kind == _NAMESPACE else target.namespace
+        namespace = target.name if target.kind.qualified == _NAMESPACE.qualified else target.namespace
         resource = f"{target.kind.plural}/{target.part.partition('/')[0]}".rstrip("/")
         if self.allowed(verb, resource, namespace):
             return

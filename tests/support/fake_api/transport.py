@@ -31,7 +31,7 @@ def pool(answer: Answer, stalled: Callable[[float], None]) -> urllib3.PoolManage
         def request(self, method: str, url: str, body: Any = None, headers: Any = None, **_options: Any) -> None:
             got = answer(method, url, headers or {}, body)
             if got is None:
-                raise NewConnectionError(self, "[Errno 111] Connection refused")
+                raise NewConnectionError(self, "Failed to establish a new connection: [Errno 111] Connection refused")
             self._got, self._method = got, method
 
         def getresponse(self) -> Any:
