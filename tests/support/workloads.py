@@ -53,9 +53,9 @@ def workload(
 
 def pod(name: str = "team-a-0", release: str = "team-a", **status: Any) -> Object:
     """Return a pod of a control plane in namespace ns."""
-    found = {"apiVersion": "v1", "kind": "Pod", "metadata": metadata(name, "ns"), "spec": {}, "status": status}
-    found["metadata"]["labels"]["release"] = release
-    return found
+    of_pod = metadata(name, "ns")
+    of_pod["labels"]["release"] = release
+    return {"apiVersion": "v1", "kind": "Pod", "metadata": of_pod, "spec": {}, "status": status}
 
 
 def event(reason: str, kind: str, name: str, message: str) -> Object:

@@ -16,7 +16,8 @@ from ansible_collections.nested.clusters.plugins.module_utils.common.errors impo
 from ansible_collections.nested.clusters.plugins.module_utils.helm import records
 from ansible_collections.nested.clusters.plugins.module_utils.helm.records import ManifestObject
 from ansible_collections.nested.clusters.plugins.module_utils.helm.release import HelmError, Release
-from fakes import NAME, NAMESPACE, FakeKubernetes, raw_secret, release_json, release_secret
+from fake_api import FakeCluster
+from fakes import NAME, NAMESPACE, raw_secret, release_json, release_secret
 
 RBAC = "rbac.authorization.k8s.io/v1"
 MADE: dict[str, Any] = {
@@ -25,27 +26,16 @@ MADE: dict[str, Any] = {
 }
 
 
-class Host(FakeKubernetes):
-    """A host cluster with what is not a tenant's; it says what was asked for by name."""
-
-    KINDS = (
-        *FakeKubernetes.KINDS,
-        ("v1", "ResourceQuota", "resourcequotas", True),
-        (RBAC, "Role", "roles", True),
-    )
+class Host(FakeCluster):
+    """A host cluster with what is not a tenant's."""
 
     def __init__(self) -> None:
         super().__init__()
-        self.asked: list[str] = []
-        self.have("Namespace", "kube-system")
         self.have("ClusterRole", "view")
         self.have("ConfigMap", "coredns", namespace="kube-system", labels={"app.kubernetes.io/managed-by": "addons"})
-        self.have("ResourceQuota", f"nested-clusters-{NAME}")
-        self.have("Role", "audit", **{**MADE, "annotations": {**MADE["annotations"], well_known.RELEASE_NAME: "other"}})
-
-    def get(self, where: str) -> dict[str, Any] | None:
-        self.asked.append(where)
-        return super().get(where)
+        self.have("ResourceQuota", f"nested-clusters-{NAME}", namespace=NAMESPACE)
+        of_other = {**MADE["annotations"], well_known.RELEASE_NAME: "other"}
+        self.have("Role", "audit", **{**MADE, "annotations": of_other}, namespace=NAMESPACE)
 
     def record(
         self, manifest: str, revision: int = 1, status: str = "deployed", labels: dict[str, str] | None = None
@@ -56,7 +46,8 @@ class Host(FakeKubernetes):
         self.store(secret)
 
     def store(self, secret: dict[str, Any]) -> None:
-        self.put({"apiVersion": "v1", "kind": "Secret", **secret})
+        """Have a Secret."""
+        self.add({"apiVersion": "v1", "kind": "Secret", **secret})
 
 
 @pytest.fixture
@@ -65,7 +56,7 @@ def host() -> Host:
 
 
 def check(host: Host, rollback_to: int | None = None) -> None:
-    records.check(host, NAME, NAMESPACE, rollback_to)  # type: ignore[arg-type]
+    records.check(host.client(), NAME, NAMESPACE, rollback_to)
 
 
 def document(api_version: str, kind: str, name: str, namespace: str = "") -> str:
@@ -140,7 +131,7 @@ def test_the_usual_ones_are_not_asked_for(host: Host) -> None:
     host.have("ClusterRole", f"vc-{NAME}-v-{NAMESPACE}", **MADE)
     host.record(USUAL + CLUSTER_ROLE)
     check(host)
-    assert host.asked == [f"/apis/{RBAC}/clusterroles/vc-{NAME}-v-{NAMESPACE}"]
+    assert host.sent("get") == [f"get /apis/{RBAC}/clusterroles/vc-{NAME}-v-{NAMESPACE}"]
 
 
 @pytest.mark.parametrize("part", ["labels", "annotations"])
@@ -156,7 +147,7 @@ def test_a_record_without_a_namespace_is_of_the_one_that_it_is_in(rest: dict[str
     whole = {key: value for key, value in release_json(1, manifest=USUAL).items() if key != "namespace"}
     host.store(raw_secret(base64.b64encode(gzip.compress(json.dumps({**whole, **rest}).encode()))))
     check(host)
-    assert host.asked == []
+    assert host.sent("get") == []
 
 
 def test_no_record_is_no_danger(host: Host) -> None:
