@@ -27,6 +27,8 @@ from ansible_collections.nested.clusters.plugins.module_utils.helm.release impor
     decode_release,
     newest_releases,
 )
+from ansible_collections.nested.clusters.plugins.module_utils.k8s.client import Kubernetes
+from ansible_collections.nested.clusters.plugins.module_utils.k8s.connection import Connection
 from fakes import raw_secret, release_json, release_secret
 
 REPOSITORY = "https://charts.loft.sh"
@@ -197,11 +199,9 @@ class FakeHelm:
         return [json.loads(line) for line in (self._directory / "runs.jsonl").read_text().splitlines()]
 
 
-class Connection:
-    """As much of Kubernetes as helm needs."""
-
-    def kubeconfig(self) -> dict[str, Any]:
-        return {"users": [{"name": "host", "user": {"token": "hunter2"}}]}
+def host() -> Kubernetes:
+    """A host cluster that helm is to be let into."""
+    return Kubernetes(Connection("https://host", authorization="Bearer hunter2"))
 
 
 @pytest.fixture
@@ -232,7 +232,7 @@ CALLS: dict[str, Callable[[Helm], Any]] = {
 def test_secrets_are_in_private_files_and_nowhere_else(call: Callable[[Helm], Any], fake: FakeHelm, work: Path) -> None:
     before = os.umask(0)
     try:
-        with Helm(Connection(), str(fake.binary), str(work)) as helm:  # type: ignore[arg-type]
+        with Helm(host(), str(fake.binary), str(work)) as helm:
             call(helm)
             assert list(work.iterdir())
     finally:
@@ -240,7 +240,7 @@ def test_secrets_are_in_private_files_and_nowhere_else(call: Callable[[Helm], An
     assert list(work.iterdir()) == []
     ((arguments, environment, files, cwd, stdin),) = fake.runs
     assert "hunter" not in json.dumps([arguments, environment, stdin])
-    assert files[environment["KUBECONFIG"]][2] == Connection().kubeconfig()
+    assert files[environment["KUBECONFIG"]][2] == host().kubeconfig()
     assert {(file, directory) for file, directory, _content in files.values()} == {(0o600, 0o700)}
     assert all(Path(name).parent.parent == work for name in files)
     assert Path(cwd).parent == work
@@ -258,7 +258,7 @@ def test_the_files_go_when_helm_fails(fake: FakeHelm, work: Path) -> None:
     fake.says(status=1, stderr="Error: no")
     with (
         pytest.raises(HelmError),
-        Helm(Connection(), str(fake.binary), str(work)) as helm,  # type: ignore[arg-type]
+        Helm(host(), str(fake.binary), str(work)) as helm,
     ):
         helm.uninstall("demo", "ns")
     assert list(work.iterdir()) == []
@@ -277,7 +277,7 @@ def test_the_environment_names_no_other_cluster(fake: FakeHelm, work: Path, monk
     kept = {"HELM_CACHE_HOME": "/tmp/cache", "HTTPS_PROXY": "http://proxy:3128"}
     for name, value in {**removed, **kept, "KUBECONFIG": "/prod"}.items():
         monkeypatch.setenv(name, value)
-    with Helm(Connection(), str(fake.binary), str(work)) as helm:  # type: ignore[arg-type]
+    with Helm(host(), str(fake.binary), str(work)) as helm:
         helm.uninstall("demo", "ns")
     ((_arguments, environment, _files, _cwd, _stdin),) = fake.runs
     assert not removed.keys() & environment.keys()
@@ -286,7 +286,7 @@ def test_the_environment_names_no_other_cluster(fake: FakeHelm, work: Path, monk
 
 
 def arguments_of(fake: FakeHelm, work: Path, call: Callable[[Helm], Any]) -> list[str]:
-    with Helm(Connection(), str(fake.binary), str(work)) as helm:  # type: ignore[arg-type]
+    with Helm(host(), str(fake.binary), str(work)) as helm:
         call(helm)
     return fake.runs[-1][0]
 
@@ -332,7 +332,7 @@ def post_render(command: list[str], environment: dict[str, str]) -> Any:
 
 def test_helm_3_renders_workloads_at_rest(fake: FakeHelm, work: Path) -> None:
     fake.says(version="v3.22.0")
-    with Helm(Connection(), str(fake.binary), str(work)) as helm:  # type: ignore[arg-type]
+    with Helm(host(), str(fake.binary), str(work)) as helm:
         helm.apply(ReleaseSpec("demo", "ns", IN_REPOSITORY, {}), None, {}, AT_REST)
         ((arguments, _environment, _files, _cwd, _stdin),) = fake.runs
         at = arguments.index("--post-renderer")
@@ -351,7 +351,7 @@ def test_helm_4_renders_workloads_at_rest(own: bool, fake: FakeHelm, work: Path,
         (plugins / "s3").mkdir(parents=True)
         (plugins / "s3" / "plugin.yaml").touch()
     fake.says(stdout=str(plugins))
-    with Helm(Connection(), str(fake.binary), str(work)) as helm:  # type: ignore[arg-type]
+    with Helm(host(), str(fake.binary), str(work)) as helm:
         with pytest.raises(HelmError, match="did not answer in JSON"):  # it answers as helm env does
             helm.apply(ReleaseSpec("demo", "ns", IN_REPOSITORY, {}), None, {}, AT_REST)
         asked, applied = fake.runs
@@ -389,7 +389,7 @@ def test_values_are_reset_and_the_answer_is_json(fake: FakeHelm, work: Path) -> 
 
 def test_what_helm_answers(fake: FakeHelm, work: Path) -> None:
     fake.says('Release "demo" does not exist. Installing it now.\n' + json.dumps(release_json(4)))
-    with Helm(Connection(), str(fake.binary), str(work)) as helm:  # type: ignore[arg-type]
+    with Helm(host(), str(fake.binary), str(work)) as helm:
         release = helm.render(ReleaseSpec("demo", "vcluster-demo", IN_REPOSITORY, {}))
     assert (release.revision, release.manifest, release.labels) == (4, "kind: Service\n", {})
     assert release.secret_name == "sh.helm.release.v1.demo.v4"
@@ -400,7 +400,7 @@ def test_an_answer_that_is_no_release(answer: str, fake: FakeHelm, work: Path) -
     fake.says(answer)
     with (
         pytest.raises(HelmError, match="JSON"),
-        Helm(Connection(), str(fake.binary), str(work)) as helm,  # type: ignore[arg-type]
+        Helm(host(), str(fake.binary), str(work)) as helm,
     ):
         helm.render(ReleaseSpec("demo", "ns", IN_REPOSITORY, {}))
 
@@ -430,7 +430,7 @@ def test_versions_that_work(version: str, expected: tuple[int, int], fake: FakeH
 def test_versions_that_do_not(answer: dict[str, Any], word: str, fake: FakeHelm, work: Path) -> None:
     fake.says(**answer)
     with pytest.raises(OptionError) as caught:
-        Helm(Connection(), str(fake.binary), str(work))  # type: ignore[arg-type]
+        Helm(host(), str(fake.binary), str(work))
     assert word in str(caught.value)
     assert str(caught.value).startswith("binary_path: ")
     assert "helm 3.14 or later" in str(caught.value)
@@ -461,7 +461,7 @@ def test_helm_on_the_path(fake: FakeHelm, monkeypatch: pytest.MonkeyPatch) -> No
 
 def test_a_helm_that_is_named_from_here(fake: FakeHelm, work: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(fake.binary.parent)
-    with Helm(Connection(), "./helm", str(work)) as helm:  # type: ignore[arg-type]
+    with Helm(host(), "./helm", str(work)) as helm:
         helm.uninstall("demo", "ns")
     assert len(fake.runs) == 1
 
@@ -578,6 +578,6 @@ def test_a_refusal_of_a_run(fake: FakeHelm, work: Path) -> None:
     fake.says(status=1, stderr=NO_VERSION)
     with (
         pytest.raises(OptionError, match=r"vcluster_version: '0\.36\.1'"),
-        Helm(Connection(), str(fake.binary), str(work)) as helm,  # type: ignore[arg-type]
+        Helm(host(), str(fake.binary), str(work)) as helm,
     ):
         helm.render(ReleaseSpec("demo", "ns", IN_REPOSITORY, {}))
