@@ -32,7 +32,7 @@ def have_virtual_cluster(
         labels={**chart, **options.get("labels", {})},
         annotations={**of_helm, **options.get("annotations", {})},
         spec={"replicas": 1, "template": {"spec": {"containers": []}}},
-        status={"readyReplicas": 1, "updatedReplicas": 1, "replicas": 1},
+        status={"observedGeneration": 1, "readyReplicas": 1, "updatedReplicas": 1, "replicas": 1},
     )
     cluster.have("Service", name, namespace=namespace, labels=chart, annotations=of_helm)
     cluster.have("Secret", f"vc-config-{name}", namespace=namespace, labels=chart, annotations=of_helm)

@@ -9,187 +9,175 @@ import base64
 import copy
 import gzip
 import json
-import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Mapping, MutableMapping
 from typing import Any
 
 import yaml
-from ansible_collections.nested.clusters.plugins.module_utils.k8s.errors import KubernetesError
-from ansible_collections.nested.clusters.plugins.module_utils.k8s.objects import path
+from ansible_collections.nested.clusters.plugins.module_utils.k8s.client import Kubernetes
+from fake_api import GATEWAY_API, FakeCluster, Request, Response, refusal
 
 NAME, NAMESPACE = "demo", "vcluster-demo"
 
 
-class FakeKubernetes:
-    """A host cluster in memory: objects by path, and what was written, in order.
+class Objects(MutableMapping[str, dict[str, Any]]):
+    """The objects of a host cluster by path. What a test changes in one of them is written when it is next used."""
 
-    Deletion is as on a real one: finalizers hold an object, an owner takes what it owns along, and a namespace
-    what is in it.
+    def __init__(self, cluster: FakeCluster) -> None:
+        self._cluster = cluster
+        self._lent: list[tuple[str, dict[str, Any], dict[str, Any]]] = []
+
+    def __getitem__(self, path: str) -> dict[str, Any]:
+        self.settle()
+        found = self._cluster.at(path)
+        self._lent.append((path, found, self._cluster.at(path)))
+        return found
+
+    def __setitem__(self, path: str, value: dict[str, Any]) -> None:
+        self.settle()
+        target = self._cluster.api.target(path)
+        self._cluster.add({"apiVersion": target.kind.api_version, "kind": target.kind.kind, **value})
+
+    def __delitem__(self, path: str) -> None:
+        self.settle()
+        if path not in self._cluster:
+            raise KeyError(path)
+        self._cluster.vanish(path)
+
+    def __iter__(self) -> Iterator[str]:
+        self.settle()
+        return iter(self._cluster.state())
+
+    def __len__(self) -> int:
+        return len(self._cluster.paths())
+
+    def __contains__(self, path: object) -> bool:
+        return str(path) in self._cluster
+
+    def __eq__(self, other: object) -> bool:
+        return dict(self) == other
+
+    def __deepcopy__(self, memo: Any) -> dict[str, Any]:
+        self.settle()
+        return self._cluster.state()
+
+    def settle(self) -> None:
+        """Write what a test has changed meanwhile."""
+        lent, self._lent = self._lent, []
+        for path, found, before in lent:
+            if found != before and path in self._cluster:
+                self._cluster.add(found)
+                before = json.loads(json.dumps(found))
+            self._lent.append((path, found, before))
+
+
+class FakeKubernetes(Kubernetes):
+    """The real client of a host cluster in memory, with what older tests have, see and set.
+
+    New tests take a FakeCluster and its ``client()``. ``asked`` are requests as VERB PATH, ``written`` the writes that
+    were done. ``before`` is called with verb and path of each request. ``denied`` are verbs with a plural or a name
+    that may not be done. ``forbidden`` and ``broken`` are plurals that may not, and cannot, be read. ``sticky`` are
+    paths of what does not go.
     """
 
-    KINDS: tuple[tuple[str, str, str, bool], ...] = (
-        ("v1", "ConfigMap", "configmaps", True),
-        ("v1", "Event", "events", True),
-        ("v1", "Namespace", "namespaces", False),
-        ("v1", "PersistentVolume", "persistentvolumes", False),
-        ("v1", "PersistentVolumeClaim", "persistentvolumeclaims", True),
-        ("v1", "Pod", "pods", True),
-        ("v1", "Secret", "secrets", True),
-        ("v1", "Service", "services", True),
-        ("apps/v1", "StatefulSet", "statefulsets", True),
-        ("coordination.k8s.io/v1", "Lease", "leases", True),
-        ("rbac.authorization.k8s.io/v1", "ClusterRole", "clusterroles", False),
-        ("scheduling.k8s.io/v1", "PriorityClass", "priorityclasses", False),
-    )
-
-    def __init__(self) -> None:
-        self.objects: dict[str, dict[str, Any]] = {}
+    def __init__(self, host: str = "https://host", uid: str = "") -> None:
+        self.fake = FakeCluster(host=host, serves=GATEWAY_API)
+        super().__init__(self.fake.client().connection)
+        self.fake.intercept = self._intercept
+        self._objects = Objects(self.fake)
+        self.asked: list[str] = []
         self.written: list[str] = []
-        self.forbidden: set[str] = set()  # plurals
-        self.broken: set[str] = set()  # plurals
-        self.sticky: set[str] = set()  # paths of what does not go
-        self._lock = threading.RLock()  # requests are sent from several threads
+        self.before: Callable[[str, str], None] = lambda verb, where: None
+        self.denied: set[tuple[str, str]] = set()
+        self.forbidden: set[str] = set()
+        self.broken: set[str] = set()
+        self.sticky: set[str] = set()
+        self._held: set[str] = set()
+        if uid:
+            self.have("Namespace", "kube-system", uid=uid)
 
-    def resource(self, api_version: str, kind: str) -> tuple[str, bool]:
-        for version, name, plural, namespaced in self.KINDS:
-            if (version, name) == (api_version, kind):
-                return plural, namespaced
-        raise KubernetesError(f"does not serve {kind}", 404, "NotFound")
+    @property
+    def down(self) -> bool:
+        """Whether nobody can connect."""
+        return self.fake.down
 
-    def namespaced(self, api_version: str, kind: str) -> bool:
-        return self.resource(api_version, kind)[1]
+    @down.setter
+    def down(self, down: bool) -> None:
+        self.fake.down = down
 
-    def namespaced_resources(self) -> list[tuple[str, str]]:
-        return [(version, plural) for version, _kind, plural, namespaced in self.KINDS if namespaced]
+    @property
+    def objects(self) -> Objects:
+        """The objects by path."""
+        return self._objects
 
-    def all_resources(self) -> list[tuple[tuple[str, str], bool]]:
-        return [((version, plural), namespaced) for version, _kind, plural, namespaced in self.KINDS]
+    @objects.setter
+    def objects(self, objects: Mapping[str, dict[str, Any]]) -> None:
+        wanted = copy.deepcopy(dict(objects))
+        for path in self.fake.paths():
+            if path not in wanted:
+                self.fake.vanish(path)
+        for path, document in wanted.items():
+            if path not in self.fake or self.fake.at(path) != document:
+                self._objects[path] = document
 
-    def get(self, where: str) -> dict[str, Any] | None:
-        with self._lock:
-            return copy.deepcopy(self.objects.get(where))
+    def _intercept(self, request: Request) -> Response | int | None:
+        verb, name = self.fake.verb(request), request.path.rpartition("/")[2]
+        self.asked.append(f"{verb} {request.path}")
+        self.before(verb, request.path)
+        self._settle()
+        if name == "selfsubjectaccessreviews" and self.denied:
+            wanted = request.body["spec"]["resourceAttributes"]
+            allowed = (wanted["verb"], wanted["resource"]) not in self.denied
+            return Response.of({**request.body, "status": {"allowed": allowed}}, 201)
+        if (verb, name) in self.denied or (request.method == "GET" and name in self.forbidden):
+            return refusal(403, f'{name} is forbidden: User "tester" cannot {verb} resource "{name}"')
+        return 500 if request.method == "GET" and name in self.broken else None
 
-    def list(self, where: str, labels: str = "", fields: str = "", metadata_only: bool = False) -> list[dict[str, Any]]:
-        if where.rsplit("/", 1)[1] in self.forbidden:
-            raise KubernetesError("no permission", 403, "Forbidden")
-        if where.rsplit("/", 1)[1] in self.broken:
-            raise KubernetesError("out of order", 500, "InternalError")
-        found = [
-            copy.deepcopy(thing)
-            for at, thing in list(self.objects.items())
-            if self._is_in(at, where) and self._selected(thing, labels) and self._has(thing, fields)
-        ]
-        if metadata_only:
-            return [{"metadata": thing["metadata"]} for thing in found]
-        # Items of a list do not say what they are.
-        return [{name: value for name, value in thing.items() if name not in ("apiVersion", "kind")} for thing in found]
+    def _request(self, method: str, where: str, *arguments: Any, **options: Any) -> bytes:
+        if self.fake.down:
+            self.asked.append(f"{method.lower()} {where}")
+        answer = super()._request(method, where, *arguments, **options)
+        verb = {"POST": "create", "PATCH": "patch", "DELETE": "delete"}.get(method)
+        if verb and "selfsubjectaccessreviews" not in where:
+            name = f"/{options['body']['metadata']['name']}" if method == "POST" else ""
+            self.written.append(f"{verb} {where}{name}")
+        return answer
 
-    @staticmethod
-    def _is_in(at: str, where: str) -> bool:
-        """Whether an object is in a collection: that of a namespace, or of all."""
-        root, plural = where.rsplit("/", 1)
-        return at.rsplit("/", 1)[0] == where or (at.startswith(f"{root}/namespaces/") and at.split("/")[-2] == plural)
-
-    @staticmethod
-    def _has(thing: dict[str, Any], fields: str) -> bool:
-        """Of field selectors, a Secret's type alone counts; which Events there are is the test's business."""
-        return not fields.startswith("type=helm") or thing.get("type") == fields.removeprefix("type=")
-
-    @staticmethod
-    def _selected(thing: dict[str, Any], selector: str) -> bool:
-        labels = thing["metadata"].get("labels") or {}
-        for term in filter(None, selector.split(",")):
-            name, equals, value = term.replace("!=", "=").partition("=")
-            if not equals and not term.startswith("!"):
-                if name not in labels:
-                    return False
-                continue
-            if term.startswith("!") and name[1:] in labels:
-                return False
-            if not term.startswith("!") and (labels.get(name) == value) == ("!=" in term):
-                return False
-        return True
-
-    def create(self, where: str, body: dict[str, Any]) -> dict[str, Any]:
-        at = f"{where}/{body['metadata']['name']}"
-        if at in self.objects:
-            raise KubernetesError("is there", 409, "AlreadyExists")
-        self.written.append(f"create {at}")
-        return self.put(body, at)
-
-    def patch(self, where: str, body: dict[str, Any]) -> dict[str, Any]:
-        if where not in self.objects:
-            raise KubernetesError("not found", 404, "NotFound")
-        self.written.append(f"patch {where}")
-        self.objects[where] = merge_patch(self.objects[where], body)
-        self._collect(where)
-        return copy.deepcopy(self.objects.get(where, {}))
-
-    def delete(self, where: str, only: dict[str, str] | None = None) -> bool:
-        with self._lock:
-            if where not in self.objects:
-                return False
-            meta = self.objects[where]["metadata"]
-            if any(meta.get(name) != value for name, value in (only or {}).items()):
-                return False
-            self.written.append(f"delete {where}")
-            self._mark(where)
-            return True
-
-    def _mark(self, where: str) -> None:
-        thing = self.objects.get(where)
-        if thing is None:
-            return
-        thing["metadata"]["deletionTimestamp"] = "2026-01-01T00:00:00Z"
-        if where.startswith("/api/v1/namespaces/") and where.count("/") == 4:
-            for inner in [at for at in self.objects if f"/namespaces/{where.rsplit('/', 1)[1]}/" in at]:
-                self._mark(inner)
-        self._collect(where)
-
-    def _collect(self, where: str) -> None:
-        """Remove what is being deleted and held by nothing."""
-        thing = self.objects.get(where)
-        if thing is None:
-            return
-        meta = thing["metadata"]
-        if not meta.get("deletionTimestamp") or meta.get("finalizers") or where in self.sticky:
-            return
-        inside = f"/namespaces/{meta['name']}/"
-        if thing.get("kind") == "Namespace" and any(inside in at for at in self.objects):
-            return
-        del self.objects[where]
-        for at, other in list(self.objects.items()):
-            owners = [owner["uid"] for owner in other["metadata"].get("ownerReferences") or []]
-            if at in self.objects and meta["uid"] in owners:
-                self._mark(at)
-        place = path("v1", "namespaces", None, meta.get("namespace", ""))
-        if place in self.objects:
-            self._collect(place)
+    def _settle(self) -> None:
+        self._objects.settle()
+        for path in self.sticky - self._held:
+            if path in self.fake:
+                meta = self.fake.at(path)["metadata"]
+                self.fake.change(path, {"metadata": {"finalizers": [*meta.get("finalizers", []), "tests/sticky"]}})
+                self._held.add(path)
+        for path in self._held - self.sticky:
+            if path in self.fake:
+                meta = self.fake.at(path)["metadata"]
+                left = [one for one in meta.get("finalizers", []) if one != "tests/sticky"]
+                self.fake.change(path, {"metadata": {"finalizers": left}})
+            self._held.discard(path)
 
     def put(self, thing: dict[str, Any], at: str = "") -> dict[str, Any]:
         """Have an object, as if somebody else had made it."""
+        self._objects.settle()
         thing = copy.deepcopy(thing)
-        meta = thing["metadata"]
-        if not at:
-            plural, namespaced = self.resource(thing["apiVersion"], thing["kind"])
-            if namespaced:
-                meta.setdefault("namespace", NAMESPACE)
-            at = path(thing["apiVersion"], plural, meta.get("namespace"), meta["name"])
-        meta.setdefault("uid", f"uid of {at}")
-        meta.setdefault("creationTimestamp", "2026-01-01T00:00:00Z")
-        self.objects[at] = thing
-        return copy.deepcopy(thing)
+        if at:
+            target = self.fake.api.target(at)
+            thing = {"apiVersion": target.kind.api_version, "kind": target.kind.kind, **thing}
+        kind = self.fake.kind(thing["kind"], thing.get("apiVersion", ""))
+        if kind.namespaced:
+            thing["metadata"].setdefault("namespace", NAMESPACE)
+        return self.fake.add(thing)
 
     def have(self, kind: str, name: str, **others: Any) -> dict[str, Any]:
         """Have an object of a kind; ``others`` are its metadata, or type and spec."""
-        version = next(version for version, known, *_rest in self.KINDS if known == kind)
         parts = [part for part in ("type", "spec", "status", "data") if part in others]
         top: dict[str, Any] = {part: others.pop(part) for part in parts}
-        return self.put({"apiVersion": version, "kind": kind, "metadata": {"name": name, **others}, **top})
+        return self.put({"kind": kind, "metadata": {"name": name, **others}, **top})
 
     def names(self, namespace: str = NAMESPACE) -> set[str]:
         """PLURAL/NAME of what is in a namespace."""
-        return {"/".join(at.rsplit("/", 2)[1:]) for at in self.objects if f"/namespaces/{namespace}/" in at}
+        self._objects.settle()
+        return {"/".join(at.rsplit("/", 2)[1:]) for at in self.fake.paths(namespace)}
 
 
 def merge_patch(target: Any, patch: Any) -> Any:

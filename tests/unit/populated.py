@@ -5,52 +5,37 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 from collections.abc import Callable
 from typing import Any
 
 from ansible_collections.nested.clusters.plugins.module_utils.common import well_known
 from ansible_collections.nested.clusters.plugins.module_utils.k8s.errors import KubernetesError
+from fake_api import Request, Response
 from fakes import FakeKubernetes
-from simulation import refuse, selected
 
 Result = dict[str, Any]
 Objects = list[Result]
 Names = list[str]  # inside of the class below, `list` is its method
+_numbers = itertools.count()
 
 
 class Host(FakeKubernetes):
-    """A host cluster that counts requests, and knows what label selectors of lists there are."""
-
-    host = "https://host"
-    KINDS = (*FakeKubernetes.KINDS, ("apps/v1", "Deployment", "deployments", True))
+    """A host cluster that keeps which LISTs came; ``fault`` may answer "LIST PATH", "GET PATH" and "DELETE PATH"."""
 
     def __init__(self) -> None:
-        super().__init__()
+        super().__init__(uid=f"uid {next(_numbers)}")  # two of them are not the same
         self.lists: list[str] = []
         self.fault: Callable[[str], KubernetesError | None] = lambda request: None
-        self.have("Namespace", "default")
 
-    @staticmethod
-    def _selected(thing: dict[str, Any], selector: str) -> bool:
-        return selected(thing, selector)
-
-    def list(self, where: str, labels: str = "", fields: str = "", metadata_only: bool = False) -> Objects:
-        self._ask(f"LIST {where}")
-        self.lists.append(where)
-        return super().list(where, labels, fields, metadata_only)
-
-    def get(self, where: str) -> Result | None:
-        self._ask(f"GET {where}")
-        return super().get(where)
-
-    def delete(self, where: str, only: dict[str, str] | None = None) -> bool:
-        self._ask(f"DELETE {where}")
-        return super().delete(where, only)
-
-    def _ask(self, request: str) -> None:
-        if error := self.fault(request):
-            refuse(error)
+    def _intercept(self, request: Request) -> Response | int | None:
+        verb = self.fake.verb(request)
+        if verb in ("list", "get", "delete") and (error := self.fault(f"{verb.upper()} {request.path}")):
+            raise error
+        if verb == "list":
+            self.lists.append(request.path)
+        return super()._intercept(request)
 
     def cluster(self, name: str, made: bool = True, space: dict[str, Any] | None = None, **options: Any) -> str:
         """Have a virtual cluster; ``made`` says whether its namespace was made for it. Gives the namespace."""
@@ -69,7 +54,7 @@ class Host(FakeKubernetes):
             labels={**chart, **options.get("labels", {})},
             annotations={**of_helm, **options.get("annotations", {})},
             spec={"replicas": 1, "template": {"spec": {"containers": []}}},
-            status={"readyReplicas": 1, "updatedReplicas": 1, "replicas": 1},
+            status={"observedGeneration": 1, "readyReplicas": 1, "updatedReplicas": 1, "replicas": 1},
             **inside,
         )
         owner = [{"uid": workload["metadata"]["uid"], "controller": True}]

@@ -83,7 +83,7 @@ class Api:
             namespace, rest = rest[1], rest[2:]
         kind = self.served.find(version, rest[0]) if rest else None
         if kind is None or (namespace and not kind.namespaced):
-            if not any(known.api_version == version for known in self.served):
+            if not self.served.serves(version):
                 raise NotServed
             raise Refused(404, "NotFound", "the server could not find the requested resource", {})
         return Target(kind, namespace, rest[1] if len(rest) > 1 else "", "/".join(rest[2:]))

@@ -154,6 +154,14 @@ class FakeCluster:
         target = self.api.target(path)
         return self._storage.find(target.kind, target.key)
 
+    def kind(self, kind: str, api_version: str = "") -> Kind:
+        """Return the kind of this name. Raises KeyError where it is not served."""
+        return self._served.named(kind, api_version)
+
+    def kinds(self) -> list[Kind]:
+        """Return the kinds that are served."""
+        return list(self._served)
+
     # --- permissions and requests ---
 
     def deny(self, verb: str, plural: str, allowed_in: Iterable[str] = ()) -> None:
@@ -164,21 +172,20 @@ class FakeCluster:
         """Forbid nothing any more."""
         self.api.denied.clear()
 
-    def serve(self, *kinds: Kind) -> None:
-        """Serve more kinds."""
-        for kind in kinds:
-            self._served.add(kind)
+    def serve(self, *kinds: Kind, without: Iterable[str] = ()) -> None:
+        """Serve more kinds, and those of these names no more."""
+        self._served.change(kinds, without)
 
     def sent(self, *verbs: str) -> list[str]:
         """Return the requests so far as VERB PATH, with the verbs of roles; only some verbs where they are given."""
-        found = [(self._verb(request), request.path) for request in self.requests]
+        found = [(self.verb(request), request.path) for request in self.requests]
         return [f"{verb} {path}" for verb, path in found if not verbs or verb in verbs]
 
     def writes(self) -> list[str]:
         """Return the writes that were done, as VERB PATH; a creation with the path of what it made."""
         result = []
         for request in self.requests:
-            verb = self._verb(request)
+            verb = self.verb(request)
             if verb in ("get", "list") or not 200 <= request.status < 300:
                 continue
             name = f"/{request.body['metadata'].get('name', '')}" if verb == "create" else ""
@@ -186,7 +193,8 @@ class FakeCluster:
                 result.append(f"{verb} {request.path}{name}")
         return result
 
-    def _verb(self, request: Request) -> str:
+    def verb(self, request: Request) -> str:
+        """Return the verb of a request, as roles name it."""
         if self._served.discovery(request.path) is not None:
             return "get"
         try:

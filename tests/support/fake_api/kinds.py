@@ -5,7 +5,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 from .messages import Object
@@ -51,6 +51,7 @@ def custom(api_version: str, kind: str, plural: str = "", namespaced: bool = Tru
     return Kind(api_version, kind, plural or f"{kind.lower()}s", namespaced, counts=True, custom=True)
 
 
+# Those that the collection, vCluster or a test has to do with: looking at a whole namespace costs a request for each.
 # API version, kind, plural; "-" stands for a kind outside of namespaces, "+" for one whose generation is counted.
 _BUILT_IN = """
 v1 ConfigMap configmaps
@@ -62,25 +63,16 @@ v1 Node nodes -
 v1 PersistentVolume persistentvolumes -
 v1 PersistentVolumeClaim persistentvolumeclaims
 v1 Pod pods +
-v1 PodTemplate podtemplates +
-v1 ReplicationController replicationcontrollers +
 v1 ResourceQuota resourcequotas
 v1 Secret secrets
 v1 Service services
 v1 ServiceAccount serviceaccounts
-admissionregistration.k8s.io/v1 MutatingWebhookConfiguration mutatingwebhookconfigurations -+
-admissionregistration.k8s.io/v1 ValidatingWebhookConfiguration validatingwebhookconfigurations -+
-apiextensions.k8s.io/v1 CustomResourceDefinition customresourcedefinitions -+
-apps/v1 ControllerRevision controllerrevisions
 apps/v1 DaemonSet daemonsets +
 apps/v1 Deployment deployments +
 apps/v1 ReplicaSet replicasets +
 apps/v1 StatefulSet statefulsets +
-autoscaling/v2 HorizontalPodAutoscaler horizontalpodautoscalers
-batch/v1 CronJob cronjobs +
 batch/v1 Job jobs +
 coordination.k8s.io/v1 Lease leases
-discovery.k8s.io/v1 EndpointSlice endpointslices +
 networking.k8s.io/v1 Ingress ingresses +
 networking.k8s.io/v1 IngressClass ingressclasses -+
 networking.k8s.io/v1 NetworkPolicy networkpolicies +
@@ -90,7 +82,6 @@ rbac.authorization.k8s.io/v1 ClusterRoleBinding clusterrolebindings -
 rbac.authorization.k8s.io/v1 Role roles
 rbac.authorization.k8s.io/v1 RoleBinding rolebindings
 scheduling.k8s.io/v1 PriorityClass priorityclasses -+
-storage.k8s.io/v1 CSIDriver csidrivers -+
 storage.k8s.io/v1 StorageClass storageclasses -
 """
 
@@ -124,19 +115,25 @@ class Served:
 
     def __init__(self, kinds: tuple[Kind, ...]) -> None:
         self._kinds: dict[tuple[str, str], Kind] = {}  # by API version and plural
-        for kind in (*BUILT_IN, REVIEWS, *kinds):
-            self._kinds[(kind.api_version, kind.plural)] = kind
+        self._answers: dict[str, Object] = {}  # of discovery, by path
+        self.change((*BUILT_IN, REVIEWS, *kinds))
 
     def __iter__(self) -> Iterator[Kind]:
         return iter(self._kinds.values())
 
-    def add(self, kind: Kind) -> None:
-        """Serve one more kind."""
-        self._kinds[(kind.api_version, kind.plural)] = kind
+    def change(self, more: Iterable[Kind] = (), without: Iterable[str] = ()) -> None:
+        """Serve more kinds, and those of these names no more."""
+        self._kinds.update({(kind.api_version, kind.plural): kind for kind in more})
+        self._kinds = {key: kind for key, kind in self._kinds.items() if kind.kind not in set(without)}
+        self._answers = self._discovery()
 
     def find(self, api_version: str, plural: str) -> Kind | None:
         """Return the kind of a path."""
         return self._kinds.get((api_version, plural))
+
+    def serves(self, api_version: str) -> bool:
+        """Return whether there is anything of an API version."""
+        return root(api_version) in self._answers
 
     def named(self, kind: str, api_version: str = "") -> Kind:
         """Return the kind of this name; ``api_version`` where several have it. Raises KeyError."""
@@ -147,27 +144,24 @@ class Served:
 
     def discovery(self, path: str) -> Object | None:
         """Return the answer about what is served; None where the path asks for something else."""
-        if path == "/api":
-            return {"kind": "APIVersions", "versions": ["v1"]}
-        if path == "/apis":
-            return {"kind": "APIGroupList", "apiVersion": "v1", "groups": list(self._groups().values())}
-        if path.startswith("/apis/") and path.count("/") == 2:
-            found = self._groups().get(path.removeprefix("/apis/"))
-            return found and {"kind": "APIGroup", "apiVersion": "v1", **found}
-        resources = [_resource(kind) for kind in self._kinds.values() if kind.root == path]
-        version = path.removeprefix("/apis/").removeprefix("/api/")
-        return {"kind": "APIResourceList", "groupVersion": version, "resources": resources} if resources else None
+        return self._answers.get(path)
 
-    def _groups(self) -> dict[str, Object]:
+    def _discovery(self) -> dict[str, Object]:
         groups: dict[str, Object] = {}
+        answers: dict[str, Object] = {"/api": {"kind": "APIVersions", "versions": ["v1"]}}
         for kind in self._kinds.values():
+            head = {"kind": "APIResourceList", "groupVersion": kind.api_version}
+            answers.setdefault(kind.root, {**head, "resources": []})["resources"].append(_resource(kind))
             if not kind.group:
                 continue
             entry = {"groupVersion": kind.api_version, "version": kind.api_version.rpartition("/")[2]}
             group = groups.setdefault(kind.group, {"name": kind.group, "versions": [], "preferredVersion": entry})
             if entry not in group["versions"]:
                 group["versions"].append(entry)
-        return groups
+        for name, group in groups.items():
+            answers[f"/apis/{name}"] = {"kind": "APIGroup", "apiVersion": "v1", **group}
+        answers["/apis"] = {"kind": "APIGroupList", "apiVersion": "v1", "groups": list(groups.values())}
+        return answers
 
 
 def _resource(kind: Kind) -> Object:

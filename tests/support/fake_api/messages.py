@@ -35,6 +35,11 @@ class Response:
     status: int
     body: bytes
 
+    @property
+    def data(self) -> bytes:
+        """Its content, as urllib3 calls it."""
+        return self.body
+
     @classmethod
     def of(cls, document: Object, status: int = 200) -> Response:
         """Return the answer that is this document."""

@@ -20,7 +20,7 @@ from ansible_collections.nested.clusters.plugins.module_utils.groups import grou
 from ansible_collections.nested.clusters.plugins.module_utils.groups import model as group_model
 from ansible_collections.nested.clusters.plugins.module_utils.k8s.client import Kubernetes
 from ansible_collections.nested.clusters.plugins.module_utils.k8s.connection import auth_argument_spec
-from ansible_collections.nested.clusters.plugins.module_utils.k8s.errors import KubernetesError, Unreachable
+from ansible_collections.nested.clusters.plugins.module_utils.k8s.errors import KubernetesError
 from ansible_collections.nested.clusters.plugins.module_utils.lifecycle import present as lifecycle
 from ansible_collections.nested.clusters.plugins.module_utils.virtual_cluster import namespaces, readiness
 from ansible_collections.nested.clusters.plugins.modules import vcluster_group
@@ -37,43 +37,8 @@ HOSTS: list[Object] = [{"name": "host-a", "context": "a"}, {"name": "host-b", "c
 class Host(FakeKubernetes):
     """A host cluster in memory that lets everybody do everything; ``down``: it answers nothing."""
 
-    KINDS = (*FakeKubernetes.KINDS, ("v1", "Node", "nodes", False))
-
     def __init__(self, name: str) -> None:
-        super().__init__()
-        self.host = f"https://{name}"
-        self.down = False
-        self.have("Namespace", "kube-system", uid=f"uid of {name}")
-
-    def get(self, where: str) -> Object | None:
-        if self.down:
-            raise Unreachable(f"host cluster {self.host} does not answer")
-        return super().get(where)
-
-    @staticmethod
-    def _selected(thing: Object, selector: str) -> bool:
-        if "=" in selector:
-            return FakeKubernetes._selected(thing, selector)
-        return selector in (thing["metadata"].get("labels") or {})
-
-    def list(self, where: str, labels: str = "", fields: str = "", metadata_only: bool = False) -> Any:
-        if self.down:
-            raise Unreachable(f"host cluster {self.host} does not answer")
-        if not labels:
-            return [thing for at, thing in self.objects.items() if at.rsplit("/", 1)[0] == where]
-        return super().list(where, labels, fields, metadata_only)
-
-    def create(self, where: str, body: Object) -> Object:
-        if where.endswith("/selfsubjectaccessreviews"):
-            return {"status": {"allowed": True}}
-        return super().create(where, body)
-
-    def put(self, thing: Object, at: str = "") -> Object:
-        thing = {**thing, "metadata": {"resourceVersion": "1", **thing["metadata"]}}
-        return super().put(thing, at)
-
-    def delete(self, where: str, only: Any = None) -> bool:
-        return super().delete(where)
+        super().__init__(f"https://{name}", f"uid of {name}")
 
     def virtual_cluster(self, name: str) -> None:
         size = json.dumps({"cpu": "4", "memory": "4Gi", "storage": "2Gi"})
@@ -179,10 +144,6 @@ def test_examples_are_tasks_that_the_module_takes() -> None:
 
 
 def test_examples_make_groups(run: Run, hosts: dict[str, Host]) -> None:
-    hosts["a"].KINDS = hosts["b"].KINDS = (
-        *Host.KINDS,
-        ("networking.k8s.io/v1", "IngressClass", "ingressclasses", False),
-    )
     for name in "ab":
         hosts[name].have("IngressClass", "nginx")
     for task in yaml.safe_load(vcluster_group.EXAMPLES):

@@ -106,7 +106,7 @@ class World(Site):
         self.forget()
 
     def given(self, names: str = "ab") -> list[HostCluster]:
-        return [HostCluster(name, self.hosts[name]) for name in names]  # type: ignore[arg-type]
+        return [HostCluster(name, self.hosts[name]) for name in names]
 
     def reserve(self, host: str, name: str, group: str = "dev", owner: str = "", **options: Any) -> None:
         """Have the share of a virtual cluster: cpu, memory, storage, namespace, applied and deleting may be said."""
@@ -238,7 +238,7 @@ def test_what_an_owner_quota_cannot_count_is_said(world: World) -> None:
 
 def test_the_one_host_cluster_of_the_connection_options_may_have_a_name(world: World) -> None:
     world.reserve("a", "team-a")
-    only = HostCluster(ONLY, world.hosts["a"])  # type: ignore[arg-type]
+    only = HostCluster(ONLY, world.hosts["a"])
     seen = group_view.picture([only], "dev")
     assert [(item.name, item.host_cluster) for item in seen.allocations] == [("team-a", "a")]
     wanted = Request(NAME, NAMESPACE, CHART)
@@ -277,8 +277,8 @@ def test_records_that_differ(world: World) -> None:
 
 def test_host_clusters_by_other_names(world: World) -> None:
     for given, words in (
-        ([HostCluster("b", world.hosts["a"])], "this host cluster is member a of group dev"),  # type: ignore[arg-type]
-        ([*world.given("a"), HostCluster(ONLY, world.hosts["a"])], "both are the same host cluster"),  # type: ignore[arg-type]
+        ([HostCluster("b", world.hosts["a"])], "this host cluster is member a of group dev"),
+        ([*world.given("a"), HostCluster(ONLY, world.hosts["a"])], "both are the same host cluster"),
     ):
         with pytest.raises(OptionError, match=words) as caught:
             group_view.picture(given, "dev")
@@ -296,7 +296,7 @@ def test_a_member_that_is_given_twice_is_known_by_its_record(world: World, monke
 
     monkeypatch.setattr(world.hosts["a"], "get", get)
     with pytest.raises(OptionError, match="'a' is not usable: it is given twice"):
-        group_view.picture([*world.given("a"), HostCluster(ONLY, world.hosts["a"])], "dev")  # type: ignore[arg-type]
+        group_view.picture([*world.given("a"), HostCluster(ONLY, world.hosts["a"])], "dev")
 
 
 def test_a_broken_share_is_named(world: World) -> None:
@@ -1292,7 +1292,7 @@ def test_where_one_is(running: World) -> None:
     seen, current = group_view.find(running.given(), NAME, "dev")
     assert current is not None
     assert (current.host_cluster, current.namespace) == ("a", NAMESPACE)
-    assert seen.views["a"].host.kubernetes is running.hosts["a"]  # type: ignore[comparison-overlap]
+    assert seen.views["a"].host.kubernetes is running.hosts["a"]
     assert group_view.find(running.given(), "other", "dev").allocation is None
 
 

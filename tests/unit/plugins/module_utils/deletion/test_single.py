@@ -56,7 +56,7 @@ class Uninstaller:
             is_record = thing.get("type") == "helm.sh/release.v1" and meta["labels"]["name"] == name
             mine = of_release == (name, namespace) and meta.get("namespace") == namespace
             if at in self.elsewhere or mine or (is_record and meta.get("namespace") == namespace):
-                self.host._mark(at)
+                self.host.fake.delete(at)
 
 
 @pytest.fixture(autouse=True)
@@ -339,7 +339,7 @@ def test_everything_goes(host: FakeKubernetes, helm: Uninstaller) -> None:
     assert outcome.plan.steps[-1] == f"delete namespace {NAMESPACE}"
     assert f"delete persistentvolumeclaims/data-{NAME}-0" in outcome.plan.steps
     assert set(host.objects) == {
-        "/api/v1/namespaces/default",
+        *(f"/api/v1/namespaces/{name}" for name in ("default", "kube-node-lease", "kube-public", "kube-system")),
         "/apis/scheduling.k8s.io/v1/priorityclasses/somebody-elses",
     }
 
@@ -746,7 +746,7 @@ def test_who_may_not_look_outside_of_the_namespace_can_delete_all_the_same(
 def test_what_cannot_be_read_is_an_error(plural: str, host: FakeKubernetes, helm: Uninstaller) -> None:
     virtual_cluster(host)
     host.broken = {plural}
-    with pytest.raises(KubernetesError, match="out of order"):
+    with pytest.raises(KubernetesError, match=r"500 .*interceptor"):
         absent(host, helm)
     assert (host.written, helm.runs) == ([], 0)
 
@@ -824,7 +824,8 @@ def test_a_namespace_that_stays_has_no_share_any_more(host: FakeKubernetes, helm
         f"set annotations of namespace {NAMESPACE}: " + ", ".join(sorted(well_known.OF_MEMBERS)),
     ]
     metadata = host.objects[PLACE]["metadata"]
-    assert (metadata["labels"], metadata["annotations"]) == ({"team": "x"}, {"team": "x"})
+    of_every = {"kubernetes.io/metadata.name": NAMESPACE}
+    assert (metadata["labels"], metadata["annotations"]) == ({"team": "x", **of_every}, {"team": "x"})
     assert counted(host) is None
 
 

@@ -66,7 +66,7 @@ class Site:
         """From ``["a", "b"]`` or ``{"a": {"state": "absent"}}``."""
         options = given if isinstance(given, dict) else {name: {} for name in given}
         return [
-            (HostCluster(name, self.hosts[name[0]]), {**MEMBER, **more})  # type: ignore[arg-type]
+            (HostCluster(name, self.hosts[name[0]]), {**MEMBER, **more})
             for name, more in options.items()
         ]
 

@@ -13,6 +13,7 @@ from ansible_collections.nested.clusters.plugins.module_utils.groups import elig
 from ansible_collections.nested.clusters.plugins.module_utils.groups.model import Group
 from ansible_collections.nested.clusters.plugins.module_utils.k8s.errors import KubernetesError
 from ansible_collections.nested.clusters.plugins.module_utils.values.endpoint import GATEWAY_API, Endpoint
+from fake_api.kinds import custom as custom_kind
 from test_lock import Host
 
 Object = dict[str, Any]
@@ -27,20 +28,29 @@ PASSTHROUGH = {
 }
 
 
+KINDS = {"gateways": "Gateway", "httproutes": "HTTPRoute", "tlsroutes": "TLSRoute"}
+
+
 class Discovery(Host):
-    """A host cluster that says which APIs it serves."""
+    """A host cluster that serves no custom kinds but those of ``apis``."""
 
     def __init__(self) -> None:
         super().__init__()
-        self.apis: dict[str, list[str]] = {}  # kinds by group/version
+        self.apis = {}
 
-    def get(self, where: str) -> Object | None:
-        if where == "/apis":
-            return {"groups": [{"name": api.split("/")[0]} for api in self.apis]}
-        if where.count("/") == 3 and where.startswith("/apis/"):
-            kinds = self.apis.get(where.removeprefix("/apis/"))
-            return None if kinds is None else {"resources": [{"name": kind} for kind in kinds]}
-        return super().get(where)
+    @property
+    def apis(self) -> dict[str, list[str]]:
+        """The plurals of custom kinds by group/version."""
+        return self._apis
+
+    @apis.setter
+    def apis(self, apis: dict[str, list[str]]) -> None:
+        self._apis = apis
+        custom = [kind for kind in self.fake.kinds() if kind.custom]
+        self.fake.serve(without=[kind.kind for kind in custom])
+        for api, plurals in apis.items():
+            for plural in plurals or ["others"]:  # nobody serves a group without anything in it
+                self.fake.serve(custom_kind(api, KINDS.get(plural, "Other"), plural))
 
 
 @pytest.fixture
@@ -52,7 +62,7 @@ def host() -> Discovery:
 
 def problems(host: Host, name: str | None = None, **endpoint: Any) -> list[str]:
     group = Group("dev", (), endpoint=Endpoint.of({"type": "cluster_ip", **endpoint}))
-    return eligibility.problems(host, group, name)  # type: ignore[arg-type]
+    return eligibility.problems(host, group, name)
 
 
 @pytest.mark.parametrize("kind", ["cluster_ip", "node_port"])
@@ -213,7 +223,7 @@ def test_the_version_of_routes_is_that_of_the_chart_or_of_the_values(host: Disco
     assert problem.startswith(f"it serves no TLSRoute of {GATEWAY_API}/v1, ")
     values = {"controlPlane": {"tlsRoute": {"apiVersion": older}}}
     group = Group("dev", (), endpoint=Endpoint.of({"type": "gateway", "gateway_name": "public"}), values=values)
-    assert eligibility.problems(host, group) == []  # type: ignore[arg-type]
+    assert eligibility.problems(host, group) == []
 
 
 @pytest.mark.parametrize("allowed", [None, {}, {"namespaces": {"from": "Same"}}, {"kinds": [{"kind": "TLSRoute"}]}])

@@ -59,7 +59,9 @@ def test_group_that_is_new_has_a_record_on_each_member(site: Site) -> None:
     for name in "ab":
         host = site.hosts[name]
         assert host.objects[RECORD]["metadata"]["labels"][group_records.HOST_LABEL] == name
-        assert host.objects[PLACE]["metadata"]["labels"] == {"app.kubernetes.io/managed-by": "nested.clusters"}
+        of_every = {"kubernetes.io/metadata.name": NAMESPACE}
+        ours = {"app.kubernetes.io/managed-by": "nested.clusters"}
+        assert host.objects[PLACE]["metadata"]["labels"] == {**of_every, **ours}
     (entry,) = change.diff
     assert (entry["before"], "description: Development" in entry["after"]) == ("", True)
     assert "generation" not in entry["after"]
@@ -69,7 +71,8 @@ def test_namespace_that_exists_is_not_changed(site: Site) -> None:
     site.hosts["a"].have("Namespace", NAMESPACE, labels={"team": "x"})
     change = checked(site, lambda check: site.present(["a"], check))
     assert change.sentences() == ["write the record of group dev on host cluster a"]
-    assert site.hosts["a"].objects[PLACE]["metadata"]["labels"] == {"team": "x"}
+    labels = {"kubernetes.io/metadata.name": NAMESPACE, "team": "x"}
+    assert site.hosts["a"].objects[PLACE]["metadata"]["labels"] == labels
 
 
 def test_namespace_that_is_being_deleted_is_waited_for(site: Site, clock: Clock) -> None:

@@ -46,7 +46,7 @@ def test_new_member_that_does_not_answer_is_an_error(made: Site) -> None:
         made,
         lambda check: made.present(["a", "b", "c"], check, description="after"),
         "host cluster c is to become a member and does not answer, so nothing was changed",
-        "connection refused",
+        "Connection refused",
     )
     assert error.data == {"failed_host_clusters": ["c"]}
 

@@ -9,7 +9,7 @@ import itertools
 import random
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -17,7 +17,6 @@ from ansible_collections.nested.clusters.plugins.module_utils.common.errors impo
 from ansible_collections.nested.clusters.plugins.module_utils.common.well_known import NAMESPACE
 from ansible_collections.nested.clusters.plugins.module_utils.groups import group_lock
 from ansible_collections.nested.clusters.plugins.module_utils.k8s.errors import KubernetesError, Unreachable
-from ansible_collections.nested.clusters.plugins.module_utils.k8s.objects import path
 from fakes import Clock, FakeKubernetes
 
 LEASE = f"{group_lock.LEASES}/{group_lock.LEASE}"
@@ -25,104 +24,10 @@ START = 1000.0  # of the clock
 
 
 class Host(FakeKubernetes):
-    """A host cluster in memory that minds UIDs and resource versions, as a real one does."""
-
-    KINDS = (
-        *FakeKubernetes.KINDS,
-        ("v1", "LimitRange", "limitranges", True),
-        ("v1", "Node", "nodes", False),
-        ("v1", "ResourceQuota", "resourcequotas", True),
-        ("gateway.networking.k8s.io/v1", "Gateway", "gateways", True),
-        ("networking.k8s.io/v1", "IngressClass", "ingressclasses", False),
-    )
+    """A host cluster in memory."""
 
     def __init__(self, host: str = "https://host", uid: str = "") -> None:
-        super().__init__()
-        self.host = host
-        self.down = False  # answers nothing
-        self.denied: set[tuple[str, str]] = set()  # (verb, plural) that may not be done
-        self.served: dict[str, list[str]] = {}  # API group, and kinds by version: what discovery says beside KINDS
-        self.before: Callable[[str, str], None] = lambda method, where: None  # is called with each request
-        self.asked: list[str] = []
-        self._numbers = itertools.count(1)
-        self.have("Namespace", "kube-system", uid=uid or f"uid of {host}")
-
-    def _request(self, method: str, where: str) -> None:
-        self.asked.append(f"{method} {where}")
-        self.before(method, where)
-        if self.down:
-            raise Unreachable(f"host cluster {self.host} does not answer: connection refused")
-        if (method, where.rsplit("/", 1)[1]) in self.denied:
-            raise KubernetesError(f"no permission on host cluster {self.host}: cannot {method}", 403, "Forbidden")
-
-    def get(self, where: str) -> dict[str, Any] | None:
-        self._request("get", where)
-        return super().get(where)
-
-    def list(self, where: str, labels: str = "", fields: str = "", metadata_only: bool = False) -> list[dict[str, Any]]:
-        self._request("list", where)
-        found = []
-        for at in self._collections(where):
-            found += super().list(at, labels, fields, metadata_only)
-        if fields == "spec.type=LoadBalancer":
-            return [thing for thing in found if (thing.get("spec") or {}).get("type") == "LoadBalancer"]
-        assert not fields or fields.startswith("type=helm")
-        return found
-
-    def _collections(self, where: str) -> tuple[str, ...]:
-        """A collection of one namespace, or those of all."""
-        root, plural = where.rsplit("/", 1)
-        every = {at.rsplit("/", 1)[0] for at in list(self.objects) if at.startswith(f"{root}/namespaces/")}
-        inside = [at for at in every if at.removeprefix(root).count("/") == 3 and at.endswith(f"/{plural}")]
-        return (where, *sorted(inside))
-
-    @staticmethod
-    def _selected(thing: dict[str, Any], selector: str) -> bool:
-        labels = thing["metadata"].get("labels") or {}
-        exist = [term for term in selector.split(",") if term and "=" not in term and not term.startswith("!")]
-        rest = ",".join(term for term in selector.split(",") if term not in exist)
-        return all(term in labels for term in exist) and FakeKubernetes._selected(thing, rest)
-
-    def create(self, where: str, body: dict[str, Any]) -> dict[str, Any]:
-        self._request("create", where)
-        if where.endswith("/selfsubjectaccessreviews"):
-            asked = body["spec"]["resourceAttributes"]
-            return {"status": {"allowed": (asked["verb"], asked["resource"]) not in self.denied}}
-        with self._lock:
-            if "/namespaces/" in where:
-                place = self.objects.get(path("v1", "namespaces", None, where.split("/namespaces/")[1].split("/")[0]))
-                if place is None:
-                    raise KubernetesError(f"POST {where}: namespace not found", 404, "NotFound")
-                if place["metadata"].get("deletionTimestamp"):
-                    raise KubernetesError(f"POST {where}: namespace is being terminated", 403, "Forbidden")
-            return super().create(where, body)
-
-    def put(self, thing: dict[str, Any], at: str = "") -> dict[str, Any]:
-        number = str(next(self._numbers))
-        meta = {"uid": f"uid {number} of {self.host}", **thing["metadata"], "resourceVersion": number}
-        return super().put({**thing, "metadata": meta}, at)
-
-    def patch(self, where: str, body: dict[str, Any]) -> dict[str, Any]:
-        self._request("patch", where)
-        with self._lock:
-            asked = body.get("metadata") or {}
-            if where in self.objects:
-                meta = self.objects[where]["metadata"]
-                if asked.get("uid", meta["uid"]) != meta["uid"]:
-                    raise KubernetesError(f"PATCH {where}: metadata.uid: field is immutable", 422, "Invalid")
-                if asked.get("resourceVersion", meta["resourceVersion"]) != meta["resourceVersion"]:
-                    raise KubernetesError(f"PATCH {where}: the object has been modified", 409, "Conflict")
-            super().patch(where, body)
-            self.objects[where]["metadata"]["resourceVersion"] = str(next(self._numbers))
-            return super().get(where) or {}
-
-    def delete(self, where: str, only: dict[str, str] | None = None) -> bool:
-        self._request("delete", where)
-        with self._lock:
-            there = self.objects.get(where)
-            if there and any(there["metadata"][key] != value for key, value in (only or {}).items()):
-                return False
-            return super().delete(where)
+        super().__init__(host, uid or f"uid of {host}")
 
 
 @pytest.fixture
@@ -145,7 +50,7 @@ def host() -> Host:
 
 
 def locked(*hosts: Host) -> Any:
-    return group_lock.locked([group_lock.LockTarget(host.host, host) for host in hosts])  # type: ignore[arg-type]
+    return group_lock.locked([group_lock.LockTarget(host.host, host) for host in hosts])
 
 
 def have_lease(host: Host, holder: str = "somebody", **metadata: Any) -> None:
@@ -153,8 +58,12 @@ def have_lease(host: Host, holder: str = "somebody", **metadata: Any) -> None:
     host.have("Lease", group_lock.LEASE, namespace=NAMESPACE, spec=spec, **metadata)
 
 
+MOMENTS = itertools.count()  # a write that changes nothing makes no new version
+
+
 def touch(host: Host) -> None:
-    host.patch(LEASE, {"spec": {"renewTime": "now"}})
+    """Renew the lease, as its holder does."""
+    host.patch(LEASE, {"spec": {"renewTime": f"2026-01-01T00:00:00.{next(MOMENTS):06}Z"}})
 
 
 def leases(host: Host) -> list[str]:

@@ -53,6 +53,7 @@ from ansible_collections.nested.clusters.plugins.module_utils.virtual_cluster im
 )
 from ansible_collections.nested.clusters.plugins.module_utils.virtual_cluster.change import ChangeKind
 from ansible_collections.nested.clusters.plugins.module_utils.virtual_cluster.cluster_state import Outcome
+from fake_api import Response, refusal
 from fakes import NAME, NAMESPACE, Clock, FakeKubernetes, kubeconfig_secret, merge_patch, release_secret
 
 CHART = Chart("vcluster", "https://charts.loft.sh", None)
@@ -160,7 +161,8 @@ class FakeHelm:
         if self.ready and not at_rest:
             self.start()
         elif not self.ready:
-            self.host.objects[WORKLOAD]["status"] = {}
+            workload = self.host.objects[WORKLOAD]
+            workload["status"] = {"observedGeneration": workload["metadata"]["generation"]}
         return release
 
     def rollback(self, name: str, namespace: str, revision: int, deployed: Release | None) -> None:
@@ -637,7 +639,7 @@ def test_helm_is_not_opened_when_nothing_changes(running: FakeKubernetes) -> Non
 
     for check in (True, False):
         request = Request(NAME, NAMESPACE, CHART, labels={"env": f"{check}"})
-        lifecycle.present(running, no_helm, request, RunOptions(check, 60))  # type: ignore[arg-type]
+        lifecycle.present(running, no_helm, request, RunOptions(check, 60))
     assert running.written == [f"patch {WORKLOAD}"]
 
 
@@ -1058,14 +1060,14 @@ def crash_looping() -> dict[str, Any]:
 def test_what_cannot_become_ready_is_given_up_early(
     log: str | None, words: str, host: FakeKubernetes, helm: FakeHelm, clock: Clock
 ) -> None:
-    def text(where: str, **query: Any) -> str:
-        assert where.endswith(f"/pods/{NAME}-0/log")
-        assert query["container"] == "syncer"
-        if log is None or query["previous"] == "true":
-            raise KubernetesError("no previous container", 400, "BadRequest")
+    def answer(request: Any) -> str | Response:
+        assert request.path.endswith(f"/pods/{NAME}-0/log")
+        assert request.query["container"] == "syncer"
+        if log is None or request.query["previous"] == "true":
+            return refusal(400, "no previous container")
         return log
 
-    host.text = text  # type: ignore[attr-defined]
+    host.fake.api.pod_answer = answer
     helm.ready = False
     pod = {"labels": {"app": "vcluster", "release": NAME}, "status": crash_looping()}
     clock.after(3, lambda: host.have("Pod", f"{NAME}-0", **pod))
@@ -1112,10 +1114,10 @@ def test_an_api_server_that_stays_away(
 def test_one_that_is_ready_costs_no_request_to_wait_for(
     running: FakeKubernetes, clock: Clock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    state = cluster_state.read(running, NAME, NAMESPACE)  # type: ignore[arg-type]
+    state = cluster_state.read(running, NAME, NAMESPACE)
     for method in ("get", "list"):
         monkeypatch.setattr(running, method, lambda *_asked, **_rest: pytest.fail("asks"))
-    assert readiness.wait_ready(running, NAME, NAMESPACE, state, 60, kubeconfig=True) is state  # type: ignore[arg-type]
+    assert readiness.wait_ready(running, NAME, NAMESPACE, state, 60, kubeconfig=True) is state
     assert clock.now == 1000
 
 
@@ -1226,11 +1228,11 @@ def test_a_refusal_by_the_api_server_is_not_waited_out(
 
 
 def test_a_release_without_a_workload_is_not_waited_for(running: FakeKubernetes) -> None:
-    state = cluster_state.read(running, NAME, NAMESPACE)  # type: ignore[arg-type]
+    state = cluster_state.read(running, NAME, NAMESPACE)
     for things in (state.live, state.manifest):
         del things["apps/v1", "StatefulSet", NAMESPACE, NAME]
     with pytest.raises(NestedClustersError, match="no StatefulSet or Deployment"):
-        readiness.wait_ready(running, NAME, NAMESPACE, state, 60, kubeconfig=False)  # type: ignore[arg-type]
+        readiness.wait_ready(running, NAME, NAMESPACE, state, 60, kubeconfig=False)
 
 
 # --- reading ----------------------------------------------------------------------------------------------
@@ -1240,7 +1242,7 @@ def test_what_is_synced_is_not_read(running: FakeKubernetes) -> None:
     synced = {"vcluster.loft.sh/managed-by": NAME}
     running.have("Secret", "db-x-default-x-demo", labels=synced)
     running.have("StatefulSet", "inner", labels={**synced, "app": "vcluster"}, spec={})
-    state = cluster_state.read(running, NAME, NAMESPACE)  # type: ignore[arg-type]
+    state = cluster_state.read(running, NAME, NAMESPACE)
     assert not [where for where in state.live if where[3] in ("inner", "db-x-default-x-demo")]
 
 
@@ -1253,7 +1255,7 @@ def test_one_question_for_each_kind(running: FakeKubernetes, monkeypatch: pytest
 
     for method in ("list", "get"):
         monkeypatch.setattr(running, method, partial(counted, getattr(running, method)))
-    cluster_state.read(running, NAME, NAMESPACE)  # type: ignore[arg-type]
+    cluster_state.read(running, NAME, NAMESPACE)
     assert sorted(asked) == sorted(
         [
             path("v1", "secrets", NAMESPACE),
@@ -1319,7 +1321,7 @@ def test_a_namespace_that_may_not_be_made(
 
 
 def test_secrets_by_name(running: FakeKubernetes) -> None:
-    state = cluster_state.read(running, NAME, NAMESPACE)  # type: ignore[arg-type]
+    state = cluster_state.read(running, NAME, NAMESPACE)
     assert len(state.secrets) > 2
     for name in (f"vc-{NAME}", f"vc-config-{NAME}"):
         assert (state.secret(name) or {})["metadata"]["name"] == name
@@ -1330,10 +1332,8 @@ def test_a_kind_that_the_host_cluster_does_not_serve_any_more(
     running: FakeKubernetes, helm: FakeHelm, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """What was of it is gone, which is said, and the rest is read all the same."""
-    running.KINDS = tuple(kind for kind in running.KINDS if kind[1] != "ClusterRole")
-    monitor = running.namespaced
-    monkeypatch.setattr(running, "namespaced", lambda *where: where[1] != "ClusterRole" and monitor(*where))
-    state = cluster_state.read(running, NAME, NAMESPACE)  # type: ignore[arg-type]
+    running.fake.serve(without=["ClusterRole"])
+    state = cluster_state.read(running, NAME, NAMESPACE)
     found = drift.as_found(state.manifest, state.live)
     assert [change.text for change in drift.drift(found, state.manifest)] == [f"restore ClusterRole vc-{NAME}"]
 
@@ -1418,7 +1418,7 @@ def test_values_that_a_version_between_does_not_know_come_with_the_last(old: Fak
     asked = {"sync": {"toHost": {"gatewayApi": {"enabled": True}}}}  # since 0.35
     given = tree.merge(accessors.BUILT_IN, asked)
     request = Request(NAME, NAMESPACE, CHART)
-    state = cluster_state.read(old, NAME, NAMESPACE)  # type: ignore[arg-type]
+    state = cluster_state.read(old, NAME, NAMESPACE)
     stages = upgrade_stages.plan_stages(request, replace_release(state, "0.33.0"), "0.36.1", given)
     assert [(stage.version, stage.values == given) for stage in stages] == [
         ("0.34.7", False),
@@ -1428,7 +1428,7 @@ def test_values_that_a_version_between_does_not_know_come_with_the_last(old: Fak
 
 
 def test_values_that_no_version_between_takes_are_refused(old: FakeKubernetes, helm: FakeHelm) -> None:
-    state = cluster_state.read(old, NAME, NAMESPACE)  # type: ignore[arg-type]
+    state = cluster_state.read(old, NAME, NAMESPACE)
     state = replace_release(state, "0.30.0", {"policies": {"networkPolicy": {"outgoingConnections": {}}}})
     given = {"sync": {"toHost": {"gatewayApi": {"enabled": True}}}}
     with pytest.raises(OptionError, match=r"vCluster 0\.31\.3 comes in between, and takes neither"):

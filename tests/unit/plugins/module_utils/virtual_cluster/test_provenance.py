@@ -6,7 +6,7 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -36,33 +36,12 @@ def clock(monkeypatch: pytest.MonkeyPatch) -> Iterator[Clock]:
     assert fake.now < 2000, "something waits for ever"
 
 
-class Site(FakeKubernetes):
-    """A host cluster whose requests are kept."""
-
-    KINDS = (
-        *FakeKubernetes.KINDS,
-        ("apps/v1", "Deployment", "deployments", True),
-        ("apps/v1", "ReplicaSet", "replicasets", True),
-    )
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.asked: list[str] = []
-        self.before: Callable[[str], None] = lambda where: None
-
-    def get(self, where: str) -> Object | None:
-        self.asked.append(where)
-        return super().get(where)
-
-    def list(self, where: str, *arguments: Any, **options: Any) -> Any:
-        self.before(where)
-        self.asked.append(where)
-        return super().list(where, *arguments, **options)
+Site = FakeKubernetes  # a host cluster in memory
 
 
 @pytest.fixture
 def host() -> Site:
-    result = Site()
+    result = FakeKubernetes()
     result.have("Namespace", NAMESPACE)
     return result
 
@@ -173,7 +152,7 @@ def test_a_namespace_that_goes_takes_its_control_plane_along(host: Site, helm: F
     host.objects[PLACE]["metadata"]["deletionTimestamp"] = "2026-01-01T00:00:00Z"
     clock.after(5, lambda: [host.objects.pop(at) for at in (PLACE, WORKLOAD)])
     outcome = lifecycle.present(
-        host,  # type: ignore[arg-type]
+        host,
         helm.open,  # type: ignore[arg-type]
         lifecycle.Request(NAME, NAMESPACE, CHART),
         lifecycle.RunOptions(wait=60),
@@ -184,7 +163,7 @@ def test_a_namespace_that_goes_takes_its_control_plane_along(host: Site, helm: F
 def test_one_that_somebody_is_creating(host: Site, helm: FakeHelm) -> None:
     """It has its record by the time that its workload is seen."""
 
-    def create(where: str) -> None:
+    def create(_verb: str, where: str) -> None:
         if where.endswith("/statefulsets"):
             control_plane(host)
             stored(host, info={"status": "pending-install"})
@@ -207,10 +186,11 @@ def test_it_costs_requests_only_where_something_is_installed_in_a_namespace(host
     del host.objects[PLACE]
     checked(host, helm)
     for plural in ("deployments", "pods", "replicasets", "configmaps"):
-        assert path("apps/v1" if plural[0] in "dr" else "v1", plural, NAMESPACE) not in host.asked
+        where = path("apps/v1" if plural[0] in "dr" else "v1", plural, NAMESPACE)
+        assert f"list {where}" not in host.asked
     host.asked = []
     checked(host, helm)
-    assert path("apps/v1", "deployments", NAMESPACE) not in host.asked
+    assert f"list {path('apps/v1', 'deployments', NAMESPACE)}" not in host.asked
 
 
 # --- whose it is ------------------------------------------------------------------------------------------
@@ -270,7 +250,7 @@ def test_the_manager_is_named_with_the_evidence(host: Site, helm: FakeHelm, mark
 def test_the_label_of_an_instance_says_nothing_of_what_helm_made(host: Site) -> None:
     control_plane(host, labels={"app.kubernetes.io/instance": "x"})
     workload = Workload("StatefulSet", host.objects[WORKLOAD]["metadata"])
-    assert provenance.manager(host, workload, NAMESPACE) is None  # type: ignore[arg-type]
+    assert provenance.manager(host, workload, NAMESPACE) is None
 
 
 def test_what_somebody_wrote_is_one_short_line(host: Site, helm: FakeHelm) -> None:
@@ -328,7 +308,7 @@ def test_what_may_not_be_read_is_no_evidence(host: Site, plural: str) -> None:
     control_plane(host)
     host.forbidden.add(plural)
     workload = Workload("StatefulSet", host.objects[WORKLOAD]["metadata"])
-    assert provenance.manager(host, workload, NAMESPACE) is None  # type: ignore[arg-type]
+    assert provenance.manager(host, workload, NAMESPACE) is None
 
 
 OWN_MARKS = ("the workload", "the namespace", "the request", "nothing")
