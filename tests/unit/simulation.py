@@ -6,18 +6,21 @@
 from __future__ import annotations
 
 import base64
-import copy
+import itertools
 import json
-import re
-import threading
+from collections import defaultdict
 from collections.abc import Callable
 from typing import Any, NoReturn
 
+from ansible_collections.nested.clusters.plugins.module_utils.k8s.client import Kubernetes
 from ansible_collections.nested.clusters.plugins.module_utils.k8s.errors import KubernetesError
-from fakes import merge_patch
+from ansible_collections.nested.clusters.plugins.module_utils.k8s.objects import path
+from fake_api import FakeCluster, Request
+from fakes import Objects
 
 Object = dict[str, Any]
 SYNCED = "vcluster.loft.sh/managed-by"
+_numbers = itertools.count()
 CLAIM = [{"metadata": {"name": "data"}}]
 ETCD_COMMAND = "--initial-cluster=" + ",".join(f"e-{number}=https://e-{number}:2380" for number in range(3))
 
@@ -48,32 +51,35 @@ def workload(name: str, app: str = "vcluster", kind: str = "StatefulSet", **chan
     }
 
 
-class Host:
-    """The API of the host cluster, as Kubernetes has it. One ``tick`` is what controllers do in a moment.
+class Host(Kubernetes):
+    """The client of a host cluster in memory whose controllers work. One ``tick`` is what they do in a moment.
 
-    ``requests`` are those that came, ``fault`` may answer one with an error, ``before`` is called ahead of each.
+    ``sent`` are the requests that came, ``fault`` may answer one with an error, ``before`` is called ahead of each.
     """
 
-    host = "https://host"
-
     def __init__(self) -> None:
-        self.objects: dict[str, Object] = {}
-        self.requests: list[str] = []
+        self.fake = FakeCluster()
+        super().__init__(self.fake.client().connection)
+        self.fake.have("Namespace", "kube-system", uid=f"uid {next(_numbers)}")  # two of them are not the same
+        self.fake.intercept = self._came
+        self.fake.api.pod_answer = lambda request: self.answer(request.path)
+        self.objects = Objects(self.fake)
+        self.sent: list[str] = []
         self.fault: Callable[[str], KubernetesError | None] = lambda request: None
         self.before: Callable[[str], None] = lambda request: None
         self.never_ready: set[str] = set()  # names of workloads
         self.stuck: set[str] = set()  # names of pods that do not end
         self.answer: Callable[[str], str] = lambda where: "ok"
-        self.versions = 1
-        self.lock = threading.RLock()
+        self._synced: dict[tuple[str, str], int] = {}  # how many pods, by namespace and virtual cluster
 
-    # --- what is there ---
+    # --- what there is ---
 
     def have(self, thing: Object, plural: str = "statefulsets") -> None:
-        meta = thing["metadata"]
-        root = "/apis/apps/v1" if plural in ("statefulsets", "deployments") else "/api/v1"
-        inside = f"/namespaces/{meta['namespace']}" if "namespace" in meta else ""
-        self.objects[f"{root}{inside}/{plural}/{meta['name']}"] = thing
+        """Have an object, as if somebody else had made it."""
+        api_version = "apps/v1" if plural in ("statefulsets", "deployments") else "v1"
+        kind = next(kind for kind in self.fake.kinds() if (kind.api_version, kind.plural) == (api_version, plural))
+        self.objects.settle()
+        self.fake.add({"apiVersion": api_version, "kind": kind.kind, **thing})
 
     def cluster(self, name: str, synced: int = 2, etcd: int = 0, **changes: Any) -> None:
         """Have a virtual cluster as it is some time after it was made."""
@@ -86,162 +92,112 @@ class Host:
         config = {"controlPlane": {"statefulSet": {"highAvailability": {"replicas": 2}}}, **changes.get("values", {})}
         data = {"config.yaml": base64.b64encode(json.dumps(config).encode()).decode()}
         self.have({"metadata": {"name": f"vc-config-{name}", "namespace": namespace}, "data": data}, "secrets")
-        self.objects[f"synced {namespace}/{name}"] = {"count": synced}
+        self._synced[(namespace, name)] = synced
         for _moment in range(4):
             self.tick()
 
     def of(self, name: str, app: str = "vcluster") -> Object:
         """The workload of a virtual cluster."""
         label = {"app": app, "release": name}
-        return next(thing for where, thing in self.objects.items() if "/apps/v1/" in where and _has(thing, label))
+        return next(self.objects[where] for where, thing in self._workloads() if _has(thing, label))
 
     def pods(self, name: str) -> list[str]:
         """Names of all pods that a virtual cluster has on the host cluster."""
-        mine = [thing for where, thing in self.objects.items() if "/pods/" in where]
-        labels = [(thing["metadata"]["name"], thing["metadata"]["labels"]) for thing in mine]
+        labels = [(pod["metadata"]["name"], pod["metadata"].get("labels", {})) for pod in self.fake.stored("Pod")]
         return sorted(pod for pod, label in labels if name in (label.get("release"), label.get(SYNCED)))
 
     # --- what controllers do ---
 
-    def tick(self, _seconds: float = 0) -> None:
-        with self.lock:
-            for where in [where for where in self.objects if "/apps/v1/" in where]:
-                self._control(self.objects[where])
-            for where, thing in list(self.objects.items()):
-                ends = "/pods/" in where and thing["metadata"].get("deletionTimestamp")
-                if ends and thing["metadata"]["name"] not in self.stuck:
-                    del self.objects[where]
-            for where in [where for where in self.objects if where.startswith("synced ")]:
-                namespace, name = where.removeprefix("synced ").split("/")
-                self._sync(namespace, name, self.objects[where]["count"])
+    def tick(self, seconds: float = 0) -> None:
+        """Let a moment pass."""
+        with self.fake.api.lock:
+            self.objects.settle()
+            pods: dict[str, list[Object]] = defaultdict(list)
+            for pod in self.fake.stored("Pod"):
+                for owner in pod["metadata"].get("ownerReferences") or []:
+                    if owner.get("controller"):
+                        pods[owner["uid"]].append(pod)
+            for where, thing in self._workloads():
+                self._control(where, thing, pods[thing["metadata"]["uid"]])
+            for pod in self.fake.stored("Pod"):
+                if pod["metadata"].get("deletionTimestamp") and pod["metadata"]["name"] not in self.stuck:
+                    self.fake.delete(_path(pod), gracePeriodSeconds=0)
+            for (namespace, name), count in self._synced.items():
+                self._sync(namespace, name, count)
 
-    def _control(self, thing: Object) -> None:
+    def _workloads(self) -> list[tuple[str, Object]]:
+        found = [("statefulsets", thing) for thing in self.fake.stored("StatefulSet")]
+        found += [("deployments", thing) for thing in self.fake.stored("Deployment")]
+        return [(_path(thing, plural, "apps/v1"), thing) for plural, thing in found]
+
+    def _control(self, where: str, thing: Object, mine: list[Object]) -> None:
         meta, wanted = thing["metadata"], thing["spec"]["replicas"]
-        mine = {
-            where: pod
-            for where, pod in self.objects.items()
-            if "/pods/" in where and pod["metadata"].get("owner") == meta["uid"]
-        }
-        alive = [pod for pod in mine.values() if not pod["metadata"].get("deletionTimestamp")]
+        ready = meta["name"] not in self.never_ready and self._has_etcd(thing)
+        alive = [pod for pod in mine if not pod["metadata"].get("deletionTimestamp")]
         for pod in alive[wanted:]:
-            pod["metadata"]["deletionTimestamp"] = "now"
-        for pod in alive:
-            ready = meta["name"] not in self.never_ready and self._has_etcd(thing)
-            pod["status"] = {"conditions": [{"type": "Ready", "status": str(ready)}]}
-        names = {pod["metadata"]["name"] for pod in mine.values()}
-        for number in range(wanted):
+            self.fake.delete(_path(pod))
+        of_pod = {"conditions": [{"type": "Ready", "status": str(ready)}]}
+        for pod in alive[:wanted]:
+            if pod["status"] != of_pod:
+                self.fake.change(_path(pod), {"status": of_pod})
+        names = {pod["metadata"]["name"] for pod in mine}
+        for number in range(wanted if len(alive) < wanted else 0):
             name = f"{meta['name']}-{number}"
-            if name not in names and len(alive) + number < wanted + number:
-                self._pod(name, meta["namespace"], {**meta["labels"], "controller-revision-hash": "r"}, meta["uid"])
-        ready_now = sum(pod["status"]["conditions"][0]["status"] == "True" for pod in alive[:wanted])
+            if name not in names:
+                self._pod(name, meta["namespace"], {**meta["labels"], "controller-revision-hash": "r"}, thing)
         total = min(wanted, len(alive))
-        before = thing["status"]
-        thing["status"] = {
+        status = {
             "observedGeneration": meta["generation"],
             "replicas": total,
-            "readyReplicas": ready_now,
+            "readyReplicas": total if ready else 0,
             "updatedReplicas": total,
             "updateRevision": "r",
             "currentRevision": "r",
         }
-        if thing["status"] != before:
-            self._touch(thing)
+        if thing["status"] != status:
+            self.fake.change(where, {"status": status})
 
     def _has_etcd(self, thing: Object) -> bool:
         labels = thing["metadata"]["labels"]
         if labels["app"] != "vcluster":
             return True
-        etcd = [
-            other
-            for where, other in self.objects.items()
-            if "/apps/v1/" in where and _has(other, {"app": "vcluster-etcd", "release": labels["release"]})
-        ]
+        of_etcd = {"app": "vcluster-etcd", "release": labels["release"]}
+        etcd = [other for _where, other in self._workloads() if _has(other, of_etcd)]
         return all(other["status"].get("readyReplicas") for other in etcd)
 
     def _sync(self, namespace: str, name: str, count: int) -> None:
         """A running control plane makes the pods of its users; one that ends does so until the last moment."""
-        own = [
-            thing
-            for where, thing in self.objects.items()
-            if f"/namespaces/{namespace}/pods/" in where and _has(thing, {"app": "vcluster", "release": name})
-        ]
-        if own:
+        own = {"app": "vcluster", "release": name}
+        pods = [pod for pod in self.fake.stored("Pod") if pod["metadata"]["namespace"] == namespace]
+        if any(_has(pod, own) for pod in pods):
             for number in range(count):
-                self._pod(f"user-{number}-x-{name}", namespace, {SYNCED: name}, "")
+                self._pod(f"user-{number}-x-{name}", namespace, {SYNCED: name})
 
-    def _pod(self, name: str, namespace: str, labels: dict[str, str], owner: str) -> None:
+    def _pod(self, name: str, namespace: str, labels: dict[str, str], owner: Object | None = None) -> None:
         where = f"/api/v1/namespaces/{namespace}/pods/{name}"
-        if where in self.objects:
+        if where in self.fake:
             return
-        self.versions += 1
-        meta = {"name": name, "namespace": namespace, "labels": labels, "owner": owner, "uid": f"pod {self.versions}"}
-        meta["creationTimestamp"] = "2026-01-01T00:00:00Z"
+        of_owner = [{"uid": owner["metadata"]["uid"], "controller": True}] if owner else []
+        meta = {"name": name, "namespace": namespace, "labels": labels, "ownerReferences": of_owner}
         status = {"conditions": [{"type": "Ready", "status": "False"}]}
-        self.objects[where] = {"metadata": meta, "spec": {}, "status": status}
+        self.have({"metadata": meta, "spec": {"nodeName": "node"}, "status": status}, "pods")
 
-    def _touch(self, thing: Object) -> None:
-        self.versions += 1
-        thing["metadata"]["resourceVersion"] = str(self.versions)
+    def _came(self, request: Request) -> None:
+        query = request.query
+        text = f"{request.method} {request.path}"
+        if self.fake.verb(request) == "list":
+            text = f"LIST {request.path} {query.get('labelSelector', '')} {query.get('fieldSelector', '')}".strip()
+        elif "labelSelector" in query:
+            text = f"{text} {query['labelSelector']}"
+        self.before(text)
+        self.sent.append(text)
+        if error := self.fault(text):
+            refuse(error)
+        self.objects.settle()
 
-    # --- the API ---
 
-    def _came(self, request: str) -> None:
-        self.before(request)
-        self.requests.append(request)
-        refusal = self.fault(request)
-        if refusal:
-            refuse(refusal)
-
-    def get(self, where: str) -> Object | None:
-        with self.lock:
-            self._came(f"GET {where}")
-            return copy.deepcopy(self.objects.get(where))
-
-    def list(self, where: str, labels: str = "", fields: str = "", metadata_only: bool = False) -> list[Object]:
-        with self.lock:
-            self._came(f"LIST {where} {labels} {fields}".strip())
-            place, plural = where.rsplit("/", 1)
-            found = []
-            for at, thing in self.objects.items():
-                if f"/{plural}/" in at and at.startswith(place) and selected(thing, labels):
-                    found.append({"metadata": thing["metadata"]} if metadata_only else thing)
-            return copy.deepcopy(found)
-
-    def patch(self, where: str, body: Object) -> Object:
-        with self.lock:
-            self._came(f"PATCH {where}")
-            thing = self.objects.get(where)
-            if thing is None:
-                raise KubernetesError(f"{where} not found", 404, "NotFound")
-            version = body["metadata"].get("resourceVersion")
-            if version not in (None, thing["metadata"]["resourceVersion"]):
-                raise KubernetesError(f"{where} has been modified", 409, "Conflict")
-            changed = merge_patch(thing, body)
-            changed["metadata"]["generation"] += changed["spec"] != thing["spec"]
-            self._touch(changed)
-            self.objects[where] = changed
-            return copy.deepcopy(changed)
-
-    def delete(self, where: str, only: dict[str, str] | None = None) -> bool:
-        with self.lock:
-            self._came(f"DELETE {where}")
-            thing = self.objects.get(where)
-            if thing is None or any(thing["metadata"][name] != value for name, value in (only or {}).items()):
-                return False
-            thing["metadata"]["deletionTimestamp"] = "now"
-            return True
-
-    def delete_all(self, where: str, labels: str) -> None:
-        with self.lock:
-            self._came(f"DELETE {where} {labels}")
-            for at, thing in self.objects.items():
-                if at.startswith(f"{where}/") and selected(thing, labels):
-                    thing["metadata"]["deletionTimestamp"] = "now"
-
-    def text(self, where: str, seconds: float = 60, **_query: Any) -> str:
-        with self.lock:
-            self._came(f"GET {where}")
-            return self.answer(where)
+def _path(thing: Object, plural: str = "pods", api_version: str = "v1") -> str:
+    return path(api_version, plural, thing["metadata"]["namespace"], thing["metadata"]["name"])
 
 
 def refuse(error: KubernetesError) -> NoReturn:
@@ -252,20 +208,3 @@ def refuse(error: KubernetesError) -> NoReturn:
 def _has(thing: Object, labels: dict[str, str]) -> bool:
     own = (thing.get("metadata") or {}).get("labels") or {}
     return all(own.get(name) == value for name, value in labels.items())
-
-
-def selected(thing: Object, selector: str) -> bool:
-    """Whether an object fits a label selector."""
-    labels = thing.get("metadata", {}).get("labels") or {}
-    for term in re.findall(r"[^,(]+(?:\([^)]*\))?", selector):
-        among = re.fullmatch(r"(\S+) in \(([^)]*)\)", term)
-        name, equals, value = term.partition("=")
-        if among:
-            fits = labels.get(among[1]) in among[2].split(",")
-        elif equals:
-            fits = (labels.get(name.removesuffix("!")) == value) != name.endswith("!")
-        else:
-            fits = (term.lstrip("!") in labels) != term.startswith("!")
-        if not fits:
-            return False
-    return True

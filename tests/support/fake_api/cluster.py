@@ -112,6 +112,11 @@ class FakeCluster:
             found = sorted(self._storage.collection(self._served.named(kind, api_version)).items())
         return [_copy(stored) for key, stored in found if namespace in ("", key[0])]
 
+    def stored(self, kind: str) -> list[Object]:
+        """Return the objects of a kind as they are stored, without a copy, to read and not to change."""
+        with self.api.lock:
+            return [one.document for one in self._storage.collection(self._served.named(kind)).values()]
+
     def names(self, kind: str, namespace: str = "") -> list[str]:
         """Return the names of the objects of a kind."""
         return [item["metadata"]["name"] for item in self.objects(kind, namespace)]
