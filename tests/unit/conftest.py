@@ -7,19 +7,21 @@ import contextlib
 import io
 import json
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from types import ModuleType
 from typing import Any
 
 import hypothesis
 import pytest
+import scripted_api
 from ansible.module_utils import basic
 from ansible.module_utils.common import warnings
 from ansible.release import __version__
 from ansible_collections.nested.clusters.plugins.module_utils.k8s.client import Kubernetes
 from fake_api import FakeCluster
 from hypothesis.configuration import set_hypothesis_home_dir
+from scripted_api import ApiServer
 
 # The same examples on every machine and in every run, so that a gate changes only by a commit. To look for new
 # ones: pytest tests/unit --hypothesis-profile=default
@@ -92,6 +94,31 @@ def connect(monkeypatch: pytest.MonkeyPatch) -> Connect:
         return [{"name": name, "context": name} for name in contexts]
 
     return build
+
+
+@pytest.fixture
+def connection_of_nobody(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """The Python client keeps the last configuration as everyone's default, and looks into the home directory."""
+    from kubernetes.client import Configuration  # takes long to load, and few tests need it
+
+    monkeypatch.setattr(Configuration, "_default", None)
+    monkeypatch.setenv("HOME", str(tmp_path))
+    for name in ("HTTP_PROXY", "HTTPS_PROXY", "http_proxy", "https_proxy", "KUBERNETES_SERVICE_HOST"):
+        monkeypatch.delenv(name, raising=False)
+
+
+@pytest.fixture
+def server() -> Iterator[ApiServer]:
+    """An HTTP server that answers what a test says."""
+    result = ApiServer()
+    yield result
+    result.close()
+
+
+@pytest.fixture
+def api(server: ApiServer) -> Kubernetes:
+    """A client of that server."""
+    return scripted_api.connect(host=server.url, api_key="hunter2")
 
 
 @pytest.fixture(autouse=True)

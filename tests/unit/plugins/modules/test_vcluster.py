@@ -53,7 +53,7 @@ from ansible_collections.nested.clusters.plugins.module_utils.virtual_cluster.cl
 from ansible_collections.nested.clusters.plugins.module_utils.virtual_cluster.plan import Plan
 from ansible_collections.nested.clusters.plugins.modules import vcluster
 from fakes import kubeconfig_secret, pem
-from test_client import ApiServer
+from scripted_api import ApiServer
 
 Object = dict[str, Any]
 NAMESPACE = "vcluster-demo"

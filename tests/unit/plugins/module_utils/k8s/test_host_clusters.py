@@ -64,7 +64,7 @@ OPTIONS = st.sets(st.sampled_from(sorted(SPEC)))
 
 
 @given(OPTIONS, OPTIONS, OPTIONS)
-def test_nobody_is_shown_the_credentials_of_another(entry: set[str], task: set[str], environment: set[str]) -> None:
+def test_entry_with_a_host_gets_no_others_credentials(entry: set[str], task: set[str], environment: set[str]) -> None:
     own = values(entry, "entry")
     found = effective(*host_clusters.connection_options(own, values(task, "task"), variables(environment)))
     text = yaml.safe_dump(found)
@@ -79,7 +79,7 @@ def test_nobody_is_shown_the_credentials_of_another(entry: set[str], task: set[s
 
 
 @given(OPTIONS, OPTIONS)
-def test_an_entry_that_says_where_goes_there(entry: set[str], task: set[str]) -> None:
+def test_entry_with_a_host_leads_to_it(entry: set[str], task: set[str]) -> None:
     options, environment = host_clusters.connection_options(
         values(entry, "entry"), values(task, "task"), variables(set(SPEC))
     )
@@ -92,7 +92,7 @@ def test_an_entry_that_says_where_goes_there(entry: set[str], task: set[str]) ->
 
 
 @given(OPTIONS, OPTIONS, OPTIONS)
-def test_an_entry_that_does_not_say_where_is_completed(entry: set[str], task: set[str], environment: set[str]) -> None:
+def test_entry_without_a_host_is_completed(entry: set[str], task: set[str], environment: set[str]) -> None:
     entry -= WHERE
     options, left = host_clusters.connection_options(
         values(entry, "entry"), values(task, "task"), variables(environment)
@@ -102,20 +102,20 @@ def test_an_entry_that_does_not_say_where_is_completed(entry: set[str], task: se
 
 
 @given(OPTIONS, OPTIONS)
-def test_what_belongs_to_nobody_is_inherited(entry: set[str], task: set[str]) -> None:
+def test_option_that_belongs_to_no_host_is_inherited(entry: set[str], task: set[str]) -> None:
     """Such as the proxy, and whether certificates are verified."""
     options, _environment = host_clusters.connection_options(values(entry, "entry"), values(task, "task"), {})
     for option in task - entry - OWN:
         assert options[option] == value(option, "task")
 
 
-def test_null_is_as_if_it_were_left_out() -> None:
+def test_option_that_is_null_is_not_given() -> None:
     entry = {"name": "a", "state": "present", **dict.fromkeys(SPEC), "context": "a"}
     options, _environment = host_clusters.connection_options(entry, {**dict.fromkeys(SPEC), "kubeconfig": "k"}, {})
     assert options == {"kubeconfig": "k", "context": "a"}
 
 
-def test_other_variables_stay() -> None:
+def test_environment_without_options_stays() -> None:
     environment = {"K8S_AUTH_API_KEY": "x", "K8S_AUTH_VERIFY_SSL": "no", "KUBECONFIG": "k", "PATH": "p"}
     _options, left = host_clusters.connection_options({"context": "a"}, {}, environment)
     assert left == {"K8S_AUTH_VERIFY_SSL": "no", "KUBECONFIG": "k", "PATH": "p"}
@@ -145,14 +145,14 @@ def entry(name: str, **options: Any) -> dict[str, Any]:
     return {"name": name, **dict.fromkeys(SPEC), **options}
 
 
-def test_each_has_its_connection(tmp_path: Path) -> None:
+def test_open_hosts_gives_each_entry_its_connection(tmp_path: Path) -> None:
     entries = [entry(name, kubeconfig=config(tmp_path, name)) for name in ("b", "a")]
     found = host_clusters.open_hosts(module(tmp_path, entries, api_key="token of the task"))
     assert [(host.name, host.kubernetes.host) for host in found] == [("b", "https://b"), ("a", "https://a")]
     assert [host.kubernetes.connection.authorization for host in found] == ["Bearer token of b", "Bearer token of a"]
 
 
-def test_without_the_option_it_is_the_tasks_own(tmp_path: Path) -> None:
+def test_open_hosts_without_the_option_gives_the_tasks_own(tmp_path: Path) -> None:
     (host,) = host_clusters.open_hosts(module(tmp_path, None, kubeconfig=config(tmp_path, "a")))
     assert (host.name, host.kubernetes.host) == (host_clusters.ONLY, "https://a")
 
@@ -166,7 +166,7 @@ def test_without_the_option_it_is_the_tasks_own(tmp_path: Path) -> None:
         (["a", "  "], "", "a name for each host cluster"),
     ],
 )
-def test_names_that_cannot_be_used(names: list[str], reason: str, allowed: str, tmp_path: Path) -> None:
+def test_open_hosts_with_unusable_names_is_refused(names: list[str], reason: str, allowed: str, tmp_path: Path) -> None:
     """Before any connection is made: none of these kubeconfigs exists."""
     with pytest.raises(OptionError) as caught:
         host_clusters.open_hosts(module(tmp_path, [entry(name, kubeconfig="/nowhere") for name in names]))
@@ -174,20 +174,20 @@ def test_names_that_cannot_be_used(names: list[str], reason: str, allowed: str, 
     assert reason in str(caught.value)
 
 
-def test_a_connection_that_cannot_be_used_is_named(tmp_path: Path) -> None:
+def test_open_hosts_with_an_unusable_connection_names_it(tmp_path: Path) -> None:
     entries = [entry("a", kubeconfig=config(tmp_path, "a")), entry("b", kubeconfig=str(tmp_path / "nowhere"))]
     with pytest.raises(NestedClustersError, match=r"^host_clusters: b: kubeconfig: .*nowhere"):
         host_clusters.open_hosts(module(tmp_path, entries))
 
 
-def test_what_is_lost_needs_no_connection(tmp_path: Path) -> None:
+def test_open_hosts_with_a_lost_entry_needs_no_connection_to_it(tmp_path: Path) -> None:
     entries = [entry("a", kubeconfig=config(tmp_path, "a")), entry("b", state="lost", kubeconfig="/nowhere")]
     assert [host.name for host in host_clusters.open_hosts(module(tmp_path, entries))] == ["a"]
     with pytest.raises(OptionError, match="a is there 2 times"):
         host_clusters.open_hosts(module(tmp_path, [entries[0], entry("a", state="lost")]))
 
 
-def test_the_environment_is_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_open_hosts_reads_the_environment(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(os.environ, "K8S_AUTH_KUBECONFIG", config(tmp_path, "a"))
     monkeypatch.setitem(os.environ, "K8S_AUTH_API_KEY", "token of the environment")
     first, second = host_clusters.open_hosts(module(tmp_path, [entry("x"), entry("y", context="a")]))
@@ -199,14 +199,14 @@ def test_the_environment_is_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     ("names", "wanted", "found"),
     [(["a"], None, "a"), (["a"], "a", "a"), (["a", "b"], "b", "b"), (None, None, host_clusters.ONLY)],
 )
-def test_the_one_host_cluster(names: Any, wanted: Any, found: str, tmp_path: Path) -> None:
+def test_only_host_is_the_one_that_is_named(names: Any, wanted: Any, found: str, tmp_path: Path) -> None:
     entries = names and [entry(name, kubeconfig=config(tmp_path, name)) for name in names]
     one = host_clusters.only_host(module(tmp_path, entries, kubeconfig=config(tmp_path, "own")), wanted)
     assert (one.name, one.kubernetes.host) == (found, f"https://{found if names else 'own'}")
 
 
 @pytest.mark.parametrize(("wanted", "reason"), [(None, "there are several"), ("c", "it is not among")])
-def test_which_one_is_not_said(wanted: str | None, reason: str, tmp_path: Path) -> None:
+def test_only_host_of_several_is_refused(wanted: str | None, reason: str, tmp_path: Path) -> None:
     entries = [entry(name, kubeconfig=config(tmp_path, name)) for name in ("a", "b")]
     with pytest.raises(OptionError, match=reason) as caught:
         host_clusters.only_host(module(tmp_path, entries), wanted)
@@ -220,7 +220,7 @@ def clusters(*names: str) -> list[HostCluster]:
     return [HostCluster(name, Kubernetes(connection.Connection(f"https://{name}"))) for name in names]
 
 
-def test_one_that_fails_does_not_silence_the_others() -> None:
+def test_host_that_fails_does_not_silence_the_others() -> None:
     def question(host: HostCluster) -> str:
         if host.name in ("b", "d"):
             raise NestedClustersError(f"{host.name} is down")
@@ -234,18 +234,18 @@ def test_one_that_fails_does_not_silence_the_others() -> None:
     assert caught.value.data == {"failed_host_clusters": ["b", "d"]}
 
 
-def test_all_are_asked_at_once() -> None:
+def test_hosts_are_asked_at_once() -> None:
     everybody = threading.Barrier(host_clusters.HOSTS_AT_ONCE, timeout=30)
     names = [f"h{number}" for number in range(host_clusters.HOSTS_AT_ONCE)]
     answers = host_clusters.ask(clusters(*names), lambda host: everybody.wait() >= 0)
     assert answers.all() == dict.fromkeys(names, True)
 
 
-def test_nobody_to_ask() -> None:
+def test_hosts_that_do_not_exist_give_no_answer() -> None:
     assert host_clusters.ask([], lambda host: 1).all() == {}
 
 
-def test_a_mistake_of_the_programs_own_is_none_of_a_host_cluster() -> None:
+def test_error_of_the_program_itself_is_raised() -> None:
     def question(host: HostCluster) -> str:
         raise ValueError(host.name)
 

@@ -71,14 +71,14 @@ def kubeconfig(server: str, **user: Any) -> Object:
     }
 
 
-def test_these_are_all_modules() -> None:
+def test_modules_of_these_tests_are_all_that_there_are() -> None:
     assert {file.stem for file in Path(next(iter(modules.__path__))).glob("*.py")} - {"__init__"} == set(MODULES)
 
 
 @pytest.mark.parametrize("name", MODULES)
 @pytest.mark.parametrize("among", [False, True], ids=["the only one", "host_clusters"])
 @pytest.mark.usefixtures("shape")
-def test_a_token_is_hidden_and_names_are_shown(name: str, among: bool, run_module: Any, logged: list[str]) -> None:
+def test_kubeconfig_shows_names_and_hides_tokens(name: str, among: bool, run_module: Any, logged: list[str]) -> None:
     module = importlib.import_module(f"{modules.__name__}.{name}")
     if among and "host_clusters" not in module.argument_spec():
         among = False
@@ -104,7 +104,7 @@ def run(run_module: Any, **options: Any) -> Object:
 
 
 @pytest.mark.usefixtures("shape")
-def test_the_path_of_a_kubeconfig_is_shown(run_module: Any, tmp_path: Path) -> None:
+def test_kubeconfig_as_a_path_is_shown(run_module: Any, tmp_path: Path) -> None:
     file = tmp_path / "nowhere"
     result = run(run_module, kubeconfig=str(file))
     assert result["msg"].startswith(f"kubeconfig: {file} is not usable: ")
@@ -113,7 +113,7 @@ def test_the_path_of_a_kubeconfig_is_shown(run_module: Any, tmp_path: Path) -> N
 
 @pytest.mark.parametrize("text", [json.dumps(kubeconfig("https://a")), "users:\n- token: hunter2", "token: hunter2"])
 @pytest.mark.usefixtures("shape")
-def test_the_text_of_a_kubeconfig_is_no_path(text: str, run_module: Any, logged: list[str]) -> None:
+def test_kubeconfig_as_text_is_hidden(text: str, run_module: Any, logged: list[str]) -> None:
     result = run(run_module, kubeconfig=text)
     assert result["msg"].startswith("kubeconfig: text that is no path is not usable")
     assert "from_yaml" in result["msg"]
@@ -121,11 +121,11 @@ def test_the_text_of_a_kubeconfig_is_no_path(text: str, run_module: Any, logged:
     assert "hunter2" not in str(logged)
 
 
-def test_a_kubeconfig_that_is_a_list(run_module: Any) -> None:
+def test_kubeconfig_as_a_list_is_hidden(run_module: Any) -> None:
     assert "kubeconfig: a list is not usable" in run(run_module, kubeconfig=[kubeconfig("https://a")])["msg"]
 
 
-def test_what_another_option_hides_stays_hidden(run_module: Any) -> None:
+def test_value_that_another_option_hides_stays_hidden(run_module: Any) -> None:
     """Also where a kubeconfig has the same word as a name."""
     server = closed_port()
     result = run(run_module, kubeconfig=kubeconfig(server), api_key="admin", proxy_headers={"basic_auth": "prod"})
@@ -135,7 +135,7 @@ def test_what_another_option_hides_stays_hidden(run_module: Any) -> None:
 
 
 @pytest.mark.parametrize("option", ["host", "proxy"])
-def test_the_password_in_a_url_is_hidden(option: str, run_module: Any, logged: list[str]) -> None:
+def test_password_in_a_url_is_hidden(option: str, run_module: Any, logged: list[str]) -> None:
     url = closed_port().replace("//", "//bob:hunter2@")
     options = {"host": "https://127.0.0.1:1", "api_key": "x-y-z", option: url}
     result = run(run_module, **options)
@@ -186,13 +186,13 @@ USERS: dict[str, tuple[Object, set[str]]] = {
 
 
 @pytest.mark.parametrize(("user", "expected"), USERS.values(), ids=USERS)
-def test_what_is_secret_of_a_user(user: Object, expected: set[str]) -> None:
+def test_secrets_of_a_user_are_its_credentials(user: Object, expected: set[str]) -> None:
     config = kubeconfig("https://a")
     config["users"][0]["user"] = user
     assert set(secrets(config)) == expected
 
 
-def test_what_is_secret_of_a_cluster() -> None:
+def test_secrets_of_a_cluster_are_in_its_urls() -> None:
     config = kubeconfig("https://a")
     config["users"] = []
     config["clusters"][0]["cluster"].update(
@@ -205,6 +205,6 @@ def test_what_is_secret_of_a_cluster() -> None:
     assert set(secrets(config)) == {"p1"}
 
 
-def test_a_kubeconfig_that_is_none_has_secrets_too() -> None:
+def test_secrets_of_an_invalid_kubeconfig_are_found() -> None:
     assert set(secrets({"token": "t1", "users": [{"token": "t2"}]})) == {"t1", "t2"}
     assert set(secrets({"password": "p1"})) == {"p1"}
