@@ -12,8 +12,7 @@ from collections.abc import Iterable
 from typing import Any
 
 from ansible_collections.nested.clusters.plugins.module_utils.common.size import Size
-from ansible_collections.nested.clusters.plugins.module_utils.groups import pending as group_pending
-from ansible_collections.nested.clusters.plugins.module_utils.groups import record as group_records
+from ansible_collections.nested.clusters.plugins.module_utils.groups import group_pending, group_records
 from ansible_collections.nested.clusters.plugins.module_utils.groups.model import Group, Member
 from fake_api import METRICS, FakeCluster
 from workloads import Object, workload

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 from ansible_collections.nested.clusters.plugins.module_utils.common.size import Size
-from ansible_collections.nested.clusters.plugins.module_utils.groups import record as group_records
+from ansible_collections.nested.clusters.plugins.module_utils.groups import group_records
 from ansible_collections.nested.clusters.plugins.modules import vcluster_group_info
 from group_hosts import DEV, SIZE, A, GroupHost, claim, control_plane, node, pod_metrics, quota
 from workloads import Object

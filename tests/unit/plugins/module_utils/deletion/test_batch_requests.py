@@ -18,6 +18,7 @@ from ansible_collections.nested.clusters.plugins.module_utils.k8s.host_clusters 
 from ansible_collections.nested.clusters.plugins.module_utils.k8s.objects import path
 from ansible_collections.nested.clusters.plugins.module_utils.listing.contents import DERIVED
 from ansible_collections.nested.clusters.plugins.module_utils.listing.selection import Selector
+from fake_api import Request, Response
 from fakes import Clock
 from populated import Host, Names, Result
 
@@ -26,9 +27,7 @@ WORKLOADS = {path("apps/v1", plural) for plural in ("statefulsets", "deployments
 STORAGE_CLASSES = path("storage.k8s.io/v1", "storageclasses")  # may be synced, whether the host cluster says so or not
 
 
-NAMESPACED = {path(version, plural) for version, _kind, plural, inside in Host.KINDS if inside} - {
-    path("v1", plural) for plural in DERIVED
-}
+DISCOVERY_DEPTH = 3  # slashes of /apis/GROUP/VERSION
 
 
 class CountingHost(Host):
@@ -36,36 +35,37 @@ class CountingHost(Host):
 
     def __init__(self) -> None:
         super().__init__()
-        self.requests: list[str] = []
+        self.came: list[str] = []
         self.only: dict[str, dict[str, str] | None] = {}
 
-    def _ask(self, request: str) -> None:
-        self.requests.append(request)
-        super()._ask(request)
+    def _intercept(self, request: Request) -> Response | int | None:
+        verb = self.fake.verb(request)
+        if verb == "list" or (verb in ("get", "delete", "patch") and request.path.count("/") > DISCOVERY_DEPTH):
+            self.came.append(f"{verb.upper()} {request.path}")
+        return super()._intercept(request)
 
     def delete(self, where: str, only: dict[str, str] | None = None) -> bool:
         self.only[where] = only
         return super().delete(where, only)
 
-    def patch(self, where: str, body: dict[str, Any]) -> dict[str, Any]:
-        self._ask(f"PATCH {where}")
-        return super().patch(where, body)
-
     def all_resources(self) -> list[tuple[tuple[str, str], bool]]:
-        self.requests.append("discovery")
+        self.came.append("discovery")
         return super().all_resources()
 
     def taken(self) -> Counter[str]:
         """The requests since the last time."""
-        found = Counter(self.requests)
-        self.requests.clear()
+        found = Counter(self.came)
+        self.came.clear()
         return found
 
     @property
     def kinds(self) -> Names:
         """Paths of what is listed to know all that there is."""
-        served = {path(version, plural) for version, _kind, plural, _namespaced in self.KINDS if plural not in DERIVED}
+        served = {path(*kind) for kind, _namespaced in super().all_resources() if kind[1] not in DERIVED}
         return sorted({*served, STORAGE_CLASSES})
+
+
+NAMESPACED = {path(*kind) for kind, inside in Host().all_resources() if inside and kind[1] not in DERIVED}
 
 
 @pytest.fixture
@@ -87,7 +87,7 @@ def host(clock: Clock) -> CountingHost:
 
 
 def planned(host: CountingHost, selector: Selector | None = None, **options: Any) -> batch.DeletionPlan:
-    given = [HostCluster("default", host)]  # type: ignore[arg-type]
+    given = [HostCluster("default", host)]
     return batch.plan(given, selector or Selector(), BatchOptions("absent", **options))
 
 
@@ -218,7 +218,7 @@ def result_of(plan: batch.DeletionPlan) -> Result:
 
 def test_run_does_what_a_plan_says(host: CountingHost) -> None:
     foreseen = result_of(planned(host))
-    given = [HostCluster("default", host)]  # type: ignore[arg-type]
+    given = [HostCluster("default", host)]
     checked = batch.run(given, Selector(), BatchOptions("absent", check=True))
     assert host.written == []
     done = batch.run(given, Selector(), BatchOptions("absent"))

@@ -28,7 +28,7 @@ def test_pause_and_resume_send_what_they_announce(etcd: int, monkeypatch: pytest
     for module in (power_batch, batch):
         monkeypatch.setattr(module, "time", clock)
     host.cluster("a", etcd=etcd)
-    given = [HostCluster(ONLY, host)]  # type: ignore[arg-type]
+    given = [HostCluster(ONLY, host)]
     for state in ("paused", "running"):
         foreseen, done = (
             power_batch.run(given, Selector(names=("a",)), batch.BatchOptions(state, check, trust_kubelet=True))
@@ -37,11 +37,11 @@ def test_pause_and_resume_send_what_they_announce(etcd: int, monkeypatch: pytest
         (expected,), (job,) = foreseen.jobs, done.jobs
         order = batch.BatchOptions(state)
         assert expected.describe(batch.BatchOptions(state, True))["steps"] == job.describe(order)["steps"]
-        writes = [line for line in host.requests if not line.startswith(("GET ", "LIST "))]
+        writes = [line for line in host.sent if not line.startswith(("GET ", "LIST "))]
         where = {ChangeKind.DELETE_SYNCED: "pods", ChangeKind.SCALE: "statefulsets"}
         assert isinstance(job, power_batch.PowerJob)
         resources = [where[change.kind] for change in job.transition.done]
         assert [next(part for part in resources if f"/{part}" in line) for line in writes] == resources
         names = [change.target.name for change in job.transition.done if change.kind is ChangeKind.SCALE]
         assert [line.rsplit("/", 1)[1] for line in writes if "statefulsets" in line] == names
-        host.requests.clear()
+        host.sent.clear()
