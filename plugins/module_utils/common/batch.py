@@ -12,6 +12,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol, TypeVar
 
+from . import progress
 from .errors import OptionError
 
 NAMES_SHOWN = 10  # in a message
@@ -58,6 +59,21 @@ class BatchJob:
     def late(self, order: BatchOptions) -> str:
         """The error of a job that has had its time."""
         raise NotImplementedError
+
+
+def report_progress(host: str, left: Sequence[tuple[str, BatchJob]], total: int) -> None:
+    """Report how many virtual clusters of a host cluster are left, and what the first of them waits for.
+
+    ``left`` are their names and jobs.
+    """
+    waiting = [(name, job.last) for name, job in left if job.last != BatchJob.last]
+    if not waiting:
+        return
+    name, last = waiting[0]
+    if total == 1:
+        progress.report(f"virtual cluster {name}", last)
+    else:
+        progress.report(f"host cluster {host}", f"{len(left)} of {total} virtual clusters left; {name}: {last}")
 
 
 AnyJob = TypeVar("AnyJob", bound=BatchJob)

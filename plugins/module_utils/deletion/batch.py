@@ -17,7 +17,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import partial
 
-from ..common.batch import BatchOptions, BatchResult, Budget
+from ..common.batch import BatchOptions, BatchResult, Budget, report_progress
 from ..common.errors import NestedClustersError
 from ..helm.release import RELEASE_SECRET_TYPE
 from ..k8s import host_clusters
@@ -167,6 +167,7 @@ class DeletionRunner:
     def run(self, jobs: Iterable[DeletionJob]) -> None:
         """Bring every job to its end; what fails is in its ``error``."""
         queue, active, took = deque(jobs), list[DeletionJob](), 0.0
+        total, host = len(queue), queue[0].target.host.name if queue else ""
         with ThreadPoolExecutor(WORKERS) as pool:
             while queue or active:
                 active += self.budget.begin(queue)
@@ -179,6 +180,7 @@ class DeletionRunner:
                 ends = zip(active, ended, strict=True)
                 active = [job for job, end in ends if not self.budget.has_ended(job, end, self.order)]
                 if active:
+                    report_progress(host, [(job.target.name, job) for job in (*active, *queue)], total)
                     # Looking at all that is there takes its time, for the host cluster as well.
                     time.sleep(max(readiness.POLL_SECONDS, took))
 

@@ -16,7 +16,7 @@ from datetime import datetime, timezone
 from functools import partial
 from typing import Any
 
-from ..common import well_known
+from ..common import progress, well_known
 from ..k8s import host_clusters
 from ..k8s.client import Kubernetes, parallel
 from ..k8s.errors import KubernetesError
@@ -112,6 +112,9 @@ def _remove(site: HostOrphans, known: Groups, criteria: Criteria, timeout: float
             site.errors.update({identity: left[identity] for identity in due})
             return
         if due:
+            first = next(iter(due))
+            text = f"{len(due)} orphaned objects left; {due[first].thing}: {left[first]}"
+            progress.report(f"host cluster {site.host.name}", text)
             time.sleep(readiness.POLL_SECONDS)
 
 

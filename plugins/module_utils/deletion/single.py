@@ -15,7 +15,7 @@ from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import Any
 
-from ..common import well_known
+from ..common import progress, well_known
 from ..common.errors import NestedClustersError, OptionError, WaitError
 from ..common.well_known import NOT_SYNCED, RELEASE_NAMESPACE
 from ..helm import records
@@ -303,6 +303,7 @@ class Removal:
                     f"{'; '.join(left)}; run the task again",
                     phase="deleting",
                 )
+            progress.report(f"virtual cluster {self.name}", f"not gone yet: {'; '.join(left)}")
             time.sleep(readiness.POLL_SECONDS)
 
     def _volumes_of(self, names: list[str]) -> list[str]:

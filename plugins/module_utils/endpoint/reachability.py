@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
+from ..common import progress
 from ..common.errors import WaitError
 from ..k8s.client import Kubernetes, parallel
 from ..k8s.objects import Object, path
@@ -70,6 +71,8 @@ def wait(kubernetes: Kubernetes, name: str, namespace: str, seconds: float) -> E
                 "endpoint is not reached from the machine that runs the task",
                 endpoint=found.as_dict(),
             )
+        text = f"its endpoint does not answer yet: {problem.name}: {problem.message}"
+        progress.report(f"virtual cluster {name}", text)
         time.sleep(readiness.POLL_SECONDS * 2)
 
 

@@ -21,6 +21,7 @@ from dataclasses import dataclass
 from datetime import datetime, timezone
 from typing import NamedTuple
 
+from ..common import progress
 from ..common.errors import NestedClustersError
 from ..common.well_known import MANAGED_BY, NAMESPACE
 from ..k8s.client import Kubernetes
@@ -124,14 +125,16 @@ def _acquire(kubernetes: Kubernetes, holder: str, deadline: float, held: list[_H
         elif state and time.monotonic() - since > LEASE_SECONDS:
             kubernetes.delete(f"{LEASES}/{LEASE}", state)  # only as it was seen: another waiter may have been faster
             continue
+        who = ((there or {}).get("spec") or {}).get("holderIdentity", "somebody")
         if time.monotonic() > deadline:
-            who = ((there or {}).get("spec") or {}).get("holderIdentity", "somebody")
             raise NestedClustersError(
                 f"host cluster {kubernetes.host}: virtual clusters are being allocated by others (Lease "
                 f"{NAMESPACE}/{LEASE}, now held by {who}), and the turn did not come within {PATIENCE_SECONDS} s; "
                 "run the task again"
             )
         _renew(held)
+        text = f"virtual clusters are being allocated by others (Lease {NAMESPACE}/{LEASE}, now held by {who})"
+        progress.report(f"host cluster {kubernetes.host}", text)
         time.sleep(random.uniform(0.02, 0.2))
 
 

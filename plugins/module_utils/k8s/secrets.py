@@ -16,6 +16,8 @@ from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
 
+from ..common import progress
+
 # Words of a kubeconfig whose values are no secret. What has another name is one, wherever it stands.
 _OPEN = {
     *("apiVersion", "kind", "current-context", "name", "cluster", "user", "namespace"),
@@ -44,6 +46,7 @@ def hide_only_secrets(module: AnsibleModule) -> None:
         hidden.update(password for name in _URLS for password in _PASSWORD.findall(str(options.get(name) or "")))
     module.no_log_values -= shown - hidden
     module.no_log_values |= hidden
+    progress.hide(module.no_log_values)
 
 
 def is_path(kubeconfig: str) -> bool:

@@ -15,6 +15,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 
+from ..common import progress
 from ..endpoint import credentials
 from ..helm import records
 from ..helm.cli import Helm
@@ -113,6 +114,7 @@ def _settle(kubernetes: Kubernetes, request: Request, state: State) -> State:
     """Give a Helm operation that is under way the time to finish; one that was killed will not."""
     deadline = time.monotonic() + SETTLE_SECONDS
     while state.pending and time.monotonic() < deadline:
+        progress.report(f"virtual cluster {request.name}", "another Helm operation has not ended yet")
         time.sleep(POLL_SECONDS * 2)
         state = cluster_state.read(kubernetes, request.name, request.namespace)
     return state

@@ -18,6 +18,7 @@ from dataclasses import asdict, dataclass, replace
 from functools import partial
 from typing import Any
 
+from ..common import progress
 from ..common.errors import NestedClustersError, WaitError
 from ..common.well_known import MANAGED_BY, PAUSED_DATE, PAUSED_REPLICAS, RAN, SYNCED_LABEL, WAY_BACK
 from ..helm.release import decode_release
@@ -162,7 +163,11 @@ class UpgradeBackup:
         while problem := self._problem():
             if time.monotonic() > deadline:
                 raise WaitError(f"virtual cluster {self.name} is not healthy after {seconds:g} s: {problem}")
+            self._report(f"not healthy yet: {problem}")
             time.sleep(readiness.POLL_SECONDS * 2)
+
+    def _report(self, text: str) -> None:
+        progress.report(f"virtual cluster {self.name}", text)
 
     # --- looking into it ---
 
@@ -220,6 +225,7 @@ class UpgradeBackup:
         while left := self._advance(transition, began, synced):
             if time.monotonic() - began > self.patience:
                 raise WaitError(f"virtual cluster {self.name} is not {state} after {self.patience:g} s: {left}")
+            self._report(f"not {state} yet: {left}")
             time.sleep(readiness.POLL_SECONDS)
 
     def _advance(self, transition: Transition, began: float, synced: bool) -> str:
@@ -282,6 +288,7 @@ class UpgradeBackup:
                     f"the pod that copies the data in volume claim {claim} has not ended after {self.patience:g} s: "
                     f"{_state(pod)}"
                 )
+            self._report(f"the data in volume claim {claim} is being copied: {_state(pod)}")
             time.sleep(readiness.POLL_SECONDS)
 
 

@@ -17,7 +17,7 @@ from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
 
-from ..common.batch import NOT_BEGUN, BatchJob, BatchOptions, BatchResult, Budget
+from ..common.batch import NOT_BEGUN, BatchJob, BatchOptions, BatchResult, Budget, report_progress
 from ..common.errors import NestedClustersError, OptionError
 from ..k8s import host_clusters
 from ..k8s.client import Kubernetes, parallel
@@ -182,6 +182,7 @@ class PowerRunner:
     def run(self, jobs: Iterable[PowerJob]) -> None:
         """Bring every job to its end; what fails is in its ``error``."""
         queue, active, current, took = deque(jobs), list[PowerJob](), True, 0.0
+        total, host = len(queue), queue[0].found.host.name if queue else ""
         with ThreadPoolExecutor(WORKERS) as pool:
             while queue or active:
                 active += self.budget.begin(queue)
@@ -189,6 +190,7 @@ class PowerRunner:
                 ends = zip(active, ended, strict=True)
                 active = [job for job, end in ends if not self.budget.has_ended(job, end, self.order)]
                 if queue or active:
+                    report_progress(host, [(job.found.seen.name, job) for job in (*active, *queue)], total)
                     # Looking at a thousand takes its time, for the host cluster as well.
                     time.sleep(max(readiness.POLL_SECONDS, took))
                 began = time.monotonic()

@@ -8,6 +8,7 @@ from __future__ import annotations
 import time
 from typing import Any
 
+from ..common import progress
 from ..common.errors import WaitError
 from ..k8s.client import Kubernetes
 from ..k8s.objects import path
@@ -26,6 +27,7 @@ def wait_until_free(kubernetes: Kubernetes, namespace: str, timeout: float = GON
                 f"namespace {namespace} is being deleted and still there after {timeout:g} s: "
                 f"{namespace_conditions(there)}; run the task again when nothing holds it any more"
             )
+        progress.report(f"namespace {namespace}", f"it is being deleted: {namespace_conditions(there)}")
         time.sleep(readiness.POLL_SECONDS)
 
 

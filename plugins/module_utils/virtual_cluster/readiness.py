@@ -11,6 +11,7 @@ from datetime import datetime, timezone
 from functools import partial
 from typing import Any
 
+from ..common import progress
 from ..common.errors import NestedClustersError, WaitError
 from ..common.well_known import NOT_SYNCED
 from ..k8s.client import Kubernetes, parallel
@@ -60,6 +61,7 @@ def wait_ready(
                 f"look at `kubectl -n {namespace} describe pods`, then run the task again",
                 phase="pending",
             )
+        progress.report(f"virtual cluster {name}", last)
         time.sleep(POLL_ONE_SECONDS)
 
 
