@@ -10,150 +10,179 @@ all that in memory. It is a process of its own like any module's: what it reads,
 
 from __future__ import annotations
 
-import json
-import logging
 import os
-import signal
 import sys
 import tempfile
-import traceback
 from collections.abc import Mapping
-from contextlib import suppress
 from types import ModuleType
-from typing import IO, Any, NoReturn
+from typing import Any
 
 from ansible import constants
-from ansible.module_utils import basic
+from ansible.errors import AnsibleActionFail
+from ansible.module_utils.common.text.converters import to_text
+from ansible.module_utils.parsing.convert_bool import boolean
 from ansible.plugins.action.normal import ActionModule as Normal
 from ansible.release import __version__
 from ansible.utils.display import Display
 
+from .forked_module import PROFILE, ForkedModule, Listener, encoded
+from .progress_display import QUIET_SECONDS, NoDisplay, ProgressDisplay
+
+try:  # since ansible-core 2.19
+    from ansible.executor.module_common import _BuiltModule
+except ImportError:
+    _BuiltModule = None
+
 display = Display()
 
-# Those whose way to hand over options and results is known from tests: it is internal, and 2.21 has another.
-TESTED = ("2.19",)
+# Those whose way to hand over options and results is known from tests: it is internal, and differs between them.
+TESTED = ("2.16", "2.17", "2.18", "2.19", "2.20", "2.21")
+SWITCH = "nested_clusters_fork"  # a variable; in capitals, an environment variable of ansible-playbook
 INTERPRETER = "ansible_python_interpreter"
-_PROFILE = "legacy"  # of the JSON between Ansible and its modules
+_REMOTE_TMP = "~/.ansible/tmp"  # Ansible's default
 _OF_A_START = ("PYTHON", "LD_", "OPENSSL_", "TZ")  # variables that only a new process reads
 
 
 class InFork(Normal):
-    """An action that runs ``module`` in a fork if it can be the same there, and as Ansible does otherwise."""
+    """An action that runs ``module`` in a fork if it can be the same there, and as Ansible does otherwise.
+
+    Ansible itself makes the options of a module and reads its result. Only three steps between are replaced: it
+    builds no file, copies none, and instead of a command there is the fork.
+    """
 
     module: ModuleType
+    _fork: ForkedModule | None = None
+    _listener: Listener
+    _arguments: bytes | None = None
 
     def run(self, tmp: None = None, task_vars: dict[str, Any] | None = None) -> dict[str, Any]:
-        """What the module returns."""
+        """Return what the module returns."""
         variables = task_vars or {}
         environment: dict[str, Any] = {}
         self._compute_environment_string(environment)
         why_not = self._why_not(variables, environment)
         if why_not:
             display.vvv(f"{self._task.action} is sent to a new Python: {why_not}")
-            return super().run(tmp, variables)
+            return self._as_ansible_does(variables)
         display.vvv(f"{self._task.action} runs in a fork of ansible-playbook")
-        return self._run(variables, environment)
+        return self._in_fork(variables, environment)
 
     def _why_not(self, variables: dict[str, Any], environment: Mapping[str, Any]) -> str:
         """What stands against a fork; "" if nothing does."""
+        return self._why_not_here(variables) or self._why_not_for_this_task(variables, environment)
+
+    def _why_not_here(self, variables: dict[str, Any]) -> str:
+        if not self._is_switched_on(variables):
+            return f"{SWITCH} is false"
         if not __version__.startswith(tuple(f"{version}." for version in TESTED)):
             return f"with ansible-core {__version__} a fork is not tested"
         if sys.platform != "linux":  # on macOS, system libraries may end a process that was forked
             return f"on {sys.platform} a fork is not tested"
+        if _threads() != 1:  # a lookup or a strategy has started them: a fork could wait for a lock of theirs for ever
+            return "a thread runs beside it, which a fork would not have"
+        if constants.DEFAULT_KEEP_REMOTE_FILES:
+            return "ANSIBLE_KEEP_REMOTE_FILES asks for its file"
+        return ""
+
+    def _why_not_for_this_task(self, variables: dict[str, Any], environment: Mapping[str, Any]) -> str:
         if self._connection.transport != "local":
             return f"its connection is {self._connection.transport}"
         if self._play_context.become:
             return "it becomes another user"
         if self._task.async_val:
             return "it is asynchronous"
-        if constants.DEFAULT_KEEP_REMOTE_FILES:
-            return "ANSIBLE_KEEP_REMOTE_FILES asks for its file"
         interpreter = self._interpreter(variables)
         if interpreter != sys.executable:
             return f"{INTERPRETER} is {interpreter or 'no variable of the host'}, and this is {sys.executable}"
         if read := [name for name in environment if name.startswith(_OF_A_START)]:
             return f"its environment sets {', '.join(read)}"
+        try:
+            os.makedirs(self._temporary(), mode=0o700, exist_ok=True)
+        except OSError as error:
+            return f"remote_tmp cannot be made: {error}"
         return ""
+
+    def _is_switched_on(self, variables: dict[str, Any]) -> bool:
+        value = self._templar.template(variables.get(SWITCH, os.environ.get(SWITCH.upper()) or True))
+        try:
+            return bool(boolean(value))
+        except TypeError as error:
+            raise AnsibleActionFail(f"{SWITCH} is {value!r}, which is no boolean. Set it to true or false.") from error
 
     def _interpreter(self, variables: dict[str, Any]) -> str:
         if self._task.delegate_to:
             variables = variables.get("ansible_delegated_vars", {}).get(self._task.delegate_to, {})
         return str(self._templar.template(variables.get(INTERPRETER) or ""))
 
-    def _run(self, variables: dict[str, Any], environment: Mapping[str, Any]) -> dict[str, Any]:
-        from ansible.module_utils.common.json import Direction, get_module_encoder
-        from ansible.vars.clean import remove_internal_keys
+    def _temporary(self) -> str:
+        """Where the module's temporary directory is: Ansible's own on this machine, unless the user has chosen one."""
+        chosen = str(self.get_shell_option("remote_tmp", default=_REMOTE_TMP))
+        if chosen == _REMOTE_TMP:
+            return str(constants.DEFAULT_LOCAL_TMP)
+        return os.path.expanduser(os.path.expandvars(chosen))
 
-        options = dict(self._task.args)
-        self._update_module_args(self._task.action, options, variables)
-        with (
-            tempfile.TemporaryDirectory(dir=constants.DEFAULT_LOCAL_TMP) as directory,
-            tempfile.TemporaryFile(dir=directory) as out,  # without a name
-            tempfile.TemporaryFile(dir=directory) as err,
-        ):
-            options["_ansible_tmpdir"] = directory
-            encoder = get_module_encoder(_PROFILE, Direction.CONTROLLER_TO_MODULE)
-            arguments = json.dumps({"ANSIBLE_MODULE_ARGS": options}, cls=encoder)
-            # The task's timeout must not come between the fork and the wait for it.
-            signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGALRM})
-            child = os.fork()
-            if not child:
-                self._be_the_module(arguments, directory, environment, out, err)
-            answer = {"rc": _end_of(child), "stdout": _read(out), "stderr": _read(err)}
-        result: dict[str, Any] = self._parse_returned_data(answer, _PROFILE)
-        remove_internal_keys(result)
+    def _as_ansible_does(self, variables: dict[str, Any]) -> dict[str, Any]:
+        result: dict[str, Any] = super().run(None, variables)
         return result
 
-    def _be_the_module(
-        self, arguments: str, directory: str, environment: Mapping[str, Any], out: IO[bytes], err: IO[bytes]
-    ) -> NoReturn:
-        """What a module finds in a process of its own, and its end."""
-        from ansible.module_utils import _internal
-        from ansible.module_utils._internal._ansiballz import _loader
-
-        status = 1
-        try:
-            signal.signal(signal.SIGINT, signal.default_int_handler)
-            for number in (signal.SIGTERM, signal.SIGALRM):
-                signal.signal(number, signal.SIG_DFL)
-            signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGALRM})
-            os.dup2(out.fileno(), 1)
-            os.dup2(err.fileno(), 2)
-            sys.stdout, sys.stderr = (os.fdopen(number, "w", buffering=1) for number in (1, 2))  # whole lines at once
-            logging.root.handlers.clear()  # Ansible's own log
-            os.chdir(self._loader.get_basedir())
-            os.environ.update({name: str(value) for name, value in environment.items()})
-            tempfile.tempdir = directory  # a fork runs nothing of atexit, by which libraries remove their files
-            # Warnings belong into the result, as this is not the controller any more.
-            _internal.is_controller = False
-            basic._ANSIBLE_ARGS, basic._ANSIBLE_PROFILE = arguments.encode(), _PROFILE
+    def _in_fork(self, variables: dict[str, Any], environment: Mapping[str, Any]) -> dict[str, Any]:
+        shell = self._connection._shell
+        before = shell.tmpdir
+        self._listener = self._listener_of(variables)
+        with tempfile.TemporaryDirectory(dir=self._temporary()) as directory:
+            self._fork = ForkedModule(self.module.main, directory, self._loader.get_basedir(), environment)
+            shell.tmpdir = directory  # Ansible tells the module, and removes only what it has made
             try:
-                self.module.main()
-            except Exception as error:
-                _loader._handle_exception(error, _PROFILE)
-        except SystemExit as end:
-            status = int(end.code or 0)
-        except BaseException:
-            traceback.print_exc()
-        finally:
-            os._exit(status)
+                return self._as_ansible_does(variables)
+            finally:
+                shell.tmpdir = before
+                self._fork = None
+
+    def _listener_of(self, variables: dict[str, Any]) -> Listener:
+        if self._task.no_log:
+            return NoDisplay()
+        host = str(variables.get("inventory_hostname", ""))
+        if self._task.delegate_to:
+            host += f" -> {self._task.delegate_to}"
+        return ProgressDisplay(host, 0 if display.verbosity else QUIET_SECONDS)
+
+    # --- what Ansible calls ---
+
+    def _is_pipelining_enabled(self, module_style: str, wrap_async: bool = False) -> bool:
+        """No file of the module is copied."""
+        return self._fork is not None or bool(super()._is_pipelining_enabled(module_style, wrap_async))
+
+    def _configure_module(self, module_name: str, module_args: Any, task_vars: Any) -> Any:
+        """No file of the module is built; its options are kept for the fork."""
+        if self._fork is not None:
+            try:
+                self._arguments = encoded(module_args)
+            except TypeError:  # Ansible has words for it
+                return super()._configure_module(module_name, module_args, task_vars)
+            style, shebang, path = "new", f"#!{sys.executable}", self.module.__file__
+            if _BuiltModule is None:
+                return style, shebang, b"", path
+            built = _BuiltModule(
+                b_module_data=b"", module_style=style, shebang=shebang, serialization_profile=PROFILE
+            )
+            return built, path
+        return super()._configure_module(module_name, module_args, task_vars)
+
+    def _low_level_execute_command(self, *command: Any, **options: Any) -> dict[str, Any]:
+        """Instead of the module's command, run the fork."""
+        arguments, self._arguments = self._arguments, None
+        if self._fork is None or arguments is None:
+            answer: dict[str, Any] = super()._low_level_execute_command(*command, **options)
+            return answer
+        status, *streams = self._fork.run(arguments, self._listener)
+        out, err = (to_text(stream, errors="surrogate_then_replace") for stream in streams)
+        lines = {"stdout_lines": out.splitlines(), "stderr_lines": err.splitlines()}
+        return {"rc": status, "stdout": out, "stderr": err, **lines}
 
 
-def _end_of(child: int) -> int:
-    """The exit status of a module. If there is no time to wait for its end, it is ended, and its helm is told so."""
+def _threads() -> int:
+    """How many threads this process has, also those that Python does not know; 0 where nothing says so."""
     try:
-        signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGALRM})
-        return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
-    except BaseException:
-        # Ansible's process of a task leads a group, which is of what it has started. helm marks its release as failed.
-        before = signal.signal(signal.SIGTERM, signal.SIG_IGN)
-        os.killpg(0, signal.SIGTERM)
-        signal.signal(signal.SIGTERM, before)
-        with suppress(ChildProcessError):
-            os.waitpid(child, 0)
-        raise
-
-
-def _read(file: IO[bytes]) -> str:
-    file.seek(0)
-    return file.read().decode(errors="surrogateescape")
+        return len(os.listdir("/proc/self/task"))
+    except OSError:
+        return 0

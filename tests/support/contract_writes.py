@@ -120,7 +120,8 @@ class Patching(Base):
 
     def test_patch_of_unknown_type_is_refused(self, api: Kubernetes, maps: str) -> None:
         self.map(api, maps, "a")
-        assert refused(lambda: api._request("PATCH", f"{maps}/a", body={}, headers={"Content-Type": "text/plain"})).status == 415
+        headers = {"Content-Type": "text/plain"}
+        assert refused(lambda: api._request("PATCH", f"{maps}/a", body={}, headers=headers)).status == 415
 
     def test_patch_of_spec_counts_the_generation(self, api: Kubernetes, space: str) -> None:
         where = path("apps/v1", "statefulsets", space)

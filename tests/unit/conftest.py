@@ -17,7 +17,6 @@ import pytest
 import scripted_api
 from ansible.module_utils import basic
 from ansible.module_utils.common import warnings
-from ansible.release import __version__
 from ansible_collections.nested.clusters.plugins.module_utils.k8s.client import Kubernetes
 from fake_api import FakeCluster
 from hypothesis.configuration import set_hypothesis_home_dir
@@ -31,16 +30,6 @@ set_hypothesis_home_dir(Path(__file__).resolve().parents[2] / "build/.hypothesis
 
 Run = Callable[..., dict[str, Any]]
 Connect = Callable[..., list[dict[str, Any]]]
-
-
-def pytest_ignore_collect(collection_path: Path) -> bool | None:
-    """Leave out the tests of the fork with an ansible-core that makes none."""
-    if collection_path.name != "test_fork.py":
-        return None
-    # Only here: it brings in the controller's code.
-    from ansible_collections.nested.clusters.plugins.plugin_utils.in_fork import TESTED
-
-    return None if __version__.rpartition(".")[0] in TESTED else True
 
 
 @pytest.fixture

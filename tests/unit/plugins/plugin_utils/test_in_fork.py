@@ -1,16 +1,21 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Where a module runs, and that all modules run so. What the fork does is in test_fork.py."""
+"""Where a module runs, and that all modules run so.
+
+What the fork does is in test_forked_module.py, and that it does what Ansible does in test_fork_comparison.py.
+"""
 
 from __future__ import annotations
 
 import configparser
 import importlib
 import sys
+import threading
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
 import pytest
+from ansible.errors import AnsibleActionFail
 from ansible.parsing.dataloader import DataLoader
 from ansible.plugins.action.normal import ActionModule as Normal
 from ansible.template import Templar
@@ -24,9 +29,10 @@ ELSEWHERE = {"ansible_python_interpreter": "/usr/bin/env python3"}
 
 
 @pytest.fixture(autouse=True)
-def a_tested_ansible(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Decide as with an ansible-core that a fork is tested with, whichever one runs the tests."""
-    monkeypatch.setattr(in_fork, "__version__", f"{in_fork.TESTED[0]}.0")
+def process_of_a_task(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Decide as in ansible-playbook's process of a task: pytest has threads, and nobody's variable counts."""
+    monkeypatch.setattr(in_fork, "_threads", lambda: 1)
+    monkeypatch.delenv("NESTED_CLUSTERS_FORK", raising=False)
 
 
 def action(
@@ -35,6 +41,7 @@ def action(
     async_val: int = 0,
     delegate_to: str | None = None,
     environment: dict[str, str] | None = None,
+    remote_tmp: str = "~/.ansible/tmp",
 ) -> in_fork.InFork:
     task = SimpleNamespace(
         action="nested.clusters.vcluster_info",
@@ -43,7 +50,8 @@ def action(
         environment=[environment or {}],
     )
     loader = DataLoader()
-    shell = SimpleNamespace(env_prefix=lambda **_variables: "")
+    options = {"remote_tmp": remote_tmp}
+    shell = SimpleNamespace(env_prefix=lambda **_variables: "", get_option=options.__getitem__)
     return in_fork.InFork(
         task=task,
         connection=SimpleNamespace(transport=transport, _shell=shell),
@@ -56,7 +64,7 @@ def action(
 
 def where(monkeypatch: pytest.MonkeyPatch, one: in_fork.InFork, variables: dict[str, Any]) -> Any:
     monkeypatch.setattr(Normal, "run", lambda *_arguments: "elsewhere")
-    monkeypatch.setattr(in_fork.InFork, "_run", lambda *_arguments: "here")
+    monkeypatch.setattr(in_fork.InFork, "_in_fork", lambda *_arguments: "here")
     return one.run(task_vars=variables)
 
 
@@ -81,6 +89,7 @@ def test_no_action_without_its_module() -> None:
             {**ELSEWHERE, "ansible_delegated_vars": {"localhost": HERE}},
             id="delegated to this machine",
         ),
+        pytest.param({}, {**HERE, "nested_clusters_fork": "yes"}, id="switched on"),
     ],
 )
 def test_here(monkeypatch: pytest.MonkeyPatch, options: dict[str, Any], variables: dict[str, Any]) -> None:
@@ -95,6 +104,8 @@ def test_here(monkeypatch: pytest.MonkeyPatch, options: dict[str, Any], variable
         pytest.param({"async_val": 60}, HERE, id="asynchronous"),
         pytest.param({"environment": {"PYTHONPATH": "x"}}, HERE, id="with an environment that a start reads"),
         pytest.param({}, {}, id="interpreter not known yet"),
+        pytest.param({}, {**HERE, "nested_clusters_fork": False}, id="switched off"),
+        pytest.param({"remote_tmp": "/proc/nowhere"}, HERE, id="remote_tmp that cannot be made"),
         pytest.param({}, ELSEWHERE, id="another interpreter"),
         pytest.param(
             {"delegate_to": "host"},
@@ -112,7 +123,7 @@ def test_elsewhere_where_its_file_is_asked_for(monkeypatch: pytest.MonkeyPatch) 
     assert where(monkeypatch, action(), HERE) == "elsewhere"
 
 
-@pytest.mark.parametrize("version", ["2.18.19", "2.21.5", "2.190.0"])
+@pytest.mark.parametrize("version", ["2.15.13", "2.22.0", "2.190.0"])
 def test_elsewhere_with_another_ansible(monkeypatch: pytest.MonkeyPatch, version: str) -> None:
     monkeypatch.setattr(in_fork, "__version__", version)
     assert where(monkeypatch, action(), HERE) == "elsewhere"
@@ -123,7 +134,36 @@ def test_elsewhere_on_another_system(monkeypatch: pytest.MonkeyPatch) -> None:
     assert where(monkeypatch, action(), HERE) == "elsewhere"
 
 
-def test_the_default_ansible_of_the_tests_is_named_as_tested() -> None:
+@pytest.mark.parametrize(("value", "expected"), [("false", "elsewhere"), ("0", "elsewhere"), ("true", "here")])
+def test_environment_variable_switches(monkeypatch: pytest.MonkeyPatch, value: str, expected: str) -> None:
+    monkeypatch.setenv("NESTED_CLUSTERS_FORK", value)
+    assert where(monkeypatch, action(), HERE) == expected
+
+
+def test_variable_counts_more_than_environment_variable(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("NESTED_CLUSTERS_FORK", "false")
+    assert where(monkeypatch, action(), {**HERE, "nested_clusters_fork": True}) == "here"
+
+
+def test_switch_that_is_no_boolean_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    with pytest.raises(AnsibleActionFail, match=r"nested_clusters_fork.*maybe.*Set it to true or false"):
+        where(monkeypatch, action(), {**HERE, "nested_clusters_fork": "maybe"})
+
+
+def test_thread_beside_it_prevents_a_fork(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.undo()
+    end = threading.Event()
+    beside = threading.Thread(target=end.wait)
+    beside.start()
+    try:
+        assert in_fork._threads() > 1
+        assert where(monkeypatch, action(), HERE) == "elsewhere"
+    finally:
+        end.set()
+        beside.join()
+
+
+def test_each_ansible_of_the_tests_is_named_as_tested() -> None:
     cores = configparser.ConfigParser()
     cores.read(REPOSITORY / "tests/cores.ini")
-    assert [name for name in cores.sections() if cores[name].getboolean("default")] == list(in_fork.TESTED)
+    assert cores.sections() == list(in_fork.TESTED)
