@@ -130,7 +130,8 @@ def test_task_that_needs_a_new_python_gets_one(server: ApiServer, tmp_path: Path
     }
     (tmp_path / "lookup_plugins").mkdir()
     (tmp_path / "lookup_plugins/thread.py").write_text(LOOKUP)
-    done = playbook.run([look, *tasks.values()])
+    all_tasks: list[Object] = [look, *tasks.values()]
+    done = playbook.run(all_tasks)
     assert done.said.count(HERE) == 1, done.said
     for reason in tasks:
         assert f"{ELSEWHERE}: {reason}" in done.said, done.said
@@ -152,7 +153,7 @@ class LookupModule(LookupBase):
 
 
 def test_environment_variable_switches_the_fork_off_and_a_variable_on_again(tmp_path: Path) -> None:
-    look = {"nested.clusters.vcluster": {"name": "Not_a_name"}}
+    look: Object = {"nested.clusters.vcluster": {"name": "Not_a_name"}}
     wrong = {**look, "vars": {"nested_clusters_fork": "perhaps"}}
     tasks = [look, {**look, "vars": {"nested_clusters_fork": True}}, wrong]
     done = Playbook(tmp_path).run(tasks, NESTED_CLUSTERS_FORK="false")
