@@ -303,7 +303,7 @@ class Removal:
                     f"{'; '.join(left)}; run the task again",
                     phase="deleting",
                 )
-            progress.report(f"virtual cluster {self.name}", f"not gone yet: {'; '.join(left)}")
+            progress.report(f"virtual cluster {self.cluster.name}", f"not gone yet: {'; '.join(left)}")
             time.sleep(readiness.POLL_SECONDS)
 
     def _volumes_of(self, names: list[str]) -> list[str]:
