@@ -326,7 +326,7 @@ options:
       - It is started only if something has to change.
     type: path
 extends_documentation_fragment:
-  - kubernetes.core.k8s_auth_options
+  - nested.clusters.connection
   - nested.clusters.host_clusters
   - nested.clusters.attributes
 attributes:

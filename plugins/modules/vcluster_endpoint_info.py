@@ -27,7 +27,7 @@ options:
       - Its namespace on the host cluster. The default is C(vcluster-NAME).
     type: str
 extends_documentation_fragment:
-  - kubernetes.core.k8s_auth_options
+  - nested.clusters.connection
   - nested.clusters.requirements
   - nested.clusters.attributes
   - nested.clusters.attributes.action_group

@@ -208,7 +208,7 @@ options:
     type: bool
     default: true
 extends_documentation_fragment:
-  - kubernetes.core.k8s_auth_options
+  - nested.clusters.connection
   - nested.clusters.host_clusters
   - nested.clusters.attributes
   - nested.clusters.attributes.action_group

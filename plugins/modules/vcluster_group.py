@@ -209,7 +209,7 @@ options:
         type: list
         elements: str
 extends_documentation_fragment:
-  - kubernetes.core.k8s_auth_options
+  - nested.clusters.connection
   - nested.clusters.host_clusters.members
   - nested.clusters.attributes
 attributes:

@@ -28,7 +28,7 @@ options:
       - By default, all groups of the host clusters.
     type: str
 extends_documentation_fragment:
-  - kubernetes.core.k8s_auth_options
+  - nested.clusters.connection
   - nested.clusters.host_clusters
   - nested.clusters.requirements
   - nested.clusters.attributes

@@ -64,7 +64,7 @@ options:
       - By default, virtual clusters of any owner, also those that are in no group.
     type: str
 extends_documentation_fragment:
-  - kubernetes.core.k8s_auth_options
+  - nested.clusters.connection
   - nested.clusters.host_clusters
   - nested.clusters.requirements
   - nested.clusters.attributes

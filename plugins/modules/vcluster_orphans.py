@@ -92,7 +92,7 @@ options:
     type: int
     default: 120
 extends_documentation_fragment:
-  - kubernetes.core.k8s_auth_options
+  - nested.clusters.connection
   - nested.clusters.host_clusters
   - nested.clusters.requirements
   - nested.clusters.attributes

@@ -128,7 +128,7 @@ options:
     type: int
     default: 300
 extends_documentation_fragment:
-  - kubernetes.core.k8s_auth_options
+  - nested.clusters.connection
   - nested.clusters.host_clusters
   - nested.clusters.requirements
   - nested.clusters.attributes

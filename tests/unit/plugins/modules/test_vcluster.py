@@ -197,7 +197,7 @@ def test_options_are_documented_as_they_are() -> None:
     assert DOCUMENTATION["options"].keys().isdisjoint(FRAGMENT["options"])
     assert_documented(own_options(), {**DOCUMENTATION["options"], **FRAGMENT["options"]})
     fragments = DOCUMENTATION["extends_documentation_fragment"]
-    assert {"kubernetes.core.k8s_auth_options", "nested.clusters.host_clusters"} <= set(fragments)
+    assert {"nested.clusters.connection", "nested.clusters.host_clusters"} <= set(fragments)
     assert auth_argument_spec().items() <= vcluster.argument_spec().items()
 
 

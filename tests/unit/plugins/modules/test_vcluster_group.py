@@ -110,7 +110,7 @@ def test_options_are_documented_as_they_are() -> None:
     own = {name: option for name, option in spec.items() if name not in auth_argument_spec()}
     assert_documented(own, {**DOCUMENTATION["options"], **FRAGMENT["options"]})
     fragments = DOCUMENTATION["extends_documentation_fragment"]
-    assert {"kubernetes.core.k8s_auth_options", "nested.clusters.host_clusters.members"} <= set(fragments)
+    assert {"nested.clusters.connection", "nested.clusters.host_clusters.members"} <= set(fragments)
     assert auth_argument_spec().items() <= spec.items()
 
 
