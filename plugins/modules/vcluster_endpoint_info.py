@@ -72,11 +72,10 @@ endpoint:
 from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
-from ansible_collections.nested.clusters.plugins.module_utils.common.errors import NestedClustersError
 from ansible_collections.nested.clusters.plugins.module_utils.endpoint import reachability
 from ansible_collections.nested.clusters.plugins.module_utils.k8s.client import Kubernetes
 from ansible_collections.nested.clusters.plugins.module_utils.k8s.connection import auth_argument_spec
-from ansible_collections.nested.clusters.plugins.module_utils.k8s.secrets import hide_only_secrets
+from ansible_collections.nested.clusters.plugins.module_utils.k8s.module import ModuleResult, run_module
 
 
 def argument_spec() -> dict[str, Any]:
@@ -84,17 +83,17 @@ def argument_spec() -> dict[str, Any]:
     return {**auth_argument_spec(), "name": {"type": "str", "required": True}, "namespace": {"type": "str"}}
 
 
+def run(module: AnsibleModule) -> ModuleResult:
+    """Check the endpoint. Raises NestedClustersError if the host cluster does not answer."""
+    name = module.params["name"]
+    kubernetes = Kubernetes.from_module(module)
+    found = reachability.look(kubernetes, name, module.params["namespace"] or f"vcluster-{name}")
+    return ModuleResult({"endpoint": found.as_dict()})
+
+
 def main() -> None:
     """Run the module."""
-    module = AnsibleModule(argument_spec=argument_spec(), supports_check_mode=True)
-    hide_only_secrets(module)
-    name = module.params["name"]
-    try:
-        kubernetes = Kubernetes.from_module(module)
-        found = reachability.look(kubernetes, name, module.params["namespace"] or f"vcluster-{name}")
-    except NestedClustersError as error:
-        module.fail_json(msg=str(error), **error.data)
-    module.exit_json(changed=False, endpoint=found.as_dict())
+    run_module(argument_spec(), run)
 
 
 if __name__ == "__main__":

@@ -348,7 +348,7 @@ from ansible_collections.nested.clusters.plugins.module_utils.fleet import job a
 from ansible_collections.nested.clusters.plugins.module_utils.helm.cli import Helm
 from ansible_collections.nested.clusters.plugins.module_utils.k8s import host_clusters
 from ansible_collections.nested.clusters.plugins.module_utils.k8s.connection import auth_argument_spec
-from ansible_collections.nested.clusters.plugins.module_utils.k8s.secrets import hide_only_secrets
+from ansible_collections.nested.clusters.plugins.module_utils.k8s.module import ModuleResult, run_module
 from ansible_collections.nested.clusters.plugins.module_utils.lifecycle import options
 
 # What the module vcluster has beside them, and does not apply to many.
@@ -417,33 +417,35 @@ def order(params: dict[str, Any], check: bool) -> fleet_jobs.Order:
     )
 
 
+def failure(found: list[dict[str, Any]]) -> str:
+    """Return the message of a task in which some virtual clusters failed, "" where none did."""
+    failed = [one for one in found if one["failed"]]
+    reasons = "; ".join(f"{one['name']}: {one['msg']}" for one in failed)
+    return f"{len(failed)} of {len(found)} virtual clusters are not what they shall be: {reasons}" if failed else ""
+
+
+def run(module: AnsibleModule) -> ModuleResult:
+    """Bring the list to what it says. Raises NestedClustersError before anything is changed."""
+    params = module.params
+    done = fleet.run(
+        host_clusters.open_hosts(module),
+        lambda kubernetes: Helm(kubernetes, params["binary_path"], module.tmpdir),
+        entries(params),
+        order(params, module.check_mode),
+    )
+    found = done.virtual_clusters
+    return ModuleResult(
+        {"virtual_clusters": found},
+        changed=any(one["changed"] for one in found),
+        diff=done.diff,
+        warnings=done.warnings,
+        failure=failure(found),
+    )
+
+
 def main() -> None:
     """Run the module."""
-    module = AnsibleModule(argument_spec=argument_spec(), supports_check_mode=True)
-    hide_only_secrets(module)
-    params = module.params
-    try:
-        done = fleet.run(
-            host_clusters.open_hosts(module),
-            lambda kubernetes: Helm(kubernetes, params["binary_path"], module.tmpdir),
-            entries(params),
-            order(params, module.check_mode),
-        )
-    except NestedClustersError as error:
-        module.fail_json(msg=str(error), **error.data)
-    for warning in done.warnings:
-        module.warn(warning)
-    found = done.virtual_clusters
-    result: dict[str, Any] = {"changed": any(one["changed"] for one in found), "virtual_clusters": found}
-    if module._diff:
-        result["diff"] = done.diff
-    failed = [one for one in found if one["failed"]]
-    if failed:
-        reasons = "; ".join(f"{one['name']}: {one['msg']}" for one in failed)
-        module.fail_json(
-            msg=f"{len(failed)} of {len(found)} virtual clusters are not what they shall be: {reasons}", **result
-        )
-    module.exit_json(**result)
+    run_module(argument_spec(), run)
 
 
 if __name__ == "__main__":

@@ -322,7 +322,6 @@ failed_host_clusters:
 from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
-from ansible_collections.nested.clusters.plugins.module_utils.common.errors import NestedClustersError
 from ansible_collections.nested.clusters.plugins.module_utils.common.size import RESOURCES
 from ansible_collections.nested.clusters.plugins.module_utils.groups import group_change, group_records
 from ansible_collections.nested.clusters.plugins.module_utils.k8s.connection import auth_argument_spec
@@ -331,7 +330,7 @@ from ansible_collections.nested.clusters.plugins.module_utils.k8s.host_clusters 
     host_clusters_spec,
     open_hosts,
 )
-from ansible_collections.nested.clusters.plugins.module_utils.k8s.secrets import hide_only_secrets
+from ansible_collections.nested.clusters.plugins.module_utils.k8s.module import ModuleResult, run_module
 from ansible_collections.nested.clusters.plugins.module_utils.scheduling.placements import STRATEGIES
 from ansible_collections.nested.clusters.plugins.module_utils.values.backing_store import STORES
 from ansible_collections.nested.clusters.plugins.module_utils.values.control_plane import DISTRIBUTIONS
@@ -400,8 +399,8 @@ def argument_spec() -> dict[str, Any]:
     }
 
 
-def run(module: AnsibleModule) -> dict[str, Any]:
-    """The result of the task."""
+def run(module: AnsibleModule) -> ModuleResult:
+    """Create, change or delete the group. Raises NestedClustersError."""
     params, check = module.params, module.check_mode
     hosts = open_hosts(module)
     options = params["host_clusters"] or [MEMBER]
@@ -411,30 +410,19 @@ def run(module: AnsibleModule) -> dict[str, Any]:
         change = group_change.absent(hosts, params["name"], check, lost)
     else:
         change = group_change.present(list(zip(hosts, there, strict=True)), params, check, lost)
-    for warning in change.warnings:
-        module.warn(warning)
     steps = change.sentences()
-    result: dict[str, Any] = {
-        "changed": bool(steps),
+    data = {
         "steps": steps,
         "group": group_records.record(change.after) if change.after else {},
         "pending": change.pending,
         "pending_upgrade": change.pending_upgrade,
     }
-    if module._diff:
-        result["diff"] = change.diff
-    return result
+    return ModuleResult(data, changed=bool(steps), diff=change.diff, warnings=change.warnings)
 
 
 def main() -> None:
     """Run the module."""
-    module = AnsibleModule(argument_spec=argument_spec(), supports_check_mode=True)
-    hide_only_secrets(module)
-    try:
-        result = run(module)
-    except NestedClustersError as error:
-        module.fail_json(msg=str(error), **error.data)
-    module.exit_json(**result)
+    run_module(argument_spec(), run)
 
 
 if __name__ == "__main__":

@@ -353,11 +353,10 @@ from datetime import datetime, timezone
 from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
-from ansible_collections.nested.clusters.plugins.module_utils.common.errors import NestedClustersError
 from ansible_collections.nested.clusters.plugins.module_utils.groups import group_report
 from ansible_collections.nested.clusters.plugins.module_utils.k8s.connection import auth_argument_spec
 from ansible_collections.nested.clusters.plugins.module_utils.k8s.host_clusters import host_clusters_spec, open_hosts
-from ansible_collections.nested.clusters.plugins.module_utils.k8s.secrets import hide_only_secrets
+from ansible_collections.nested.clusters.plugins.module_utils.k8s.module import ModuleResult, run_module
 
 
 def argument_spec() -> dict[str, Any]:
@@ -365,17 +364,15 @@ def argument_spec() -> dict[str, Any]:
     return {**auth_argument_spec(), "name": {"type": "str"}, "host_clusters": host_clusters_spec()}
 
 
+def run(module: AnsibleModule) -> ModuleResult:
+    """Read the groups. Raises NestedClustersError if no host cluster answers."""
+    found, warnings = group_report.read(open_hosts(module), module.params["name"], datetime.now(timezone.utc))
+    return ModuleResult({"groups": found}, warnings=warnings)
+
+
 def main() -> None:
     """Run the module."""
-    module = AnsibleModule(argument_spec=argument_spec(), supports_check_mode=True)
-    hide_only_secrets(module)
-    try:
-        found, warnings = group_report.read(open_hosts(module), module.params["name"], datetime.now(timezone.utc))
-    except NestedClustersError as error:
-        module.fail_json(msg=str(error), **error.data)
-    for warning in warnings:
-        module.warn(warning)
-    module.exit_json(changed=False, groups=found)
+    run_module(argument_spec(), run)
 
 
 if __name__ == "__main__":

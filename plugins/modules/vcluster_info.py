@@ -271,10 +271,9 @@ from datetime import datetime, timezone
 from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
-from ansible_collections.nested.clusters.plugins.module_utils.common.errors import NestedClustersError
 from ansible_collections.nested.clusters.plugins.module_utils.k8s.connection import auth_argument_spec
 from ansible_collections.nested.clusters.plugins.module_utils.k8s.host_clusters import host_clusters_spec, open_hosts
-from ansible_collections.nested.clusters.plugins.module_utils.k8s.secrets import hide_only_secrets
+from ansible_collections.nested.clusters.plugins.module_utils.k8s.module import ModuleResult, run_module
 from ansible_collections.nested.clusters.plugins.module_utils.listing import overview, readers
 from ansible_collections.nested.clusters.plugins.module_utils.virtual_cluster.phases import PHASES
 
@@ -293,10 +292,8 @@ def argument_spec() -> dict[str, Any]:
     }
 
 
-def main() -> None:
-    """Run the module."""
-    module = AnsibleModule(argument_spec=argument_spec(), supports_check_mode=True)
-    hide_only_secrets(module)
+def run(module: AnsibleModule) -> ModuleResult:
+    """List the virtual clusters. Raises NestedClustersError if no host cluster answers."""
     params = module.params
     selection = readers.Selection(
         params["name"],
@@ -306,14 +303,14 @@ def main() -> None:
         params["group"],
         params["owner"],
     )
-    try:
-        found = overview.read(open_hosts(module), selection, datetime.now(timezone.utc))
-    except NestedClustersError as error:
-        module.fail_json(msg=str(error), **error.data)
-    for warning in found.warnings:
-        module.warn(warning)
+    found = overview.read(open_hosts(module), selection, datetime.now(timezone.utc))
     failed = {"failed_host_clusters": found.failed} if found.failed else {}
-    module.exit_json(changed=False, virtual_clusters=found.virtual_clusters, **failed)
+    return ModuleResult({"virtual_clusters": found.virtual_clusters, **failed}, warnings=found.warnings)
+
+
+def main() -> None:
+    """Run the module."""
+    run_module(argument_spec(), run)
 
 
 if __name__ == "__main__":

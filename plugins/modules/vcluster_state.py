@@ -291,14 +291,10 @@ from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.nested.clusters.plugins.module_utils.common.batch import BatchOptions, BatchResult
-from ansible_collections.nested.clusters.plugins.module_utils.common.errors import (
-    NestedClustersError,
-    OptionError,
-    refuse_empty,
-)
+from ansible_collections.nested.clusters.plugins.module_utils.common.errors import OptionError, refuse_empty
 from ansible_collections.nested.clusters.plugins.module_utils.k8s import host_clusters
 from ansible_collections.nested.clusters.plugins.module_utils.k8s.connection import auth_argument_spec
-from ansible_collections.nested.clusters.plugins.module_utils.k8s.secrets import hide_only_secrets
+from ansible_collections.nested.clusters.plugins.module_utils.k8s.module import ModuleResult, run_module
 from ansible_collections.nested.clusters.plugins.module_utils.listing.selection import Selector
 from ansible_collections.nested.clusters.plugins.module_utils.power import batch as power_batch
 from ansible_collections.nested.clusters.plugins.module_utils.power.steps import POWER_STATES
@@ -378,8 +374,8 @@ def order(params: dict[str, Any], check: bool) -> BatchOptions:
     )
 
 
-def result(outcome: BatchResult, asked: BatchOptions, diff: bool) -> dict[str, Any]:
-    """The result of the task."""
+def result(outcome: BatchResult, asked: BatchOptions, diff: bool) -> ModuleResult:
+    """Return the result of the task: each virtual cluster, and what failed."""
     clusters = [job.describe(asked) for job in outcome.jobs]
     failures = [
         {"name": None, "namespace": None, "host_cluster": name, "msg": why} for name, why in outcome.unread.items()
@@ -389,48 +385,39 @@ def result(outcome: BatchResult, asked: BatchOptions, diff: bool) -> dict[str, A
         for cluster in clusters
         if cluster["failed"]
     ]
-    found: dict[str, Any] = {
-        "changed": any(cluster["changed"] for cluster in clusters),
-        "virtual_clusters": clusters,
-        "failures": failures,
-    }
-    if diff:
-        found["diff"] = [
-            job.diff(asked) for job, cluster in zip(outcome.jobs, clusters, strict=True) if cluster["changed"]
-        ]
-    return found
+    changed = [(job, cluster) for job, cluster in zip(outcome.jobs, clusters, strict=True) if cluster["changed"]]
+    return ModuleResult(
+        {"virtual_clusters": clusters, "failures": failures},
+        changed=bool(changed),
+        diff=[job.diff(asked) for job, _cluster in changed] if diff else None,
+        warnings=outcome.warnings,
+        failure=failure(failures, clusters, asked.state) if failures else "",
+    )
 
 
-def failure(found: dict[str, Any], state: str) -> str:
-    """The message of a task that failed: who did, and why."""
-    failures, clusters = found["failures"], found["virtual_clusters"]
+def failure(failures: list[dict[str, Any]], clusters: list[dict[str, Any]], state: str) -> str:
+    """Return the message of a task that failed: which virtual clusters did, and why."""
     waiting = sum(bool(cluster["msg"]) and not cluster["failed"] for cluster in clusters)
     reasons = [f"{entry['name'] or 'host cluster ' + entry['host_cluster']}: {entry['msg']}" for entry in failures]
     rest = f" ({waiting} more were not begun)" if waiting else ""
     return f"{len(failures)} of {len(clusters)} virtual clusters are not {state}{rest}: {'; '.join(reasons)}"
 
 
+def run(module: AnsibleModule) -> ModuleResult:
+    """Bring what is selected to the state. Raises NestedClustersError before anything is changed."""
+    asked = order(module.params, module.check_mode)
+    work = power_batch.run
+    if asked.state == "absent":
+        from ansible_collections.nested.clusters.plugins.module_utils.deletion import batch as deletion_batch
+
+        work = deletion_batch.run
+    selected = selector(module.params)
+    return result(work(host_clusters.open_hosts(module), selected, asked), asked, module._diff)
+
+
 def main() -> None:
     """Run the module."""
-    module = AnsibleModule(argument_spec=argument_spec(), supports_check_mode=True)
-    hide_only_secrets(module)
-    try:
-        asked = order(module.params, module.check_mode)
-        work = power_batch.run
-        if asked.state == "absent":
-            from ansible_collections.nested.clusters.plugins.module_utils.deletion import batch as deletion_batch
-
-            work = deletion_batch.run
-        selected = selector(module.params)
-        outcome = work(host_clusters.open_hosts(module), selected, asked)
-    except NestedClustersError as error:
-        module.fail_json(msg=str(error), **error.data)
-    for warning in outcome.warnings:
-        module.warn(warning)
-    found = result(outcome, asked, module._diff)
-    if found["failures"]:
-        module.fail_json(msg=failure(found, asked.state), **found)
-    module.exit_json(**found)
+    run_module(argument_spec(), run)
 
 
 if __name__ == "__main__":
