@@ -47,10 +47,17 @@ options:
     type: str
   state:
     description:
-      - V(present) creates the virtual cluster, or brings it to what the task says.
-      - V(absent) deletes it with everything it made.
+      - V(present) creates the virtual cluster, or changes it to match the task. A paused virtual cluster stays paused.
+      - V(running) does the same as V(present), and then resumes the virtual cluster if it is paused.
+      - V(paused) does the same as V(present), and then pauses the virtual cluster. A new virtual cluster starts once
+        before the module pauses it. A paused virtual cluster is changed without being started.
+      - V(restarted) does the same as V(present), and then replaces the pods of the control plane one by one. It changes
+        something every time. A new virtual cluster is created and not restarted again. A paused virtual cluster is an
+        error.
+      - V(absent) deletes the virtual cluster and everything that it created.
+      - To pause, resume, restart or delete a selection of virtual clusters, use M(nested.clusters.vcluster_state).
     type: str
-    choices: [present, absent]
+    choices: [present, absent, paused, running, restarted]
     default: present
   group:
     description:
@@ -267,16 +274,24 @@ options:
         annotated as kept, until the virtual cluster is made again over them.
     type: bool
     default: false
+  accept_data_loss:
+    description:
+      - With O(state=paused) or O(state=restarted), whether to go on if the store of the virtual cluster has no volume
+        claim, and everything in the virtual cluster is lost.
+    type: bool
+    default: false
   wait:
     description:
-      - Wait until the control plane is ready, or with O(state=absent) until everything is gone.
-      - Waiting ends early, with the reason, when the control plane cannot become ready.
+      - Whether to wait until the control plane is ready, or with O(state=absent) until everything is gone. With
+        O(state=paused), the module waits until the pods are gone.
+      - The module stops waiting, and fails with the reason, as soon as the control plane cannot become ready.
     type: bool
     default: true
   wait_timeout:
     description:
-      - How long to wait, in seconds. For each step of an upgrade anew.
-      - A namespace that is still being deleted is waited for as long as this, also with O(wait=false).
+      - How long to wait, in seconds. The time starts again for each step of an upgrade, and for pausing, resuming or
+        restarting.
+      - Even with O(wait=false), the module waits up to this long for a namespace that is being deleted.
     type: int
     default: 300
   export_kubeconfig:
@@ -487,11 +502,12 @@ kubeconfig:
 
 from collections.abc import Callable, Mapping
 from contextlib import ExitStack
+from dataclasses import dataclass, field, replace
 from functools import partial
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from ansible.module_utils.basic import AnsibleModule
-from ansible_collections.nested.clusters.plugins.module_utils.common.errors import NestedClustersError, OptionError
+from ansible_collections.nested.clusters.plugins.module_utils.common.errors import OptionError
 from ansible_collections.nested.clusters.plugins.module_utils.helm.cli import Helm
 from ansible_collections.nested.clusters.plugins.module_utils.k8s.client import Kubernetes
 from ansible_collections.nested.clusters.plugins.module_utils.k8s.connection import auth_argument_spec
@@ -500,23 +516,46 @@ from ansible_collections.nested.clusters.plugins.module_utils.k8s.host_clusters 
     only_host,
     open_hosts,
 )
-from ansible_collections.nested.clusters.plugins.module_utils.k8s.secrets import hide_only_secrets
+from ansible_collections.nested.clusters.plugins.module_utils.k8s.module import ModuleResult, run_module
 from ansible_collections.nested.clusters.plugins.module_utils.lifecycle import export, options
 from ansible_collections.nested.clusters.plugins.module_utils.lifecycle import present as lifecycle
 from ansible_collections.nested.clusters.plugins.module_utils.lifecycle.request import Request, RunOptions
 from ansible_collections.nested.clusters.plugins.module_utils.values.endpoint import ENDPOINT_TYPES, Endpoint
+from ansible_collections.nested.clusters.plugins.module_utils.values.oidc import Oidc
+from ansible_collections.nested.clusters.plugins.module_utils.virtual_cluster import cluster_state, readiness
 from ansible_collections.nested.clusters.plugins.module_utils.virtual_cluster.cluster_state import Outcome, is_paused
+
+if TYPE_CHECKING:  # what a task with state present does not need is imported where it is needed
+    from ansible_collections.nested.clusters.plugins.module_utils.fleet.single import Power
+
+STATES = ("paused", "running", "restarted")  # those that are more than being present
+
+OpenHelm = Callable[[Kubernetes], Helm]
+
+
+@dataclass
+class Placed:
+    """A virtual cluster where it is: what was done there, its endpoint, and what its group adds."""
+
+    outcome: Outcome
+    kubernetes: Kubernetes
+    namespace: str
+    endpoint: Endpoint | None
+    oidc: Oidc | None = None
+    placement: dict[str, Any] | None = None
+    description: Mapping[str, Any] = field(default_factory=dict)
+    warnings: list[str] = field(default_factory=list)
 
 
 def argument_spec() -> dict[str, Any]:
-    """The options of the module."""
+    """Return the options of the module."""
     return {
         **auth_argument_spec(),
         **options.virtual_cluster_spec(),
         **options.chart_spec(),
         "group": {"type": "str"},
         "host_clusters": host_clusters_spec(),
-        "state": {"type": "str", "choices": ["present", "absent"], "default": "present"},
+        "state": {"type": "str", "choices": ["present", "absent", *STATES], "default": "present"},
         "ahead_of_group": {"type": "bool", "default": False},
         "rollback": {"type": "bool", "default": False},
         "endpoint": {
@@ -532,6 +571,7 @@ def argument_spec() -> dict[str, Any]:
         },
         "verify_endpoint": {"type": "bool", "default": True},
         "keep_volumes": {"type": "bool", "default": False},
+        "accept_data_loss": {"type": "bool", "default": False},
         "wait": {"type": "bool", "default": True},
         "wait_timeout": {"type": "int", "default": 300},
         "export_kubeconfig": {
@@ -548,91 +588,183 @@ def argument_spec() -> dict[str, Any]:
     }
 
 
-def run(module: AnsibleModule, open_helm: Callable[[Kubernetes], Helm]) -> dict[str, Any]:
-    """The result of the task."""
-    params, check = module.params, module.check_mode
-    asked = options.request(params)
-    wait = params["wait_timeout"] if params["wait"] else None
-    how = RunOptions(check, wait, kubeconfig=bool(params["export_kubeconfig"]))
-    result: dict[str, Any] = {}
+def run(module: AnsibleModule) -> ModuleResult:
+    """Bring the virtual cluster to its state. Raises NestedClustersError."""
+    params = module.params
+    check_options(params)
+    requested = options.request(params)
+    with ExitStack() as stack:
+
+        def open_helm(kubernetes: Kubernetes) -> Helm:
+            return stack.enter_context(Helm(kubernetes, params["binary_path"], module.tmpdir))
+
+        if params["state"] == "absent":
+            return delete(module, open_helm, requested)
+        return bring(module, open_helm, requested)
+
+
+def check_options(params: dict[str, Any]) -> None:
+    """Raise OptionError for options that exclude each other."""
     if params["endpoint"] and params["group"]:
         allowed = "nothing, or a task without group"
         raise OptionError("endpoint", params["endpoint"]["type"], allowed, reason="the group says it for all of it")
     if options.wants_oidc(params) and not params["group"]:
         raise OptionError("export_kubeconfig.user", "oidc", "admin, or oidc with option group")
-    if params["group"] and params["state"] == "present":
-        from ansible_collections.nested.clusters.plugins.module_utils.admission import present as admission
-
-        outcome, decision, seen = admission.present(
-            open_hosts(module),
-            open_helm,
-            asked,
-            options.in_group(params),
-            how,
-        )
-        seen_at = verified(module, decision.kubernetes, decision.namespace, outcome, seen.group.endpoint)
-        wanted = options.kubeconfig_export(params, url_in(seen_at))
-        exported = export.export(wanted, asked.name, decision.namespace, outcome.state, check, seen.group.oidc)
-        outcome.plan.changes += exported.changes
-        result.update(seen_at, **exported.result())
-        result["virtual_cluster"] = export.describe(outcome, asked.name)
-        if result["virtual_cluster"]:
-            result["virtual_cluster"].update(decision.describe(check))
-        result["placement"] = decision.placement_dict()
-        for warning in seen.uncounted() if decision.takes_more else ():
-            module.warn(warning)
-    elif params["state"] == "present":
-        kubernetes = only_host(module, params["host_cluster"]).kubernetes
-        outcome = lifecycle.present(kubernetes, partial(open_helm, kubernetes), asked, how)
-        seen_at = verified(module, kubernetes, asked.namespace, outcome, asked.endpoint)
-        wanted = options.kubeconfig_export(params, url_in(seen_at))
-        exported = export.export(wanted, asked.name, asked.namespace, outcome.state, check)
-        outcome.plan.changes += exported.changes
-        result.update(seen_at, **exported.result())
-        result["virtual_cluster"] = export.describe(outcome, asked.name)
-    else:
-        outcome = absent(module, open_helm, asked, wait)
-        result["virtual_cluster"] = export.describe(outcome, asked.name) if check else {}
-    for note in outcome.plan.notes:
-        module.warn(note)
-    result.update(changed=outcome.plan.changed, steps=outcome.plan.steps)
-    if module._diff:
-        result["diff"] = outcome.plan.diff
-    return result
 
 
-def verified(
-    module: AnsibleModule, kubernetes: Kubernetes, namespace: str, outcome: Outcome, endpoint: Endpoint | None
-) -> dict[str, Any]:
-    """The result's ``endpoint``, once it answers; empty where nothing shall be, or can be, waited for."""
+def bring(module: AnsibleModule, open_helm: OpenHelm, requested: Request) -> ModuleResult:
+    """Create or change the virtual cluster, then pause, resume or restart it if the task says so."""
+    params, check = module.params, module.check_mode
+    power = power_of(module, requested) if params["state"] in STATES else None
+    # What runs already, and is about to be paused, is neither waited for nor reached.
+    rests = params["state"] == "paused" and not (power and power.starts_first)
+    found = (in_group if params["group"] else alone)(module, open_helm, requested, patience(params, rests))
+    steps, diff = list(found.outcome.plan.steps), list(found.outcome.plan.diff)
+    warnings = [*found.warnings]
+
+    def switch() -> None:
+        if power is None:
+            return
+        change = power.apply(found.kubernetes, found.namespace)
+        steps.extend(change.steps)
+        diff.extend(change.diff)
+        warnings.extend(change.warnings)
+        if change.steps and not check:
+            found.outcome = look_again(module, found)
+
+    if params["state"] != "paused":
+        switch()
+    reached = {} if rests else verified(module, found)
+    wanted = options.kubeconfig_export(params, url_in(reached))
+    exported = export.export(wanted, requested.name, found.namespace, found.outcome.state, check, found.oidc)
+    steps += [change.text for change in exported.changes]
+    if params["state"] == "paused":
+        switch()
+    description = export.describe(found.outcome, requested.name)
+    data = {**reached, **exported.result(), "virtual_cluster": description, "steps": steps}
+    if data["virtual_cluster"]:
+        data["virtual_cluster"].update(found.description)
+    if found.placement is not None:
+        data["placement"] = found.placement
+    return ModuleResult(data, bool(steps), diff, [*warnings, *found.outcome.plan.notes])
+
+
+def patience(params: Mapping[str, Any], rests: bool) -> float | None:
+    """Return how many seconds to wait for a virtual cluster that is created or changed; None for not at all."""
+    return params["wait_timeout"] if params["wait"] and not rests else None
+
+
+def power_of(module: AnsibleModule, requested: Request) -> Power:
+    """Return what the state means for the virtual cluster as it is now. Raises NestedClustersError if it cannot be."""
+    from ansible_collections.nested.clusters.plugins.module_utils.common.batch import BatchOptions
+    from ansible_collections.nested.clusters.plugins.module_utils.fleet.single import Power
+    from ansible_collections.nested.clusters.plugins.module_utils.listing.selection import Selector
+
     params = module.params
-    paused = is_paused(outcome.state.workload(params["name"]))
-    external = endpoint is not None and endpoint.type.external
-    if module.check_mode or paused or not (external and params["wait"] and params["verify_endpoint"]):
+    order = BatchOptions(
+        params["state"],
+        module.check_mode,
+        params["wait"],
+        params["wait_timeout"],
+        accept_data_loss=params["accept_data_loss"],
+        trust_kubelet=True,  # whose probe asks the same API, and which state present waits for as well
+    )
+    selector = Selector(names=(requested.name,), group=params["group"])
+    if params["group"]:
+        return Power.look(open_hosts(module), selector, order)
+    hosts = [only_host(module, params["host_cluster"])]
+    return Power.look(hosts, replace(selector, namespace=requested.namespace), order)
+
+
+def look_again(module: AnsibleModule, found: Placed) -> Outcome:
+    """Return the virtual cluster as a pause, resume or restart left it."""
+    params, kubernetes = module.params, found.kubernetes
+    state = cluster_state.read(kubernetes, params["name"], found.namespace)
+    timeout = patience(params, rests=is_paused(state.workload(params["name"])))
+    if timeout is not None:  # for the Secret with the kubeconfig of one that had never started
+        wanted = bool(params["export_kubeconfig"])
+        state = readiness.wait_ready(kubernetes, params["name"], found.namespace, state, timeout, wanted)
+    return replace(found.outcome, state=state)
+
+
+def in_group(module: AnsibleModule, open_helm: OpenHelm, requested: Request, wait: float | None) -> Placed:
+    """Create or change a virtual cluster of a group, wherever in it that is."""
+    from ansible_collections.nested.clusters.plugins.module_utils.admission import present as admission
+
+    params = module.params
+    outcome, decision, seen = admission.present(
+        open_hosts(module),
+        open_helm,
+        requested,
+        options.in_group(params),
+        run_options(module, wait),
+    )
+    return Placed(
+        outcome,
+        decision.kubernetes,
+        decision.namespace,
+        seen.group.endpoint,
+        seen.group.oidc,
+        decision.placement_dict(),
+        decision.describe(module.check_mode),
+        seen.uncounted() if decision.takes_more else [],
+    )
+
+
+def alone(module: AnsibleModule, open_helm: OpenHelm, requested: Request, wait: float | None) -> Placed:
+    """Create or change a virtual cluster that is in no group."""
+    params = module.params
+    kubernetes = only_host(module, params["host_cluster"]).kubernetes
+    run = run_options(module, wait)
+    outcome = lifecycle.present(kubernetes, partial(open_helm, kubernetes), requested, run)
+    return Placed(outcome, kubernetes, requested.namespace, requested.endpoint)
+
+
+def run_options(module: AnsibleModule, wait: float | None) -> RunOptions:
+    """Return how a virtual cluster is created or changed; ``wait`` is in seconds, None for not at all."""
+    return RunOptions(module.check_mode, wait, kubeconfig=bool(module.params["export_kubeconfig"]))
+
+
+def verified(module: AnsibleModule, found: Placed) -> dict[str, Any]:
+    """Return the result's ``endpoint``, once it answers; empty where nothing shall be, or can be, waited for."""
+    params = module.params
+    paused = is_paused(found.outcome.state.workload(params["name"]))
+    external = found.endpoint is not None and found.endpoint.type.external
+    wanted = params["wait"] and params["verify_endpoint"] and external
+    if module.check_mode or paused or not wanted:
         return {}
     from ansible_collections.nested.clusters.plugins.module_utils.endpoint import reachability
 
-    return {"endpoint": reachability.wait(kubernetes, params["name"], namespace, params["wait_timeout"]).as_dict()}
+    name, timeout = params["name"], params["wait_timeout"]
+    return {"endpoint": reachability.wait(found.kubernetes, name, found.namespace, timeout).as_dict()}
 
 
-def url_in(seen_at: Mapping[str, Any]) -> str | None:
-    """The URL that was verified."""
-    return seen_at["endpoint"]["url"] if seen_at else None
+def url_in(reached: Mapping[str, Any]) -> str | None:
+    """Return the URL that was verified."""
+    return reached["endpoint"]["url"] if reached else None
 
 
-def absent(
-    module: AnsibleModule, open_helm: Callable[[Kubernetes], Helm], asked: Request, wait: float | None
-) -> Outcome:
+def delete(module: AnsibleModule, open_helm: OpenHelm, requested: Request) -> ModuleResult:
+    """Delete the virtual cluster, and describe in check mode what goes."""
+    outcome = absent(module, open_helm, requested, patience(module.params, rests=False))
+    data = {
+        "virtual_cluster": export.describe(outcome, requested.name) if module.check_mode else {},
+        "steps": outcome.plan.steps,
+    }
+    return ModuleResult(data, outcome.plan.changed, outcome.plan.diff, outcome.plan.notes)
+
+
+def absent(module: AnsibleModule, open_helm: OpenHelm, requested: Request, wait: float | None) -> Outcome:
     """Delete the virtual cluster, wherever in its group it is."""
     from ansible_collections.nested.clusters.plugins.module_utils.deletion import single as deletion
     from ansible_collections.nested.clusters.plugins.module_utils.virtual_cluster.cluster_ref import ClusterRef
 
-    namespace = asked.namespace
+    namespace = requested.namespace
     if module.params["group"]:
         from ansible_collections.nested.clusters.plugins.module_utils.admission import decide as decision_rules
         from ansible_collections.nested.clusters.plugins.module_utils.groups import group_view
 
-        seen, current = group_view.find(open_hosts(module), asked.name, module.params["group"])
+        seen, current = group_view.find(open_hosts(module), requested.name, module.params["group"])
         if current is None:
             return deletion.nothing()
         decision_rules.check_host_cluster(module.params["host_cluster"], current)
@@ -640,7 +772,7 @@ def absent(
     else:
         kubernetes = only_host(module, module.params["host_cluster"]).kubernetes
     return deletion.absent(
-        ClusterRef(kubernetes, asked.name, namespace),
+        ClusterRef(kubernetes, requested.name, namespace),
         partial(open_helm, kubernetes),
         check=module.check_mode,
         keep_volumes=module.params["keep_volumes"],
@@ -650,23 +782,7 @@ def absent(
 
 def main() -> None:
     """Run the module."""
-    module = AnsibleModule(
-        argument_spec=argument_spec(),
-        required_by={"owner": "group", "size": "group"},
-        supports_check_mode=True,
-    )
-    hide_only_secrets(module)
-    with ExitStack() as stack:
-        try:
-
-            def open_helm(kubernetes: Kubernetes) -> Helm:
-                return stack.enter_context(Helm(kubernetes, module.params["binary_path"], module.tmpdir))
-
-            result = run(module, open_helm)
-        except NestedClustersError as error:
-            stack.close()  # fail_json leaves through SystemExit; the private files go first
-            module.fail_json(msg=str(error), **error.data)
-    module.exit_json(**result)
+    run_module(argument_spec(), run, required_by={"owner": "group", "size": "group"})
 
 
 if __name__ == "__main__":
