@@ -41,6 +41,8 @@ ANSWERS: dict[str, Any] = {
     "vcluster_group": {},
     "vcluster_group_info": {"groups": [GROUP]},
     "vcluster_info": {"virtual_clusters": MEMBERS},
+    "vcluster_orphan": {"orphans": []},
+    "vcluster_orphan_info": {"orphans": []},
     "vcluster_orphans": {"orphans": []},
     "vcluster_state": {"virtual_clusters": [ONE]},
 }

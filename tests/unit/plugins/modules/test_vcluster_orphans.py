@@ -1,7 +1,7 @@
 # Copyright (c) 2026, nested.clusters contributors
 # GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Tests of the module vcluster_orphans, on host clusters in memory that delete as Kubernetes does."""
+"""Tests of the modules that find and remove orphans, on host clusters in memory that delete as Kubernetes does."""
 
 from __future__ import annotations
 
@@ -13,17 +13,15 @@ from typing import Any
 
 import pytest
 import yaml
-from ansible.module_utils.common.arg_spec import ArgumentSpecValidator
-from ansible_collections.nested.clusters.plugins.doc_fragments.host_clusters import ModuleDocFragment
+from ansible_collections.nested.clusters.plugins.doc_fragments import orphans as orphans_fragment
 from ansible_collections.nested.clusters.plugins.module_utils.common import well_known
 from ansible_collections.nested.clusters.plugins.module_utils.deletion import orphan_removal, orphans
 from ansible_collections.nested.clusters.plugins.module_utils.groups import group_records
 from ansible_collections.nested.clusters.plugins.module_utils.groups.model import Group, Member
 from ansible_collections.nested.clusters.plugins.module_utils.k8s import host_clusters
-from ansible_collections.nested.clusters.plugins.module_utils.k8s.connection import auth_argument_spec
 from ansible_collections.nested.clusters.plugins.module_utils.k8s.errors import KubernetesError, Unreachable
 from ansible_collections.nested.clusters.plugins.module_utils.k8s.host_clusters import HostCluster
-from ansible_collections.nested.clusters.plugins.modules import vcluster_orphans
+from ansible_collections.nested.clusters.plugins.modules import vcluster_orphan, vcluster_orphan_info, vcluster_orphans
 from fakes import Clock, release_secret
 from populated import Host as Populated
 from populated import member
@@ -64,16 +62,29 @@ def host(all_hosts: list[Host]) -> Host:
     return all_hosts[0]
 
 
-@pytest.fixture
-def task(all_hosts: list[Host], run_module: Task, monkeypatch: pytest.MonkeyPatch) -> Task:
-    """Run the module on all hosts, the first called default and others h1, h2 ..."""
+@pytest.fixture(params=["two modules", "deprecated module"])
+def task(
+    all_hosts: list[Host], run_module: Task, monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequest
+) -> Task:
+    """Run a module on all hosts, the first called default and others h1, h2 ...
+
+    Of the two modules that do the work of the deprecated one, state absent is for the one that removes.
+    """
 
     def open_hosts(_module: object) -> list[HostCluster]:
         names = [host_clusters.ONLY, *(f"h{number}" for number in range(1, len(all_hosts)))]
         return [HostCluster(name, one) for name, one in zip(names, all_hosts, strict=True)]
 
     monkeypatch.setattr(host_clusters, "open_hosts", open_hosts)
-    return lambda **options: run_module(vcluster_orphans, **options)
+    if request.param == "deprecated module":
+        return lambda **options: run_module(vcluster_orphans, **options)
+
+    def run(state: str = "reported", **options: Any) -> Result:
+        if state == "absent":
+            return run_module(vcluster_orphan, **options)
+        return run_module(vcluster_orphan_info, **options)
+
+    return run
 
 
 def told(result: Result) -> dict[str, str]:
@@ -759,34 +770,42 @@ def test_a_host_cluster_that_does_not_answer(task: Task, host: Host, all_hosts: 
 
 @pytest.mark.parametrize(("option", "value"), [("older_than", -1), ("wait_timeout", 0)])
 def test_bad_options(option: str, value: int, task: Task) -> None:
-    assert f"{option}: {value} is not usable" in task(**{option: value})["msg"]
+    assert f"{option}: {value} is not usable" in task(**{option: value}, state="absent")["msg"]
+
+
+def test_what_is_found_is_found_again_by_all_modules(task: Task, host: Host, run_module: Task) -> None:
+    """The three return the same entries, and the one that only finds leaves out what becomes of them."""
+    host.left("PersistentVolumeClaim", "data-a-0")
+    host.left("ConfigMap", "vc-coredns-a")
+    found = run_module(vcluster_orphan_info)
+    deprecated = run_module(vcluster_orphans)
+    assert found["changed"] is deprecated["changed"] is False
+    removal = run_module(vcluster_orphan, check_mode=True)
+    assert removal["orphans"] == run_module(vcluster_orphans, check_mode=True, state="absent")["orphans"]
+    of_removal = {"changed", "failed", "msg"}
+    for result in (deprecated, removal):
+        entries = [{key: one[key] for key in one.keys() - of_removal} for one in result["orphans"]]
+        assert found["orphans"] == entries
+    assert run_module(vcluster_orphan_info, check_mode=True, diff=True)["orphans"] == found["orphans"]
+
+
+def test_the_module_that_finds_takes_no_options_of_a_removal(task: Task, run_module: Task) -> None:
+    assert "state" not in vcluster_orphan_info.argument_spec()
+    assert "Unsupported parameters" in run_module(vcluster_orphan_info, wait_timeout=5)["msg"]
 
 
 # --- documentation ----------------------------------------------------------------------------------------
 
-DOCUMENTATION = yaml.safe_load(vcluster_orphans.DOCUMENTATION)
 
-
-def test_options_are_documented_as_they_are() -> None:
-    spec = vcluster_orphans.argument_spec()
-    fragment = yaml.safe_load(ModuleDocFragment.DOCUMENTATION)["options"]
-    own = {name: option for name, option in spec.items() if name not in auth_argument_spec()}
-    assert own.keys() == DOCUMENTATION["options"].keys() | fragment.keys()
-    for name, option in DOCUMENTATION["options"].items():
-        for what in ("type", "choices", "default", "required", "elements"):
-            assert option.get(what) == own[name].get(what), (name, what)
-    kinds = " ".join(DOCUMENTATION["options"]["kinds"]["description"])
+def test_kinds_are_documented_as_they_are() -> None:
+    options = yaml.safe_load(orphans_fragment.ModuleDocFragment.DOCUMENTATION)["options"]
+    kinds = " ".join(options["kinds"]["description"])
     assert all(f"V({kind})" in kinds for kind in orphans.KINDS)
 
 
-def test_examples_are_tasks_that_the_module_takes() -> None:
-    validator = ArgumentSpecValidator(vcluster_orphans.argument_spec())
-    for one in yaml.safe_load(vcluster_orphans.EXAMPLES):
-        assert validator.validate(one["nested.clusters.vcluster_orphans"] or {}).error_messages == []
-
-
-def test_results_are_documented(task: Task, host: Host) -> None:
+def test_results_are_documented(task: Task, host: Host, run_module: Task) -> None:
     host.left("PersistentVolumeClaim", "data-a-0")
-    result = task()
-    contents = yaml.safe_load(vcluster_orphans.RETURN)["orphans"]["contains"]
-    assert contents.keys() == result["orphans"][0].keys()
+    for module in (vcluster_orphans, vcluster_orphan, vcluster_orphan_info):
+        result = run_module(module, check_mode=True)
+        contents = yaml.safe_load(module.RETURN)["orphans"]["contains"]
+        assert contents.keys() == result["orphans"][0].keys()

@@ -27,6 +27,8 @@ MODULES: dict[str, Object] = {
     "vcluster_group": {"name": "dev"},
     "vcluster_group_info": {},
     "vcluster_info": {},
+    "vcluster_orphan": {},
+    "vcluster_orphan_info": {},
     "vcluster_orphans": {},
     "vcluster_state": {"name": "team", "state": "paused"},
 }

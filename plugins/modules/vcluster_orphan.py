@@ -1,0 +1,210 @@
+#!/usr/bin/python
+# Copyright (c) 2026, nested.clusters contributors
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The module nested.clusters.vcluster_orphan."""
+
+from __future__ import annotations
+
+DOCUMENTATION = r"""
+module: vcluster_orphan
+short_description: Remove resources left behind by deleted virtual clusters
+version_added: 0.1.0
+author:
+  - The nested.clusters contributors (@nested-clusters)
+description:
+  - Finds resources that failed installations, other tools, and interrupted deletions left behind on host clusters, and
+    removes them.
+  - M(nested.clusters.vcluster_orphan_info) finds the same objects and changes nothing.
+  - A virtual cluster exists while it has a control plane, paused or not, or a deployed Helm release, or pods of a
+    control plane or an etcd whose workload was deleted. Its resources are never orphans.
+  - An object that a virtual cluster synced to its host cluster belongs to that virtual cluster only, whatever its other
+    labels say. That includes what tenants install with Helm, such as a virtual cluster inside a virtual cluster.
+  - Before it removes anything, the module reads and judges everything again. It removes an object only if both
+    readings find it orphaned, and only in the version that it read.
+  - The module lists each kind of object once for a whole host cluster, and reads all host clusters at the same time.
+options:
+  state:
+    description:
+      - V(absent) removes the orphans.
+    type: str
+    choices: [absent]
+    default: absent
+  kept_volumes:
+    description:
+      - Also remove volume claims that were kept on purpose with O(nested.clusters.vcluster#module:keep_volumes).
+      - By default, the module reports these claims and keeps them.
+    type: bool
+    default: false
+  wait_timeout:
+    description:
+      - How long to wait until the removed objects are gone, in seconds.
+    type: int
+    default: 120
+extends_documentation_fragment:
+  - nested.clusters.connection
+  - nested.clusters.host_clusters
+  - nested.clusters.orphans
+  - nested.clusters.requirements
+  - nested.clusters.attributes
+  - nested.clusters.attributes.action_group
+attributes:
+  check_mode:
+    support: full
+  diff_mode:
+    support: full
+    details:
+      - Shows every object that is removed.
+notes:
+  - Requires permission to list every kind of object on the host cluster. The module does not find objects that it may
+    not list, and warns about their kinds.
+  - C(helm uninstall) and C(vcluster delete --keep-pvc) leave volume claims without a mark that says whether they are
+    still wanted. They count as orphans. Review the result of M(nested.clusters.vcluster_orphan_info) before you remove
+    V(volume_claims).
+  - If another controller's finalizer holds a namespace, the module reports the finalizer and the object, and leaves
+    both alone. It removes finalizers that only the deleted virtual cluster itself would remove.
+seealso:
+  - module: nested.clusters.vcluster_orphan_info
+    description: Find resources left behind by deleted virtual clusters.
+  - module: nested.clusters.vcluster
+    description: Manage one virtual cluster.
+  - module: nested.clusters.vcluster_state
+    description: Pause, resume, restart or delete a selection of virtual clusters.
+"""
+
+EXAMPLES = r"""
+- name: Preview what would be removed
+  nested.clusters.vcluster_orphan:
+  check_mode: true
+  diff: true
+
+- name: Remove orphans on two host clusters, but no volumes and nothing younger than a day
+  nested.clusters.vcluster_orphan:
+    host_clusters:
+      - name: host-a
+        context: host-a
+      - name: host-b
+        context: host-b
+    kinds:
+      - releases
+      - objects
+      - cluster_objects
+      - namespaces
+      - shares
+    older_than: 86400
+
+- name: Remove everything that is left of one virtual cluster, including kept volumes
+  nested.clusters.vcluster_orphan:
+    names:
+      - team-a
+    kept_volumes: true
+    state: absent
+"""
+
+RETURN = r"""
+orphans:
+  description: The resources that were found, sorted by host cluster and namespace.
+  returned: always, except when no host cluster answers
+  type: list
+  elements: dict
+  contains:
+    host_cluster:
+      description: Name of the host cluster; null if the task does not set O(host_clusters).
+      type: str
+      returned: always
+      sample: host-a
+    kind:
+      description: Kind of orphan, one of the choices of O(kinds).
+      type: str
+      returned: always
+      sample: volume_claims
+    resource:
+      description: Plural name of the Kubernetes resource.
+      type: str
+      returned: always
+      sample: persistentvolumeclaims
+    api_version:
+      description: API version of the Kubernetes resource.
+      type: str
+      returned: always
+      sample: v1
+    namespace:
+      description: Namespace of the object; null if it is cluster-scoped.
+      type: str
+      returned: always
+      sample: vcluster-team-a
+    name:
+      description: Name of the object.
+      type: str
+      returned: always
+      sample: data-team-a-0
+    virtual_cluster:
+      description: Virtual cluster that the object belonged to; null if there was none, or if it is not known.
+      type: str
+      returned: always
+      sample: team-a
+    state:
+      description:
+        - V(orphan) is no longer needed. The module removes it.
+        - V(kept) was kept on purpose. The module removes it only with O(kept_volumes=true).
+        - V(in_use) would be an orphan, but is used, such as a volume claim that a pod mounts. It is not removed while
+          it is used.
+        - V(held) cannot be removed by this collection; RV(orphans[].reason) says what to do.
+      type: str
+      returned: always
+      sample: orphan
+    reason:
+      description: Why the object counts as orphaned, or what keeps it.
+      type: str
+      returned: always
+      sample: of virtual cluster team-a, which has no control plane and no Helm release; it holds its data
+    changed:
+      description: Whether the module requested its removal, or in check mode would.
+      type: bool
+      returned: always
+      sample: true
+    failed:
+      description: Whether its removal failed.
+      type: bool
+      returned: always
+      sample: false
+    msg:
+      description: Why its removal failed; otherwise empty.
+      type: str
+      returned: always
+      sample: ""
+failed_host_clusters:
+  description: Names of the host clusters that did not answer.
+  returned: when a host cluster did not answer
+  type: list
+  elements: str
+  sample:
+    - host-b
+"""
+
+from typing import Any
+
+from ansible_collections.nested.clusters.plugins.module_utils.deletion import orphan_report
+from ansible_collections.nested.clusters.plugins.module_utils.k8s.connection import auth_argument_spec
+from ansible_collections.nested.clusters.plugins.module_utils.k8s.host_clusters import host_clusters_spec
+from ansible_collections.nested.clusters.plugins.module_utils.k8s.module import run_module
+
+
+def argument_spec() -> dict[str, Any]:
+    """Return the options of the module."""
+    return {
+        **auth_argument_spec(),
+        **orphan_report.selection_spec(),
+        "host_clusters": host_clusters_spec(),
+        "wait_timeout": {"type": "int", "default": 120},
+        "state": {"type": "str", "choices": ["absent"], "default": "absent"},
+    }
+
+
+def main() -> None:
+    """Run the module."""
+    run_module(argument_spec(), orphan_report.remove)
+
+
+if __name__ == "__main__":
+    main()
