@@ -34,7 +34,7 @@ attributes:
   check_mode:
     support: full
     details:
-      - This module only reads, and so does the same in check mode.
+      - This module only reads, and behaves the same in check mode.
   diff_mode:
     support: N/A
     details:

@@ -13,10 +13,10 @@ class ModuleDocFragment:
 options:
   host_clusters:
     description:
-      - The host clusters of the task. Without it, the one that the task's own connection options name.
-      - An entry is completed by the task's own connection options and by the environment (C(K8S_AUTH_*)). One that has
-        O(host_clusters[].kubeconfig), O(host_clusters[].context) or O(host_clusters[].host) takes neither another
-        host nor credentials from there.
+      - Host clusters of the task. By default, the task has the one host cluster that its own connection options name.
+      - The task's own connection options and the environment (C(K8S_AUTH_*)) complete each entry. If an entry sets
+        O(host_clusters[].kubeconfig), O(host_clusters[].context) or O(host_clusters[].host), it takes neither another
+        host nor credentials from them.
     type: list
     elements: dict
     suboptions:
@@ -27,24 +27,24 @@ options:
         required: true
       kubeconfig:
         description:
-          - Path of a kubeconfig file, or its content as a dictionary. Of its content, tokens, passwords and keys are
-            hidden in results and logs, and names are not.
+          - Path of a kubeconfig file, or the content of one as a dictionary. In the content, the module hides tokens,
+            passwords and keys from results and logs. It shows names.
         type: raw
       context:
         description:
-          - Context in the kubeconfig. The default is its current context.
+          - Name of a context in the kubeconfig. The default is its current context.
         type: str
       host:
         description:
-          - URL of the API server.
+          - URL of the API server. The default is the server in the kubeconfig.
         type: str
       api_key:
         description:
-          - Bearer token.
+          - Bearer token to authenticate with.
         type: str
       username:
         description:
-          - User name for basic authentication, which only an authenticating proxy takes.
+          - User name for HTTP basic authentication. API servers no longer accept it, but a proxy in front of one can.
         type: str
       password:
         description:
@@ -52,27 +52,27 @@ options:
         type: str
       validate_certs:
         description:
-          - Whether to verify the API server's certificate. The default is V(true).
+          - Whether to verify the certificate of the API server. The default is V(true).
         type: bool
         aliases: [verify_ssl]
       ca_cert:
         description:
-          - File with the certificates of authorities that may have signed the API server's certificate.
+          - Path of a file with the certificate authorities that can sign the certificate of the API server.
         type: path
         aliases: [ssl_ca_cert]
       client_cert:
         description:
-          - File with a client certificate.
+          - Path of the client certificate to authenticate with.
         type: path
         aliases: [cert_file]
       client_key:
         description:
-          - File with the key of O(host_clusters[].client_cert).
+          - Path of the private key that belongs to O(host_clusters[].client_cert).
         type: path
         aliases: [key_file]
       proxy:
         description:
-          - URL of an HTTP proxy.
+          - URL of an HTTP proxy for the connection.
         type: str
       no_proxy:
         description:
@@ -80,29 +80,31 @@ options:
         type: str
       proxy_headers:
         description:
-          - Headers for the proxy.
+          - Headers to send to the HTTP proxy.
         type: dict
         suboptions:
           proxy_basic_auth:
-            description: User and password for the proxy, with a colon between them.
+            description: User name and password for the proxy, separated by a colon.
             type: str
           basic_auth:
-            description: User and password for the host, with a colon between them.
+            description: User name and password for the API server, separated by a colon.
             type: str
           user_agent:
-            description: The user agent.
+            description: User agent to report.
             type: str
       persist_config:
         description:
-          - Whether to keep what an authentication plugin refreshes in the kubeconfig file.
+          - Whether to write tokens that an authentication plugin refreshes back to the kubeconfig file. The default is
+            V(false).
         type: bool
       impersonate_user:
         description:
-          - User to act as. The default is C(as) of the user in the kubeconfig.
+          - User to impersonate. The default is C(as) of the user in the kubeconfig.
         type: str
       impersonate_groups:
         description:
-          - Groups to act as a member of. The default is C(as-groups) of the user in the kubeconfig. They need a user.
+          - Groups to impersonate a member of. They require a user to impersonate. The default is C(as-groups) of the
+            user in the kubeconfig.
         type: list
         elements: str
 """
@@ -114,38 +116,39 @@ options:
         + r"""
       state:
         description:
-          - V(present) makes the host cluster a member.
-          - V(absent) removes it, which is refused while virtual clusters of the group live there.
-          - V(lost) takes one that does not exist any more off the record without asking it.
+          - V(present) makes the host cluster a member of the group.
+          - V(absent) removes the host cluster from the group. The module refuses that while virtual clusters of the
+            group are on it.
+          - V(lost) removes a host cluster that no longer exists from the record, without connecting to it.
         type: str
         choices: [present, absent, lost]
         default: present
       dns_pattern:
         description:
-          - Host name of a virtual cluster on this host cluster, with one C(*) in the place of its name, such as
-            V(*.vc.example.com). Required where the endpoint is V(ingress) or V(gateway). The default is none.
-          - An empty string takes it away again.
+          - Host name of a virtual cluster on this host cluster, with one C(*) for the name of the virtual cluster, such
+            as V(*.vc.example.com). Required if the endpoint is V(ingress) or V(gateway).
+          - The default is no host name. An empty string restores the default.
         type: str
       capacity:
         description:
-          - What the host cluster has to give, where its nodes do not say it, or shall not decide.
-          - The default for cpu and memory is what the usable nodes can allocate. Storage is unlimited by default.
-            An empty string takes away what was said.
+          - Capacity of the host cluster, if its nodes do not report it, or to replace what they report.
+          - The default for CPU and memory is what the usable nodes can allocate. The default for storage is no limit.
+            An empty string restores the default.
         type: dict
         suboptions:
           cpu:
-            description: Cores, such as V(64).
+            description: CPU cores, such as V(64).
             type: str
           memory:
-            description: Bytes, such as V(256Gi).
+            description: Memory in bytes, such as V(256Gi).
             type: str
           storage:
-            description: Bytes, such as V(2Ti).
+            description: Storage in bytes, such as V(2Ti).
             type: str
       node_selector:
         description:
-          - Labels of the nodes that virtual clusters may use. The default is all nodes.
-          - Nodes that are cordoned, not ready or have a taint against scheduling are never counted.
+          - Labels of the nodes that virtual clusters can use. The default is all nodes.
+          - Nodes that are cordoned, not ready, or tainted against scheduling never count.
         type: dict
 """
     )

@@ -8,42 +8,46 @@ from __future__ import annotations
 
 DOCUMENTATION = r"""
 module: vcluster
-short_description: Create, change and delete a virtual Kubernetes cluster
+short_description: Manage a virtual Kubernetes cluster
 version_added: 0.1.0
 author:
   - The nested.clusters contributors (@nested-clusters)
 description:
-  - Manages one virtual cluster on one host cluster, with the official vCluster Helm chart as the engine.
-    What it makes is a normal vCluster, which C(helm) and the C(vcluster) CLI see and can work with.
-  - An unchanged virtual cluster starts no Helm process. What somebody else changed in, or deleted from, the
-    objects of the release is seen, shown and repaired.
-  - Helm's records of a virtual cluster are Secrets in its namespace. If they name objects elsewhere that this Helm
-    release did not make, Helm is not run, and the task is refused with the names of these objects, in check mode too.
-  - A virtual cluster that C(helm) or the C(vcluster) CLI made is taken over as it is. Its own values stay, under
-    those in O(values), and it restarts only if something of what the task says differs.
-  - A control plane that is there, but has no Helm record in its namespace, is neither changed nor replaced. Another
-    tool manages it, such as Flux with a C(storageNamespace) or C(helm) with another C(HELM_DRIVER), or its record was
-    lost. The task fails before anything is changed, and names that tool, how it is known, and what to do. It is not
-    deleted either if another tool manages it.
-  - With O(group), the virtual cluster gets a size, a place on one of the group's host clusters, and the group's
-    settings. In check mode RV(placement) answers whether it would fit, where, and what would be left.
-  - A paused virtual cluster is changed without being woken, and stays paused; M(nested.clusters.vcluster_state) resumes
-    it. It is not waited for.
+  - Creates, changes, pauses, resumes, restarts and deletes one virtual cluster on one host cluster.
+  - The official vCluster Helm chart does the work. The result is an ordinary vCluster, which C(helm) and the
+    C(vcluster) CLI can manage as well.
+  - A task that changes nothing starts no Helm process. The module finds objects of the release that were changed or
+    deleted outside of Ansible, shows the difference, and repairs them.
+  - Helm stores its records of a virtual cluster as Secrets in the namespace of the virtual cluster. If a record names
+    objects outside of that namespace which this Helm release did not create, the module does not run Helm. It fails
+    with the names of these objects, also in check mode.
+  - The module adopts a virtual cluster that C(helm) or the C(vcluster) CLI created. The virtual cluster keeps its own
+    values, with O(values) on top, and restarts only if the task changes something.
+  - The module neither changes nor replaces a control plane that has no Helm record in its namespace. Another tool
+    manages such a control plane, for example Flux with a C(storageNamespace) or C(helm) with another C(HELM_DRIVER), or
+    its record was lost. The task fails before it changes anything. The message names the tool, how the module
+    recognized it, and what to do. The module does not delete a control plane that another tool manages.
+  - With O(group), the module gives the virtual cluster a size, places it on one of the group's host clusters, and
+    applies the settings of the group. In check mode, RV(placement) says whether it fits, where, and how much would be
+    left.
+  - With O(state=present), the module changes a paused virtual cluster without starting it. The virtual cluster stays
+    paused, and the module does not wait for it.
 options:
   name:
     description:
       - Name of the virtual cluster and of its Helm release.
-      - A DNS label, short enough that what vCluster derives from it fits in 63 characters.
-      - A new one can neither have C(-x-) in it nor begin with C(x-). vCluster labels what it syncs outside of
-        namespaces with C(NAMESPACE-x-NAME), and another virtual cluster could have the same label.
+      - Must be a DNS label, short enough that the names which vCluster derives from it have at most 63 characters.
+      - The name of a new virtual cluster must not contain C(-x-) or begin with C(x-). vCluster labels the objects that
+        it syncs outside of namespaces with C(NAMESPACE-x-NAME), and another virtual cluster could have the same label.
     type: str
     required: true
   namespace:
     description:
-      - Namespace on the host cluster. vCluster allows one virtual cluster a namespace.
-      - That of a new one can neither have C(-x-) in it nor end with C(-x).
-      - The default is C(vcluster-NAME), as with the C(vcluster) CLI.
-      - It is created when it does not exist, and then removed with the virtual cluster if nothing else lives in it.
+      - Namespace of the virtual cluster on the host cluster. vCluster supports one virtual cluster per namespace.
+      - The namespace of a new virtual cluster must not contain C(-x-) or end with C(-x).
+      - The module creates a namespace that does not exist. It deletes that namespace together with the virtual cluster,
+        unless the namespace contains other objects.
+      - The default is C(vcluster-NAME), as in the C(vcluster) CLI.
     type: str
   state:
     description:
@@ -61,159 +65,180 @@ options:
     default: present
   group:
     description:
-      - Cluster group that the virtual cluster is in, see M(nested.clusters.vcluster_group).
-      - A virtual cluster without a group joins it with this option. It does not move from one group to another.
+      - Cluster group of the virtual cluster, see M(nested.clusters.vcluster_group).
+      - This option adds an existing virtual cluster without a group to the group. It does not move a virtual cluster
+        from one group to another.
+      - By default, the virtual cluster is in no group.
     type: str
   owner:
     description:
-      - Who the virtual cluster is for, such as a user name or an e-mail address. The group's owner quota counts it.
-      - Without it, an existing virtual cluster keeps its owner.
+      - Who the virtual cluster is for, such as a user name or an email address. The owner quota of the group counts by
+        owner.
+      - By default, a new virtual cluster has no owner, and an existing one keeps its owner.
     type: str
   size:
     description:
-      - The most that the virtual cluster may claim of its host cluster, its control plane included.
-      - What is left out stays as it is, and is the group's default for a new virtual cluster.
-      - A ResourceQuota enforces it for requests and limits, and a LimitRange gives limits to containers without any.
-      - Changing it restarts nothing, and applies to a paused virtual cluster as well.
+      - Maximum resources that the virtual cluster can claim on its host cluster, including its control plane.
+      - A ResourceQuota enforces the size for requests and limits. A LimitRange gives limits to containers that have
+        none.
+      - Changing the size restarts nothing, and also applies to a paused virtual cluster.
+      - By default, a new virtual cluster gets the default size of the group, and an existing one keeps its size. The
+        same applies to each suboption.
     type: dict
     suboptions:
       cpu:
-        description: Cores, such as V(4) or V(500m).
+        description: CPU cores, such as V(4) or V(500m).
         type: str
       memory:
-        description: Bytes, such as V(4Gi).
+        description: Memory in bytes, such as V(4Gi).
         type: str
       storage:
-        description: Bytes, such as V(20Gi), in all volume claims together.
+        description: Storage in bytes, such as V(20Gi), for all volume claims together.
         type: str
   host_cluster:
     description:
-      - Name of the group's host cluster that a new virtual cluster shall be placed on.
-      - Without O(group), the one of O(host_clusters) that the virtual cluster is on. Required where there are several.
-      - With O(group) and without it, the one is chosen that is left with the largest fraction of its scarcest
-        resource, or with the smallest where the group's C(placement) is V(pack).
+      - Name of the host cluster for a new virtual cluster.
+      - With O(group), must be a host cluster of the group. By default, the module chooses the host cluster that keeps
+        the largest fraction of its scarcest resource, or the smallest if the group's C(placement) is V(pack).
+      - Without O(group), must be the entry of O(host_clusters) that the virtual cluster is on. Required if
+        O(host_clusters) has several entries.
     type: str
   force:
     description:
-      - With O(size), shrink the virtual cluster also below what it uses at the moment, or below the storage of the
-        volumes that were kept of it.
+      - Whether O(size) can shrink the virtual cluster below what it currently uses, or below the storage of its kept
+        volumes.
     type: bool
     default: false
   vcluster_version:
     description:
-      - Version of vCluster, which is the version of its chart, such as V(0.36.1).
-      - Without it, a new virtual cluster gets V(0.36.1) and an existing one keeps its version.
-      - An upgrade goes one minor version at a time. The module takes the steps in between itself, and waits until each
-        one runs, also with O(wait=false). RV(steps) names them, in check mode as well. When a task is ended on the way,
-        the next one goes on from there.
-      - Between two minor versions it is the newest release of each that this collection knows, and Kubernetes moves
-        with it, never past a minor version.
-      - A downgrade is refused. So is what would lose the data, such as another backing store.
-      - A paused virtual cluster can be upgraded by one minor version, and has to run before the next, or have
-        O(rollback).
-      - With O(group), the group's locked version, and no other, but see O(ahead_of_group).
+      - Version of vCluster and of its chart, such as V(0.36.1).
+      - By default, a new virtual cluster gets V(0.36.1), and an existing one keeps its version.
+      - vCluster upgrades one minor version at a time. The module performs the steps in between and waits until each of
+        them runs, even with O(wait=false). RV(steps) lists them, also in check mode. If a task is interrupted, the next
+        one continues.
+      - Each step in between uses the newest release of its minor version that this collection knows. Kubernetes is
+        upgraded along with it, also one minor version at a time.
+      - The module refuses downgrades, and changes that would lose the data, such as another backing store.
+      - A paused virtual cluster can be upgraded by one minor version. For a further one it must run, or the task must
+        set O(rollback).
+      - With O(group), must be the group's locked version unless O(ahead_of_group) is set.
     type: str
   ahead_of_group:
     description:
-      - With O(group), O(vcluster_version) may be another one than the locked version, such as for a preview in check
-        mode before the lock is moved.
+      - With O(group), whether O(vcluster_version) can differ from the group's locked version. Use it in check mode to
+        preview an upgrade before you change the lock.
     type: bool
     default: false
   rollback:
     description:
-      - Prepare a way back before an upgrade, and take it when the upgrade fails. The task fails then, with
-        C(rolled_back) in its result, and the virtual cluster is on its former version, with former values and data.
-      - The control plane is stopped for it, but not what runs in the virtual cluster. Meanwhile a pod copies the data
-        within its volume claim, where it needs as much room again. The copy stays there until the next upgrade.
-      - After each step, the virtual cluster has to be healthy, seen from inside. Its API answers that it is ready and
-        lists nodes and pods, and its CoreDNS runs. Before the first step as well, or nothing is changed.
-      - A paused virtual cluster is started for that, and paused again.
-      - The data of the embedded database and of a deployed etcd is copied. Of an external store nothing is. There, only
-        the release goes back, and the data stays as the new version left it.
-      - When a task is ended on the way, the next one for this virtual cluster goes on, also without this option.
+      - Whether to back up the virtual cluster before an upgrade, and to restore it if the upgrade fails. The task then
+        fails with C(rolled_back) in its result, and the virtual cluster has its former version, values and data.
+      - The module stops the control plane for the backup. The workloads of the virtual cluster keep running. A pod
+        copies the data inside the volume claim, which needs free space for the copy. The copy stays there until the
+        next upgrade.
+      - Before the first step and after each step, the virtual cluster must be healthy. Its API must answer that it is
+        ready, and list nodes and pods, and its CoreDNS must run. If it is not healthy at the beginning, the module
+        changes nothing.
+      - The module starts a paused virtual cluster for the upgrade and pauses it again.
+      - Only the embedded database and a deployed etcd are backed up. With an external store, only the Helm release is
+        rolled back; the data stays as the new version left it.
+      - If a task is interrupted, the next one for this virtual cluster continues, even without this option.
     type: bool
     default: false
   kubernetes_version:
     description:
-      - Version of Kubernetes inside the virtual cluster, such as V(v1.36.0).
-      - Without it, a new virtual cluster gets the default of its vCluster version and an existing one keeps its own.
-      - An upgrade goes one minor version at a time, with steps in between as for O(vcluster_version). Going back a
-        minor version is refused.
+      - Version of Kubernetes in the virtual cluster, such as V(v1.36.0).
+      - By default, a new virtual cluster gets the default of its vCluster version, and an existing one keeps its
+        version.
+      - Kubernetes upgrades one minor version at a time, with steps in between as described for O(vcluster_version). The
+        module refuses to go back a minor version.
     type: str
   distribution:
     description:
-      - Kubernetes distribution of the virtual cluster. The default for a new one is V(k8s).
-      - vCluster has V(k0s) before 0.26 and V(k3s) before 0.33. From 0.25 to 0.32, V(k3s) becomes V(k8s) in place; there
-        is no way back.
-      - With O(group), the default is the group's.
+      - Kubernetes distribution of the virtual cluster.
+      - vCluster supports V(k0s) before 0.26 and V(k3s) before 0.33. From 0.25 to 0.32, V(k3s) can change to V(k8s) in
+        place, and not back.
+      - By default, a new virtual cluster gets the distribution of the group, or V(k8s) without O(group), and an
+        existing one keeps its distribution.
     type: str
     choices: [k8s, k3s, k0s]
   replicas:
     description:
-      - How many replicas the control plane has. The default for a new virtual cluster is 1.
-      - More than one needs another O(backing_store) than the embedded database.
+      - Number of replicas of the control plane.
+      - More than one replica requires an O(backing_store) other than the embedded database.
+      - By default, a new virtual cluster gets the number of the group, or 1 without O(group), and an existing one keeps
+        its number.
     type: int
   backing_store:
     description:
-      - Where the virtual cluster keeps its data, for life. The default is the embedded database.
-      - With O(group), the default for a new virtual cluster is the group's.
-      - When O(values) are given, say this, O(distribution) and O(replicas) again, because O(values) are all of the
-        configuration but for the options beside them.
+      - Where the virtual cluster keeps its data. It cannot change later.
+      - If O(values) is set, set this option, O(distribution) and O(replicas) again, because O(values) replaces the
+        whole configuration except for these options.
+      - By default, a new virtual cluster gets the store of the group, or the embedded database without O(group), and an
+        existing one keeps its store.
     type: dict
     suboptions:
       type:
         description:
-          - V(embedded_sqlite) is a file in the volume of the control plane, which has one replica then.
-          - V(deployed_etcd) is an etcd that the chart deploys beside the control plane.
-          - V(external_etcd) is an etcd of yours, from vCluster 0.25 on. It serves one virtual cluster.
-          - V(external_database) is a MySQL or PostgreSQL database of yours. With O(distribution=k8s) it needs an image
-            that has a licence.
+          - V(embedded_sqlite) is a file in the volume of the control plane, which then has one replica.
+          - V(deployed_etcd) is an etcd that the chart deploys next to the control plane.
+          - V(external_etcd) is an etcd that you provide, from vCluster 0.25 on. It serves one virtual cluster.
+          - V(external_database) is a MySQL or PostgreSQL database that you provide. With O(distribution=k8s), it
+            requires a licensed image.
         type: str
         choices: [embedded_sqlite, deployed_etcd, external_etcd, external_database]
         required: true
       replicas:
         description:
-          - How many members a deployed etcd has, 1, 3, 5 or 7. The default is 1. It cannot change later.
+          - Number of members of a deployed etcd, which is 1, 3, 5 or 7. It cannot change later. The default is 1.
         type: int
       endpoint:
         description:
-          - Address of the external etcd, such as V(etcd.example.com:2379).
+          - Address of the external etcd, such as V(etcd.example.com:2379). Required for V(external_etcd).
         type: str
       tls_secret:
         description:
-          - Secret in the namespace of the virtual cluster with which it logs in to the external etcd or database, with
-            the keys C(ca.crt), C(tls.crt) and C(tls.key).
+          - Name of a Secret in the namespace of the virtual cluster with the keys C(ca.crt), C(tls.crt) and C(tls.key),
+            which authenticates to the external etcd or database. By default, no certificate is used.
         type: str
       data_source:
         description:
-          - Address of the external database, such as V(postgres://user:password@db.example.com:5432/name).
+          - Address of the external database, such as V(postgres://user:password@db.example.com:5432/name). Required for
+            V(external_database).
         type: str
   endpoint:
     description:
-      - How the virtual cluster is reached from outside of its host cluster. With O(group), the group says it.
-      - Without it, an existing virtual cluster keeps what it has. Another type can be asked for at any time.
-        Kubeconfigs that were made before lead to the old endpoint then; a warning says what clients have to change.
+      - How clients outside of the host cluster reach the virtual cluster. Cannot be combined with O(group), because the
+        group defines the endpoint.
+      - Changing the type is possible at any time. Existing kubeconfigs then still contain the old endpoint, and a
+        warning says what clients have to change.
+      - By default, a new virtual cluster is reached only from inside of the host cluster, and an existing one keeps its
+        endpoint.
     type: dict
     suboptions:
       type:
         description:
-          - V(cluster_ip) is reached from inside the host cluster only, V(node_port) at its nodes, V(load_balancer) at
-            an address of its own, V(ingress) and V(gateway) at a host name behind an address that many share.
-          - The host cluster must be able to serve it.
+          - Type of the endpoint. The host cluster must support it.
+          - V(cluster_ip) is reached only from inside of the host cluster.
+          - V(node_port) is reached at the nodes of the host cluster.
+          - V(load_balancer) is reached at an IP address of its own.
+          - V(ingress) and V(gateway) are reached at a host name, on an IP address that virtual clusters share.
         type: str
         choices: [cluster_ip, node_port, load_balancer, ingress, gateway]
         required: true
       host:
         description:
-          - Host name of the virtual cluster, which goes into its certificate. V(ingress) and V(gateway) need one.
+          - Host name of the virtual cluster, which becomes part of its certificate. Required for V(ingress) and
+            V(gateway).
         type: str
       ingress_class:
         description:
-          - Ingress class of a controller with SSL passthrough. The default is the host cluster's default class.
+          - IngressClass of a controller with SSL passthrough. The default is the default class of the host cluster.
         type: str
       gateway_name:
         description:
-          - Gateway with a listener of protocol TLS and mode Passthrough, which admits routes of all namespaces.
+          - Name of a Gateway that has a listener with protocol TLS and mode Passthrough, and that accepts routes from
+            all namespaces. Required for V(gateway).
         type: str
       gateway_namespace:
         description:
@@ -221,57 +246,61 @@ options:
         type: str
       annotations:
         description:
-          - Annotations for the Service, Ingress or TLSRoute.
+          - Annotations for the Service, Ingress or TLSRoute. By default, none are added.
         type: dict
   verify_endpoint:
     description:
-      - With O(wait=true), wait until the endpoint answers to the machine that runs the module. Its name resolves, the
-        certificate there is the virtual cluster's own, and its API lists namespaces for the owner of the kubeconfig.
-      - When it does not within O(wait_timeout), the task fails and names the link that is broken.
-      - Of an endpoint that neither O(endpoint) nor O(group) has asked for, nothing is waited for. Nor of V(cluster_ip).
+      - With O(wait=true), whether to wait until the endpoint answers to the machine that runs the module. Its name must
+        resolve, it must present the certificate of the virtual cluster, and its API must list namespaces for the owner
+        of the kubeconfig.
+      - If the endpoint does not answer within O(wait_timeout), the task fails and names the first step that fails.
+      - Has no effect if neither O(endpoint) nor O(group) sets an endpoint, or if the type is V(cluster_ip).
     type: bool
     default: true
   values:
     description:
       - Configuration of the virtual cluster, as in C(vcluster.yaml).
-      - When given, it is the whole configuration of a virtual cluster that this module made, over the open-source
-        image as the only built-in value. What is left out goes back to the chart's default.
-      - Without it, an existing virtual cluster keeps its configuration.
-      - A key that needs a licence is refused as long as the open-source image is used.
-      - Set C(no_log) on the task when they hold a secret, because Ansible shows a task's options at C(-vvv).
+      - For a virtual cluster that this module created, the values are the whole configuration, on top of the
+        open-source image as the only built-in value. A key that is left out returns to the default of the chart.
+      - The module refuses keys that require a license while the open-source image is used.
+      - If the values contain a secret, set C(no_log) on the task, because Ansible shows the options of a task at
+        C(-vvv).
+      - By default, a new virtual cluster gets the defaults of the chart, and an existing one keeps its configuration.
     type: dict
   chart_ref:
     description:
-      - The chart, as a name in O(chart_repo_url), a local directory, a local C(.tgz) file, or an C(oci://) reference.
-      - C({version}) in it stands for the version, so that it can mean local charts of several versions. An upgrade over
-        more than one minor version needs that, where charts are local.
+      - Chart to install, as a name in O(chart_repo_url), a local directory, a local C(.tgz) file, or an C(oci://)
+        reference.
+      - C({version}) in it is replaced by the version, so that one reference can stand for local charts of several
+        versions. With local charts, an upgrade over more than one minor version requires it.
     type: str
     default: vcluster
   chart_repo_url:
     description:
-      - Helm repository that holds the chart when O(chart_ref) is a name.
+      - URL of the Helm repository that contains the chart if O(chart_ref) is a name.
     type: str
     default: https://charts.loft.sh
   labels:
     description:
-      - Labels that the control plane's StatefulSet or Deployment shall have. A value of V(null) removes a label.
-      - Labels that are not mentioned stay. Changing labels restarts nothing.
+      - Labels for the StatefulSet or Deployment of the control plane. A value of V(null) removes a label.
+      - The module leaves other labels alone. Changing labels restarts nothing.
     type: dict
     default: {}
   annotations:
     description:
-      - Annotations of the control plane's StatefulSet or Deployment, as O(labels).
+      - Annotations for the StatefulSet or Deployment of the control plane. A value of V(null) removes an annotation.
+      - The module leaves other annotations alone. Changing annotations restarts nothing.
     type: dict
     default: {}
   protected:
     description:
-      - Whether the virtual cluster is protected from deletion, by this module and by C(vcluster delete).
-      - Without it, a new virtual cluster is not protected and an existing one stays as it is.
+      - Whether to protect the virtual cluster from deletion by this collection and by C(vcluster delete).
+      - By default, a new virtual cluster is not protected, and an existing one keeps its protection.
     type: bool
   keep_volumes:
     description:
-      - With O(state=absent), keep the volume claims of the virtual cluster, and so the namespace they live in. They are
-        annotated as kept, until the virtual cluster is made again over them.
+      - With O(state=absent), whether to keep the volume claims of the virtual cluster and the namespace that contains
+        them. The module annotates them as kept until the virtual cluster is created again and uses them.
     type: bool
     default: false
   accept_data_loss:
@@ -296,17 +325,19 @@ options:
     default: 300
   export_kubeconfig:
     description:
-      - What to do with the kubeconfig of the virtual cluster. Without it, the kubeconfig is not touched.
-      - Needs a virtual cluster that has started once, so use it with O(wait=true).
-      - It is made from the certificates, the key and the token in Secret C(vc-NAME) in the namespace of the virtual
-        cluster. Anything else that the Secret says of the cluster or the user, such as a command or a proxy, is
-        refused, because whoever may write Secrets there can write it.
+      - What to do with the kubeconfig of the virtual cluster.
+      - The virtual cluster must have started once, so use this option with O(wait=true).
+      - The kubeconfig is made from the certificates, the key and the token in the Secret C(vc-NAME) in the namespace of
+        the virtual cluster. If the Secret contains anything else about the cluster or the user, such as a command or a
+        proxy, the module refuses it, because everyone who can write Secrets there could have added it.
+      - By default, the module does not read or write the kubeconfig.
     type: dict
     suboptions:
       path:
         description:
-          - File to write it to, with mode 0600, on the machine that runs the module.
-          - When the file exists, the kubeconfig is merged into it as a context, and its current context stays.
+          - File to write the kubeconfig to, with mode 0600, on the machine that runs the module.
+          - If the file exists, the module merges the kubeconfig into it as a context and keeps the current context.
+          - By default, no file is written.
         type: path
       context:
         description:
@@ -315,63 +346,74 @@ options:
       server:
         description:
           - URL of the API server in the kubeconfig.
-          - The default is the endpoint of the virtual cluster where it has one outside of the host cluster, else
-            C(https://localhost:8443) for use with C(kubectl port-forward).
+          - The default is the endpoint of the virtual cluster outside of the host cluster. Without such an endpoint, it
+            is C(https://localhost:8443), for use with C(kubectl port-forward).
         type: str
       in_cluster:
         description:
-          - Lead to the virtual cluster by its name in the host cluster, for what runs there, such as a GitOps tool.
+          - Whether to use the in-cluster Service address, for clients that run on the host cluster, such as a GitOps
+            tool.
         type: bool
         default: false
       user:
         description:
-          - Who the kubeconfig logs in as. V(admin) has a client certificate for everything in the virtual cluster.
-          - V(oidc) logs in at the issuer of the group, with the kubectl plugin C(oidc-login), and holds no credential.
-          - The default is V(oidc) in a group with an issuer, else V(admin).
+          - How the kubeconfig authenticates.
+          - V(admin) uses a client certificate that permits everything in the virtual cluster.
+          - V(oidc) logs in to the issuer of the group with the kubectl plugin C(oidc-login), and contains no
+            credential.
+          - The default is V(oidc) in a group that has an issuer, and V(admin) otherwise.
         type: str
         choices: [admin, oidc]
       return_content:
         description:
-          - Return it as RV(kubeconfig). It can hold a private key, so set C(no_log) on the task.
+          - Whether to return the content as RV(kubeconfig). It can contain a private key, so set C(no_log) on the task.
         type: bool
         default: false
   binary_path:
     description:
-      - The C(helm) to run, 3.14 or later, or 4. The default is the one on the C(PATH).
-      - It is started only if something has to change.
+      - Path of the C(helm) binary, version 3.14 or later, or 4. The default is the C(helm) on the C(PATH).
+      - The module starts it only if something changes.
     type: path
 extends_documentation_fragment:
   - nested.clusters.connection
   - nested.clusters.host_clusters
   - nested.clusters.attributes
+  - nested.clusters.attributes.action_group
 attributes:
   check_mode:
     support: full
   diff_mode:
     support: full
     details:
-      - Shows values and manifests before and after. What Secrets hold is masked.
-      - With O(group), a comment says of each value whether it is built in, the group's or the request's.
+      - Shows values and manifests before and after, with the content of Secrets masked.
+      - With O(group), a comment marks each value as built in, from the group, or from the task.
+      - With O(state=paused), O(state=running) and O(state=restarted), also shows the phase before and after.
 requirements:
   - python >= 3.10
   - kubernetes >= 24.2.0
   - PyYAML >= 3.11
   - helm >= 3.14 (https://helm.sh) to create, change or delete
 seealso:
-  - module: nested.clusters.vcluster_info
   - module: nested.clusters.vcluster_state
+    description: Pause, resume, restart or delete a selection of virtual clusters.
+  - module: nested.clusters.vcluster_fleet
+    description: Manage all virtual clusters of a list.
+  - module: nested.clusters.vcluster_info
+    description: List virtual clusters and their status.
+  - module: nested.clusters.vcluster_endpoint_info
+    description: Check the path to the endpoint of a virtual cluster.
   - module: nested.clusters.vcluster_group
-  - module: nested.clusters.vcluster_group_info
+    description: Manage groups of host clusters.
 """
 
 EXAMPLES = r"""
-- name: A virtual cluster, and its kubeconfig
+- name: Create a virtual cluster and write its kubeconfig
   nested.clusters.vcluster:
     name: team-a
     export_kubeconfig:
       path: ~/.kube/team-a
 
-- name: With everything said
+- name: Set all common options
   nested.clusters.vcluster:
     name: team-b
     namespace: team-b
@@ -386,12 +428,12 @@ EXAMPLES = r"""
           ingresses:
             enabled: true
 
-- name: From a chart on this machine, for a site without access to the chart repository
+- name: Use a local chart, for a site without access to the chart repository
   nested.clusters.vcluster:
     name: team-c
     chart_ref: /srv/charts/vcluster-0.36.1.tgz
 
-- name: Highly available, with an etcd of three members beside three replicas of the control plane
+- name: Create a highly available virtual cluster with three etcd members
   nested.clusters.vcluster:
     name: team-e
     replicas: 3
@@ -399,14 +441,14 @@ EXAMPLES = r"""
       type: deployed_etcd
       replicas: 3
 
-- name: Upgrade it over two minor versions, from charts on this machine, and take it back if it fails
+- name: Upgrade over two minor versions from local charts, and roll back if that fails
   nested.clusters.vcluster:
     name: team-c
     vcluster_version: 0.36.1
     rollback: true
     chart_ref: /srv/charts/vcluster-{version}.tgz
 
-- name: Behind an ingress with SSL passthrough, at a name of its own
+- name: Expose a virtual cluster at a host name, through an ingress controller with SSL passthrough
   nested.clusters.vcluster:
     name: team-f
     endpoint:
@@ -416,7 +458,7 @@ EXAMPLES = r"""
     export_kubeconfig:
       path: ~/.kube/team-f
 
-- name: In a cluster group, wherever there is room
+- name: Create a virtual cluster in a cluster group, on the host cluster with the most room
   nested.clusters.vcluster:
     name: team-d
     group: dev
@@ -431,7 +473,17 @@ EXAMPLES = r"""
       - name: host-b
         context: b
 
-- name: Delete it with everything it made
+- name: Pause a virtual cluster
+  nested.clusters.vcluster:
+    name: team-a
+    state: paused
+
+- name: Make sure that a virtual cluster exists and runs
+  nested.clusters.vcluster:
+    name: team-a
+    state: running
+
+- name: Delete a virtual cluster and everything that it created
   nested.clusters.vcluster:
     name: team-a
     state: absent
@@ -439,7 +491,8 @@ EXAMPLES = r"""
 
 RETURN = r"""
 steps:
-  description: What was done, or in check mode would be done, in order. Empty when nothing changes.
+  description:
+    - What the module did, or in check mode would do, in this order. Empty if nothing changes.
   returned: success
   type: list
   elements: str
@@ -449,21 +502,221 @@ steps:
     - "set annotations of virtual cluster team-a: nested-clusters/managed"
 virtual_cluster:
   description:
-    - The virtual cluster as it is after the task, with the same fields as in M(nested.clusters.vcluster_info).
-    - In check mode as it is now. Empty where there is none.
+    - The virtual cluster after the task, or in check mode before it. Empty if it does not exist.
   returned: success
   type: dict
-  sample:
-    name: team-a
-    namespace: vcluster-team-a
-    phase: running
-    vcluster_version: 0.36.1
-    kubernetes_version: v1.36.0
+  contains:
+    name:
+      description: Name of the virtual cluster and of its Helm release.
+      type: str
+      returned: always
+      sample: team-a
+    namespace:
+      description: Namespace on the host cluster.
+      type: str
+      returned: always
+      sample: vcluster-team-a
+    host_cluster:
+      description:
+        - Name of its host cluster in the group.
+      type: str
+      returned: with O(group)
+      sample: host-a
+    owner:
+      description:
+        - Owner of the virtual cluster; empty if it has none.
+      type: str
+      returned: with O(group)
+      sample: alice
+    size:
+      description:
+        - Maximum resources that it can claim.
+        - In check mode, the size before the task.
+      type: dict
+      returned: with O(group)
+      contains:
+        cpu:
+          description: CPU cores.
+          type: str
+          returned: always
+          sample: "4"
+        memory:
+          description: Memory in bytes.
+          type: str
+          returned: always
+          sample: 4Gi
+        storage:
+          description: Storage in bytes.
+          type: str
+          returned: always
+          sample: 2Gi
+    phase:
+      description:
+        - V(running) if every replica of the control plane is ready.
+        - V(paused) if the vCluster CLI or this collection paused it.
+        - V(sleeping) if the sleep mode of the vCluster Platform scaled the control plane down. If only its workloads
+          sleep, its API answers and the phase is V(running).
+        - V(failed) if it cannot become ready as declared; RV(virtual_cluster.message) says why. Replicas from before
+          the last change can still serve.
+        - V(deleting) if the control plane is being deleted.
+        - V(pending) otherwise, for example while it starts, or if it was scaled to 0 other than by a pause.
+      type: str
+      returned: always
+      sample: running
+    message:
+      description: Why it is V(failed), or what it waits for while V(pending); otherwise empty.
+      type: str
+      returned: always
+      sample: ""
+    vcluster_version:
+      description: Version of vCluster; null if the image of the control plane has no tag.
+      type: str
+      returned: always
+      sample: 0.36.1
+    kubernetes_version:
+      description: Version of Kubernetes in the virtual cluster; null if the tag of its image does not say.
+      type: str
+      returned: always
+      sample: v1.36.0
+    chart_version:
+      description: Version of the vCluster chart; null if the workload does not have the label of the chart.
+      type: str
+      returned: always
+      sample: 0.36.1
+    endpoint:
+      description:
+        - URL of its API for clients outside of the host cluster, from its Ingress, TLSRoute or load balancer.
+        - Null if it has none of these, or is reached only from inside of the host cluster.
+      type: str
+      returned: always
+      sample: https://team-a.dev.example.com
+    created:
+      description: When the workload was created, in UTC (RFC 3339).
+      type: str
+      returned: always
+      sample: "2026-11-20T08:15:42Z"
+    age:
+      description: Time since the workload was created, in seconds.
+      type: int
+      returned: always
+      sample: 68652
+    kind:
+      description: Kind of the workload, V(StatefulSet) or V(Deployment).
+      type: str
+      returned: always
+      sample: StatefulSet
+    replicas:
+      description: Desired number of replicas of the control plane; 0 while it is paused.
+      type: int
+      returned: always
+      sample: 1
+    ready_replicas:
+      description: Number of replicas that are ready.
+      type: int
+      returned: always
+      sample: 1
+    protected:
+      description: Whether it is protected from deletion (annotation C(loft.sh/non-deletable)).
+      type: bool
+      returned: always
+      sample: false
+    managed:
+      description: Whether M(nested.clusters.vcluster) manages it.
+      type: bool
+      returned: always
+      sample: true
+    labels:
+      description: Labels of the workload, without those that the chart sets on every virtual cluster.
+      type: dict
+      returned: always
+      contains:
+        LABEL:
+          description: Value of a label. The key is the name of the label.
+          type: str
+          returned: for each label
+          sample: ci
+      sample:
+        env: ci
+    annotations:
+      description: Annotations of the workload, without those of Helm, kubectl and the Deployment controller.
+      type: dict
+      returned: always
+      contains:
+        ANNOTATION:
+          description: Value of an annotation. The key is the name of the annotation.
+          type: str
+          returned: for each annotation
+          sample: "true"
+      sample:
+        nested-clusters/managed: "true"
 placement:
   description:
-    - Where the virtual cluster is or goes, and why. RV(ignore:placement.considered) is empty where nothing was placed.
+    - Where the virtual cluster is or goes, and why.
   returned: success, with O(group)
   type: dict
+  contains:
+    host:
+      description: Name of the host cluster.
+      type: str
+      returned: always
+      sample: host-b
+    strategy:
+      description: How the host cluster was chosen, V(spread) or V(pack); null if no placement was necessary.
+      type: str
+      returned: always
+      sample: spread
+    considered:
+      description: The host clusters that were considered, sorted by name. Empty if no placement was necessary.
+      type: list
+      elements: dict
+      returned: always
+      contains:
+        name:
+          description: Name of the host cluster.
+          type: str
+          returned: always
+          sample: host-b
+        fits:
+          description: Whether it has room.
+          type: bool
+          returned: always
+          sample: true
+        chosen:
+          description: Whether it was chosen.
+          type: bool
+          returned: always
+          sample: true
+        reason:
+          description: Why it has room or not.
+          type: str
+          returned: always
+          sample: has room
+        left:
+          description: What would be left to allocate on it.
+          type: dict
+          returned: always
+          contains:
+            cpu:
+              description: CPU cores; null if there is no limit.
+              type: str
+              returned: always
+              sample: 5600m
+            memory:
+              description: Memory in bytes; null if there is no limit.
+              type: str
+              returned: always
+              sample: 12Gi
+            storage:
+              description: Storage in bytes; null if there is no limit.
+              type: str
+              returned: always
+              sample: null
+        score:
+          description:
+            - Fraction of its scarcest resource that would be left, from 0 to 1; null if it does not fit.
+          type: float
+          returned: always
+          sample: 0.5833
   sample:
     host: host-b
     strategy: spread
@@ -481,10 +734,41 @@ placement:
         left: {cpu: "5600m", memory: 12Gi, storage: null}
         score: 0.5833
 endpoint:
-  description:
-    - Where the virtual cluster is reached, whether it answers, and what was seen of each link on the way, in order.
+  description: Result of the check of the endpoint.
   returned: when the endpoint was verified
   type: dict
+  contains:
+    url:
+      description: URL of the endpoint; null if the virtual cluster has none.
+      type: str
+      returned: always
+      sample: https://team-f.vc.example.com
+    answers:
+      description: Whether the endpoint answers.
+      type: bool
+      returned: always
+      sample: true
+    links:
+      description: The steps of the check, in order, up to the first step that fails.
+      type: list
+      elements: dict
+      returned: always
+      contains:
+        name:
+          description: Name of the step, V(route), V(dns), V(address), V(certificate) or V(api).
+          type: str
+          returned: always
+          sample: dns
+        ok:
+          description: Whether the step succeeded.
+          type: bool
+          returned: always
+          sample: true
+        message:
+          description: What the step found.
+          type: str
+          returned: always
+          sample: team-f.vc.example.com is 203.0.113.7
   sample:
     url: https://team-f.vc.example.com
     answers: true
@@ -498,6 +782,45 @@ kubeconfig:
   description: The kubeconfig of the virtual cluster.
   returned: when O(export_kubeconfig.return_content=true) and the virtual cluster has started
   type: dict
+  contains:
+    apiVersion:
+      description: API version of the kubeconfig.
+      type: str
+      returned: always
+      sample: v1
+    kind:
+      description: Kind of the object.
+      type: str
+      returned: always
+      sample: Config
+    current-context:
+      description: Name of the context.
+      type: str
+      returned: always
+      sample: vcluster_team-a_vcluster-team-a
+    contexts:
+      description: The context, as C(kubectl) reads it.
+      type: list
+      elements: dict
+      returned: always
+      contains: &named
+        name:
+          description: Name of the entry.
+          type: str
+          returned: always
+          sample: vcluster_team-a_vcluster-team-a
+    clusters:
+      description: The URL and the certificate authority of the API server, as C(kubectl) reads them.
+      type: list
+      elements: dict
+      returned: always
+      contains: *named
+    users:
+      description: The credentials, as C(kubectl) reads them.
+      type: list
+      elements: dict
+      returned: always
+      contains: *named
 """
 
 from collections.abc import Callable, Mapping

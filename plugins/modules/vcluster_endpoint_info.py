@@ -8,14 +8,15 @@ from __future__ import annotations
 
 DOCUMENTATION = r"""
 module: vcluster_endpoint_info
-short_description: See whether the endpoint of a virtual cluster answers
+short_description: Check the path to a virtual cluster's endpoint
 version_added: 0.1.0
 author:
   - The nested.clusters contributors (@nested-clusters)
 description:
-  - Follows the way to a virtual cluster from the machine that runs the module, as a client with its kubeconfig does,
-    and names the link that is broken. Made for monitoring; it changes nothing.
-  - The links are the route on the host cluster, the name in DNS, the address, the certificate, and the API.
+  - Checks the path to the endpoint of a virtual cluster from the machine that runs the module, as a client with its
+    kubeconfig uses it, and reports the first step that fails.
+  - The steps are the route on the host cluster, the DNS name, the address, the certificate, and the API.
+  - Changes nothing, and so is suitable for monitoring.
 options:
   name:
     description:
@@ -24,7 +25,7 @@ options:
     required: true
   namespace:
     description:
-      - Its namespace on the host cluster. The default is C(vcluster-NAME).
+      - Namespace of the virtual cluster on the host cluster. The default is C(vcluster-NAME).
     type: str
 extends_documentation_fragment:
   - nested.clusters.connection
@@ -35,19 +36,21 @@ attributes:
   check_mode:
     support: full
     details:
-      - It changes nothing in any mode.
+      - The module changes nothing in any mode.
   diff_mode:
     support: none
 notes:
-  - Needs to get the Service and the Secret C(vc-NAME) of the virtual cluster, and to list its pods. Ingresses and
-    TLSRoutes are looked at where they may be listed.
+  - Requires permission to get the Service and the Secret C(vc-NAME) of the virtual cluster, and to list its pods. The
+    module reads Ingresses and TLSRoutes if it may list them.
 seealso:
   - module: nested.clusters.vcluster
+    description: Manage one virtual cluster.
   - module: nested.clusters.vcluster_info
+    description: List virtual clusters and their status.
 """
 
 EXAMPLES = r"""
-- name: Alarm when a virtual cluster cannot be reached
+- name: Fail if the endpoint of a virtual cluster does not answer
   nested.clusters.vcluster_endpoint_info:
     name: team-a
   register: found
@@ -56,17 +59,47 @@ EXAMPLES = r"""
 
 RETURN = r"""
 endpoint:
-  description:
-    - Where the virtual cluster is reached, or null, whether it answers, and the links on the way, up to the first that
-      is broken.
+  description: Result of the check.
   returned: success
   type: dict
+  contains:
+    url:
+      description: URL of the endpoint; null if the virtual cluster has none.
+      type: str
+      returned: always
+      sample: https://team-f.vc.example.com
+    answers:
+      description: Whether the endpoint answers.
+      type: bool
+      returned: always
+      sample: false
+    links:
+      description: The steps of the check, in order, up to the first step that fails.
+      type: list
+      elements: dict
+      returned: always
+      contains:
+        name:
+          description: Name of the step, V(route), V(dns), V(address), V(certificate) or V(api).
+          type: str
+          returned: always
+          sample: dns
+        ok:
+          description: Whether the step succeeded.
+          type: bool
+          returned: always
+          sample: false
+        message:
+          description: What the step found.
+          type: str
+          returned: always
+          sample: team-f.vc.example.com does not resolve here
   sample:
-    url: https://team-a.vc.example.com
+    url: https://team-f.vc.example.com
     answers: false
     links:
-      - {name: route, ok: true, message: Ingress team-a}
-      - {name: dns, ok: false, message: "team-a.vc.example.com does not resolve here"}
+      - {name: route, ok: true, message: Ingress team-f}
+      - {name: dns, ok: false, message: "team-f.vc.example.com does not resolve here"}
 """
 
 from typing import Any

@@ -8,27 +8,28 @@ from __future__ import annotations
 
 DOCUMENTATION = r"""
 module: vcluster_fleet
-short_description: Bring all virtual clusters of a list to what it says of them
+short_description: Manage a list of virtual clusters
 version_added: 0.1.0
 author:
   - The nested.clusters contributors (@nested-clusters)
 description:
-  - Creates, changes, pauses, resumes and deletes virtual clusters of a cluster group in one task, each as
+  - Creates, changes, pauses, resumes and deletes the virtual clusters of a cluster group in one task, each as
     M(nested.clusters.vcluster) and M(nested.clusters.vcluster_state) do it.
-  - What is there is read with one request a kind on each host cluster, however many there are. A list of which nothing
-    is to be done takes no further requests, and no Helm.
-  - What new and growing virtual clusters need is taken in the order of the list. What shall not be there goes first, so
-    that its room can be used.
-  - One that fails keeps no other from its turn. The task fails in the end, with the result of each.
+  - The module reads each kind of object with one request on each host cluster, however many virtual clusters there are.
+    If nothing changes, it sends no further requests and starts no Helm process.
+  - New and growing virtual clusters get their resources in the order of the list. The module deletes virtual clusters
+    first, so that their resources become available.
+  - A virtual cluster that fails does not stop the others. The task then fails at the end, with the result of each
+    virtual cluster.
 options:
   group:
     description:
-      - Cluster group of the virtual clusters.
+      - Cluster group of the virtual clusters, see M(nested.clusters.vcluster_group).
     type: str
     required: true
   virtual_clusters:
     description:
-      - What the group's virtual clusters shall be. Each name once.
+      - The virtual clusters of the group, each with a unique name.
     type: list
     elements: dict
     required: true
@@ -36,164 +37,184 @@ options:
       name:
         description:
           - Name of the virtual cluster and of its Helm release.
-          - A new one can neither have C(-x-) in it, nor begin with C(x-) or end with C(-x).
+          - The name of a new virtual cluster must not contain C(-x-), begin with C(x-), or end with C(-x).
         type: str
         required: true
       state:
         description:
-          - V(present) creates it, or brings it to what the list says. One that is paused stays paused.
-          - V(running) does the same, and resumes it.
-          - V(paused) does the same, and pauses it. A new one starts before it is paused.
-          - V(absent) deletes it with everything it made.
+          - V(present) creates the virtual cluster, or changes it to match the list. A paused virtual cluster stays
+            paused.
+          - V(running) does the same as V(present), and then resumes the virtual cluster if it is paused.
+          - V(paused) does the same as V(present), and then pauses the virtual cluster. A new virtual cluster starts
+            once before the module pauses it.
+          - V(absent) deletes the virtual cluster and everything that it created.
         type: str
         choices: [present, running, paused, absent]
         default: present
       namespace:
         description:
-          - Namespace on the host cluster. The default is C(vcluster-NAME).
+          - Namespace of the virtual cluster on the host cluster. The default is C(vcluster-NAME).
         type: str
       owner:
         description:
-          - Who the virtual cluster is for, as in M(nested.clusters.vcluster).
+          - Who the virtual cluster is for, such as a user name or an email address.
+          - By default, a new virtual cluster has no owner, and an existing one keeps its owner.
         type: str
       size:
         description:
-          - The most that it may claim, as in M(nested.clusters.vcluster). What is left out stays as it is, and is the
-            group's default for a new one.
+          - Maximum resources that the virtual cluster can claim, including its control plane.
+          - By default, a new virtual cluster gets the default size of the group, and an existing one keeps its size.
+            The same applies to each suboption.
         type: dict
         suboptions:
           cpu:
-            description: Cores, such as V(4) or V(500m).
+            description: CPU cores, such as V(4) or V(500m).
             type: str
           memory:
-            description: Bytes, such as V(4Gi).
+            description: Memory in bytes, such as V(4Gi).
             type: str
           storage:
-            description: Bytes, such as V(20Gi), in all volume claims together.
+            description: Storage in bytes, such as V(20Gi), for all volume claims together.
             type: str
       host_cluster:
         description:
-          - Name of the group's host cluster that a new one shall be placed on. By default one is chosen.
+          - Name of the host cluster of the group for a new virtual cluster. By default, the module chooses one.
         type: str
       force:
         description:
-          - Shrink it also below what it uses at the moment.
+          - Whether O(virtual_clusters[].size) can shrink the virtual cluster below what it currently uses.
         type: bool
         default: false
       vcluster_version:
         description:
-          - Version of vCluster. The default is the group's, and for a group without one as in
-            M(nested.clusters.vcluster).
+          - Version of vCluster, such as V(0.36.1).
+          - The default is the locked version of the group. If the group has none, a new virtual cluster gets the
+            default of M(nested.clusters.vcluster), and an existing one keeps its version.
         type: str
       kubernetes_version:
         description:
-          - Version of Kubernetes inside of it, such as V(v1.36.0).
+          - Version of Kubernetes in the virtual cluster, such as V(v1.36.0).
+          - The default is the version of the group. If the group has none, a new virtual cluster gets the default of
+            its vCluster version, and an existing one keeps its version.
         type: str
       distribution:
         description:
-          - Kubernetes distribution. The default is the group's.
+          - Kubernetes distribution of the virtual cluster. The default is that of the group.
         type: str
         choices: [k8s, k3s, k0s]
       replicas:
         description:
-          - How many replicas the control plane has.
+          - Number of replicas of the control plane. The default is that of the group.
         type: int
       backing_store:
         description:
-          - Where it keeps its data, for life, as in M(nested.clusters.vcluster). The default is the group's.
+          - Where the virtual cluster keeps its data. It cannot change later.
+          - By default, a new virtual cluster gets the store of the group, and an existing one keeps its store.
         type: dict
         suboptions:
           type:
-            description: Kind of the backing store.
+            description: Type of the backing store, as in M(nested.clusters.vcluster).
             type: str
             choices: [embedded_sqlite, deployed_etcd, external_etcd, external_database]
             required: true
           replicas:
-            description: How many members a deployed etcd has.
+            description: Number of members of a deployed etcd, which is 1, 3, 5 or 7. The default is 1.
             type: int
           endpoint:
-            description: Address of the external etcd.
+            description: Address of the external etcd, such as V(etcd.example.com:2379). Required for V(external_etcd).
             type: str
           tls_secret:
-            description: Secret with which it logs in to the external etcd or database.
+            description:
+              - Name of a Secret in the namespace of the virtual cluster that authenticates to the external etcd or
+                database. By default, no certificate is used.
             type: str
           data_source:
-            description: Address of the external database.
+            description:
+              - Address of the external database, as in M(nested.clusters.vcluster). Required for V(external_database).
             type: str
       values:
         description:
-          - Configuration as in C(vcluster.yaml), over that of the group.
-          - Set C(no_log) on the task when they hold a secret, because Ansible shows a task's options at C(-vvv).
+          - Configuration of the virtual cluster as in C(vcluster.yaml), on top of the values of the group.
+          - If the values contain a secret, set C(no_log) on the task, because Ansible shows the options of a task at
+            C(-vvv).
+          - By default, a new virtual cluster gets the values of the group, and an existing one keeps its own on top of
+            them.
         type: dict
       labels:
         description:
-          - Labels that its control plane's workload shall have. A value of V(null) removes one.
+          - Labels for the StatefulSet or Deployment of the control plane. A value of V(null) removes a label.
         type: dict
         default: {}
       annotations:
         description:
-          - Annotations of its control plane's workload, as O(virtual_clusters[].labels).
+          - Annotations for the StatefulSet or Deployment of the control plane. A value of V(null) removes an
+            annotation.
         type: dict
         default: {}
       protected:
         description:
-          - Whether it is protected from deletion.
+          - Whether to protect the virtual cluster from deletion.
+          - By default, a new virtual cluster is not protected, and an existing one keeps its protection.
         type: bool
       server:
         description:
-          - URL of the API server in its kubeconfig. The default is its endpoint.
+          - URL of the API server in its kubeconfig. The default is the endpoint of the virtual cluster.
         type: str
   prune:
     description:
-      - Delete virtual clusters of the group that are not in O(virtual_clusters). With an empty list it is refused,
-        because a template whose variable is empty would delete all of them. To delete a whole group, use
-        M(nested.clusters.vcluster_state) with O(nested.clusters.vcluster_state#module:all=true).
-      - None of them is deleted while an entry of O(virtual_clusters) has an error that is known before anything is
-        changed. The task fails with that error, and a warning names those that stay.
-      - If one of them, or one with O(virtual_clusters[].state=absent), is protected, nothing is changed. To consent,
-        list it with O(virtual_clusters[].protected=false) first.
-      - Nothing is changed either if another tool manages one of them and keeps its Helm record elsewhere.
+      - Whether to delete virtual clusters of the group that are not in O(virtual_clusters).
+      - An empty list is an error, because a template whose variable is empty would delete the whole group. To delete
+        all virtual clusters of a group, use M(nested.clusters.vcluster_state) with
+        O(nested.clusters.vcluster_state#module:all=true).
+      - The module prunes nothing while an entry of O(virtual_clusters) has an error that is known before anything
+        changes. The task fails with that error, and a warning names the virtual clusters that stay.
+      - The module changes nothing if a virtual cluster to delete is protected. To allow its deletion, first list it
+        with O(virtual_clusters[].protected=false).
+      - The module changes nothing if another tool manages a virtual cluster to delete, and keeps its Helm record
+        elsewhere.
     type: bool
     default: false
   keep_volumes:
     description:
-      - Keep the volume claims of virtual clusters that are deleted, and so the namespaces they live in.
+      - Whether to keep the volume claims of deleted virtual clusters and the namespaces that contain them.
     type: bool
     default: false
   accept_data_loss:
     description:
-      - Also pause a virtual cluster whose store has no volume claim. Everything in it is lost then.
+      - Whether to also pause a virtual cluster whose store has no volume claim. Everything in it is lost.
     type: bool
     default: false
   kubeconfig_directory:
     description:
-      - Directory on the machine that runs the module, for a kubeconfig C(NAME.kubeconfig) of each, with mode 0600.
-      - Files of virtual clusters that are deleted stay.
+      - Directory on the machine that runs the module for the kubeconfigs, as C(NAME.kubeconfig) with mode 0600.
+      - The module keeps the files of deleted virtual clusters.
+      - By default, no kubeconfig is written.
     type: path
   chart_ref:
     description:
-      - The chart, as in M(nested.clusters.vcluster).
+      - Chart to install, as a name in O(chart_repo_url), a local directory, a local C(.tgz) file, or an C(oci://)
+        reference. C({version}) in it is replaced by the version.
     type: str
     default: vcluster
   chart_repo_url:
     description:
-      - Helm repository that holds the chart when O(chart_ref) is a name.
+      - URL of the Helm repository that contains the chart if O(chart_ref) is a name.
     type: str
     default: https://charts.loft.sh
   binary_path:
     description:
-      - The C(helm) to run, 3.14 or later, or 4. The default is the one on the C(PATH).
-      - It is started only if something has to change.
+      - Path of the C(helm) binary, version 3.14 or later, or 4. The default is the C(helm) on the C(PATH).
+      - The module starts it only if something changes.
     type: path
   at_once:
     description:
-      - How many virtual clusters are created or changed at the same time. Each runs C(helm), which keeps a processor
-        busy for about a second. Waiting, pausing, resuming and deleting is done for all at once.
+      - Number of virtual clusters to create or change at the same time. Each runs C(helm), which occupies a processor
+        for about a second. The module waits for, pauses, resumes and deletes all virtual clusters at the same time.
     type: int
     default: 8
   wait:
     description:
-      - Wait until all that shall run is ready, and until what shall not be there is gone.
+      - Whether to wait until all virtual clusters that run are ready, and until deleted ones are gone.
     type: bool
     default: true
   wait_timeout:
@@ -203,8 +224,8 @@ options:
     default: 300
   verify_endpoint:
     description:
-      - With O(wait=true), wait until the endpoint of each virtual cluster that the task has changed answers to the
-        machine that runs the module, as in M(nested.clusters.vcluster).
+      - With O(wait=true), whether to wait until the endpoint of each changed virtual cluster answers to the machine
+        that runs the module, as O(nested.clusters.vcluster#module:verify_endpoint) does.
     type: bool
     default: true
 extends_documentation_fragment:
@@ -216,27 +237,31 @@ attributes:
   check_mode:
     support: full
     details:
-      - Each virtual cluster is placed as if those before it in the list were there, and those that shall go were gone.
+      - Places each virtual cluster as if those before it in the list existed, and those to delete were gone.
   diff_mode:
     support: full
     details:
-      - Shows values and manifests before and after, and every object that is deleted. What Secrets hold is masked.
+      - Shows values and manifests before and after, and every object that is deleted. The content of Secrets is masked.
 requirements:
   - python >= 3.10
   - kubernetes >= 24.2.0
   - PyYAML >= 3.11
   - helm >= 3.14 (https://helm.sh) to create or change
 notes:
-  - Secrets, ServiceAccounts, Services, StatefulSets, Roles, RoleBindings, ResourceQuotas and LimitRanges with the
-    labels of vCluster's chart are listed in all namespaces. What may not be listed is read in each namespace instead.
+  - The module lists Secrets, ServiceAccounts, Services, StatefulSets, Roles, RoleBindings, ResourceQuotas and
+    LimitRanges with the labels of the vCluster chart in all namespaces. If it may not list a kind there, it reads the
+    kind in each namespace instead.
 seealso:
   - module: nested.clusters.vcluster
+    description: Manage one virtual cluster.
   - module: nested.clusters.vcluster_state
+    description: Pause, resume, restart or delete a selection of virtual clusters.
   - module: nested.clusters.vcluster_group
+    description: Manage groups of host clusters.
 """
 
 EXAMPLES = r"""
-- name: Three virtual clusters for two teams, one of them at rest
+- name: Manage three virtual clusters for two teams, one of them paused
   nested.clusters.vcluster_fleet:
     group: dev
     host_clusters:
@@ -257,7 +282,7 @@ EXAMPLES = r"""
         owner: bob@example.com
     kubeconfig_directory: ~/kubeconfigs
 
-- name: These are all that the group shall have; see what that deletes with --check --diff
+- name: Delete virtual clusters that are not in the list; preview it with --check --diff
   nested.clusters.vcluster_fleet:
     group: dev
     virtual_clusters: "{{ virtual_clusters }}"
@@ -266,60 +291,76 @@ EXAMPLES = r"""
 
 RETURN = r"""
 virtual_clusters:
-  description: What became of each that is listed, or was deleted, sorted by name.
-  returned: always, except where the task fails before anything is changed
+  description: The listed and the deleted virtual clusters, sorted by name.
+  returned: always, except if the task fails before it changes anything
   type: list
   elements: dict
   contains:
     name:
-      description: The name.
+      description: Name of the virtual cluster.
       type: str
       returned: always
       sample: team-a
     namespace:
-      description: The namespace on the host cluster.
+      description: Namespace on the host cluster.
       type: str
       returned: always
       sample: vcluster-team-a
     host_cluster:
-      description: The host cluster that it is or goes on; null where none was chosen.
+      description: Name of its host cluster; null if none was chosen.
       type: str
       returned: always
       sample: host-a
     owner:
-      description: The owner; null where nothing was decided.
+      description: Owner of the virtual cluster; null if nothing was decided.
       type: str
       returned: always
       sample: alice@example.com
     size:
-      description: The size; null for one that is deleted, or where nothing was decided.
+      description: Maximum resources that it can claim; null if it is deleted, or if nothing was decided.
       type: dict
       returned: always
+      contains:
+        cpu:
+          description: CPU cores.
+          type: str
+          returned: always
+          sample: "6"
+        memory:
+          description: Memory in bytes.
+          type: str
+          returned: always
+          sample: 8Gi
+        storage:
+          description: Storage in bytes.
+          type: str
+          returned: always
+          sample: 2Gi
       sample: {cpu: "6", memory: 8Gi, storage: 2Gi}
     before:
       description:
-        - The phase before the task, as in M(nested.clusters.vcluster_info), or V(reserved) for one that an earlier task
-          has only begun.
+        - Phase before the task, as in M(nested.clusters.vcluster_info).
+        - V(reserved) if an earlier task only began to create it.
       type: str
       returned: always
       sample: absent
     after:
-      description: The phase after the task; in check mode, the one that it would have.
+      description: Phase after the task, or in check mode the phase that it would have.
       type: str
       returned: always
       sample: running
     endpoint:
-      description: The URL that reaches it from outside of its host cluster; null where there is none.
+      description: URL of its API for clients outside of the host cluster; null if there is none.
       type: str
       returned: always
       sample: https://team-a.vc.example.com
     changed:
-      description: Whether something was changed, or in check mode would be.
+      description: Whether something changed, or in check mode would change.
       type: bool
       returned: always
       sample: true
     steps:
-      description: What was done, or in check mode would be done, in order.
+      description: What the module did, or in check mode would do, in this order.
       type: list
       elements: str
       returned: always

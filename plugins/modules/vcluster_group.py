@@ -8,210 +8,222 @@ from __future__ import annotations
 
 DOCUMENTATION = r"""
 module: vcluster_group
-short_description: Create, change and delete a group of host clusters for virtual clusters
+short_description: Manage a group of host clusters for virtual clusters
 version_added: 0.1.0
 author:
   - The nested.clusters contributors (@nested-clusters)
 description:
-  - A cluster group says once which host clusters virtual clusters may go to, how large they may be, how much one
-    owner may have, and what they have in common. M(nested.clusters.vcluster) then only needs the group's name.
-  - The group is a ConfigMap in namespace C(nested-clusters) on each of its host clusters. It holds no connection and
-    no credential.
-  - Changing a group changes no virtual cluster. RV(pending) says which ones differ from it; running their
-    M(nested.clusters.vcluster) tasks again brings them to the new state.
-  - What a task leaves out stays as it is. The defaults named here are those of a new group.
+  - A cluster group defines which host clusters virtual clusters can use, how large they can be, how much one owner can
+    have, and which settings they share. M(nested.clusters.vcluster) then needs only the name of the group.
+  - The group is stored as a ConfigMap in the namespace C(nested-clusters) on each of its host clusters. It contains no
+    connection and no credential.
+  - Changing a group changes no virtual cluster. RV(pending) lists the virtual clusters that differ from the group. To
+    apply the changes, run their M(nested.clusters.vcluster) tasks again.
+  - Options that are not set keep the settings of an existing group. The defaults in this documentation apply to a new
+    group.
 options:
   name:
     description:
-      - Name of the group. At most 40 lower-case letters, digits and C(-).
+      - Name of the group, with at most 40 lowercase letters, digits and hyphens.
     type: str
     required: true
   state:
     description:
-      - V(present) creates the group, or brings it to what the task says.
-      - V(absent) deletes it, which is refused while a virtual cluster is in it.
+      - V(present) creates the group, or changes it to match the task.
+      - V(absent) deletes the group. The module refuses to delete a group that contains virtual clusters.
     type: str
     choices: [present, absent]
     default: present
   description:
     description:
-      - What the group is for. The default is none.
+      - Purpose of the group. The default is an empty text.
     type: str
   tags:
     description:
-      - Names and values of your own. The default is none.
+      - Tags of the group, as a dictionary of your own keys and values. The default is no tags.
     type: dict
   endpoint:
     description:
-      - How the virtual clusters of the group are reached from outside.
+      - How clients outside of the host cluster reach the virtual clusters of the group. By default, they are reached
+        only from inside of the host cluster.
     type: dict
     suboptions:
       type:
         description:
-          - The kind of endpoint. The default is V(cluster_ip), which is reached from inside the host cluster.
-          - Each host cluster must be able to serve it.
+          - Type of the endpoint, as in M(nested.clusters.vcluster). Each host cluster must support it.
+          - V(cluster_ip) is reached only from inside of the host cluster.
         type: str
         choices: [cluster_ip, node_port, load_balancer, ingress, gateway]
         default: cluster_ip
       ingress_class:
         description:
-          - Ingress class of a controller with SSL passthrough. The default is the host cluster's default class.
+          - IngressClass of a controller with SSL passthrough. The default is the default class of the host cluster.
         type: str
       gateway_name:
         description:
-          - Gateway with a listener of protocol TLS and mode Passthrough.
+          - Name of a Gateway that has a listener with protocol TLS and mode Passthrough. Required for V(gateway).
         type: str
       gateway_namespace:
         description:
-          - Namespace of O(endpoint.gateway_name). The default is C(default).
+          - Namespace of the Gateway. The default is C(default).
         type: str
       annotations:
         description:
-          - Annotations for the Service, Ingress or TLSRoute of each virtual cluster.
+          - Annotations for the Service, Ingress or TLSRoute of each virtual cluster. By default, none are added.
         type: dict
   distribution:
     description:
-      - Kubernetes distribution of the virtual clusters. The default is V(k8s), the only one from vCluster 0.33 on.
+      - Kubernetes distribution of the virtual clusters. The default is V(k8s), the only distribution from vCluster 0.33
+        on.
     type: str
     choices: [k8s, k3s, k0s]
   replicas:
     description:
-      - How many replicas each control plane has, where the task of the virtual cluster says nothing. The default is 1.
-      - More than one needs another O(backing_store) than the embedded database.
+      - Number of replicas of each control plane whose task does not set it. The default is 1.
+      - More than one replica requires an O(backing_store) other than the embedded database.
     type: int
   backing_store:
     description:
-      - Where new virtual clusters of the group keep their data, where their tasks say nothing. An empty dictionary
-        takes it away again. Those that are there keep the one they have.
-      - An external database is an option of each virtual cluster alone, because its address holds a password.
+      - Where new virtual clusters of the group keep their data if their tasks do not set it. Existing virtual clusters
+        keep their store.
+      - An external database is an option of single virtual clusters only, because its address contains a password.
+      - The default is the embedded database. An empty dictionary restores the default.
     type: dict
     suboptions:
       type:
-        description: As in M(nested.clusters.vcluster).
+        description: Type of the backing store, as in M(nested.clusters.vcluster).
         type: str
         choices: [embedded_sqlite, deployed_etcd, external_etcd]
       replicas:
-        description: How many members a deployed etcd has, 1, 3, 5 or 7. The default is 1.
+        description: Number of members of a deployed etcd, which is 1, 3, 5 or 7. The default is 1.
         type: int
       endpoint:
         description:
-          - Address of the external etcd of each virtual cluster, with one C(*) where the virtual cluster's name goes,
-            such as V(etcd-*.stores.svc:2379). Two virtual clusters cannot share an etcd.
+          - Address of the external etcd of each virtual cluster. It contains one C(*), which stands for the name of the
+            virtual cluster, such as V(etcd-*.stores.svc:2379), because virtual clusters cannot share an etcd.
+          - Required for V(external_etcd).
         type: str
       tls_secret:
         description:
-          - Secret of type C(kubernetes.io/tls) in the namespace of each virtual cluster, to log in to its etcd with.
+          - Name of a Secret of type C(kubernetes.io/tls) in the namespace of each virtual cluster that authenticates to
+            its etcd. By default, no certificate is used.
         type: str
   kubernetes_version:
     description:
-      - Version of Kubernetes in the virtual clusters, where their tasks name none.
-      - The default is that of their vCluster version. An empty string takes it away again.
+      - Version of Kubernetes in virtual clusters whose tasks do not set it.
+      - The default is the default of their vCluster version. An empty string restores the default.
     type: str
   vcluster_version:
     description:
-      - The vCluster version that every virtual cluster of the group runs. The default is no lock.
-      - While one of them runs another version, the group is waiting for an upgrade and takes no new ones.
-        The playbook C(nested.clusters.upgrade) moves the lock and all of them.
-      - An empty string takes the lock away.
+      - Locked version of vCluster, which every virtual cluster of the group must run.
+      - While a virtual cluster runs another version, the group is pending an upgrade and accepts no new virtual
+        clusters. The playbook C(nested.clusters.upgrade) changes the lock and upgrades all virtual clusters.
+      - The default is no lock. An empty string removes the lock.
     type: str
   oversubscription:
     description:
-      - How much of the host clusters' capacity may be allocated, in percent. The default is V(120).
+      - How much of the capacity of the host clusters can be allocated, in percent. The default is V(120).
     type: int
   placement:
     description:
-      - V(spread) puts a new virtual cluster where the largest fraction of the scarcest resource is left, V(pack)
-        where the smallest is. The default is V(spread).
+      - V(spread) places a new virtual cluster on the host cluster that keeps the largest fraction of its scarcest
+        resource, V(pack) on the one that keeps the smallest. The default is V(spread).
     type: str
     choices: [spread, pack]
   size:
     description:
-      - Sizes of virtual clusters. All that they claim counts, their control planes included.
+      - Sizes of virtual clusters, including their control planes.
     type: dict
     suboptions:
       default:
         description:
-          - For virtual clusters that ask for none. The default is 4 cores, 4Gi of memory and 2Gi of storage.
+          - Size of virtual clusters whose tasks do not set it. The default is 4 cores, 4Gi of memory and 2Gi of
+            storage.
         type: dict
         suboptions: &size
           cpu:
-            description: Cores, such as V(4).
+            description: CPU cores, such as V(4).
             type: str
           memory:
-            description: Bytes, such as V(4Gi).
+            description: Memory in bytes, such as V(4Gi).
             type: str
           storage:
-            description: Bytes, such as V(20Gi).
+            description: Storage in bytes, such as V(20Gi).
             type: str
       minimum:
         description:
-          - The least that a virtual cluster may ask for. The default is 4 cores, 4Gi and 2Gi; with V(k3s) it is 4
-            cores, 3Gi and no storage.
+          - Minimum size of a virtual cluster. The default is 4 cores, 4Gi of memory and 2Gi of storage, or with V(k3s)
+            4 cores, 3Gi of memory and no storage.
         type: dict
         suboptions: *size
       maximum:
         description:
-          - The most that a virtual cluster may ask for. The default is no limit. An empty string takes one away.
+          - Maximum size of a virtual cluster. The default is no limit. An empty string removes a limit.
         type: dict
         suboptions: *size
   owner_quota:
     description:
-      - The most that one owner may have, counted over all given host clusters and all groups that are not exempt.
-      - When given, it is the whole quota. The default is no quota.
+      - Maximum that one owner can have, on all host clusters of the task and in all groups that are not exempt.
+      - The option replaces the whole quota. Resources that it leaves out have no limit.
+      - The default is no quota.
     type: dict
     suboptions:
       virtual_clusters:
         description: Number of virtual clusters.
         type: int
       cpu:
-        description: Cores, such as V(20).
+        description: CPU cores, such as V(20).
         type: str
       memory:
-        description: Bytes, such as V(32Gi).
+        description: Memory in bytes, such as V(32Gi).
         type: str
       storage:
-        description: Bytes, such as V(60Gi).
+        description: Storage in bytes, such as V(60Gi).
         type: str
       exempt:
-        description: The group neither has a quota nor counts for the quota of others.
+        description:
+          - Whether the group has no quota, and does not count for the quota of other groups. The default is V(false).
         type: bool
   values:
     description:
-      - Configuration of all virtual clusters of the group, as in C(vcluster.yaml), under that of each one.
-      - It must hold no credential, because everybody who uses the group can read it.
+      - Configuration of all virtual clusters of the group, as in C(vcluster.yaml). The values of a virtual cluster take
+        precedence.
+      - The values must not contain a credential, because everyone who uses the group can read them.
+      - The default is no values.
     type: dict
   oidc:
     description:
-      - An OpenID Connect issuer, for the API servers of the virtual clusters and the kubeconfigs handed out for them.
-      - When given, it is the whole configuration, and an empty dictionary takes it away. The default is none.
+      - OpenID Connect issuer for the API servers of the virtual clusters and for their kubeconfigs.
+      - The option replaces the whole configuration, and an empty dictionary removes it. The default is no issuer.
     type: dict
     suboptions:
       issuer_url:
         description: URL of the issuer, with C(https).
         type: str
       client_id:
-        description: ID of a public client at the issuer.
+        description: ID of a public client of the issuer.
         type: str
       username_claim:
-        description: Claim that is the user's name. Kubernetes takes C(sub) by default.
+        description: Claim that contains the name of the user. The default is that of Kubernetes, C(sub).
         type: str
       username_prefix:
-        description: Prefix for user names.
+        description: Prefix for user names. The default is that of Kubernetes.
         type: str
       groups_claim:
-        description: Claim with the user's groups.
+        description: Claim that contains the groups of the user. By default, users have no groups.
         type: str
       groups_prefix:
-        description: Prefix for groups.
+        description: Prefix for group names. The default is no prefix.
         type: str
       extra_scopes:
-        description: Scopes that the kubeconfig asks for beside C(openid).
+        description: Scopes that the kubeconfig requests in addition to C(openid). The default is none.
         type: list
         elements: str
 extends_documentation_fragment:
   - nested.clusters.connection
   - nested.clusters.host_clusters.members
   - nested.clusters.attributes
+  - nested.clusters.attributes.action_group
 attributes:
   check_mode:
     support: full
@@ -223,11 +235,15 @@ requirements:
   - PyYAML >= 3.11
 seealso:
   - module: nested.clusters.vcluster_group_info
+    description: View the capacity and usage of groups of host clusters.
   - module: nested.clusters.vcluster
+    description: Manage one virtual cluster.
+  - module: nested.clusters.vcluster_fleet
+    description: Manage all virtual clusters of a list.
 """
 
 EXAMPLES = r"""
-- name: Two host clusters for the development teams
+- name: Create a group of two host clusters for the development teams
   nested.clusters.vcluster_group:
     name: dev
     description: Development teams
@@ -253,12 +269,12 @@ EXAMPLES = r"""
       memory: 32Gi
       storage: 60Gi
 
-- name: The one host cluster that the connection options name
+- name: Create a group of the host cluster that the connection options name
   nested.clusters.vcluster_group:
     name: lab
     oversubscription: 150
 
-- name: Take a host cluster out of the group
+- name: Remove a host cluster from the group
   nested.clusters.vcluster_group:
     name: dev
     host_clusters:
@@ -276,7 +292,8 @@ EXAMPLES = r"""
 
 RETURN = r"""
 steps:
-  description: What was done, or in check mode would be done. Empty when nothing changes.
+  description:
+    - What the module did, or in check mode would do, in this order. Empty if nothing changes.
   returned: success
   type: list
   elements: str
@@ -284,36 +301,384 @@ steps:
     - create namespace nested-clusters on host cluster host-a
     - write the record of group dev on host cluster host-a
 group:
-  description: The group as it is stored, or in check mode would be. Empty when it is deleted.
+  description: The group as it is stored, or in check mode would be. Empty if it is deleted.
   returned: success
   type: dict
+  contains:
+    schema:
+      description: Version of the format of the record.
+      type: int
+      returned: always
+      sample: 1
+    generation:
+      description: Number of changes of the group.
+      type: int
+      returned: always
+      sample: 3
+    name:
+      description: Name of the group.
+      type: str
+      returned: always
+      sample: dev
+    description:
+      description: Purpose of the group.
+      type: str
+      returned: always
+      sample: Development teams
+    tags:
+      description: Tags of the group, as keys and values of your own.
+      type: dict
+      returned: always
+      contains:
+        TAG:
+          description: Value of a tag. The key is the name of the tag.
+          type: str
+          returned: for each tag
+          sample: "4711"
+      sample:
+        cost-center: "4711"
+    vcluster_version:
+      description:
+        - Locked version of vCluster, which every virtual cluster of the group must run; null if there is no lock.
+      type: str
+      returned: always
+      sample: 0.36.1
+    kubernetes_version:
+      description:
+        - Version of Kubernetes in virtual clusters whose tasks do not set it; null for the default of their vCluster
+          version.
+      type: str
+      returned: always
+      sample: v1.35.4
+    replicas:
+      description: Number of replicas of control planes whose tasks do not set it; null for 1.
+      type: int
+      returned: always
+      sample: 3
+    backing_store:
+      description:
+        - Where new virtual clusters keep their data if their tasks do not set it. Empty for the embedded database.
+      type: dict
+      returned: always
+      contains:
+        type:
+          description: Type of the backing store.
+          type: str
+          returned: unless empty
+          sample: deployed_etcd
+        replicas:
+          description: Number of members of a deployed etcd.
+          type: int
+          returned: when set
+          sample: 3
+        endpoint:
+          description: Address of an external etcd, with C(*) for the name of the virtual cluster.
+          type: str
+          returned: when set
+          sample: etcd-*.stores.svc:2379
+        tls_secret:
+          description: Secret that authenticates to an external etcd.
+          type: str
+          returned: when set
+          sample: etcd-client
+      sample:
+        type: deployed_etcd
+        replicas: 3
+    distribution:
+      description: Kubernetes distribution of the virtual clusters.
+      type: str
+      returned: always
+      sample: k8s
+    endpoint:
+      description: How clients reach the virtual clusters, as in M(nested.clusters.vcluster_group).
+      type: dict
+      returned: always
+      contains:
+        type:
+          description: Type of the endpoint.
+          type: str
+          returned: always
+          sample: ingress
+        ingress_class:
+          description: IngressClass of the controller.
+          type: str
+          returned: when set
+          sample: nginx
+        gateway_name:
+          description: Name of the Gateway.
+          type: str
+          returned: when set
+          sample: virtual-clusters
+        gateway_namespace:
+          description: Namespace of the Gateway.
+          type: str
+          returned: when set
+          sample: nested-gateway
+        annotations:
+          description: Annotations for the Service, Ingress or TLSRoute.
+          type: dict
+          returned: when set
+          contains:
+            ANNOTATION:
+              description: Value of an annotation. The key is the name of the annotation.
+              type: str
+              returned: for each annotation
+              sample: internal
+      sample:
+        type: ingress
+        ingress_class: nginx
+    oversubscription:
+      description: How much of the capacity can be allocated, in percent.
+      type: int
+      returned: always
+      sample: 120
+    placement:
+      description: How a host cluster is chosen, V(spread) or V(pack).
+      type: str
+      returned: always
+      sample: spread
+    size:
+      description: Sizes of virtual clusters.
+      type: dict
+      returned: always
+      contains:
+        default:
+          description: Size of a virtual cluster whose task does not set it.
+          type: dict
+          returned: always
+          contains:
+            cpu:
+              description: CPU cores.
+              type: str
+              returned: always
+              sample: "4"
+            memory:
+              description: Memory in bytes.
+              type: str
+              returned: always
+              sample: 4Gi
+            storage:
+              description: Storage in bytes.
+              type: str
+              returned: always
+              sample: 2Gi
+        minimum:
+          description: Minimum size of a virtual cluster.
+          type: dict
+          returned: always
+          contains:
+            cpu:
+              description: CPU cores.
+              type: str
+              returned: always
+              sample: "4"
+            memory:
+              description: Memory in bytes.
+              type: str
+              returned: always
+              sample: 4Gi
+            storage:
+              description: Storage in bytes.
+              type: str
+              returned: always
+              sample: 2Gi
+        maximum:
+          description: Maximum size of a virtual cluster.
+          type: dict
+          returned: always
+          contains:
+            cpu:
+              description: CPU cores; null if there is no limit.
+              type: str
+              returned: always
+              sample: "8"
+            memory:
+              description: Memory in bytes; null if there is no limit.
+              type: str
+              returned: always
+              sample: 16Gi
+            storage:
+              description: Storage in bytes; null if there is no limit.
+              type: str
+              returned: always
+              sample: null
+      sample:
+        default: {cpu: "4", memory: 4Gi, storage: 2Gi}
+        minimum: {cpu: "4", memory: 4Gi, storage: 2Gi}
+        maximum: {cpu: "8", memory: 16Gi, storage: null}
+    owner_quota:
+      description: Maximum that one owner can have.
+      type: dict
+      returned: always
+      contains:
+        virtual_clusters:
+          description: Number of virtual clusters; null if there is no limit.
+          type: int
+          returned: always
+          sample: 4
+        cpu:
+          description: CPU cores; null if there is no limit.
+          type: str
+          returned: always
+          sample: "20"
+        memory:
+          description: Memory in bytes; null if there is no limit.
+          type: str
+          returned: always
+          sample: 32Gi
+        storage:
+          description: Storage in bytes; null if there is no limit.
+          type: str
+          returned: always
+          sample: null
+        exempt:
+          description: Whether the group has no quota, and does not count for the quota of other groups.
+          type: bool
+          returned: always
+          sample: false
+      sample: {virtual_clusters: 4, cpu: "20", memory: 32Gi, storage: null, exempt: false}
+    oidc:
+      description: OpenID Connect issuer of the virtual clusters; empty if there is none.
+      type: dict
+      returned: always
+      contains:
+        issuer_url:
+          description: URL of the issuer.
+          type: str
+          returned: when set
+          sample: https://login.example.com
+        client_id:
+          description: ID of the client.
+          type: str
+          returned: when set
+          sample: kubernetes
+        username_claim:
+          description: Claim that contains the name of the user.
+          type: str
+          returned: when set
+          sample: email
+        username_prefix:
+          description: Prefix for user names.
+          type: str
+          returned: when set
+          sample: "oidc:"
+        groups_claim:
+          description: Claim that contains the groups of the user.
+          type: str
+          returned: when set
+          sample: groups
+        groups_prefix:
+          description: Prefix for group names.
+          type: str
+          returned: when set
+          sample: "oidc:"
+        extra_scopes:
+          description: Scopes that the kubeconfig requests in addition to C(openid).
+          type: list
+          elements: str
+          returned: when set
+          sample: [email]
+      sample:
+        issuer_url: https://login.example.com
+        client_id: kubernetes
+    values:
+      description: Configuration of the virtual clusters, as in C(vcluster.yaml).
+      type: dict
+      returned: always
+      contains:
+        KEY:
+          description: Value of a top-level key of C(vcluster.yaml), such as C(sync).
+          type: raw
+          returned: for each key
+          sample: {toHost: {ingresses: {enabled: true}}}
+    host_clusters:
+      description: Host clusters of the group, sorted by name.
+      type: list
+      elements: dict
+      returned: always
+      contains:
+        name:
+          description: Name of the host cluster in the group.
+          type: str
+          returned: always
+          sample: host-a
+        id:
+          description: UID of its namespace C(kube-system).
+          type: str
+          returned: always
+          sample: 0a9e1c52-52c5-4d1c-9d27-5d1c6a0b0f10
+        dns_pattern:
+          description: Host name of a virtual cluster there, with C(*) for its name; null if there is none.
+          type: str
+          returned: always
+          sample: "*.a.dev.example.com"
+        capacity:
+          description: Declared capacity of the host cluster.
+          type: dict
+          returned: always
+          contains:
+            cpu:
+              description: CPU cores; null if it is not declared.
+              type: str
+              returned: always
+              sample: null
+            memory:
+              description: Memory in bytes; null if it is not declared.
+              type: str
+              returned: always
+              sample: null
+            storage:
+              description: Storage in bytes; null if it is not declared.
+              type: str
+              returned: always
+              sample: 2Ti
+        node_selector:
+          description: Labels of the nodes that virtual clusters can use.
+          type: dict
+          returned: always
+          contains:
+            LABEL:
+              description: Value of a label. The key is the name of the label.
+              type: str
+              returned: for each label
+              sample: vcluster
   sample:
     name: dev
     description: Development teams
     oversubscription: 120
     vcluster_version: 0.36.1
 pending:
-  description: What virtual clusters of the group do not have of it yet, by their names.
+  description: Settings of the group that its virtual clusters do not have yet.
   returned: success
   type: dict
+  contains:
+    VIRTUAL_CLUSTER:
+      description: Settings that a virtual cluster does not have yet. The key is the name of the virtual cluster.
+      type: list
+      elements: str
+      returned: for each virtual cluster that differs from the group
+      sample:
+        - "vcluster_version: 0.36.0 applied, 0.36.1 in the group"
   sample:
     team-a:
       - "vcluster_version: 0.36.0 applied, 0.36.1 in the group"
 pending_upgrade:
-  description: Virtual clusters that do not run the locked version. The group takes no new ones until none is left.
+  description:
+    - Virtual clusters that do not run the locked version. The group accepts no new virtual clusters until there are
+      none.
   returned: success
   type: list
   elements: str
   sample: [team-a]
 done_host_clusters:
   description: Host clusters that were changed although the task failed.
-  returned: when a part of the host clusters could not be changed
+  returned: when some host clusters could not be changed
   type: list
   elements: str
   sample: [host-a]
 failed_host_clusters:
-  description: Host clusters that did not answer, or could not be changed.
-  returned: when there are some
+  description: Host clusters that did not answer or could not be changed.
+  returned: when a host cluster did not answer or could not be changed
   type: list
   elements: str
   sample: [host-b]

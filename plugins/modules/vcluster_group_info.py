@@ -8,24 +8,25 @@ from __future__ import annotations
 
 DOCUMENTATION = r"""
 module: vcluster_group_info
-short_description: Report groups of host clusters, what they have to give, and their virtual clusters
+short_description: View the capacity and usage of groups of host clusters
 version_added: 0.1.0
 author:
   - The nested.clusters contributors (@nested-clusters)
 description:
-  - Reports groups that M(nested.clusters.vcluster_group) has made, with the capacity of their host clusters, what of it
-    is allocated, used and available, and their virtual clusters.
-  - What is allocated counts whether it is used or not, so a paused virtual cluster keeps its share. It counts the
-    virtual clusters of all groups on a host cluster, which share its capacity, and volumes that were kept when one was
-    deleted.
-  - The number of requests to a host cluster's API does not grow with the number of virtual clusters, except that a
-    list of more than 2500 is read in pages.
-  - A host cluster that does not answer is reported as such, with a warning. The task fails only if none answers.
+  - Reports groups that M(nested.clusters.vcluster_group) created, with the capacity of their host clusters, how much of
+    it is allocated, used and available, and their virtual clusters.
+  - Allocated resources count whether they are used or not, so a paused virtual cluster keeps its allocation. They
+    include the virtual clusters of all groups on a host cluster, because these share its capacity, and the kept volumes
+    of deleted virtual clusters.
+  - The number of requests to the API of a host cluster does not depend on the number of virtual clusters, except that
+    the module reads lists of more than 2500 objects in pages.
+  - The module reports a host cluster that does not answer as unreachable, with a warning. The task fails only if no
+    host cluster answers.
 options:
   name:
     description:
-      - Name of the group. The result is empty if there is none of this name.
-      - By default, all groups of the host clusters.
+      - Name of the group. The result is empty if the group does not exist.
+      - By default, the module reports all groups of the host clusters.
     type: str
 extends_documentation_fragment:
   - nested.clusters.connection
@@ -35,19 +36,21 @@ extends_documentation_fragment:
   - nested.clusters.attributes.action_group
   - nested.clusters.attributes.info_module
 notes:
-  - The names of host clusters in the result are those in the group's record, whatever O(host_clusters) calls them.
-  - Reads the ConfigMaps of namespace C(nested-clusters), Namespaces, StatefulSets and Deployments, which must be
-    permitted, and Nodes, ResourceQuotas and the metrics of pods. Pods and Events are read only while a virtual cluster
-    is not ready, and PersistentVolumeClaims only where no ResourceQuota counts them. Where a kind may not be
-    listed, what it tells is null, and a warning says so.
-  - An amount is also null where there is no limit, as for storage of which no capacity is declared.
+  - The result uses the names of host clusters in the group, which can differ from those in O(host_clusters).
+  - Requires permission to read the ConfigMaps of the namespace C(nested-clusters), Namespaces, StatefulSets and
+    Deployments. The module also reads Nodes, ResourceQuotas and the metrics of pods. It reads Pods and Events only
+    while a virtual cluster is not ready, and PersistentVolumeClaims only if no ResourceQuota counts them.
+  - If the module may not list a kind, the values that depend on it are null, and a warning says so.
+  - An amount is also null if there is no limit, for example for storage without a declared capacity.
 seealso:
   - module: nested.clusters.vcluster_group
+    description: Manage groups of host clusters.
   - module: nested.clusters.vcluster_info
+    description: List virtual clusters and their status.
 """
 
 EXAMPLES = r"""
-- name: Look at the group of the development teams
+- name: View the group of the development teams
   nested.clusters.vcluster_group_info:
     name: dev
     host_clusters:
@@ -57,18 +60,18 @@ EXAMPLES = r"""
         context: b
   register: found
 
-- name: Say what is left of each host cluster
+- name: Show what is left on each host cluster
   ansible.builtin.debug:
     msg: "{{ item.available.cpu }} cores, {{ item.available.memory }} of memory. {{ item.reason }}"
   loop: "{{ found.groups[0].host_clusters | selectattr('reachable') }}"
   loop_control:
     label: "{{ item.name }}"
 
-- name: Look at all groups of the host cluster that the connection options name
+- name: View all groups of the host cluster that the connection options name
   nested.clusters.vcluster_group_info:
   register: all
 
-- name: Fail while virtual clusters differ from their groups
+- name: Fail if virtual clusters differ from their groups
   ansible.builtin.assert:
     that: all.groups | map(attribute='virtual_clusters') | flatten | selectattr('pending') | length == 0
 """
@@ -81,57 +84,119 @@ groups:
   elements: dict
   contains:
     name:
-      description: The name.
+      description: Name of the group.
       type: str
       returned: always
       sample: dev
     description:
-      description: What the group is for.
+      description: Purpose of the group.
       type: str
       returned: always
       sample: Development teams
     tags:
-      description: Names and values of the administrator's own.
+      description: Tags of the group, as keys and values of your own.
       type: dict
       returned: always
+      contains:
+        TAG:
+          description: Value of a tag. The key is the name of the tag.
+          type: str
+          returned: for each tag
+          sample: "4711"
       sample:
         cost-center: "4711"
     vcluster_version:
-      description: The vCluster version that every virtual cluster of the group shall run, or null.
+      description:
+        - Locked version of vCluster, which every virtual cluster of the group must run; null if there is no lock.
       type: str
       returned: always
       sample: 0.36.1
     kubernetes_version:
-      description: The version of Kubernetes in its virtual clusters where their tasks name none, or null.
+      description:
+        - Version of Kubernetes in virtual clusters whose tasks do not set it; null for the default of their vCluster
+          version.
       type: str
       returned: always
       sample: v1.35.4
     replicas:
-      description: How many replicas their control planes have where their tasks do not say, or null for one.
+      description: Number of replicas of control planes whose tasks do not set it; null for 1.
       type: int
       returned: always
       sample: 3
     backing_store:
-      description: Where new ones keep their data where their tasks do not say. Empty for the embedded database.
+      description:
+        - Where new virtual clusters keep their data if their tasks do not set it. Empty for the embedded database.
       type: dict
       returned: always
+      contains:
+        type:
+          description: Type of the backing store.
+          type: str
+          returned: unless empty
+          sample: deployed_etcd
+        replicas:
+          description: Number of members of a deployed etcd.
+          type: int
+          returned: when set
+          sample: 3
+        endpoint:
+          description: Address of an external etcd, with C(*) for the name of the virtual cluster.
+          type: str
+          returned: when set
+          sample: etcd-*.stores.svc:2379
+        tls_secret:
+          description: Secret that authenticates to an external etcd.
+          type: str
+          returned: when set
+          sample: etcd-client
       sample:
         type: deployed_etcd
         replicas: 3
     distribution:
-      description: The Kubernetes distribution of its virtual clusters.
+      description: Kubernetes distribution of the virtual clusters.
       type: str
       returned: always
       sample: k8s
     endpoint:
-      description: How its virtual clusters are reached, as in M(nested.clusters.vcluster_group).
+      description: How clients reach the virtual clusters, as in M(nested.clusters.vcluster_group).
       type: dict
       returned: always
+      contains:
+        type:
+          description: Type of the endpoint.
+          type: str
+          returned: always
+          sample: ingress
+        ingress_class:
+          description: IngressClass of the controller.
+          type: str
+          returned: when set
+          sample: nginx
+        gateway_name:
+          description: Name of the Gateway.
+          type: str
+          returned: when set
+          sample: virtual-clusters
+        gateway_namespace:
+          description: Namespace of the Gateway.
+          type: str
+          returned: when set
+          sample: nested-gateway
+        annotations:
+          description: Annotations for the Service, Ingress or TLSRoute.
+          type: dict
+          returned: when set
+          contains:
+            ANNOTATION:
+              description: Value of an annotation. The key is the name of the annotation.
+              type: str
+              returned: for each annotation
+              sample: internal
       sample:
         type: ingress
         ingress_class: nginx
     oversubscription:
-      description: How much of the capacity may be allocated, in percent.
+      description: How much of the capacity can be allocated, in percent.
       type: int
       returned: always
       sample: 120
@@ -141,212 +206,529 @@ groups:
       returned: always
       sample: spread
     size:
-      description: The size of a virtual cluster that asks for none, and the least and the most that one may have.
+      description: Sizes of virtual clusters.
       type: dict
       returned: always
+      contains:
+        default:
+          description: Size of a virtual cluster whose task does not set it.
+          type: dict
+          returned: always
+          contains:
+            cpu:
+              description: CPU cores.
+              type: str
+              returned: always
+              sample: "4"
+            memory:
+              description: Memory in bytes.
+              type: str
+              returned: always
+              sample: 4Gi
+            storage:
+              description: Storage in bytes.
+              type: str
+              returned: always
+              sample: 2Gi
+        minimum:
+          description: Minimum size of a virtual cluster.
+          type: dict
+          returned: always
+          contains:
+            cpu:
+              description: CPU cores.
+              type: str
+              returned: always
+              sample: "4"
+            memory:
+              description: Memory in bytes.
+              type: str
+              returned: always
+              sample: 4Gi
+            storage:
+              description: Storage in bytes.
+              type: str
+              returned: always
+              sample: 2Gi
+        maximum:
+          description: Maximum size of a virtual cluster.
+          type: dict
+          returned: always
+          contains:
+            cpu:
+              description: CPU cores; null if there is no limit.
+              type: str
+              returned: always
+              sample: "8"
+            memory:
+              description: Memory in bytes; null if there is no limit.
+              type: str
+              returned: always
+              sample: 16Gi
+            storage:
+              description: Storage in bytes; null if there is no limit.
+              type: str
+              returned: always
+              sample: null
       sample:
         default: {cpu: "4", memory: 4Gi, storage: 2Gi}
         minimum: {cpu: "4", memory: 4Gi, storage: 2Gi}
         maximum: {cpu: "8", memory: 16Gi, storage: null}
     owner_quota:
-      description:
-        - The most that one owner may have. Null if there is no limit and the group is not exempt.
+      description: Maximum that one owner can have; null if there is no limit and the group is not exempt.
       type: dict
       returned: always
+      contains:
+        virtual_clusters:
+          description: Number of virtual clusters; null if there is no limit.
+          type: int
+          returned: always
+          sample: 4
+        cpu:
+          description: CPU cores; null if there is no limit.
+          type: str
+          returned: always
+          sample: "20"
+        memory:
+          description: Memory in bytes; null if there is no limit.
+          type: str
+          returned: always
+          sample: 32Gi
+        storage:
+          description: Storage in bytes; null if there is no limit.
+          type: str
+          returned: always
+          sample: null
+        exempt:
+          description: Whether the group has no quota, and does not count for the quota of other groups.
+          type: bool
+          returned: always
+          sample: false
       sample: {virtual_clusters: 4, cpu: "20", memory: 32Gi, storage: null, exempt: false}
     oidc:
-      description: The OpenID Connect issuer of its virtual clusters, empty if there is none.
+      description: OpenID Connect issuer of the virtual clusters; empty if there is none.
       type: dict
       returned: always
+      contains:
+        issuer_url:
+          description: URL of the issuer.
+          type: str
+          returned: when set
+          sample: https://login.example.com
+        client_id:
+          description: ID of the client.
+          type: str
+          returned: when set
+          sample: kubernetes
+        username_claim:
+          description: Claim that contains the name of the user.
+          type: str
+          returned: when set
+          sample: email
+        username_prefix:
+          description: Prefix for user names.
+          type: str
+          returned: when set
+          sample: "oidc:"
+        groups_claim:
+          description: Claim that contains the groups of the user.
+          type: str
+          returned: when set
+          sample: groups
+        groups_prefix:
+          description: Prefix for group names.
+          type: str
+          returned: when set
+          sample: "oidc:"
+        extra_scopes:
+          description: Scopes that the kubeconfig requests in addition to C(openid).
+          type: list
+          elements: str
+          returned: when set
+          sample: [email]
       sample:
         issuer_url: https://login.example.com
         client_id: kubernetes
     pending_upgrade:
-      description: Whether a virtual cluster does not run the locked version, so that the group takes no new ones.
+      description:
+        - Whether a virtual cluster does not run the locked version, so that the group accepts no new virtual clusters.
       type: bool
       returned: always
       sample: true
     pending_upgrade_virtual_clusters:
-      description: The names of those virtual clusters.
+      description: Names of the virtual clusters that do not run the locked version.
       type: list
       elements: str
       returned: always
       sample:
         - team-a
     host_clusters:
-      description: The host clusters of the group, sorted by name.
+      description: Host clusters of the group, sorted by name.
       type: list
       elements: dict
       returned: always
       contains:
         name:
-          description: The name in the group.
+          description: Name of the host cluster in the group.
           type: str
           returned: always
           sample: host-a
         reachable:
-          description: Whether it was asked and answered. If not, its numbers are all null.
+          description: Whether the task includes it and it answered. If not, its numbers are null.
           type: bool
           returned: always
           sample: true
         reason:
           description:
-            - Why it did not answer, or takes no new virtual clusters; otherwise empty.
-            - It takes none if no node can be used, or the smallest that the group allows has no room.
+            - Why it did not answer or accepts no new virtual clusters; otherwise empty.
+            - It accepts none if no node is usable, or if it has no room for the minimum size of the group.
           type: str
           returned: always
           sample: 2 of 9600m cpu left
         nodes:
-          description: How many of its nodes count. Null if they may not be listed.
+          description: Number of usable nodes; null if the module may not list nodes.
           type: int
           returned: always
           sample: 2
         dns_pattern:
-          description: Host name of a virtual cluster there, with C(*) in the place of its name, or null.
+          description: Host name of a virtual cluster there, with C(*) for its name; null if there is none.
           type: str
           returned: always
           sample: "*.a.dev.example.com"
         virtual_clusters:
-          description: How many virtual clusters of the group are there.
+          description: Number of virtual clusters of the group on it.
           type: int
           returned: always
           sample: 2
         used_from:
           description:
-            - V(metrics), if what is used of CPU and memory was measured (C(metrics.k8s.io)).
-            - V(requests), if it is what pods request, as nobody measures.
-            - Null, if neither may be read.
+            - V(metrics) if CPU and memory usage was measured (C(metrics.k8s.io)).
+            - V(requests) if the usage is what pods request, because nothing measures it.
+            - Null if the module may read neither.
           type: str
           returned: always
           sample: requests
         capacity:
-          description: What its nodes, or the group's record, say that it has.
+          description: Capacity of its usable nodes, or the capacity declared in the group.
           type: dict
           returned: always
+          contains:
+            cpu:
+              description: CPU cores; null if it is not known.
+              type: str
+              returned: always
+              sample: "8"
+            memory:
+              description: Memory in bytes; null if it is not known.
+              type: str
+              returned: always
+              sample: 32Gi
+            storage:
+              description: Storage in bytes; null if it is not known.
+              type: str
+              returned: always
+              sample: 2Ti
           sample: {cpu: "8", memory: 32Gi, storage: 2Ti}
         limit:
-          description: What may be allocated, which is the capacity times the oversubscription.
+          description: What can be allocated, which is the capacity times the oversubscription.
           type: dict
           returned: always
+          contains:
+            cpu:
+              description: CPU cores; null if there is no limit.
+              type: str
+              returned: always
+              sample: 9600m
+            memory:
+              description: Memory in bytes; null if there is no limit.
+              type: str
+              returned: always
+              sample: 41231686041
+            storage:
+              description: Storage in bytes; null if there is no limit.
+              type: str
+              returned: always
+              sample: 2638827906662
           sample: {cpu: 9600m, memory: 41231686041, storage: 2638827906662}
         allocated:
-          description: What virtual clusters of all groups, and volumes that were kept, may claim.
+          description: Sizes of the virtual clusters of all groups, and kept volumes.
           type: dict
           returned: always
+          contains:
+            cpu:
+              description: CPU cores; null if it is not known.
+              type: str
+              returned: always
+              sample: 7600m
+            memory:
+              description: Memory in bytes; null if it is not known.
+              type: str
+              returned: always
+              sample: 8Gi
+            storage:
+              description: Storage in bytes; null if it is not known.
+              type: str
+              returned: always
+              sample: 4Gi
           sample: {cpu: 7600m, memory: 8Gi, storage: 4Gi}
         used:
           description:
-            - What the virtual clusters of all groups use, those that are paused no CPU and no memory.
+            - What the virtual clusters of all groups use. Paused ones use no CPU and no memory.
             - Storage counts as used when it is claimed.
           type: dict
           returned: always
+          contains:
+            cpu:
+              description: CPU cores; null if it is not known.
+              type: str
+              returned: always
+              sample: 540m
+            memory:
+              description: Memory in bytes; null if it is not known.
+              type: str
+              returned: always
+              sample: 1344Mi
+            storage:
+              description: Storage in bytes; null if it is not known.
+              type: str
+              returned: always
+              sample: 2Gi
           sample: {cpu: 540m, memory: 1344Mi, storage: 2Gi}
         available:
           description: What is left to allocate. Negative if more is allocated than the limit.
           type: dict
           returned: always
+          contains:
+            cpu:
+              description: CPU cores; null if there is no limit or it is not known.
+              type: str
+              returned: always
+              sample: "2"
+            memory:
+              description: Memory in bytes; null if there is no limit or it is not known.
+              type: str
+              returned: always
+              sample: 32641751449
+            storage:
+              description: Storage in bytes; null if there is no limit or it is not known.
+              type: str
+              returned: always
+              sample: 2634532939366
           sample: {cpu: "2", memory: 32641751449, storage: 2634532939366}
     capacity:
-      description: The total of the host clusters that answered; null if none of the group did.
+      description: Total capacity of the host clusters that answered; null if none did.
       type: dict
       returned: always
+      contains:
+        cpu:
+          description: CPU cores; null if it is not known.
+          type: str
+          returned: always
+          sample: "16"
+        memory:
+          description: Memory in bytes; null if it is not known.
+          type: str
+          returned: always
+          sample: 64Gi
+        storage:
+          description: Storage in bytes; null if it is not known.
+          type: str
+          returned: always
+          sample: 4Ti
       sample: {cpu: "16", memory: 64Gi, storage: 4Ti}
     limit:
-      description: The total of what may be allocated.
+      description: Total that can be allocated; null if no host cluster answered.
       type: dict
       returned: always
+      contains:
+        cpu:
+          description: CPU cores; null if there is no limit.
+          type: str
+          returned: always
+          sample: 19200m
+        memory:
+          description: Memory in bytes; null if there is no limit.
+          type: str
+          returned: always
+          sample: 82463372083
+        storage:
+          description: Storage in bytes; null if there is no limit.
+          type: str
+          returned: always
+          sample: 5277655813324
       sample: {cpu: 19200m, memory: 82463372083, storage: 5277655813324}
     allocated:
-      description: The total of what is allocated.
+      description: Total that is allocated; null if no host cluster answered.
       type: dict
       returned: always
+      contains:
+        cpu:
+          description: CPU cores; null if it is not known.
+          type: str
+          returned: always
+          sample: 7600m
+        memory:
+          description: Memory in bytes; null if it is not known.
+          type: str
+          returned: always
+          sample: 8Gi
+        storage:
+          description: Storage in bytes; null if it is not known.
+          type: str
+          returned: always
+          sample: 4Gi
       sample: {cpu: 7600m, memory: 8Gi, storage: 4Gi}
     used:
-      description: The total of what is used.
+      description: Total that is used; null if no host cluster answered.
       type: dict
       returned: always
+      contains:
+        cpu:
+          description: CPU cores; null if it is not known.
+          type: str
+          returned: always
+          sample: 540m
+        memory:
+          description: Memory in bytes; null if it is not known.
+          type: str
+          returned: always
+          sample: 1344Mi
+        storage:
+          description: Storage in bytes; null if it is not known.
+          type: str
+          returned: always
+          sample: 2Gi
       sample: {cpu: 540m, memory: 1344Mi, storage: 2Gi}
     available:
-      description: The total of what is left to allocate.
+      description: Total that is left to allocate; null if no host cluster answered.
       type: dict
       returned: always
+      contains:
+        cpu:
+          description: CPU cores; null if there is no limit or it is not known.
+          type: str
+          returned: always
+          sample: 11600m
+        memory:
+          description: Memory in bytes; null if there is no limit or it is not known.
+          type: str
+          returned: always
+          sample: 73873437491
+        storage:
+          description: Storage in bytes; null if there is no limit or it is not known.
+          type: str
+          returned: always
+          sample: 5273360846028
       sample: {cpu: 11600m, memory: 73873437491, storage: 5273360846028}
     virtual_clusters:
-      description: The virtual clusters of the group, sorted by name.
+      description: Virtual clusters of the group, sorted by name.
       type: list
       elements: dict
       returned: always
       contains:
         name:
-          description: The name.
+          description: Name of the virtual cluster.
           type: str
           returned: always
           sample: team-a
         namespace:
-          description: The namespace on its host cluster.
+          description: Namespace on its host cluster.
           type: str
           returned: always
           sample: vcluster-team-a
         host_cluster:
-          description: The host cluster that it is on.
+          description: Name of its host cluster.
           type: str
           returned: always
           sample: host-a
         phase:
           description:
-            - As in M(nested.clusters.vcluster_info).
-            - Or V(reserved), if it has its namespace and its size but no workload yet. Its task is just at it, or was
-              interrupted and can be run again.
+            - Phase of the virtual cluster, as in M(nested.clusters.vcluster_info).
+            - V(reserved) if it has its namespace and its size but no workload yet. A task is creating it, or was
+              interrupted and can run again.
           type: str
           returned: always
           sample: running
         message:
-          description: Why it is V(failed) or what is awaited while V(pending); otherwise empty.
+          description: Why it is V(failed), or what it waits for while V(pending); otherwise empty.
           type: str
           returned: always
           sample: ""
         owner:
-          description: Who it is for, empty if nobody was named.
+          description: Owner of the virtual cluster; empty if it has none.
           type: str
           returned: always
           sample: alice
         size:
-          description: The most that it may claim.
+          description: Maximum resources that it can claim.
           type: dict
           returned: always
+          contains:
+            cpu:
+              description: CPU cores.
+              type: str
+              returned: always
+              sample: "4"
+            memory:
+              description: Memory in bytes.
+              type: str
+              returned: always
+              sample: 4Gi
+            storage:
+              description: Storage in bytes.
+              type: str
+              returned: always
+              sample: 2Gi
           sample: {cpu: "4", memory: 4Gi, storage: 2Gi}
         used:
-          description: What it uses. An amount that is not known is null.
+          description: What it uses.
           type: dict
           returned: always
+          contains:
+            cpu:
+              description: CPU cores; null if it is not known.
+              type: str
+              returned: always
+              sample: 270m
+            memory:
+              description: Memory in bytes; null if it is not known.
+              type: str
+              returned: always
+              sample: 672Mi
+            storage:
+              description: Storage in bytes; null if it is not known.
+              type: str
+              returned: always
+              sample: 1Gi
           sample: {cpu: 270m, memory: 672Mi, storage: 1Gi}
         created:
-          description: When its workload was created, or its namespace if it has none, in UTC (RFC 3339).
+          description: When its workload was created, or its namespace if it has no workload, in UTC (RFC 3339).
           type: str
           returned: always
           sample: "2026-11-20T08:15:42Z"
         age:
-          description: Seconds since then.
+          description: Time since its workload or namespace was created, in seconds.
           type: int
           returned: always
           sample: 68652
         vcluster_version:
-          description: The version of vCluster that it runs, or null if that is not known.
+          description: Version of vCluster that it runs; null if it is not known.
           type: str
           returned: always
           sample: 0.36.1
         kubernetes_version:
-          description: The version of its Kubernetes, or null if that is not known.
+          description: Version of its Kubernetes; null if it is not known.
           type: str
           returned: always
           sample: v1.35.4
         pending:
-          description: What of the group it does not have yet. Its M(nested.clusters.vcluster) task brings it there.
+          description:
+            - Settings of the group that it does not have yet. Its M(nested.clusters.vcluster) task applies them.
           type: list
           elements: str
           returned: always
           sample:
-            - "vcluster_version: 0.36.0 applied, 0.36.1 in the group"
+          - "vcluster_version: 0.36.0 applied, 0.36.1 in the group"
 """
 
 from datetime import datetime, timezone

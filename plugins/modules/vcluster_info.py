@@ -8,41 +8,43 @@ from __future__ import annotations
 
 DOCUMENTATION = r"""
 module: vcluster_info
-short_description: Report the virtual clusters of host clusters
+short_description: List virtual clusters and their status
 description:
-  - Lists virtual clusters with their phase, versions and endpoint, whoever made them. Those of the vCluster
-    command-line tool, of Helm and of M(nested.clusters.vcluster) are all found.
-  - The number of requests to a host cluster's API does not grow with the number of virtual clusters, except
-    that a list of more than 2500 is read in pages.
-  - The options O(name), O(namespace), O(label_selectors), O(phases), O(group) and O(owner) narrow the list; a
-    virtual cluster is returned if it fits every option that is given.
-  - A host cluster that does not answer is left out with a warning, unless none does.
+  - Lists virtual clusters with their phase, versions and endpoint. It finds the virtual clusters of the vCluster CLI,
+    of Helm, and of M(nested.clusters.vcluster).
+  - The number of requests to the API of a host cluster does not depend on the number of virtual clusters, except that
+    the module reads lists of more than 2500 objects in pages.
+  - The options O(name), O(namespace), O(label_selectors), O(phases), O(group) and O(owner) filter the list. The module
+    returns virtual clusters that match every option that is set.
+  - The module skips a host cluster that does not answer, with a warning. The task fails only if no host cluster
+    answers.
 version_added: 0.1.0
 author:
   - The nested.clusters contributors (@nested-clusters)
 options:
   name:
     description:
-      - The name of a virtual cluster. Several namespaces may each have one of this name.
-      - By default, virtual clusters of any name.
+      - Name of a virtual cluster. Several namespaces can each have one with this name.
+      - By default, virtual clusters with any name match.
     type: str
   namespace:
     description:
-      - The namespace on the host cluster to look in.
-      - By default, all namespaces, which needs the permission to list StatefulSets and Deployments in all.
+      - Namespace on the host cluster.
+      - By default, the module reads all namespaces, which requires permission to list StatefulSets and Deployments in
+        all of them.
     type: str
   label_selectors:
     description:
-      - Label selectors that the workload of the virtual cluster, its StatefulSet or Deployment, must all fit.
-      - The values C(controlPlane.statefulSet.labels) of the vCluster chart set these labels.
-      - By default, any labels.
+      - Label selectors that the StatefulSet or Deployment of the control plane must all match. The values
+        C(controlPlane.statefulSet.labels) of the vCluster chart set these labels.
+      - By default, all labels match.
     type: list
     elements: str
     default: []
   phases:
     description:
-      - Return only virtual clusters in one of these phases; see RV(virtual_clusters[].phase).
-      - By default, virtual clusters in any phase.
+      - Phases of virtual clusters to return; see RV(virtual_clusters[].phase).
+      - By default, all phases match.
     type: list
     elements: str
     choices:
@@ -55,13 +57,13 @@ options:
     default: []
   group:
     description:
-      - The cluster group that the virtual cluster is in.
-      - By default, virtual clusters in any group and in none.
+      - Cluster group of the virtual clusters.
+      - By default, virtual clusters of all groups and of none match.
     type: str
   owner:
     description:
-      - The owner that a virtual cluster in a group has. An empty string is for those that have none.
-      - By default, virtual clusters of any owner, also those that are in no group.
+      - Owner of virtual clusters in a group. An empty string matches virtual clusters in a group that have no owner.
+      - By default, virtual clusters of all owners and of no group match.
     type: str
 extends_documentation_fragment:
   - nested.clusters.connection
@@ -71,42 +73,50 @@ extends_documentation_fragment:
   - nested.clusters.attributes.action_group
   - nested.clusters.attributes.info_module
 notes:
-  - Reads StatefulSets, Deployments, Services, Ingresses, TLSRoutes and those Namespaces that a group has labeled, and
-    only while a virtual cluster is not ready also Pods and Events. Where one of these kinds except the first two may
-    not be listed, it is left out; a warning says so, unless only TLSRoutes are concerned. With O(group) or
-    O(owner), Namespaces cannot be left out. With O(namespace), only that one is read.
-  - It never reads a Secret.
+  - Reads StatefulSets, Deployments, Services, Ingresses, TLSRoutes, and the Namespaces that belong to a group. While a
+    virtual cluster is not ready, it also reads Pods and Events.
+  - StatefulSets and Deployments must be permitted, and with O(group) or O(owner) also Namespaces. The module skips
+    other kinds that it may not list, with a warning except for TLSRoutes. With O(namespace), it reads only that
+    Namespace.
+  - The module never reads a Secret.
 seealso:
   - module: nested.clusters.vcluster
+    description: Manage one virtual cluster.
   - module: nested.clusters.vcluster_state
+    description: Pause, resume, restart or delete a selection of virtual clusters.
+  - module: nested.clusters.vcluster_endpoint_info
+    description: Check the path to the endpoint of a virtual cluster.
   - module: nested.clusters.vcluster_group_info
+    description: View the capacity and usage of groups of host clusters.
+  - module: nested.clusters.vcluster_orphan_info
+    description: Find resources left behind by deleted virtual clusters.
 """
 
 EXAMPLES = r"""
-- name: List every virtual cluster of the host cluster
+- name: List all virtual clusters of the host cluster
   nested.clusters.vcluster_info:
   register: all
 
-- name: Say which are not running, and why
+- name: Show which virtual clusters do not run, and why
   ansible.builtin.debug:
     msg: "{{ item.namespace }}/{{ item.name }} is {{ item.phase }}: {{ item.message }}"
   loop: "{{ all.virtual_clusters | rejectattr('phase', 'eq', 'running') }}"
   loop_control:
     label: "{{ item.name }}"
 
-- name: Look at one virtual cluster
+- name: Read one virtual cluster
   nested.clusters.vcluster_info:
     name: team-a
     namespace: team-a
 
-- name: List the paused virtual clusters of the continuous integration
+- name: List paused CI clusters
   nested.clusters.vcluster_info:
     label_selectors:
       - env=ci
     phases:
       - paused
 
-- name: List what Alice has in a group of host clusters
+- name: List the virtual clusters of an owner in a group
   nested.clusters.vcluster_info:
     group: dev
     owner: alice
@@ -119,95 +129,98 @@ EXAMPLES = r"""
 
 RETURN = r"""
 virtual_clusters:
-  description: The virtual clusters that fit, sorted by host cluster, namespace and name.
+  description: The virtual clusters that match, sorted by host cluster, namespace and name.
   returned: success
   type: list
   elements: dict
   contains:
     name:
-      description: The name, which is that of the Helm release.
+      description: Name of the virtual cluster and of its Helm release.
       type: str
       returned: always
       sample: team-a
     namespace:
-      description: The namespace on the host cluster.
+      description: Namespace on the host cluster.
       type: str
       returned: always
-      sample: team-a
+      sample: vcluster-team-a
     host_cluster:
       description:
-        - The name that O(host_clusters) gives to the host cluster.
-        - Null for the one that the task's own connection options name.
+        - Name of the host cluster in O(host_clusters).
+        - Null for the host cluster of the task's own connection options.
       type: str
       returned: always
       sample: host-a
     group:
-      description: The cluster group that it is in, or null.
+      description: Cluster group of the virtual cluster; null if it is in none.
       type: str
       returned: always
       sample: dev
     owner:
-      description: The owner in its group, empty if it has none. Null if it is in no group.
+      description:
+        - Owner in the group; empty if it has none, and null if it is in no group.
       type: str
       returned: always
       sample: alice
     size:
-      description: The most that it may claim, as its group allows. Null if it is in no group.
+      description:
+        - Maximum resources that it can claim.
+        - Null if it is in no group.
       type: dict
       returned: always
       contains:
         cpu:
-          description: Cores.
+          description: CPU cores.
           type: str
           returned: always
           sample: "4"
         memory:
-          description: Bytes.
+          description: Memory in bytes.
           type: str
           returned: always
           sample: 4Gi
         storage:
-          description: Bytes.
+          description: Storage in bytes.
           type: str
           returned: always
           sample: 2Gi
     phase:
       description:
-        - V(running), if every replica of the control plane is ready.
-        - V(paused), if it has been paused, by the vCluster command-line tool or by this collection.
-        - V(sleeping), if the sleep mode of the vCluster platform has scaled the control plane down. One of
-          which only the workloads sleep is V(running), as its API answers.
-        - V(failed), if it will not become ready as declared; RV(virtual_clusters[].message) says why.
-          Replicas from before the last change may still serve.
-        - V(deleting), if the control plane is being deleted.
-        - V(pending), otherwise, for example while it starts, or if it was scaled to 0 other than by a pause.
+        - V(running) if every replica of the control plane is ready.
+        - V(paused) if the vCluster CLI or this collection paused it.
+        - V(sleeping) if the sleep mode of the vCluster Platform scaled the control plane down. If only its workloads
+          sleep, its API answers and the phase is V(running).
+        - V(failed) if it cannot become ready as declared; RV(virtual_clusters[].message) says why. Replicas from before
+          the last change can still serve.
+        - V(deleting) if the control plane is being deleted.
+        - V(pending) otherwise, for example while it starts, or if it was scaled to 0 other than by a pause.
       type: str
       returned: always
       sample: running
     message:
-      description: Why it is V(failed) or what is awaited while V(pending); otherwise empty.
+      description: Why it is V(failed), or what it waits for while V(pending); otherwise empty.
       type: str
       returned: always
       sample: ""
     vcluster_version:
-      description: The version of vCluster, or null if the image of the control plane has no tag.
+      description: Version of vCluster; null if the image of the control plane has no tag.
       type: str
       returned: always
       sample: 0.36.1
     kubernetes_version:
-      description: The version of the virtual cluster's Kubernetes, or null if its image's tag does not say.
+      description: Version of Kubernetes in the virtual cluster; null if the tag of its image does not say.
       type: str
       returned: always
-      sample: v1.35.4
+      sample: v1.36.0
     chart_version:
-      description: The version of the vCluster chart, or null if the workload does not have its label.
+      description: Version of the vCluster chart; null if the workload does not have the label of the chart.
       type: str
       returned: always
       sample: 0.36.1
     endpoint:
       description:
-        - The URL of its API for clients outside the host cluster, by its Ingress, TLSRoute or load balancer.
-        - Null, if it has none of these or may be reached only from inside the host cluster.
+        - URL of its API for clients outside of the host cluster, from its Ingress, TLSRoute or load balancer.
+        - Null if it has none of these, or is reached only from inside of the host cluster.
       type: str
       returned: always
       sample: https://team-a.dev.example.com
@@ -217,32 +230,32 @@ virtual_clusters:
       returned: always
       sample: "2026-11-20T08:15:42Z"
     age:
-      description: Seconds since then.
+      description: Time since the workload was created, in seconds.
       type: int
       returned: always
       sample: 68652
     kind:
-      description: The kind of the workload, V(StatefulSet) or V(Deployment).
+      description: Kind of the workload, V(StatefulSet) or V(Deployment).
       type: str
       returned: always
       sample: StatefulSet
     replicas:
-      description: How many replicas of the control plane are asked for; 0 while paused.
+      description: Desired number of replicas of the control plane; 0 while it is paused.
       type: int
       returned: always
       sample: 1
     ready_replicas:
-      description: How many of them are ready.
+      description: Number of replicas that are ready.
       type: int
       returned: always
       sample: 1
     protected:
-      description: Whether it is protected against deletion (annotation C(loft.sh/non-deletable)).
+      description: Whether it is protected from deletion (annotation C(loft.sh/non-deletable)).
       type: bool
       returned: always
       sample: false
     managed:
-      description: Whether M(nested.clusters.vcluster) made it.
+      description: Whether M(nested.clusters.vcluster) manages it.
       type: bool
       returned: always
       sample: true
@@ -250,17 +263,29 @@ virtual_clusters:
       description: Labels of the workload, without those that the chart sets on every virtual cluster.
       type: dict
       returned: always
+      contains:
+        LABEL:
+          description: Value of a label. The key is the name of the label.
+          type: str
+          returned: for each label
+          sample: ci
       sample:
         env: ci
     annotations:
       description: Annotations of the workload, without those of Helm, kubectl and the Deployment controller.
       type: dict
       returned: always
+      contains:
+        ANNOTATION:
+          description: Value of an annotation. The key is the name of the annotation.
+          type: str
+          returned: for each annotation
+          sample: "true"
       sample:
         nested-clusters/managed: "true"
 failed_host_clusters:
-  description: The names of host clusters that did not answer.
-  returned: when there are some
+  description: Names of the host clusters that did not answer.
+  returned: when a host cluster did not answer
   type: list
   elements: str
   sample:

@@ -8,118 +8,129 @@ from __future__ import annotations
 
 DOCUMENTATION = r"""
 module: vcluster_state
-short_description: Pause, resume, restart and delete virtual clusters
+short_description: Pause, resume, restart and delete a selection of virtual clusters
 version_added: 0.1.0
 author:
   - The nested.clusters contributors (@nested-clusters)
 description:
-  - Pauses, resumes, restarts or deletes one virtual cluster or a whole selection in one task, on one host cluster or
-    several.
+  - Pauses, resumes, restarts or deletes a selection of virtual clusters in one task, on one or several host clusters.
   - A paused virtual cluster uses no CPU and no memory. Its objects, volumes, Services, load balancer and quota stay.
-  - What this module pauses, the C(vcluster) CLI resumes, and the other way round. One that has a deployed etcd beside
-    a StatefulSet is better resumed by this module, because the CLI leaves that etcd without replicas.
-  - The options O(name), O(names), O(owner) and O(label_selectors) select, and O(group), O(phases) and O(namespace)
-    narrow the choice. A virtual cluster is selected if it fits every one of them that is given.
-  - At least one that selects has to be given. A group, a phase or a namespace alone selects nothing; to mean every
-    virtual cluster of it, say O(all=true) beside it.
-  - One of these options that is given and empty is an error, because it is what a template leaves whose variable is
-    empty. To leave it out, use C(omit).
+  - The C(vcluster) CLI resumes what this module pauses, and the other way round. Resume a virtual cluster that has a
+    deployed etcd and a StatefulSet with this module, because the CLI leaves that etcd without replicas.
+  - The options O(name), O(names), O(owner), O(label_selectors) and O(all) select virtual clusters. At least one of them
+    is required.
+  - The options O(group), O(phases) and O(namespace) narrow the selection, and select nothing by themselves. To select
+    every virtual cluster of a group, a phase or a namespace, add O(all=true).
+  - A virtual cluster is selected if it matches every option that is set.
+  - A selecting or narrowing option that is set to an empty value is an error, because a template whose variable is
+    empty produces one. To leave an option out, use C(omit).
 options:
   state:
     description:
-      - V(paused) scales the control plane to nothing, deletes the pods that it has synced to the host cluster, and
-        scales a deployed etcd to nothing. Pods in the virtual cluster that no controller makes anew are lost.
-      - V(running) resumes it, etcd first.
-      - V(restarted) replaces the pods of the control plane one by one, the last first. With several replicas its API
-        goes on answering. It changes something every time. A deployed etcd is left alone.
-      - V(absent) deletes it with everything it made, as O(ignore:state=absent) of M(nested.clusters.vcluster) does,
-        but without C(helm), and also what a task that was killed has left of one. A protected one is an error that
-        names all of them, before anything is changed. So is one that another tool manages and keeps the Helm record of
-        elsewhere, such as Flux with a C(storageNamespace).
-      - Outside of the namespace, V(absent) deletes only what the newest Helm record names, the chart's cluster roles
-        and their bindings, and what was synced. RV(virtual_clusters[].steps) names each of these objects, with its
+      - V(paused) scales the control plane to 0, deletes the pods that it synced to the host cluster, and scales a
+        deployed etcd to 0. Pods in the virtual cluster without a controller are lost.
+      - V(running) resumes the virtual cluster, beginning with its etcd.
+      - V(restarted) replaces the pods of the control plane one by one, beginning with the last. With several replicas,
+        the API stays available. It changes something every time. It does not restart a deployed etcd.
+      - V(absent) deletes the virtual cluster and everything that it created, as
+        O(nested.clusters.vcluster#module:state=absent) does, but without C(helm). It also deletes what an interrupted
+        task left of a virtual cluster.
+      - With V(absent), the task fails before it changes anything if a selected virtual cluster is protected, or if
+        another tool manages it and keeps its Helm record elsewhere, such as Flux with a C(storageNamespace). The
+        message names all of them.
+      - Outside of the namespace, V(absent) deletes only what the newest Helm record names, the cluster roles and
+        bindings of the chart, and synced objects. RV(virtual_clusters[].steps) names each of these objects with its
         namespace.
-      - A state that somebody else has left half-way is mended by V(paused), V(running) and V(absent).
+      - V(paused), V(running) and V(absent) also complete a change of state that was interrupted.
     type: str
     choices: [paused, running, restarted, absent]
     required: true
   name:
     description:
-      - Name of a virtual cluster. All of this name are meant, in whatever namespace and on whatever host cluster.
-      - A name that does not exist is an error, before anything is changed; with O(state=absent) it is what is wanted.
+      - Name of a virtual cluster. Selects all virtual clusters with this name, in every namespace and on every host
+        cluster. By default, all names match.
+      - A name that does not exist is an error, before anything is changed, unless O(state=absent).
     type: str
   names:
     description:
-      - Names of several virtual clusters, as O(name), in addition to the one there.
+      - Names of virtual clusters. Selects all virtual clusters with these names, and the one in O(name) if both are
+        set. By default, all names match.
+      - A name that does not exist is an error, before anything is changed, unless O(state=absent).
     type: list
     elements: str
   all:
     description:
-      - Every virtual cluster that fits O(group), O(phases), O(namespace), O(owner) and O(label_selectors), and without
-        any of them every virtual cluster of the host clusters.
-      - It cannot be combined with O(name) or O(names).
+      - Whether to select every virtual cluster that matches O(group), O(phases), O(namespace), O(owner) and
+        O(label_selectors). If none of them is set, every virtual cluster of the host clusters is selected.
+      - Cannot be combined with O(name) or O(names).
     type: bool
     default: false
   max_selected:
     description:
-      - Change nothing, and fail, if more virtual clusters than this are selected on all host clusters together. This
-        counts also those that are in the state already, and holds in check mode too.
-      - By default there is no limit.
+      - Maximum number of selected virtual clusters on all host clusters together. If more are selected, the task fails
+        and changes nothing, also in check mode. Virtual clusters that already have the state count as well.
+      - By default, there is no limit.
     type: int
   namespace:
     description:
-      - Look only in this namespace of the host clusters. It selects nothing by itself.
-      - Without it, all namespaces are read, which needs permission for it.
+      - Select only virtual clusters in this namespace of the host clusters. It selects nothing by itself.
+      - By default, the module reads all namespaces, which requires permission to do so.
     type: str
   group:
     description:
-      - Only virtual clusters of this cluster group. It selects nothing by itself.
+      - Select only virtual clusters of this cluster group. It selects nothing by itself.
+      - By default, virtual clusters of all groups and of none match.
     type: str
   owner:
     description:
-      - Only virtual clusters of this owner.
+      - Select only virtual clusters of this owner.
+      - By default, virtual clusters of all owners and of none match.
     type: str
   label_selectors:
     description:
-      - Label selectors that the StatefulSet or Deployment of the control plane must all fit.
+      - Select only virtual clusters whose StatefulSet or Deployment matches all of these label selectors.
+      - By default, all labels match.
     type: list
     elements: str
   phases:
     description:
-      - Only virtual clusters that are in one of these phases now, as in M(nested.clusters.vcluster_info). It selects
-        nothing by itself.
+      - Select only virtual clusters that are currently in one of these phases, as in M(nested.clusters.vcluster_info).
+        It selects nothing by itself.
+      - By default, all phases match.
     type: list
     elements: str
     choices: [running, paused, pending, failed, sleeping, deleting]
   accept_data_loss:
     description:
-      - Also pause or restart a virtual cluster whose store has no volume claim. Everything in it is lost then.
-      - Without it, one of these is refused.
+      - Whether to also pause or restart a virtual cluster whose store has no volume claim. Everything in it is lost.
+      - By default, the module refuses to do that.
     type: bool
     default: false
   keep_volumes:
     description:
-      - With O(state=absent), keep the volume claims of the virtual clusters, and so the namespaces they live in.
-      - The claims are annotated as kept, so that M(nested.clusters.vcluster_orphans) leaves them alone.
-      - What is left of a virtual cluster whose volumes were kept is deleted only where the task names it.
+      - With O(state=absent), whether to keep the volume claims of the virtual clusters and the namespaces that contain
+        them.
+      - The module annotates the claims as kept, so that M(nested.clusters.vcluster_orphan) leaves them alone.
+      - What is left of a virtual cluster whose volumes were kept is deleted only if the task names it.
     type: bool
     default: false
   at_once:
     description:
-      - How many virtual clusters may be under way at the same time, on all host clusters together.
+      - Maximum number of virtual clusters to work on at the same time, on all host clusters together.
     type: int
     default: 200
   max_failures:
     description:
-      - Begin no further virtual cluster once so many have failed. By default, all are tried.
-      - The task fails in the end if any has failed.
+      - Number of failures after which the module starts no further virtual cluster. The task fails at the end if any
+        virtual cluster failed.
+      - By default, the module tries all virtual clusters.
     type: int
   wait:
     description:
-      - Wait until every virtual cluster has reached the state. A paused one has no pod left then; the own API of a
-        running one answers that it is ready; of an absent one nothing is left.
-      - Waiting ends early, with the reason, for one that cannot become ready.
-      - Even without it, the task waits between two steps whose order matters.
+      - Whether to wait until every virtual cluster has reached the state. A paused virtual cluster then has no pods,
+        the API of a running one answers that it is ready, and nothing is left of an absent one.
+      - The module stops waiting for a virtual cluster, with the reason, as soon as it cannot become ready.
+      - Even without it, the module waits between steps whose order matters.
     type: bool
     default: true
   wait_timeout:
@@ -140,21 +151,28 @@ attributes:
     support: full
     details:
       - Shows the phase before and after, the steps, and the synced pods that a pause deletes.
-      - With O(state=absent), shows every object that goes, and the volume claims that are kept.
+      - With O(state=absent), shows every object that is deleted, and the volume claims that are kept.
 notes:
-  - Needs to list and patch StatefulSets and Deployments, and to list and delete pods (also C(deletecollection)).
-    Namespaces are listed for O(group) and O(owner), and to report them. The Secret C(vc-config-NAME) is read where
-    only the values say whether the store survives, or how many replicas there were.
-  - For O(state=absent), every kind is listed, with one request a kind for the whole selection, and namespaces are
-    read. What may not be listed counts as somebody else's, so that the namespace stays. Without permission to list
-    cluster roles, persistent volumes and objects in other namespaces, those stay.
-  - With permission to get C(pods/proxy), the virtual cluster's own API is asked whether it is ready. Without it,
-    or where the host cluster's API server does not reach pods, the kubelet's answer to the same question counts,
-    and a warning says so. The built-in roles C(admin) and C(edit) have this permission.
-  - Pods that a vCluster with a licence has synced into other namespaces are found only without O(namespace).
+  - Requires permission to list and patch StatefulSets and Deployments, and to list and delete pods, including
+    C(deletecollection). The module lists namespaces for O(group) and O(owner), and to report them. It reads the Secret
+    C(vc-config-NAME) only if the values are necessary to know whether the store survives, or how many replicas there
+    were.
+  - With O(state=absent), the module lists every kind with one request for the whole selection, and reads namespaces.
+    Objects that it may not list count as not belonging to the virtual cluster, so their namespace stays. Cluster roles,
+    persistent volumes, and objects in other namespaces stay if the module may not list them.
+  - With permission to get C(pods/proxy), the module asks the API of each virtual cluster whether it is ready. Without
+    it, or if the API server of the host cluster does not reach pods, the readiness that the kubelet reports counts, and
+    a warning says so. The default roles C(admin) and C(edit) include this permission.
+  - The module finds pods that a licensed vCluster synced to other namespaces only if O(namespace) is not set.
 seealso:
   - module: nested.clusters.vcluster
+    description: Manage one virtual cluster.
+  - module: nested.clusters.vcluster_fleet
+    description: Manage all virtual clusters of a list.
   - module: nested.clusters.vcluster_info
+    description: List virtual clusters and their status.
+  - module: nested.clusters.vcluster_orphan
+    description: Remove resources left behind by deleted virtual clusters.
 """
 
 EXAMPLES = r"""
@@ -163,7 +181,7 @@ EXAMPLES = r"""
     name: team-a
     state: paused
 
-- name: Pause at night what runs for the continuous integration, on all host clusters
+- name: Pause all running CI clusters at night, on all host clusters
   nested.clusters.vcluster_state:
     host_clusters:
       - name: host-a
@@ -176,7 +194,7 @@ EXAMPLES = r"""
       - running
     state: paused
 
-- name: Resume all of a group that are paused, without waiting until they are ready
+- name: Resume all paused virtual clusters of a group, without waiting until they are ready
   nested.clusters.vcluster_state:
     group: dev
     phases:
@@ -185,14 +203,14 @@ EXAMPLES = r"""
     state: running
     wait: false
 
-- name: Delete all that one owner has in a group, after a look with --check --diff
+- name: Delete all virtual clusters of one owner in a group; preview it with --check --diff
   nested.clusters.vcluster_state:
     group: dev
     owner: alice
     max_selected: 4
     state: absent
 
-- name: Restart those of an owner one after the other, and stop at the first that does not come back
+- name: Restart the virtual clusters of an owner one by one, and stop at the first failure
   nested.clusters.vcluster_state:
     owner: alice
     state: restarted
@@ -202,55 +220,55 @@ EXAMPLES = r"""
 
 RETURN = r"""
 virtual_clusters:
-  description: The virtual clusters that were selected, sorted by host cluster, namespace and name.
-  returned: always, except where the task fails before anything is changed
+  description: The selected virtual clusters, sorted by host cluster, namespace and name.
+  returned: always, except if the task fails before it changes anything
   type: list
   elements: dict
   contains:
     name:
-      description: The name.
+      description: Name of the virtual cluster.
       type: str
       returned: always
       sample: team-a
     namespace:
-      description: The namespace on the host cluster.
+      description: Namespace on the host cluster.
       type: str
       returned: always
       sample: vcluster-team-a
     host_cluster:
-      description: The host cluster; null where the task has no O(host_clusters).
+      description: Name of the host cluster; null if the task does not set O(host_clusters).
       type: str
       returned: always
       sample: host-a
     group:
-      description: The cluster group; null where it is in none, or namespaces may not be read.
+      description: Cluster group; null if it is in none, or if the module may not read namespaces.
       type: str
       returned: always
       sample: dev
     owner:
-      description: The owner; null where none is recorded, or namespaces may not be read.
+      description: Owner; null if none is recorded, or if the module may not read namespaces.
       type: str
       returned: always
       sample: alice
     before:
-      description: The phase before the task, as in M(nested.clusters.vcluster_info).
+      description: Phase before the task, as in M(nested.clusters.vcluster_info).
       type: str
       returned: always
       sample: running
     after:
       description:
-        - The phase after the task; in check mode, the one that it would have.
-        - V(absent) for one that is deleted, or V(deleting) where that is not waited for.
+        - Phase after the task, or in check mode the phase that it would have.
+        - V(absent) if it is deleted, or V(deleting) with O(wait=false).
       type: str
       returned: always
       sample: paused
     changed:
-      description: Whether something was changed, or in check mode would be.
+      description: Whether something changed, or in check mode would change.
       type: bool
       returned: always
       sample: true
     steps:
-      description: What was done, or in check mode would be done, in order.
+      description: What the module did, or in check mode would do, in this order.
       type: list
       elements: str
       returned: always
@@ -259,7 +277,7 @@ virtual_clusters:
         - delete 4 synced pods
     note:
       description:
-        - What was odd about its state before, for example that it was scaled to 0 other than by a pause.
+        - What was unusual about its state before the task, for example that it was scaled to 0 other than by a pause.
         - With O(state=absent), also what stays although it has the labels and annotations of its Helm release.
       type: str
       returned: always
@@ -270,21 +288,37 @@ virtual_clusters:
       returned: always
       sample: false
     msg:
-      description: Why it failed, or was not begun; otherwise empty.
+      description: Why it failed or was not started; otherwise empty.
       type: str
       returned: always
       sample: ""
 failures:
   description:
-    - What failed. An entry without a name is a host cluster that could not be read.
-  returned: always, except where the task fails before anything is changed
+    - The virtual clusters that failed, and the host clusters that could not be read.
+  returned: always, except if the task fails before it changes anything
   type: list
   elements: dict
-  sample:
-    - name: team-b
-      namespace: vcluster-team-b
-      host_cluster: host-a
-      msg: it is being deleted
+  contains:
+    name:
+      description: Name of the virtual cluster; null for a host cluster.
+      type: str
+      returned: always
+      sample: team-b
+    namespace:
+      description: Namespace on the host cluster; null for a host cluster.
+      type: str
+      returned: always
+      sample: vcluster-team-b
+    host_cluster:
+      description: Name of the host cluster; null if the task does not set O(host_clusters).
+      type: str
+      returned: always
+      sample: host-a
+    msg:
+      description: Why it failed.
+      type: str
+      returned: always
+      sample: it is being deleted
 """
 
 from typing import Any
