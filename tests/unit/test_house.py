@@ -26,7 +26,7 @@ MOST_LINES = 350
 MOST_PARAMETERS = 6
 DOCUMENTATION = {"DOCUMENTATION", "EXAMPLES", "RETURN"}
 # What Ansible looks for by its name, in each plugin.
-PRESCRIBED = {"ActionModule", "FilterModule", "ModuleDocFragment", *DOCUMENTATION}
+PRESCRIBED = {"ActionModule", "FilterModule", "LookupModule", "ModuleDocFragment", "display", *DOCUMENTATION}
 
 # Keys of labels, annotations and finalizers. API versions are no keys, nor are resources of an API.
 KEY = re.compile(

@@ -47,10 +47,10 @@ from .plan import any_kubeconfig, check_names, export_kubeconfig, plan_jobs, pre
 
 RESERVED_AT_ONCE = 50  # under one hold of the locks, for which others wait
 
-OpenHelm = Callable[[Kubernetes], contextlib.AbstractContextManager[Helm]]
+HelmFactory = Callable[[Kubernetes], contextlib.AbstractContextManager[Helm]]
 
 
-def run(given: Sequence[HostCluster], open_helm: OpenHelm, entries: Sequence[Entry], order: Order) -> Result:
+def run(given: Sequence[HostCluster], open_helm: HelmFactory, entries: Sequence[Entry], order: Order) -> Result:
     """Bring virtual clusters of a group to what is listed.
 
     Raises NestedClustersError before anything is changed: where the group is not known, where a name is listed twice,
@@ -104,7 +104,7 @@ class _Work:
     """What the steps of the work have in common."""
 
     given: Sequence[HostCluster]
-    open_helm: OpenHelm
+    open_helm: HelmFactory
     order: Order
     seen: GroupView
 

@@ -16,10 +16,9 @@ from ..common.batch import BatchOptions
 from ..common.errors import NestedClustersError, OptionError
 from ..k8s.client import Kubernetes
 from ..k8s.host_clusters import ONLY, HostCluster
-from ..listing.select import Selector
+from ..listing.selection import Selector
 from ..power import batch as power_batch
-
-START_FIRST = "pause it when it has started"
+from ..virtual_cluster.change import Change, ChangeKind, ChangeTarget
 
 
 @dataclass
@@ -64,7 +63,8 @@ class Power:
         if self.foreseen is None and not self.starts_first:  # it was just created, and so it runs
             return PowerChange("absent", "running")
         if self.options.check:
-            return self.foreseen or self._from_nothing([START_FIRST])
+            later = Change(ChangeKind.PAUSE_LATER, ChangeTarget("virtual cluster", self.name))
+            return self.foreseen or self._from_nothing([later.text])
         selector = Selector(names=(self.name,), namespace=namespace)
         done = _switch([HostCluster(ONLY, kubernetes)], selector, self.options)
         if done is None:

@@ -251,7 +251,7 @@ def test_loading_a_module_takes_no_library(name: str) -> None:
 @pytest.mark.parametrize(
     ("name", "apart"),
     [
-        ("vcluster", {"admission", "deletion", "endpoint.probe", "endpoint.wait", "fleet", "groups", "power"}),
+        ("vcluster", {"admission", "deletion", "endpoint.probe", "endpoint.reachability", "fleet", "groups", "power"}),
         ("vcluster", {"lifecycle.upgrade_backup", "lifecycle.upgrade_transaction", "scheduling"}),
         ("vcluster_info", {"admission", "deletion", "fleet", "helm.cli", "lifecycle", "scheduling"}),
         ("vcluster_state", {"admission", "deletion", "fleet", "lifecycle", "values.validation"}),

@@ -14,14 +14,18 @@ import pytest
 from ansible_collections.nested.clusters.plugins.module_utils.admission import present as admission
 from ansible_collections.nested.clusters.plugins.module_utils.common import batch
 from ansible_collections.nested.clusters.plugins.module_utils.common.well_known import GROUP_LABEL
-from ansible_collections.nested.clusters.plugins.module_utils.fleet.single import START_FIRST
 from ansible_collections.nested.clusters.plugins.module_utils.k8s.client import Kubernetes
 from ansible_collections.nested.clusters.plugins.module_utils.lifecycle import present as lifecycle
+from ansible_collections.nested.clusters.plugins.module_utils.lifecycle.request import RunOptions
 from ansible_collections.nested.clusters.plugins.module_utils.power import batch as power_batch
-from ansible_collections.nested.clusters.plugins.module_utils.virtual_cluster import phase as phases
-from ansible_collections.nested.clusters.plugins.module_utils.virtual_cluster import state as cluster_state
+from ansible_collections.nested.clusters.plugins.module_utils.virtual_cluster import cluster_state, phases
+from ansible_collections.nested.clusters.plugins.module_utils.virtual_cluster.change import (
+    Change,
+    ChangeKind,
+    ChangeTarget,
+)
+from ansible_collections.nested.clusters.plugins.module_utils.virtual_cluster.cluster_state import Outcome, State
 from ansible_collections.nested.clusters.plugins.module_utils.virtual_cluster.plan import Plan
-from ansible_collections.nested.clusters.plugins.module_utils.virtual_cluster.state import Outcome, State
 from ansible_collections.nested.clusters.plugins.modules import vcluster
 from fakes import Clock, kubeconfig_secret
 from simulation import Host
@@ -30,6 +34,10 @@ Object = dict[str, Any]
 Run = Callable[..., Object]
 
 NAME, NAMESPACE = "demo", "vcluster-demo"
+RELEASE = ChangeTarget("release", NAME)
+INSTALL = Change(ChangeKind.INSTALL, RELEASE, {"version": "0.36.1"})
+CHANGE = Change(ChangeKind.CHANGE_VALUES, RELEASE)
+START_FIRST = "pause it when it has started"
 PAUSE = ["scale StatefulSet demo from 1 to 0 replicas", "delete 2 synced pods"]
 RESUME = ["scale StatefulSet demo from 0 to 1 replica"]
 
@@ -51,7 +59,7 @@ class World:
 
     def __init__(self) -> None:
         self.host = Host()
-        self.changes: list[str] = []
+        self.changes: list[Change] = []
         self.waits: list[float | None] = []
 
     def phase(self) -> str:
@@ -62,7 +70,7 @@ class World:
         self.host.cluster(NAME, **changes)
         for state in states:
             assert run(state=state)["changed"]
-        self.host.requests.clear()
+        self.host.sent.clear()
 
     def read(self, _kubernetes: Any, name: str, namespace: str) -> State:
         where = f"/apis/apps/v1/namespaces/{namespace}/statefulsets/{name}"
@@ -71,14 +79,14 @@ class World:
         live = {("apps/v1", "StatefulSet", namespace, name): copy.deepcopy(self.host.objects[where])}
         return State(None, None, [], [kubeconfig_secret(name, namespace)], {}, live)
 
-    def present(self, kubernetes: Any, _open_helm: Any, request: Any, **options: Any) -> Outcome:
-        self.waits.append(options["wait"])
+    def present(self, kubernetes: Any, _open_helm: Any, request: Any, run: RunOptions) -> Outcome:
+        self.waits.append(run.wait)
         state = self.read(kubernetes, request.name, request.namespace)
-        steps = [*self.changes] if state.live else [f"install release {request.name}"]
-        if not options["check"] and not state.live:
+        changes = [*self.changes] if state.live else [INSTALL]
+        if not run.check and not state.live:
             self.host.cluster(request.name)
             state = self.read(kubernetes, request.name, request.namespace)
-        return Outcome(Plan(steps=steps), state)
+        return Outcome(Plan(changes), state)
 
 
 @pytest.fixture
@@ -131,15 +139,15 @@ def test_paused_cluster_paused_is_unchanged(world: World, run: Run) -> None:
     world.have("paused", run=run)
     result = checked(world, run, state="paused")
     assert (result["changed"], result["steps"], result["diff"]) == (False, [], [])
-    assert {request.split()[0] for request in world.host.requests} <= {"GET", "LIST"}
+    assert {request.split()[0] for request in world.host.sent} <= {"GET", "LIST"}
     assert world.phase() == "paused"
 
 
 def test_paused_cluster_paused_with_changes_is_not_woken(world: World, run: Run) -> None:
     world.have("paused", run=run)
-    world.changes = ["upgrade release demo"]
+    world.changes = [CHANGE]
     result = checked(world, run, state="paused")
-    assert result["steps"] == ["upgrade release demo"]
+    assert result["steps"] == [CHANGE.text]
     assert world.phase() == "paused"
 
 
@@ -157,34 +165,34 @@ def test_paused_cluster_present_stays_paused(world: World, run: Run) -> None:
     world.have("paused", run=run)
     assert not checked(world, run, state="present")["changed"]
     assert world.phase() == "paused"
-    assert world.host.requests == [], "state present asks nothing about pausing"
+    assert world.host.sent == [], "state present asks nothing about pausing"
 
 
 def test_changes_come_before_the_state_and_the_kubeconfig_is_of_what_runs(
     world: World, run: Run, tmp_path: Any
 ) -> None:
     world.have("paused", run=run)
-    world.changes = ["upgrade release demo"]
+    world.changes = [CHANGE]
     path = str(tmp_path / "config")
     result = checked(world, run, state="running", export_kubeconfig={"path": path})
-    assert result["steps"] == ["upgrade release demo", *RESUME, f"write kubeconfig {path}"]
+    assert result["steps"] == [CHANGE.text, *RESUME, f"write kubeconfig {path}"]
     result = run(state="paused", export_kubeconfig={"path": f"{path}-2"})
-    assert result["steps"] == ["upgrade release demo", f"write kubeconfig {path}-2", *PAUSE]
+    assert result["steps"] == [CHANGE.text, f"write kubeconfig {path}-2", *PAUSE]
 
 
 def test_new_cluster_running_is_created(world: World, run: Run) -> None:
     result = checked(world, run, state="running")
-    assert result["steps"] == ["install release demo"]
+    assert result["steps"] == [INSTALL.text]
     assert not run(state="running")["changed"]
 
 
 def test_new_cluster_paused_starts_first(world: World, run: Run) -> None:
     foreseen = run(state="paused", check_mode=True)
-    assert foreseen["steps"] == ["install release demo", START_FIRST]
+    assert foreseen["steps"] == [INSTALL.text, START_FIRST]
     assert phases_in(foreseen["diff"]) == [("phase: absent", "phase: paused")]
     assert world.host.objects == {}
     result = run(state="paused")
-    assert result["steps"] == ["install release demo", *PAUSE]
+    assert result["steps"] == [INSTALL.text, *PAUSE]
     assert phases_in(result["diff"]) == phases_in(foreseen["diff"])
     assert result["virtual_cluster"]["phase"] == "paused"
     assert world.waits == [300, 300], "it is waited for until it has started"
@@ -203,7 +211,7 @@ def test_restarted_changes_every_time(world: World, run: Run) -> None:
 
 
 def test_new_cluster_restarted_is_created(world: World, run: Run) -> None:
-    assert checked(world, run, state="restarted")["steps"] == ["install release demo"]
+    assert checked(world, run, state="restarted")["steps"] == [INSTALL.text]
 
 
 @pytest.mark.parametrize(
@@ -219,7 +227,7 @@ def test_state_that_is_refused_changes_nothing(
     changes: Object, state: str, before: tuple[str, ...], message: str, check_mode: bool, world: World, run: Run
 ) -> None:
     world.have(*before, run=run, values={}, **changes)
-    world.changes = ["upgrade release demo"]
+    world.changes = [CHANGE]
     world.waits.clear()
     result = run(state=state, check_mode=check_mode)
     assert result["failed"]
@@ -266,10 +274,10 @@ def test_cluster_of_a_group_is_found_in_it(world: World, run: Run, monkeypatch: 
         describe=lambda check: {"host_cluster": "host-a"},
         placement_dict=lambda: {"host": "host-a"},
     )
-    seen = SimpleNamespace(group=SimpleNamespace(oidc={}, endpoint={"type": "cluster_ip"}), uncounted=list)
+    seen = SimpleNamespace(group=SimpleNamespace(oidc=None, endpoint=None), uncounted=list)
 
-    def present(_given: Any, open_helm: Any, request: Any, _asked: Any, **options: Any) -> Any:
-        return world.present(world.host, open_helm, request, **options), decision, seen
+    def present(_given: Any, open_helm: Any, request: Any, _asked: Any, run: RunOptions) -> Any:
+        return world.present(world.host, open_helm, request, run), decision, seen
 
     monkeypatch.setattr(admission, "present", present)
     world.have(run=run, of_namespace={"labels": {GROUP_LABEL: "dev"}})
