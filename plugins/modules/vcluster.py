@@ -919,7 +919,7 @@ def run(module: AnsibleModule) -> ModuleResult:
     with ExitStack() as stack:
 
         def open_helm(kubernetes: Kubernetes) -> Helm:
-            return stack.enter_context(Helm(kubernetes, params["binary_path"], module.tmpdir))
+            return stack.enter_context(Helm(kubernetes, module.run_command, params["binary_path"], module.tmpdir))
 
         if params["state"] == "absent":
             return delete(module, open_helm, requested)

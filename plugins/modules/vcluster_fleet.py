@@ -470,7 +470,7 @@ def run(module: AnsibleModule) -> ModuleResult:
     params = module.params
     done = fleet.run(
         host_clusters.open_hosts(module),
-        lambda kubernetes: Helm(kubernetes, params["binary_path"], module.tmpdir),
+        lambda kubernetes: Helm(kubernetes, module.run_command, params["binary_path"], module.tmpdir),
         entries(params),
         order(params, module.check_mode),
     )

@@ -82,9 +82,11 @@ AnyJob = TypeVar("AnyJob", bound=BatchJob)
 class Reported(Protocol):
     """What a result needs of a job, whatever was done."""
 
-    def describe(self, order: BatchOptions) -> dict[str, Any]: ...
+    def describe(self, order: BatchOptions) -> dict[str, Any]:
+        """Return the part of the result that is about it."""
 
-    def diff(self, order: BatchOptions) -> dict[str, str]: ...
+    def diff(self, order: BatchOptions) -> dict[str, str]:
+        """Return what changed, for ``--diff``."""
 
 
 @dataclass

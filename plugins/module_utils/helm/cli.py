@@ -15,9 +15,9 @@ import os
 import re
 import shlex
 import shutil
-import subprocess
 import sys
 import tempfile
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import lru_cache
 from types import TracebackType
@@ -33,6 +33,7 @@ from .release import HelmError, Release
 
 OLDEST = (3, 14)  # the first that takes --dry-run=server and release labels together
 HOW_TO_GET = "helm 3.14 or later, or 4, on the PATH or named by binary_path (https://helm.sh/docs/intro/install)"
+RunCommand = Callable[..., tuple[int, str, str]]  # AnsibleModule.run_command
 POST_RENDERER = "nested-clusters-at-rest"  # name of our post-renderer, which is a plugin for helm 4
 
 
@@ -49,9 +50,12 @@ class ReleaseSpec:
 class Helm:
     """helm, run against one host cluster. Use as a context manager: its files live as long as it does."""
 
-    def __init__(self, kubernetes: Kubernetes, binary: str | None, directory: str | None = None) -> None:
+    def __init__(
+        self, kubernetes: Kubernetes, run_command: RunCommand, binary: str | None, directory: str | None = None
+    ) -> None:
         self.binary = find_binary(binary)
-        self.version = binary_version(self.binary)
+        self.version = binary_version(self.binary, run_command)
+        self._run_command = run_command
         self._directory = tempfile.TemporaryDirectory(prefix="helm-", dir=directory)  # mode 0700
         kubeconfig = self._private_file("kubeconfig", json.dumps(kubernetes.kubeconfig()))
         self._environment = {"KUBECONFIG": kubeconfig}
@@ -166,25 +170,23 @@ class Helm:
         return target
 
     def _run(self, arguments: list[str], chart: Chart | None = None) -> str:
-        # Left-over HELM_KUBE* and HELM_NAMESPACE would silently point helm at another cluster or namespace.
-        environment = {
-            key: value
-            for key, value in os.environ.items()
-            if not key.startswith("HELM_KUBE") and key not in ("HELM_NAMESPACE", "HELM_DRIVER", "HELM_DEBUG")
+        # Left-over HELM_KUBE* and HELM_NAMESPACE would silently point helm at another cluster or namespace. An empty
+        # variable is none for helm.
+        unset = {
+            key: ""
+            for key in os.environ
+            if key.startswith("HELM_KUBE") or key in ("HELM_NAMESPACE", "HELM_DRIVER", "HELM_DEBUG")
         }
-        environment.update(self._environment)
-        done = subprocess.run(
+        status, out, err = self._run_command(
             [self.binary, *arguments],
-            env=environment,
+            environ_update={**unset, **self._environment},
             cwd=self._directory.name,  # or a directory that is called like the chart would be taken for it
-            stdin=subprocess.DEVNULL,
-            capture_output=True,
-            text=True,
-            check=False,
+            expand_user_and_vars=False,
+            handle_exceptions=False,
         )
-        if done.returncode:
-            raise explain(done.stderr.strip() or done.stdout.strip(), arguments[0], chart)
-        return done.stdout
+        if status:
+            raise explain(err.strip() or out.strip(), arguments[0], chart)
+        return out
 
 
 def find_binary(binary: str | None) -> str:
@@ -196,16 +198,15 @@ def find_binary(binary: str | None) -> str:
 
 
 @lru_cache
-def binary_version(binary: str) -> tuple[int, int]:
+def binary_version(binary: str, run_command: RunCommand) -> tuple[int, int]:
     """(major, minor) of a helm. Raises OptionError when it is no helm, or too old."""
+    command = [binary, "version", "--template", "{{.Version}}"]
     try:
-        done = subprocess.run(
-            [binary, "version", "--template", "{{.Version}}"], capture_output=True, text=True, check=False
-        )
+        status, out, _err = run_command(command, expand_user_and_vars=False, handle_exceptions=False)
     except OSError as error:
         raise OptionError("binary_path", binary, HOW_TO_GET, reason=str(error)) from error
-    found = re.search(r"v(\d+)\.(\d+)", done.stdout)
-    if done.returncode or not found:
+    found = re.search(r"v(\d+)\.(\d+)", out)
+    if status or not found:
         raise OptionError("binary_path", binary, HOW_TO_GET, reason="it does not answer like helm")
     version = (int(found[1]), int(found[2]))
     if version < OLDEST:

@@ -12,11 +12,14 @@ import os
 import subprocess
 import sys
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 import yaml
+from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.nested.clusters.plugins.module_utils.common.errors import NestedClustersError, OptionError
 from ansible_collections.nested.clusters.plugins.module_utils.helm import cli as helm_cli
 from ansible_collections.nested.clusters.plugins.module_utils.helm.chart import Chart
@@ -199,6 +202,10 @@ class FakeHelm:
         return [json.loads(line) for line in (self._directory / "runs.jsonl").read_text().splitlines()]
 
 
+# As a module runs commands: that of Ansible, but for what needs the module's own options.
+run_command = partial(AnsibleModule.run_command, SimpleNamespace(run_command_environ_update={}, _debug=False))
+
+
 def host() -> Kubernetes:
     """A host cluster that helm is to be let into."""
     return Kubernetes(Connection("https://host", authorization="Bearer hunter2"))
@@ -232,7 +239,7 @@ CALLS: dict[str, Callable[[Helm], Any]] = {
 def test_secrets_are_in_private_files_and_nowhere_else(call: Callable[[Helm], Any], fake: FakeHelm, work: Path) -> None:
     before = os.umask(0)
     try:
-        with Helm(host(), str(fake.binary), str(work)) as helm:
+        with Helm(host(), run_command, str(fake.binary), str(work)) as helm:
             call(helm)
             assert list(work.iterdir())
     finally:
@@ -258,7 +265,7 @@ def test_the_files_go_when_helm_fails(fake: FakeHelm, work: Path) -> None:
     fake.says(status=1, stderr="Error: no")
     with (
         pytest.raises(HelmError),
-        Helm(host(), str(fake.binary), str(work)) as helm,
+        Helm(host(), run_command, str(fake.binary), str(work)) as helm,
     ):
         helm.uninstall("demo", "ns")
     assert list(work.iterdir()) == []
@@ -277,16 +284,16 @@ def test_the_environment_names_no_other_cluster(fake: FakeHelm, work: Path, monk
     kept = {"HELM_CACHE_HOME": "/tmp/cache", "HTTPS_PROXY": "http://proxy:3128"}
     for name, value in {**removed, **kept, "KUBECONFIG": "/prod"}.items():
         monkeypatch.setenv(name, value)
-    with Helm(host(), str(fake.binary), str(work)) as helm:
+    with Helm(host(), run_command, str(fake.binary), str(work)) as helm:
         helm.uninstall("demo", "ns")
     ((_arguments, environment, _files, _cwd, _stdin),) = fake.runs
-    assert not removed.keys() & environment.keys()
+    assert not any(environment[name] for name in removed), "an empty one is none for helm"
     assert {name: environment[name] for name in kept} == kept
     assert environment["KUBECONFIG"].startswith(str(work))
 
 
 def arguments_of(fake: FakeHelm, work: Path, call: Callable[[Helm], Any]) -> list[str]:
-    with Helm(host(), str(fake.binary), str(work)) as helm:
+    with Helm(host(), run_command, str(fake.binary), str(work)) as helm:
         call(helm)
     return fake.runs[-1][0]
 
@@ -332,7 +339,7 @@ def post_render(command: list[str], environment: dict[str, str]) -> Any:
 
 def test_helm_3_renders_workloads_at_rest(fake: FakeHelm, work: Path) -> None:
     fake.says(version="v3.22.0")
-    with Helm(host(), str(fake.binary), str(work)) as helm:
+    with Helm(host(), run_command, str(fake.binary), str(work)) as helm:
         helm.apply(ReleaseSpec("demo", "ns", IN_REPOSITORY, {}), None, {}, AT_REST)
         ((arguments, _environment, _files, _cwd, _stdin),) = fake.runs
         at = arguments.index("--post-renderer")
@@ -351,7 +358,7 @@ def test_helm_4_renders_workloads_at_rest(own: bool, fake: FakeHelm, work: Path,
         (plugins / "s3").mkdir(parents=True)
         (plugins / "s3" / "plugin.yaml").touch()
     fake.says(stdout=str(plugins))
-    with Helm(host(), str(fake.binary), str(work)) as helm:
+    with Helm(host(), run_command, str(fake.binary), str(work)) as helm:
         with pytest.raises(HelmError, match="did not answer in JSON"):  # it answers as helm env does
             helm.apply(ReleaseSpec("demo", "ns", IN_REPOSITORY, {}), None, {}, AT_REST)
         asked, applied = fake.runs
@@ -389,7 +396,7 @@ def test_values_are_reset_and_the_answer_is_json(fake: FakeHelm, work: Path) -> 
 
 def test_what_helm_answers(fake: FakeHelm, work: Path) -> None:
     fake.says('Release "demo" does not exist. Installing it now.\n' + json.dumps(release_json(4)))
-    with Helm(host(), str(fake.binary), str(work)) as helm:
+    with Helm(host(), run_command, str(fake.binary), str(work)) as helm:
         release = helm.render(ReleaseSpec("demo", "vcluster-demo", IN_REPOSITORY, {}))
     assert (release.revision, release.manifest, release.labels) == (4, "kind: Service\n", {})
     assert release.secret_name == "sh.helm.release.v1.demo.v4"
@@ -400,7 +407,7 @@ def test_an_answer_that_is_no_release(answer: str, fake: FakeHelm, work: Path) -
     fake.says(answer)
     with (
         pytest.raises(HelmError, match="JSON"),
-        Helm(host(), str(fake.binary), str(work)) as helm,
+        Helm(host(), run_command, str(fake.binary), str(work)) as helm,
     ):
         helm.render(ReleaseSpec("demo", "ns", IN_REPOSITORY, {}))
 
@@ -414,7 +421,7 @@ def test_an_answer_that_is_no_release(answer: str, fake: FakeHelm, work: Path) -
 )
 def test_versions_that_work(version: str, expected: tuple[int, int], fake: FakeHelm) -> None:
     fake.says(version=version)
-    assert helm_cli.binary_version(str(fake.binary)) == expected
+    assert helm_cli.binary_version(str(fake.binary), run_command) == expected
 
 
 @pytest.mark.parametrize(
@@ -430,7 +437,7 @@ def test_versions_that_work(version: str, expected: tuple[int, int], fake: FakeH
 def test_versions_that_do_not(answer: dict[str, Any], word: str, fake: FakeHelm, work: Path) -> None:
     fake.says(**answer)
     with pytest.raises(OptionError) as caught:
-        Helm(host(), str(fake.binary), str(work))
+        Helm(host(), run_command, str(fake.binary), str(work))
     assert word in str(caught.value)
     assert str(caught.value).startswith("binary_path: ")
     assert "helm 3.14 or later" in str(caught.value)
@@ -451,7 +458,7 @@ def test_a_file_that_cannot_be_run(tmp_path: Path) -> None:
     binary.write_text("#!/nonexistent/interpreter\n")
     binary.chmod(0o755)
     with pytest.raises(OptionError, match="binary_path"):
-        helm_cli.binary_version(helm_cli.find_binary(str(binary)))
+        helm_cli.binary_version(helm_cli.find_binary(str(binary)), run_command)
 
 
 def test_helm_on_the_path(fake: FakeHelm, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -461,7 +468,7 @@ def test_helm_on_the_path(fake: FakeHelm, monkeypatch: pytest.MonkeyPatch) -> No
 
 def test_a_helm_that_is_named_from_here(fake: FakeHelm, work: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(fake.binary.parent)
-    with Helm(host(), "./helm", str(work)) as helm:
+    with Helm(host(), run_command, "./helm", str(work)) as helm:
         helm.uninstall("demo", "ns")
     assert len(fake.runs) == 1
 
@@ -578,6 +585,6 @@ def test_a_refusal_of_a_run(fake: FakeHelm, work: Path) -> None:
     fake.says(status=1, stderr=NO_VERSION)
     with (
         pytest.raises(OptionError, match=r"vcluster_version: '0\.36\.1'"),
-        Helm(host(), str(fake.binary), str(work)) as helm,
+        Helm(host(), run_command, str(fake.binary), str(work)) as helm,
     ):
         helm.render(ReleaseSpec("demo", "ns", IN_REPOSITORY, {}))
