@@ -6,30 +6,14 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 import pytest
+from group_values import CAPACITY, NOWHERE, SMALL
 from host_api import Host, connections, remove_namespaces, spaces_of
 from modules import Module
-
-pytestmark = pytest.mark.xdist_group("groups")  # what is allocated on a host cluster counts for every group on it
-
-SMALL = {"cpu": "1", "memory": "1Gi", "storage": "1Gi"}
-# One that asks for little and never runs: placing it is all that a test wants.
-NOWHERE = {
-    "controlPlane": {
-        "coredns": {"enabled": False},
-        "statefulSet": {
-            "resources": {"requests": {"cpu": "10m", "memory": "32Mi"}, "limits": {"cpu": "100m", "memory": "128Mi"}},
-            "scheduling": {"nodeSelector": {"it": "nowhere"}},
-        },
-    }
-}
-CAPACITY = {"cpu": "20", "memory": "40Gi", "storage": "100Gi"}
 
 
 @pytest.fixture
 def placed(members: dict[str, Host], vcluster: Module, vcluster_group: Module) -> Iterator[Module]:
     """The module vcluster for a group of two host clusters, whose virtual clusters never run."""
-    if len(members) < 2:
-        pytest.fail("this test needs a second host cluster")
     name = "it-placing"
     capacity = {"host-a": {**CAPACITY, "cpu": "8"}, "host-b": {**CAPACITY, "cpu": "6"}}
     given = [{**entry, "capacity": capacity[entry["name"]]} for entry in connections(members)]
@@ -47,7 +31,7 @@ def placed(members: dict[str, Host], vcluster: Module, vcluster_group: Module) -
     vcluster_group(name=name, state="absent")
 
 
-def test_spread_and_pin(placed: Module) -> None:
+def test_placement_of_a_virtual_cluster_spreads_unless_pinned(placed: Module) -> None:
     """The emptier host cluster is chosen, unless one is named; where it is, it stays."""
     first = placed(name="it-p1")["placement"]
     assert first["host"] == "host-a"  # 7 of 8 left, against 5 of 6
@@ -59,7 +43,7 @@ def test_spread_and_pin(placed: Module) -> None:
     assert "lives there" in placed.refused(name="it-p2", host_cluster="host-b")
 
 
-def test_owner_quota(placed: Module) -> None:
+def test_placement_beyond_the_quota_of_an_owner_is_refused(placed: Module) -> None:
     """An owner with four virtual clusters may not take a fifth; another owner may."""
     for number in range(4):
         placed(name=f"it-q{number}")
@@ -71,11 +55,10 @@ def test_owner_quota(placed: Module) -> None:
     assert "at most 4" in placed.refused(name="it-q0", size={"cpu": "5"})
 
 
-def test_cordoned_host_cluster(members: dict[str, Host], placed: Module) -> None:
+def test_placement_with_a_cordoned_host_cluster_avoids_it(members: dict[str, Host], placed: Module) -> None:
     """One whose nodes are all cordoned takes nothing new, and the result says so."""
     placed(name="it-c0", host_cluster="host-a")
     assert placed(name="it-c1", check=True)["placement"]["host"] == "host-b"
-    # Not host-a, on which other tests run virtual clusters at the same time.
     (node,) = [item["metadata"]["name"] for item in members["host-b"].items("/api/v1/nodes")]
     members["host-b"].patch(f"/api/v1/nodes/{node}", {"spec": {"unschedulable": True}})
     try:
@@ -87,7 +70,7 @@ def test_cordoned_host_cluster(members: dict[str, Host], placed: Module) -> None
         members["host-b"].patch(f"/api/v1/nodes/{node}", {"spec": {"unschedulable": None}})
 
 
-def test_unreachable_host_cluster(members: dict[str, Host], placed: Module) -> None:
+def test_placement_with_an_unreachable_host_cluster_needs_a_pin(members: dict[str, Host], placed: Module) -> None:
     """What may live on one that does not answer is not made anew elsewhere, unless the task says where."""
     first = connections(members)[0]
     dead = [first, {"name": "host-b", "host": "https://127.0.0.1:1", "api_key": "x"}]
@@ -98,7 +81,7 @@ def test_unreachable_host_cluster(members: dict[str, Host], placed: Module) -> N
     assert not placed(name="it-u1", host_clusters=dead)["changed"]
 
 
-def test_another_group(vcluster_group: Module, placed: Module) -> None:
+def test_placement_in_another_group_is_refused(vcluster_group: Module, placed: Module) -> None:
     """A virtual cluster does not move from one group to another."""
     placed(name="it-m1")
     vcluster_group(name="it-other")
