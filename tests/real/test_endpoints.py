@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -52,7 +52,7 @@ def service(host: Host, where: Place) -> dict[str, Any]:
     return found
 
 
-def test_a_node_port_answers(host: Host, vcluster: Module, info: Module, where: Place) -> None:
+def test_endpoint_node_port_answers(host: Host, vcluster: Module, info: Module, where: Place) -> None:
     """Through the node, with the virtual cluster's own certificate; the kubeconfig leads there and works."""
     result = vcluster(name=where.name, **NODE_PORT, export_kubeconfig={"return_content": True})
     assert result["steps"] == []
@@ -63,7 +63,7 @@ def test_a_node_port_answers(host: Host, vcluster: Module, info: Module, where: 
     assert info(name=where.name)["endpoint"] == result["endpoint"]
 
 
-def test_in_the_host_cluster(host: Host, vcluster: Module, where: Place) -> None:
+def test_kubeconfig_for_the_host_cluster_names_the_service(host: Host, vcluster: Module, where: Place) -> None:
     """For what runs there, the Service's name; vCluster's own Secret stays as it was."""
     before = host.get(where.path("secrets", f"vc-{where.name}"))["data"]
     export = {"in_cluster": True, "return_content": True}
@@ -73,7 +73,9 @@ def test_in_the_host_cluster(host: Host, vcluster: Module, where: Place) -> None
     assert host.get(where.path("secrets", f"vc-{where.name}"))["data"] == before
 
 
-def test_from_one_type_to_another(host: Host, vcluster: Module, info: Module, where: Place) -> None:
+def test_endpoint_of_another_type_answers_as_soon_as_it_has_an_address(
+    host: Host, vcluster: Module, info: Module, where: Place
+) -> None:
     """A load balancer that gives no address is named; when it does, the same task ends well; and back again."""
     host.create(
         "/apis/apiextensions.k8s.io/v1/customresourcedefinitions",
@@ -109,7 +111,7 @@ def test_from_one_type_to_another(host: Host, vcluster: Module, info: Module, wh
     assert service(host, where)["spec"]["type"] == "NodePort"
 
 
-def test_a_backend_that_is_gone(host: Host, info: Module, where: Place) -> None:
+def test_endpoint_without_backend_is_broken_at_its_address(host: Host, info: Module, where: Place) -> None:
     """Somebody's selector leads to no pod any more: nobody answers at the address."""
     selector = service(host, where)["spec"]["selector"]
     host.patch(where.path("services", where.name), {"spec": {"selector": {**selector, "app": "nobody"}}})
@@ -123,49 +125,3 @@ def test_a_backend_that_is_gone(host: Host, info: Module, where: Place) -> None:
 def broken_at(info: Module, where: Place) -> str | None:
     found = info(name=where.name)["endpoint"]
     return None if found["answers"] else str(found["links"][-1]["name"])
-
-
-@pytest.mark.parametrize(
-    ("endpoint", "words"),
-    [
-        ({"type": "ingress"}, ["endpoint.host: None", "tells virtual clusters apart by name"]),
-        ({"type": "ingress", "host": "a" * 64 + ".example.com"}, ["endpoint.host", "at most 63 characters"]),
-        ({"type": "ingress", "host": ".".join(["a" * 60] * 5)}, ["endpoint.host", "at most 253 characters"]),
-        (
-            {"type": "ingress", "host": "a.example.com", "ingress_class": "none-such"},
-            ["endpoint.type: 'ingress'", "no ingress class none-such"],
-        ),
-        (
-            {"type": "gateway", "host": "a.example.com", "gateway_name": "none-such"},
-            ["endpoint.type: 'gateway'"],
-        ),
-        ({"type": "gateway", "host": "a.example.com"}, ["endpoint.gateway_name"]),
-    ],
-)
-def test_bad_option(
-    host: Host, vcluster: Module, new: Callable[..., Place], endpoint: dict[str, Any], words: list[str]
-) -> None:
-    """Before a half-made virtual cluster stands there."""
-    where = new("bad")
-    message = vcluster.refused(name=where.name, endpoint=endpoint)
-    assert [word for word in words if word not in message] == []
-    assert host.get(f"/api/v1/namespaces/{where.namespace}") is None
-
-
-def test_a_host_name_that_is_taken(host: Host, vcluster: Module, new: Callable[..., Place]) -> None:
-    where, other = new("taken"), new("first", made_by_user=True)
-    taken = f"{other.name}.example.com"
-    klass = {"metadata": {"name": other.name}, "spec": {"controller": "example.com/none"}}
-    host.create("/apis/networking.k8s.io/v1/ingressclasses", klass)
-    backend = {"service": {"name": "x", "port": {"number": 443}}}
-    rule = {"host": taken, "http": {"paths": [{"path": "/", "pathType": "Prefix", "backend": backend}]}}
-    ingress = {"metadata": {"name": "mine"}, "spec": {"ingressClassName": other.name, "rules": [rule]}}
-    host.create(other.path("ingresses", version="networking.k8s.io/v1"), ingress)
-    try:
-        message = vcluster.refused(
-            name=where.name, endpoint={"type": "ingress", "host": taken, "ingress_class": other.name}
-        )
-    finally:
-        host.delete(f"/apis/networking.k8s.io/v1/ingressclasses/{other.name}")
-    assert f"endpoint.host: '{taken}' is not usable: Ingress mine in namespace {other.namespace} has it" in message
-    assert host.get(f"/api/v1/namespaces/{where.namespace}") is None
