@@ -8,27 +8,15 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
+from api_host import ApiHost
+from group_values import CAPACITY, NOWHERE
 from host_api import Host, connections, remove_namespaces, spaces_of
 from modules import Module, diff_text, same
-from places import Place, place, settled
+from places import Place, place
 from proxy import Proxy
 from waiting import eventually
 
-pytestmark = pytest.mark.xdist_group("groups")  # what is allocated on a host cluster counts for every group on it
-
 GROUP = "it-in-group"
-SMALL = {"cpu": "1", "memory": "1Gi", "storage": "1Gi"}
-# One that asks for little and never runs: placing it is all that a test wants.
-NOWHERE = {
-    "controlPlane": {
-        "coredns": {"enabled": False},
-        "statefulSet": {
-            "resources": {"requests": {"cpu": "10m", "memory": "32Mi"}, "limits": {"cpu": "100m", "memory": "128Mi"}},
-            "scheduling": {"nodeSelector": {"it": "nowhere"}},
-        },
-    }
-}
-CAPACITY = {"cpu": "20", "memory": "40Gi", "storage": "100Gi"}
 
 
 def pods(host: Host, where: Place) -> dict[str, str]:
@@ -49,12 +37,20 @@ def quota(host: Host, where: Place) -> dict[str, str]:
     return hard
 
 
-# --- a real one, of the smallest size ---------------------------------------------------------------------
+# --- one of the smallest size that runs -------------------------------------------------------------------
+
+
+@pytest.fixture(autouse=True)
+def no_leftovers(host: Host) -> Iterator[None]:
+    """What a test has made is gone before the next one: the group counts it."""
+    yield
+    host.wait_for_leaving()
 
 
 @pytest.fixture(scope="module")
 def one(host: Host, vcluster_group: Module) -> Iterator[list[dict[str, Any]]]:
     """A group of the first host cluster alone, with the sizes that every group has; its connection."""
+    host.wait_for_leaving()  # what other tests had is in no group any more
     given = connections({"host-a": host})
     vcluster_group(name=GROUP, host_clusters=[{**given[0], "capacity": CAPACITY}], vcluster_version="0.36.1")
     yield given
@@ -72,18 +68,23 @@ Made = tuple[Place, dict[str, Any], dict[str, Any], str]
 
 
 @pytest.fixture(scope="module")
-def made(host: Host, grouped: Module, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Made]:
-    """A running virtual cluster of the default size, what check mode and the run said, and its kubeconfig."""
+def made(host: ApiHost, grouped: Module, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Made]:
+    """A running virtual cluster of the default size, what check mode and the run said, and its kubeconfig.
+
+    Each test leaves it, and the group, as it found them.
+    """
     file = str(tmp_path_factory.mktemp("in-group") / "kubeconfig")
     with place(host, "real") as where:
         asked: dict[str, Any] = {"name": where.name, "owner": "alice@example.com"}
         asked["export_kubeconfig"] = {"path": file}
+        host.planes.synced[where.name] = 2
         check, run = grouped(check=True, **asked), grouped(**asked)
-        settled(host, where)
+        synced = f"{where.path('pods')}?labelSelector=vcluster.loft.sh%2Fmanaged-by%3D{where.name}"
+        eventually("pods of its tenant", lambda: len(host.items(synced)) == 2)
         yield where, check, run, file
 
 
-def test_create_check_mode_equals_run(made: Made) -> None:
+def test_creation_in_a_group_check_mode_says_what_the_run_does(made: Made) -> None:
     """Check mode says whether it fits, where, and what is left, and the run does exactly that."""
     where, check, run, _file = made
     same(check, run)
@@ -97,25 +98,9 @@ def test_create_check_mode_equals_run(made: Made) -> None:
     assert f"create namespace {where.namespace}" in run["steps"]
 
 
-def test_smallest_size_has_room_for_work(host: Host, made: Made) -> None:
-    """API server, CoreDNS and a workload without requests run inside of the quota."""
-    where, _check, _run, file = made
-    service = host.get(where.path("services", where.name))["spec"]["clusterIP"]
-    inside = ("kubectl", "--kubeconfig", file, "--server", f"https://{service}", "--tls-server-name", "localhost")
-    # `wait` needs the API only, and so says what is missing when there is no room.
-    host.call(*inside, "create", "deployment", "work", "--image=busybox:stable", "--", "sleep", "3600")
-    host.call(*inside, "wait", "--for=condition=Available", "--timeout=120s", "deployment/work")
-    host.call(*inside, "-n", "kube-system", "wait", "--for=condition=Available", "--timeout=120s", "deployment/coredns")
-    limits = quota(host, where)
-    assert limits["requests.cpu"] == limits["limits.cpu"] == "4"
-    assert limits["requests.memory"] == limits["limits.memory"] == "4Gi"
-    assert limits["requests.storage"] == "2Gi"
-    host.call(*inside, "create", "deployment", "greedy", "--image=busybox:stable", "--replicas=40", "--", "sleep", "60")
-    eventually("the quota refuses", lambda: "exceeded quota" in host.call(*inside, "get", "events").stdout, 90)
-    host.call(*inside, "delete", "deployment", "greedy")
-
-
-def test_unchanged(host: Host, grouped: Module, made: Made, proxy: Proxy) -> None:
+def test_unchanged_virtual_cluster_of_a_group_sends_few_reads_and_no_helm(
+    host: Host, grouped: Module, made: Made, proxy: Proxy
+) -> None:
     """An unchanged one sends reads only, and starts no helm."""
     where = made[0]
     via = [{"name": "host-a", **proxy.options}]
@@ -128,7 +113,7 @@ def test_unchanged(host: Host, grouped: Module, made: Made, proxy: Proxy) -> Non
     assert len(proxy.seen) <= 13
 
 
-def test_resize_restarts_nothing(host: Host, grouped: Module, made: Made) -> None:
+def test_resize_of_a_running_virtual_cluster_restarts_nothing(host: Host, grouped: Module, made: Made) -> None:
     """Up and down, in place, without helm; capacity is checked for the difference only."""
     where = made[0]
     before = pods(host, where)
@@ -149,7 +134,7 @@ def test_resize_restarts_nothing(host: Host, grouped: Module, made: Made) -> Non
     assert pods(host, where) == before
 
 
-def test_a_quota_that_somebody_edits(host: Host, grouped: Module, made: Made) -> None:
+def test_quota_that_somebody_edits_is_set_back(host: Host, grouped: Module, made: Made) -> None:
     """More than the size allows is seen and taken back; a LimitRange that is gone comes back."""
     where = made[0]
     name = f"nested-clusters-{where.name}"
@@ -160,8 +145,10 @@ def test_a_quota_that_somebody_edits(host: Host, grouped: Module, made: Made) ->
     assert quota(host, where)["limits.cpu"] == "4"
 
 
-def test_shrinking_below_use(host: Host, grouped: Module, vcluster_group: Module, one: Any, made: Made) -> None:
-    """Refused with the figures, unless forced: beside the control plane a workload runs inside."""
+def test_resize_below_what_is_used_needs_force(
+    host: Host, grouped: Module, vcluster_group: Module, one: Any, made: Made
+) -> None:
+    """Refused with the figures, unless forced: beside the control plane there are pods of its tenant."""
     where = made[0]
     smaller = {"minimum": {"cpu": "1", "memory": "1Gi", "storage": "1Gi"}}
     vcluster_group(name=GROUP, host_clusters=one, size=smaller)
@@ -178,7 +165,7 @@ def test_shrinking_below_use(host: Host, grouped: Module, vcluster_group: Module
     vcluster_group(name=GROUP, host_clusters=one, size={"minimum": {"cpu": "4", "memory": "4Gi", "storage": "2Gi"}})
 
 
-def test_changing_the_group_changes_nothing_by_itself(
+def test_change_of_a_group_is_pending_until_the_task_of_its_member(
     host: Host, grouped: Module, vcluster_group: Module, one: Any, made: Made
 ) -> None:
     """The group says what is pending; the virtual cluster's task brings it, with the origin of each value."""
@@ -201,16 +188,20 @@ def test_changing_the_group_changes_nothing_by_itself(
     assert values["sync"]["toHost"] == {"ingresses": {"enabled": True}, "serviceAccounts": {"enabled": True}}
     assert vcluster_group(name=GROUP, host_clusters=one)["pending"] == {}
     assert not grouped(name=where.name)["changed"]
+    vcluster_group(name=GROUP, host_clusters=one, values={})
+    grouped(name=where.name, values={})
 
 
-def test_a_task_without_the_group(vcluster: Module, made: Made) -> None:
+def test_task_without_the_group_of_its_virtual_cluster_is_refused(vcluster: Module, made: Made) -> None:
     """One that forgets the group would take its settings away: it is refused and says which group."""
     message = vcluster.refused(name=made[0].name)
     assert "group" in message
     assert GROUP in message
 
 
-def test_a_new_one_while_an_upgrade_is_pending(grouped: Module, vcluster_group: Module, one: Any, made: Made) -> None:
+def test_creation_while_an_upgrade_is_pending_is_refused(
+    grouped: Module, vcluster_group: Module, one: Any, made: Made
+) -> None:
     """Refused with the names of those that are behind, until the lock is set back."""
     where = made[0]
     assert vcluster_group(name=GROUP, host_clusters=one, vcluster_version="0.36.2")["pending_upgrade"] == [where.name]
@@ -224,7 +215,9 @@ def test_a_new_one_while_an_upgrade_is_pending(grouped: Module, vcluster_group: 
     assert grouped(name="it-late", check=True)["changed"]
 
 
-def test_oidc(host: Host, grouped: Module, vcluster_group: Module, one: Any, new: Callable[..., Place]) -> None:
+def test_creation_with_oidc_of_the_group_configures_the_api_server(
+    host: Host, grouped: Module, vcluster_group: Module, one: Any, new: Callable[..., Place]
+) -> None:
     """The group's issuer is in the arguments of the virtual cluster's API server."""
     oidc = {"issuer_url": "https://sso.example.com", "client_id": "kubernetes", "username_claim": "email"}
     vcluster_group(name=GROUP, host_clusters=one, oidc=oidc)
@@ -235,7 +228,7 @@ def test_oidc(host: Host, grouped: Module, vcluster_group: Module, one: Any, new
     vcluster_group(name=GROUP, host_clusters=one, oidc={})
 
 
-def test_delete_leaves_nothing(host: Host, grouped: Module, new: Callable[..., Place]) -> None:
+def test_deletion_of_a_member_leaves_nothing(host: Host, grouped: Module, new: Callable[..., Place]) -> None:
     """After absent, nothing on the host cluster speaks of the virtual cluster, and its share is free again."""
     where = new("gone")
     grouped(name=where.name, values=NOWHERE, wait=False)
@@ -247,7 +240,7 @@ def test_delete_leaves_nothing(host: Host, grouped: Module, new: Callable[..., P
     assert not grouped(name=where.name, state="absent")["changed"]
 
 
-def test_volumes_that_are_kept_keep_their_share(host: Host, grouped: Module, new: Callable[..., Place]) -> None:
+def test_deletion_that_keeps_volumes_keeps_their_share(host: Host, grouped: Module, new: Callable[..., Place]) -> None:
     """keep_volumes gives cpu and memory back and keeps the storage; made again, it takes its place again."""
     where = new("kept")
     grouped(name=where.name)
@@ -261,7 +254,9 @@ def test_volumes_that_are_kept_keep_their_share(host: Host, grouped: Module, new
     assert host.get(f"/api/v1/namespaces/{where.namespace}") is None
 
 
-def test_a_namespace_of_the_user(host: Host, grouped: Module, new: Callable[..., Place]) -> None:
+def test_namespace_of_the_user_loses_the_marks_with_its_virtual_cluster(
+    host: Host, grouped: Module, new: Callable[..., Place]
+) -> None:
     """A namespace made beforehand gets the marks of the group, and loses them with the virtual cluster."""
     where = new("guest", made_by_user=True)
     before = namespace(host, where)
@@ -272,10 +267,14 @@ def test_a_namespace_of_the_user(host: Host, grouped: Module, new: Callable[...,
     assert (after.get("labels"), after.get("annotations")) == (before.get("labels"), before.get("annotations"))
 
 
-def test_joining_a_group(host: Host, vcluster: Module, grouped: Module, new: Callable[..., Place]) -> None:
+def test_virtual_cluster_without_a_group_joins_it_with_its_own_values(
+    host: Host, vcluster: Module, grouped: Module, new: Callable[..., Place]
+) -> None:
     """One that was made without a group joins it where it is, and keeps its own values."""
     where = new("join")
     vcluster(name=where.name, values=NOWHERE, wait=False)
+    claim = where.path("persistentvolumeclaims", f"data-{where.name}-0")
+    eventually("its claim", lambda: host.get(claim))
     message = grouped.refused(name=where.name, wait=False)
     assert "size.storage" in message, "its claim is there already, and larger than the default"
     assert "5Gi" in message
@@ -286,7 +285,7 @@ def test_joining_a_group(host: Host, vcluster: Module, grouped: Module, new: Cal
     assert not grouped(name=where.name, wait=False)["changed"]
 
 
-def test_control_plane_larger_than_its_size(grouped: Module) -> None:
+def test_control_plane_larger_than_its_size_is_refused(grouped: Module) -> None:
     """A size that the control plane alone would fill is refused before anything is made."""
     values = {"controlPlane": {"statefulSet": {"resources": {"limits": {"memory": "8Gi"}}}}}
     message = grouped.refused(name="it-large", values=values)
@@ -305,7 +304,9 @@ def test_control_plane_larger_than_its_size(grouped: Module) -> None:
         ({"size": {"cpu": "400"}}, ["400 cpu", "24"]),
     ],
 )
-def test_bad_option(host: Host, grouped: Module, options: dict[str, Any], words: list[str]) -> None:
+def test_bad_option_in_a_group_is_refused(
+    host: Host, grouped: Module, options: dict[str, Any], words: list[str]
+) -> None:
     """One error names what was asked and what is allowed; nothing is made."""
     message = grouped.refused(name="it-bad", **options)
     assert all(word in message for word in words), message
