@@ -8,42 +8,29 @@ import random
 import signal
 import time
 from collections.abc import Iterator
+from contextlib import suppress
 
 import pytest
 from forked import Process
+from group_values import NOWHERE, SMALL
 from group_watch import watching_group
 from host_api import Host, connections, remove_namespaces, spaces_of
 from modules import Module
-
-pytestmark = pytest.mark.xdist_group("groups")  # what is allocated on a host cluster counts for every group on it
 
 GROUP = "it-race"
 WRITERS = 40
 ROOM = {"host-a": 13, "host-b": 12}
 SPACES = "/api/v1/namespaces"
-# They ask for little, and never run: how many there are is all that counts.
-VALUES = {
-    "controlPlane": {
-        "coredns": {"enabled": False},
-        "statefulSet": {
-            "resources": {"requests": {"cpu": "10m", "memory": "32Mi"}, "limits": {"cpu": "100m", "memory": "128Mi"}},
-            "scheduling": {"nodeSelector": {"it": "nowhere"}},
-        },
-    }
-}
 
 
 @pytest.fixture
 def writer(members: dict[str, Host], vcluster: Module, vcluster_group: Module) -> Iterator[Module]:
     """The module vcluster, for a group with room for 25."""
-    if len(members) < 2:
-        pytest.fail("this test needs a second host cluster")
-    one = {"cpu": "1", "memory": "1Gi", "storage": "1Gi"}
     given = [
         {**entry, "capacity": {"cpu": str(ROOM[entry["name"]]), "memory": "100Gi"}} for entry in connections(members)
     ]
     vcluster_group(
-        name=GROUP, host_clusters=given, oversubscription=100, size={"minimum": one, "default": one}, values=VALUES
+        name=GROUP, host_clusters=given, oversubscription=100, size={"minimum": SMALL, "default": SMALL}, values=NOWHERE
     )
     yield vcluster.against(group=GROUP, host_clusters=connections(members), wait=False)
     for member in members.values():
@@ -76,7 +63,7 @@ def check_full(members: dict[str, Host], placed: list[str], refused: list[str]) 
     assert there == {f"vcluster-{name}" for name in placed}
 
 
-def test_never_oversold(members: dict[str, Host], writer: Module) -> None:
+def test_writers_at_once_never_oversell_a_host_cluster(members: dict[str, Host], writer: Module) -> None:
     """40 at once and room for 25: 25 are placed, 15 refused, and at no moment is more allocated than there is."""
     with watching_group(members, GROUP) as watchers:
         placed, refused = finish(writer, start(writer))
@@ -84,22 +71,27 @@ def test_never_oversold(members: dict[str, Host], writer: Module) -> None:
     check_full(members, placed, refused)
 
 
-def test_never_oversold_by_those_that_are_killed(members: dict[str, Host], writer: Module) -> None:
+def kill_some(members: dict[str, Host], running: list[Process]) -> None:
+    """Kill one of them, whatever it is at, soon after each virtual cluster that gets a place."""
+    chance, placed = random.Random(7), 0
+    while alive := [process for process in running if process.poll() is None]:
+        there = sum(len(spaces_of(member, GROUP)) for member in members.values())
+        if there > placed:
+            placed = there
+            time.sleep(chance.uniform(0, 0.5))
+            with suppress(ProcessLookupError):  # it has ended meanwhile
+                os.killpg(chance.choice(alive).pid, signal.SIGKILL)
+        time.sleep(0.02)
+
+
+def test_writers_that_are_killed_never_oversell_a_host_cluster(members: dict[str, Host], writer: Module) -> None:
     """Killed anywhere, they leave nothing that blocks; run again, exactly the room is taken."""
-    chance = random.Random(7)
     with watching_group(members, GROUP) as watchers:
         running = start(writer)
-        deadlines = sorted(
-            ((time.monotonic() + chance.uniform(0.5, 40), process) for process in running), key=lambda due: due[0]
-        )
-        killed = 0
-        for deadline, process in deadlines:
-            time.sleep(max(0.0, deadline - time.monotonic()))
-            if process.poll() is None:
-                os.killpg(process.pid, signal.SIGKILL)
-                killed += 1
+        kill_some(members, running)
         for process in running:
             process.communicate()
+        killed = [process.returncode for process in running].count(-signal.SIGKILL)
         print(f"{killed} of {WRITERS} were killed before they were done")
         assert killed >= 5, "too few were killed to mean anything"
         placed, refused = finish(writer, start(writer))
