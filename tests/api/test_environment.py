@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Whole environments from one file of variables, and a playbook for each verb, on real host clusters."""
+"""Whole environments from one file of variables, and a playbook for each verb."""
 
 from __future__ import annotations
 
@@ -8,19 +8,21 @@ import os
 import re
 import uuid
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import pytest
-from fake_nodes import ONE, STATEFUL_SET, fake_nodes
+from group_values import SMALL
 from host_api import Host, connections, remove_namespaces, spaces_of
 from modules import Module
 
-pytestmark = pytest.mark.xdist_group("groups")  # what is allocated on a host cluster counts for every group on it
-
 GROUP = "it-environment"
+STATEFUL_SET = {
+    "resources": {"requests": {"cpu": "10m", "memory": "32Mi"}, "limits": {"cpu": "100m", "memory": "128Mi"}},
+    "persistence": {"volumeClaim": {"enabled": False}},
+}
 NAMES = ("it-env-a", "it-env-b", "it-env-c")
 Object = dict[str, Any]
 
@@ -97,13 +99,13 @@ def here(members: dict[str, Host], vcluster_group: Module, tmp_path: Path) -> It
     found.told = {
         "group": GROUP,
         "group_settings": {
-            "size": {"minimum": ONE, "default": ONE},
+            "size": {"minimum": SMALL, "default": SMALL},
             "values": {
                 "controlPlane": {"statefulSet": STATEFUL_SET, "coredns": {"enabled": False}},
             },
         },
         "host_clusters": found.given,
-        "accept_data_loss": True,  # no provisioner has a volume for a node that does not exist
+        "accept_data_loss": True,  # they have no volumes
         "host_settings": [{"name": name, "capacity": capacity} for name in members],
         "virtual_clusters": [
             {"name": NAMES[0], "owner": "alice", "labels": {"env": "ci"}},
@@ -112,18 +114,16 @@ def here(members: dict[str, Host], vcluster_group: Module, tmp_path: Path) -> It
         ],
         **({"chart_ref": found.members["host-a"].chart} if found.members["host-a"].chart else {}),
     }
-    with ExitStack() as stack:
+    try:
+        yield found
+    finally:
         for host in members.values():
-            stack.enter_context(fake_nodes(host))
-        try:
-            yield found
-        finally:
-            for host in members.values():
-                remove_namespaces(host, *spaces_of(host, GROUP))
-            vcluster_group(name=GROUP, host_clusters=found.given, state="absent")
+            remove_namespaces(host, *spaces_of(host, GROUP))
+        vcluster_group(name=GROUP, host_clusters=found.given, state="absent")
 
 
-def test_an_environment_and_the_verbs(here: Environment) -> None:
+@pytest.mark.long
+def test_environment_with_changes_by_verbs_is_set_back_and_torn_down(here: Environment) -> None:
     """From nothing, through changes by playbooks for single verbs, and back to what the file says, and to nothing."""
     # Before there is a group, here without any values.
     settings = here.told["group_settings"]
@@ -187,7 +187,9 @@ def test_an_environment_and_the_verbs(here: Environment) -> None:
         ({"virtual_clusters": [{"name": "a", "host_cluster": "z"}]}, "virtual cluster a is for host cluster z"),
     ],
 )
-def test_what_cannot_be_is_refused_first(change: Object, message: str, host: Host, tmp_path: Path) -> None:
+def test_environment_with_a_bad_variable_is_refused_first(
+    change: Object, message: str, host: Host, tmp_path: Path
+) -> None:
     """Without a question to any host cluster: none of these exists."""
     here = Environment({"host-a": host}, tmp_path / "environment.json")
     nowhere = [{"name": "host-a", "host": "https://127.0.0.1:1"}]
@@ -198,7 +200,7 @@ def test_what_cannot_be_is_refused_first(change: Object, message: str, host: Hos
     assert "127.0.0.1" not in said.partition("PLAY RECAP")[0].replace(str(here.told), "")
 
 
-def test_create_with_what_awx_gives(host: Host, tmp_path: Path) -> None:
+def test_create_with_what_awx_gives_takes_text_and_a_token(host: Host, tmp_path: Path) -> None:
     """The verb create, in check mode: everything is text, and the connection that of AWX's own credential type."""
     here = Environment({"host-a": host}, tmp_path / "none.json")
     file = tmp_path / "kubeconfig"
