@@ -17,6 +17,8 @@ from group_watch import watching_group
 from host_api import Host, connections, remove_namespaces, spaces_of
 from modules import Module
 
+pytestmark = pytest.mark.long
+
 GROUP = "it-race"
 WRITERS = 40
 ROOM = {"host-a": 13, "host-b": 12}
