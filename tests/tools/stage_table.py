@@ -18,8 +18,8 @@ SHARED = ("admission", "common", "groups", "lifecycle")
 UNIT_PATH = ":".join(("tests/support", UNIT, *(f"{UNIT}/plugins/module_utils/{package}" for package in SHARED)))
 CORES = ("2.16", "2.21")  # the oldest and the newest, beside the default one
 FAULTS = {
-    API: ("test_vcluster_interruption", "test_vcluster_waiting"),
-    REAL: ("test_faults", "test_containers_that_fail"),
+    API: ("test_fault_interruptions", "test_fault_obstacles", "test_vcluster_interruption", "test_vcluster_waiting"),
+    REAL: ("test_faults", "test_held_namespaces", "test_containers_that_fail"),
 }
 SOAK = os.environ.get("NESTED_CLUSTERS_SOAK_SECONDS") or "1800"
 
@@ -116,8 +116,8 @@ STAGES = (
     ),
     Stage(
         "faults-api",
-        "those of the faults that need no kubelet: 3 min",
-        (RUN, "pytest", *faults(API), *IN_TWO, "--dist=worksteal"),
+        "those of the faults that need no kubelet: 5 min",
+        ("env", "NESTED_CLUSTERS_FAULTS=full", RUN, "pytest", *faults(API), *IN_TWO, "--dist=worksteal"),
         extra=True,
     ),
     Stage(
