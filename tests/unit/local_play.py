@@ -8,10 +8,13 @@ import copy
 import json
 import os
 import re
+import shutil
 import subprocess
 import sys
+import tempfile
 import threading
 import time
+import weakref
 from collections.abc import Callable
 from dataclasses import dataclass
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -208,8 +211,9 @@ class Playbook:
 
     def __init__(self, directory: Path) -> None:
         self.directory = directory
-        self.temporary = directory / "temporary"
-        self.temporary.mkdir()
+        # Not in there: ansible-core's sockets are in it, and the path of a socket has at most 107 bytes.
+        self.temporary = Path(tempfile.mkdtemp(prefix="play-"))
+        weakref.finalize(self, shutil.rmtree, self.temporary, ignore_errors=True)
 
     def write(self, tasks: list[Object], **variables: Any) -> Path:
         """Write a playbook that keeps the result of each task in results.json."""

@@ -475,7 +475,7 @@ def test_what_helm_needs_goes_when_the_module_ends(
     seen: list[Any] = []
 
     class FakeHelm:
-        def __init__(self, kubernetes: Any, binary: str | None, directory: str) -> None:
+        def __init__(self, kubernetes: Any, run_command: Any, binary: str | None, directory: str) -> None:
             seen.append((binary, Path(directory).is_dir()))
 
         def __enter__(self) -> Any:

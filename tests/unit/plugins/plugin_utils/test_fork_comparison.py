@@ -111,7 +111,7 @@ def test_traceback_in_fork_has_the_frames_of_a_new_python(tmp_path: Path) -> Non
     new = playbook.run(tasks, ANSIBLE_DISPLAY_TRACEBACK="always", nested_clusters_fork=False)
     assert HERE in fork.said
     assert HERE not in new.said
-    assert "in main" in fork.results[0]["exception"]
+    assert "in run_module" in fork.results[0]["exception"]
     assert comparable(fork.results) == comparable(new.results)
 
 
