@@ -43,7 +43,7 @@ def objects_of(host: Host) -> list[str]:
     place = membership.Membership(
         GROUP, "alice", SIZE, group_pending.applied(group_model.Group(GROUP, (member,)), member), {}
     )
-    objects = fleet.render(host, group_layers.CONTROL_PLANE["controlPlane"]["statefulSet"]["resources"])
+    objects = fleet.render(host, group_layers.BUILT_IN_CONTROL_PLANE["controlPlane"]["statefulSet"]["resources"])
     namespace = json.loads(objects[0])
     namespace["metadata"] |= {"labels": place.labels(), "annotations": place.annotations(fleet.NAME)}
     own = place.objects(fleet.NAME, fleet.NAMESPACE)  # the quota and the limits go first, as pods are held to them
