@@ -131,7 +131,7 @@ def certificates(directory: Path, *names: str) -> dict[str, str]:
     ca, alternatives = ["-keyout", "ca.key", "-out", "ca.crt"], ",".join(f"DNS:{name}" for name in names)
     signed = ["-CA", "ca.crt", "-CAkey", "ca.key", "-keyout", "tls.key", "-out", "tls.crt", "-subj", "/CN=etcd"]
     for arguments in (
-        ["-subj", "/CN=etcd-ca", *ca],
+        ["-subj", "/CN=etcd-ca", "-addext", "keyUsage=critical,keyCertSign,cRLSign", *ca],
         [*signed, "-addext", f"subjectAltName={alternatives}", "-addext", "basicConstraints=critical,CA:false"],
     ):
         subprocess.run(["openssl", "req", "-x509", *new, *arguments], cwd=directory, check=True, capture_output=True)

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import json
 import socket
+import tempfile
 import time
 import uuid
 from collections.abc import Callable
@@ -43,8 +44,16 @@ def play(
         "tasks": [*named, {"ansible.builtin.copy": keep, "no_log": True}],
     }
     book.write_text(json.dumps([whole]))
-    temporary = directory / "temporary"
-    temporary.mkdir(exist_ok=True)
+    with tempfile.TemporaryDirectory(prefix="play-") as temporary:  # short: a socket of ansible-core is in it
+        said = played(host, book, environment, Path(temporary))
+    found: list[Object] = json.loads(results.read_text())
+    results.unlink()
+    return found, said
+
+
+def played(host: Host, book: Path, environment: dict[str, str], temporary: Path) -> str:
+    """What ansible-playbook says of a playbook; it leaves no files."""
+    directory = book.parent
     settings: dict[str, Any] = {
         "ANSIBLE_HOME": str(directory / "ansible"),
         "TMPDIR": str(temporary),
@@ -54,9 +63,7 @@ def play(
     said = host.call("ansible-playbook", "-vvv", "-i", "one,", str(book), seconds=MODULE_SECONDS, **settings).stdout
     left = [path for top in (temporary, directory / "ansible" / "tmp") for path in top.rglob("*") if path.is_file()]
     assert not left, "what the modules need for a time goes with them"
-    found: list[Object] = json.loads(results.read_text())
-    results.unlink()
-    return found, said
+    return said
 
 
 def with_kubeconfig(host: Host, tasks: list[Object]) -> list[Object]:

@@ -51,7 +51,6 @@ _PATH = re.compile(
 _TERM = re.compile(r"(?P<no>!)?(?P<label>[A-Za-z0-9./_-]+)(?:(?P<differs>!)?=(?P<value>[A-Za-z0-9._-]*))?")
 
 
-
 class _Collection:
     """Every object of a kind that a virtual cluster can have, by namespace ("" where it lives in none) and name."""
 

@@ -231,7 +231,6 @@ def test_control_plane_without_a_replica_is_refused() -> None:
         ControlPlane(replicas=0).check_form()
 
 
-
 @pytest.mark.parametrize(
     ("options", "asked", "message"),
     [
