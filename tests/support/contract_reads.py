@@ -53,7 +53,8 @@ class Reading(Base):
         assert (names(first["items"]), names(second["items"])) == (["a"], ["b"])
         # There may be one more page: objects without the label that come after are not looked at in advance.
         rest = second["metadata"].get("continue")
-        assert rest is None or api.get(f"{query}&continue={rest}") == {**second, "items": [], "metadata": ANY}
+        third = api.get(f"{query}&continue={rest}") if rest else None
+        assert third is None or third["items"] == []
 
     def test_list_page_with_unknown_token_is_refused(self, api: Kubernetes, maps: str) -> None:
         assert refused(lambda: api.get(f"{maps}?limit=1&continue=none")).status == 400
