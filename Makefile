@@ -9,7 +9,7 @@ endif
 STAGES := $(PYTHON) tests/tools/stages.py
 
 .DEFAULT_GOAL := help
-.PHONY: help check api demo demo-remove test lint sanity unit page real molecule faults soak bench build clean host-cluster-up host-cluster-down
+.PHONY: help check api demo demo-remove test lint sanity unit cores page real molecule faults soak bench build clean host-cluster-up host-cluster-down
 
 help: ## this list
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 20
@@ -34,6 +34,9 @@ sanity: ## ansible-test sanity alone
 
 unit: ## unit tests; with another ansible-core: make unit CORE=2.21
 	@$(STAGES) tools unit
+
+cores: ## the unit tests on every other ansible-core that the collection supports: 20 minutes
+	@$(STAGES) tools cores
 
 page: ## the report's page in a browser
 	@$(STAGES) tools page

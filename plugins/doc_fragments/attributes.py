@@ -20,6 +20,10 @@ attributes:
 
     ACTION_GROUP = r"""
 options: {}
+notes:
+  - On the control node, with the Python of ansible-playbook, the module runs in a fork of ansible-playbook and shows
+    what it waits for on standard error. Set the variable C(nested_clusters_fork) to V(false), or the environment
+    variable E(NESTED_CLUSTERS_FORK), to run it in a new Python.
 attributes:
   action_group:
     description: Use C(group/nested.clusters.all) in C(module_defaults) to set options for all modules.
