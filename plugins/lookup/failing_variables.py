@@ -9,7 +9,8 @@ DOCUMENTATION = r"""
 name: failing_variables
 short_description: Find variables whose templates fail
 version_added: 0.1.0
-author: nested.clusters contributors
+author:
+  - The nested.clusters contributors (@nested-clusters)
 description:
   - Renders variables and returns the names of those whose templates fail, instead of failing itself.
   - From ansible-core 2.19 on, the error of a template shows the lines of the file around it, with C(no_log) too. A

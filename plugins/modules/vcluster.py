@@ -793,11 +793,6 @@ kubeconfig:
       type: str
       returned: always
       sample: Config
-    current-context:
-      description: Name of the context.
-      type: str
-      returned: always
-      sample: vcluster_team-a_vcluster-team-a
     contexts:
       description: The context, as C(kubectl) reads it.
       type: list

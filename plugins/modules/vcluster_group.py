@@ -581,16 +581,6 @@ group:
       sample:
         issuer_url: https://login.example.com
         client_id: kubernetes
-    values:
-      description: Configuration of the virtual clusters, as in C(vcluster.yaml).
-      type: dict
-      returned: always
-      contains:
-        KEY:
-          description: Value of a top-level key of C(vcluster.yaml), such as C(sync).
-          type: raw
-          returned: for each key
-          sample: {toHost: {ingresses: {enabled: true}}}
     host_clusters:
       description: Host clusters of the group, sorted by name.
       type: list

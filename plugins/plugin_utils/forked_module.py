@@ -30,8 +30,6 @@ try:  # since ansible-core 2.19
     from ansible.module_utils._internal._ansiballz import _loader
     from ansible.module_utils.common.json import Direction, get_module_encoder
 except ImportError:
-    from ansible.module_utils.common.json import AnsibleJSONEncoder
-
     _loader = None
 
 PROFILE = "legacy"  # of the JSON between Ansible and its modules
@@ -125,6 +123,8 @@ def encoded(options: Mapping[str, Any]) -> bytes:
     """Return the options of a module as Ansible hands them over. Raises TypeError where JSON does not have a value."""
     arguments = {"ANSIBLE_MODULE_ARGS": options}
     if _loader is None:
+        from ansible.module_utils.common.json import AnsibleJSONEncoder
+
         return json.dumps(arguments, cls=AnsibleJSONEncoder, vault_to_text=True).encode()
     return json.dumps(arguments, cls=get_module_encoder(PROFILE, Direction.CONTROLLER_TO_MODULE)).encode()
 

@@ -14,6 +14,7 @@ from ansible_collections.nested.clusters.plugins.module_utils.common import well
 from ansible_collections.nested.clusters.plugins.module_utils.k8s.errors import KubernetesError
 from fake_api import Request, Response
 from fakes import FakeKubernetes
+from simulation import refuse
 
 Result = dict[str, Any]
 Objects = list[Result]
@@ -32,7 +33,7 @@ class Host(FakeKubernetes):
     def _intercept(self, request: Request) -> Response | int | None:
         verb = self.fake.verb(request)
         if verb in ("list", "get", "delete") and (error := self.fault(f"{verb.upper()} {request.path}")):
-            raise error
+            refuse(error)
         if verb == "list":
             self.lists.append(request.path)
         return super()._intercept(request)

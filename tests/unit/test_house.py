@@ -182,7 +182,7 @@ def module_of(file: Path) -> str:
 
 def imports(file: Path) -> set[str]:
     """What a file imports anywhere in it: modules of ours as PACKAGE.FILE, and others by their first name."""
-    package, found = module_of(file).split(".")[0], set()
+    package, found = module_of(file).split(".", maxsplit=1)[0], set()
     for node in ast.walk(tree(file)):
         if isinstance(node, ast.Import):
             found |= {one.name.split(".")[0] for one in node.names}

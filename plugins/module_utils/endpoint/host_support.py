@@ -162,7 +162,7 @@ def _admits(listener: Mapping[str, Any]) -> str:
     return str(((listener.get("allowedRoutes") or {}).get("namespaces") or {}).get("from") or "Same")
 
 
-_Problems = Callable[[Kubernetes, Endpoint, dict[str, Any], list[Object] | None], list[str]]
+_Problems = Callable[..., list[str]]  # of a client, an endpoint, values, and Services of load balancers or None
 # What each type needs of a host cluster; the others need nothing.
 _PROBLEMS: Mapping[EndpointType, _Problems] = {
     LOAD_BALANCER: _load_balancer_problems,

@@ -73,7 +73,8 @@ def delete_empty_namespace(host: HostCluster) -> None:
     """Delete namespace nested-clusters where this collection made it and nothing is in it any more."""
     namespace = host.kubernetes.get(NAMESPACE_PATH)
     labels = (namespace["metadata"].get("labels") or {}) if namespace else {}
-    if not well_known.MANAGED_BY.items() <= labels.items():
+    ours = well_known.MANAGED_BY.items() <= labels.items()
+    if not ours:
         return
     if not contents.list_objects(host.kubernetes, well_known.NAMESPACE):  # of whatever kind: it may be somebody's
         host.kubernetes.delete(NAMESPACE_PATH)

@@ -9,7 +9,7 @@ from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
 from functools import partial
-from typing import Any
+from typing import Any, TypeAlias
 
 from ..common import well_known
 from ..common.well_known import NOT_SYNCED
@@ -133,7 +133,7 @@ def _id(thing: ObjectRef) -> ObjectId:
     return thing.plural, thing.namespace, thing.name
 
 
-ObjectId = tuple[str, str | None, str]  # plural, namespace, name
+ObjectId: TypeAlias = "tuple[str, str | None, str]"  # plural, namespace, name
 
 
 @dataclass(frozen=True)

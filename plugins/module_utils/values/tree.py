@@ -10,9 +10,9 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, TypeAlias
 
-Path = str | tuple[str, ...]
+Path: TypeAlias = "str | tuple[str, ...]"
 MISSING: Any = object()  # a default that no value is
 
 
