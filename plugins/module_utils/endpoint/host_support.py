@@ -162,7 +162,7 @@ def _admits(listener: Mapping[str, Any]) -> str:
     return str(((listener.get("allowedRoutes") or {}).get("namespaces") or {}).get("from") or "Same")
 
 
-_Problems = Callable[..., list[str]]  # of a client, an endpoint, values, and Services of load balancers or None
+_Problems = Callable[..., list[str]]  # of a client, an endpoint, values and nodes
 # What each type needs of a host cluster; the others need nothing.
 _PROBLEMS: Mapping[EndpointType, _Problems] = {
     LOAD_BALANCER: _load_balancer_problems,
