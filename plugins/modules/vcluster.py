@@ -779,7 +779,7 @@ endpoint:
       - {name: certificate, ok: true, message: "the virtual cluster's own, by TLSv1.3"}
       - {name: api, ok: true, message: lists 4 namespaces}
 kubeconfig:
-  description: The kubeconfig of the virtual cluster.
+  description: The kubeconfig of the virtual cluster. It also has C(current-context), the name of its context.
   returned: when O(export_kubeconfig.return_content=true) and the virtual cluster has started
   type: dict
   contains:

@@ -301,7 +301,9 @@ steps:
     - create namespace nested-clusters on host cluster host-a
     - write the record of group dev on host cluster host-a
 group:
-  description: The group as it is stored, or in check mode would be. Empty if it is deleted.
+  description:
+    - The group as it is stored, or in check mode would be. Empty if it is deleted.
+    - It also has C(values), the configuration of the virtual clusters as in C(vcluster.yaml).
   returned: success
   type: dict
   contains:

@@ -236,7 +236,8 @@ def test_results_are_documented(
     considered = documented["placement"]["contains"]["considered"]["contains"]
     assert considered.keys() == result["placement"]["considered"][0].keys()
     assert documented["endpoint"]["contains"].keys() == result["endpoint"].keys()
-    assert documented["kubeconfig"]["contains"].keys() == result["kubeconfig"].keys()
+    # Sanity refuses a documented key that a template cannot reach with a dot: the description names it.
+    assert documented["kubeconfig"]["contains"].keys() | {"current-context"} == result["kubeconfig"].keys()
 
 
 @pytest.mark.parametrize("name", ["vcluster", "vcluster_group", "vcluster_info"])
