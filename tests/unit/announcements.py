@@ -12,7 +12,8 @@ from typing import Any
 from ansible_collections.nested.clusters.plugins.module_utils.k8s.objects import path
 from ansible_collections.nested.clusters.plugins.module_utils.virtual_cluster.change import BY_HELM, Change, ChangeKind
 from ansible_collections.nested.clusters.plugins.module_utils.virtual_cluster.plan import Plan
-from fakes import NAME, NAMESPACE, FakeKubernetes
+from fakes import FakeKubernetes
+from helm_releases import NAME, NAMESPACE
 
 RESOURCES = {"Secret": "secrets", "ResourceQuota": "resourcequotas", "LimitRange": "limitranges"}
 

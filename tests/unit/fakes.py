@@ -1,22 +1,18 @@
 # Copyright (c) 2026, nested.clusters contributors
 # GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What several unit tests put in place of a host cluster, of helm's records and of time."""
+"""What several unit tests put in place of a host cluster."""
 
 from __future__ import annotations
 
-import base64
 import copy
-import gzip
 import json
 from collections.abc import Callable, Iterator, Mapping, MutableMapping
 from typing import Any
 
-import yaml
 from ansible_collections.nested.clusters.plugins.module_utils.k8s.client import Kubernetes
 from fake_api import GATEWAY_API, FakeCluster, Request, Response, refusal
-
-NAME, NAMESPACE = "demo", "vcluster-demo"
+from helm_releases import NAMESPACE
 
 
 class Objects(MutableMapping[str, dict[str, Any]]):
@@ -191,77 +187,3 @@ def merge_patch(target: Any, patch: Any) -> Any:
         else:
             result[name] = merge_patch(result.get(name), value)
     return result
-
-
-def release_json(revision: int = 1, **changes: Any) -> dict[str, Any]:
-    return {
-        "name": "demo",
-        "namespace": "vcluster-demo",
-        "version": revision,
-        "info": {"status": "deployed"},
-        "chart": {"metadata": {"name": "vcluster", "version": "0.36.1"}},
-        "config": {"sync": {}},
-        "manifest": "kind: Service\n",
-        **changes,
-    }
-
-
-def release_secret(revision: int = 1, name: str = "demo", **changes: Any) -> dict[str, Any]:
-    payload = base64.b64encode(gzip.compress(json.dumps(release_json(revision, name=name, **changes)).encode()))
-    return raw_secret(payload, name, revision)
-
-
-def raw_secret(payload: bytes, name: str = "demo", revision: Any = 1) -> dict[str, Any]:
-    return {
-        "type": "helm.sh/release.v1",
-        "metadata": {
-            "name": f"sh.helm.release.v1.{name}.v{revision}",
-            "namespace": "vcluster-demo",
-            "labels": {"owner": "helm", "name": name, "version": str(revision), "mine": "yes"},
-        },
-        "data": {"release": base64.b64encode(payload).decode()},
-    }
-
-
-class Clock:
-    """Time that passes by sleeping only; ``then`` is done at the first sleep after its time."""
-
-    def __init__(self) -> None:
-        self.now = 1000.0
-        self.events: list[tuple[float, Any]] = []
-
-    def monotonic(self) -> float:
-        return self.now
-
-    def sleep(self, seconds: float) -> None:
-        self.now += seconds
-        for event in [event for event in self.events if self.now >= 1000 + event[0]]:
-            self.events.remove(event)
-            event[1]()
-
-    def after(self, seconds: float, then: Any) -> None:
-        self.events.append((seconds, then))
-
-
-def pem(label: str, content: bytes = b"\x30\x03any") -> str:
-    """Base64 of a PEM block, as a kubeconfig has it; what is in it is of no kind."""
-    body = base64.b64encode(content).decode()
-    return base64.b64encode(f"-----BEGIN {label}-----\n{body}\n-----END {label}-----\n".encode()).decode()
-
-
-def kubeconfig_secret(name: str, namespace: str, change: Callable[[dict[str, Any]], None] | None = None) -> Any:
-    """Secret ``vc-NAME`` as vCluster writes it, with a change of its kubeconfig."""
-    entries: dict[str, Any] = {
-        "clusters": {"server": "https://localhost:8443", "certificate-authority-data": pem("CERTIFICATE")},
-        "users": {"client-certificate-data": pem("CERTIFICATE"), "client-key-data": pem("RSA PRIVATE KEY")},
-        "contexts": {"cluster": "my-vcluster", "user": "my-vcluster"},
-    }
-    config: dict[str, Any] = {"apiVersion": "v1", "kind": "Config", "current-context": "my-vcluster", "preferences": {}}
-    for section, entry in entries.items():
-        config[section] = [{"name": "my-vcluster", section[:-1]: entry}]
-    if change:
-        change(config)
-    return {
-        "metadata": {"name": f"vc-{name}", "namespace": namespace},
-        "data": {"config": base64.b64encode(yaml.safe_dump(config).encode()).decode()},
-    }

@@ -52,7 +52,7 @@ from ansible_collections.nested.clusters.plugins.module_utils.virtual_cluster.cl
 from ansible_collections.nested.clusters.plugins.module_utils.virtual_cluster.cluster_state import Outcome, State
 from ansible_collections.nested.clusters.plugins.module_utils.virtual_cluster.plan import Plan
 from ansible_collections.nested.clusters.plugins.modules import vcluster
-from fakes import kubeconfig_secret, pem
+from kubeconfig_secrets import kubeconfig_secret, pem
 from scripted_api import ApiServer
 
 Object = dict[str, Any]

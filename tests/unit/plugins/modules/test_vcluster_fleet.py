@@ -21,7 +21,7 @@ from ansible_collections.nested.clusters.plugins.module_utils.k8s import host_cl
 from ansible_collections.nested.clusters.plugins.module_utils.k8s.objects import path
 from ansible_collections.nested.clusters.plugins.module_utils.lifecycle import request as requests
 from ansible_collections.nested.clusters.plugins.modules import vcluster_fleet
-from fakes import kubeconfig_secret
+from kubeconfig_secrets import kubeconfig_secret
 from test_grouped import NAME, World, asked, have_control_plane
 from test_lifecycle import CHART
 

@@ -24,7 +24,8 @@ from ansible_collections.nested.clusters.plugins.module_utils.k8s.errors import 
 from ansible_collections.nested.clusters.plugins.module_utils.lifecycle import present as lifecycle
 from ansible_collections.nested.clusters.plugins.module_utils.virtual_cluster import namespaces, readiness
 from ansible_collections.nested.clusters.plugins.modules import vcluster_group
-from fakes import Clock, FakeKubernetes
+from clock import Clock
+from fakes import FakeKubernetes
 
 Object = dict[str, Any]
 Run = Callable[..., Object]

@@ -22,7 +22,8 @@ from ansible_collections.nested.clusters.plugins.module_utils.k8s import host_cl
 from ansible_collections.nested.clusters.plugins.module_utils.k8s.errors import KubernetesError, Unreachable
 from ansible_collections.nested.clusters.plugins.module_utils.k8s.host_clusters import HostCluster
 from ansible_collections.nested.clusters.plugins.modules import vcluster_orphan, vcluster_orphan_info, vcluster_orphans
-from fakes import Clock, release_secret
+from clock import Clock
+from helm_releases import release_secret
 from populated import Host as Populated
 from populated import member
 

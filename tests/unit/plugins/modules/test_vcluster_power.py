@@ -27,7 +27,8 @@ from ansible_collections.nested.clusters.plugins.module_utils.virtual_cluster.ch
 from ansible_collections.nested.clusters.plugins.module_utils.virtual_cluster.cluster_state import Outcome, State
 from ansible_collections.nested.clusters.plugins.module_utils.virtual_cluster.plan import Plan
 from ansible_collections.nested.clusters.plugins.modules import vcluster
-from fakes import Clock, kubeconfig_secret
+from clock import Clock
+from kubeconfig_secrets import kubeconfig_secret
 from simulation import Host
 
 Object = dict[str, Any]

@@ -26,7 +26,7 @@ from ansible_collections.nested.clusters.plugins.module_utils.power import batch
 from ansible_collections.nested.clusters.plugins.module_utils.power import steps as power_steps
 from ansible_collections.nested.clusters.plugins.module_utils.virtual_cluster import phases, workloads
 from ansible_collections.nested.clusters.plugins.modules import vcluster_state
-from fakes import Clock
+from clock import Clock
 from simulation import SYNCED, Host, workload
 
 Result = dict[str, Any]

@@ -59,7 +59,8 @@ from ansible_collections.nested.clusters.plugins.module_utils.virtual_cluster.me
     Allocation,
 )
 from ansible_collections.nested.clusters.plugins.module_utils.virtual_cluster.plan import Plan
-from fakes import NAME, NAMESPACE, Clock
+from clock import Clock
+from helm_releases import NAME, NAMESPACE
 from sites import RECORD, Site
 from test_lifecycle import CHART, PLACE, WORKLOAD, FakeHelm
 from test_lock import LEASE, Host, have_lease

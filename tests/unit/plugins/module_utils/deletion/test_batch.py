@@ -22,7 +22,8 @@ from ansible_collections.nested.clusters.plugins.module_utils.k8s.errors import 
 from ansible_collections.nested.clusters.plugins.module_utils.k8s.host_clusters import HostCluster
 from ansible_collections.nested.clusters.plugins.module_utils.power import batch as power_batch
 from ansible_collections.nested.clusters.plugins.modules import vcluster_state
-from fakes import Clock, raw_secret, release_json
+from clock import Clock
+from helm_releases import raw_secret, release_json
 from populated import Host, member
 
 Result = dict[str, Any]

@@ -18,8 +18,8 @@ from ansible_collections.nested.clusters.plugins.module_utils.k8s.host_clusters 
 from ansible_collections.nested.clusters.plugins.module_utils.k8s.objects import path
 from ansible_collections.nested.clusters.plugins.module_utils.listing.contents import DERIVED
 from ansible_collections.nested.clusters.plugins.module_utils.listing.selection import Selector
+from clock import Clock
 from fake_api import Request, Response
-from fakes import Clock
 from populated import Host, Names, Result
 
 SECRETS = path("v1", "secrets")

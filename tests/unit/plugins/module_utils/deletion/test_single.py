@@ -34,7 +34,9 @@ from ansible_collections.nested.clusters.plugins.module_utils.virtual_cluster.ch
 )
 from ansible_collections.nested.clusters.plugins.module_utils.virtual_cluster.cluster_ref import ClusterRef
 from ansible_collections.nested.clusters.plugins.module_utils.virtual_cluster.cluster_state import Outcome
-from fakes import NAME, NAMESPACE, Clock, FakeKubernetes, release_secret
+from clock import Clock
+from fakes import FakeKubernetes
+from helm_releases import NAME, NAMESPACE, release_secret
 
 
 class Uninstaller:

@@ -20,7 +20,7 @@ from ansible_collections.nested.clusters.plugins.module_utils.endpoint.kubeconfi
 )
 from ansible_collections.nested.clusters.plugins.module_utils.values.oidc import Oidc
 from ansible_collections.nested.clusters.plugins.module_utils.virtual_cluster.description import endpoint
-from fakes import pem
+from kubeconfig_secrets import pem
 
 CA, CERTIFICATE, KEY = pem("CERTIFICATE", b"\x30CA"), pem("CERTIFICATE"), pem("RSA PRIVATE KEY")
 

@@ -31,7 +31,7 @@ from ansible_collections.nested.clusters.plugins.module_utils.k8s.host_clusters 
 from ansible_collections.nested.clusters.plugins.module_utils.k8s.objects import path
 from ansible_collections.nested.clusters.plugins.module_utils.lifecycle import present as lifecycle
 from ansible_collections.nested.clusters.plugins.module_utils.virtual_cluster import namespaces, readiness
-from fakes import Clock
+from clock import Clock
 from test_lock import LEASE, Host
 
 Object = dict[str, Any]

@@ -17,7 +17,7 @@ from ansible_collections.nested.clusters.plugins.module_utils.groups import (
     group_pending,
     group_records,
 )
-from fakes import Clock
+from clock import Clock
 from sites import PLACE, RECORD, Site, checked, refused, run_clock, with_group
 from test_lock import Host
 

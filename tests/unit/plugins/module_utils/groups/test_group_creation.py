@@ -20,7 +20,7 @@ from ansible_collections.nested.clusters.plugins.module_utils.groups import (
 )
 from ansible_collections.nested.clusters.plugins.module_utils.groups.group_change import GroupChange
 from ansible_collections.nested.clusters.plugins.module_utils.k8s.objects import path
-from fakes import Clock
+from clock import Clock
 from sites import PLACE, RECORD, Object, Site, checked, refused, run_clock, with_group
 
 

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 
 import pytest
 from ansible_collections.nested.clusters.plugins.module_utils.common.errors import NestedClustersError
-from fakes import Clock
+from clock import Clock
 from sites import PLACE, Site, checked, refused, run_clock, with_group
 from test_lock import LEASE
 

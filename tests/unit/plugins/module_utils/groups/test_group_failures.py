@@ -17,7 +17,7 @@ from ansible_collections.nested.clusters.plugins.module_utils.groups import (
     group_lock,
 )
 from ansible_collections.nested.clusters.plugins.module_utils.k8s.objects import path
-from fakes import Clock
+from clock import Clock
 from sites import RECORD, Site, checked, refused, run_clock, with_group
 from test_lock import LEASE, have_lease
 

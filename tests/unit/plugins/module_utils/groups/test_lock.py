@@ -17,7 +17,8 @@ from ansible_collections.nested.clusters.plugins.module_utils.common.errors impo
 from ansible_collections.nested.clusters.plugins.module_utils.common.well_known import NAMESPACE
 from ansible_collections.nested.clusters.plugins.module_utils.groups import group_lock
 from ansible_collections.nested.clusters.plugins.module_utils.k8s.errors import KubernetesError, Unreachable
-from fakes import Clock, FakeKubernetes
+from clock import Clock
+from fakes import FakeKubernetes
 
 LEASE = f"{group_lock.LEASES}/{group_lock.LEASE}"
 START = 1000.0  # of the clock

@@ -32,7 +32,7 @@ from ansible_collections.nested.clusters.plugins.module_utils.helm.release impor
 )
 from ansible_collections.nested.clusters.plugins.module_utils.k8s.client import Kubernetes
 from ansible_collections.nested.clusters.plugins.module_utils.k8s.connection import Connection
-from fakes import raw_secret, release_json, release_secret
+from helm_releases import raw_secret, release_json, release_secret
 
 REPOSITORY = "https://charts.loft.sh"
 IN_REPOSITORY = Chart("vcluster", REPOSITORY, "0.36.1")

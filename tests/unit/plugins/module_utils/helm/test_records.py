@@ -17,7 +17,7 @@ from ansible_collections.nested.clusters.plugins.module_utils.helm import record
 from ansible_collections.nested.clusters.plugins.module_utils.helm.records import ManifestObject
 from ansible_collections.nested.clusters.plugins.module_utils.helm.release import HelmError, Release
 from fake_api import FakeCluster
-from fakes import NAME, NAMESPACE, raw_secret, release_json, release_secret
+from helm_releases import NAME, NAMESPACE, raw_secret, release_json, release_secret
 
 RBAC = "rbac.authorization.k8s.io/v1"
 MADE: dict[str, Any] = {

@@ -53,8 +53,11 @@ from ansible_collections.nested.clusters.plugins.module_utils.virtual_cluster im
 )
 from ansible_collections.nested.clusters.plugins.module_utils.virtual_cluster.change import ChangeKind
 from ansible_collections.nested.clusters.plugins.module_utils.virtual_cluster.cluster_state import Outcome
+from clock import Clock
 from fake_api import Response, refusal
-from fakes import NAME, NAMESPACE, Clock, FakeKubernetes, kubeconfig_secret, merge_patch, release_secret
+from fakes import FakeKubernetes, merge_patch
+from helm_releases import NAME, NAMESPACE, release_secret
+from kubeconfig_secrets import kubeconfig_secret
 
 CHART = Chart("vcluster", "https://charts.loft.sh", None)
 WORKLOAD = path("apps/v1", "statefulsets", NAMESPACE, NAME)

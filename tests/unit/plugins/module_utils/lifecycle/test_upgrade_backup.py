@@ -26,7 +26,7 @@ from ansible_collections.nested.clusters.plugins.module_utils.lifecycle import u
 from ansible_collections.nested.clusters.plugins.module_utils.lifecycle.upgrade_backup import UpgradeBackup
 from ansible_collections.nested.clusters.plugins.module_utils.lifecycle.upgrade_record import UpgradeRecord, read_mark
 from ansible_collections.nested.clusters.plugins.module_utils.virtual_cluster import phases
-from fakes import Clock
+from clock import Clock
 from simulation import Host, Object, refuse, workload
 
 NAMESPACE = "vcluster-a"

@@ -11,7 +11,7 @@ from ansible_collections.nested.clusters.plugins.module_utils.k8s.host_clusters 
 from ansible_collections.nested.clusters.plugins.module_utils.listing.selection import Selector
 from ansible_collections.nested.clusters.plugins.module_utils.power import batch as power_batch
 from ansible_collections.nested.clusters.plugins.module_utils.virtual_cluster.change import ChangeKind
-from fakes import Clock
+from clock import Clock
 from simulation import Host
 
 

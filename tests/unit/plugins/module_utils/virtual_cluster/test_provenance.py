@@ -16,7 +16,9 @@ from ansible_collections.nested.clusters.plugins.module_utils.k8s.objects import
 from ansible_collections.nested.clusters.plugins.module_utils.lifecycle import present as lifecycle
 from ansible_collections.nested.clusters.plugins.module_utils.virtual_cluster import namespaces, provenance, readiness
 from ansible_collections.nested.clusters.plugins.module_utils.virtual_cluster.provenance import Workload
-from fakes import NAME, NAMESPACE, Clock, FakeKubernetes, release_secret
+from clock import Clock
+from fakes import FakeKubernetes
+from helm_releases import NAME, NAMESPACE, release_secret
 from test_lifecycle import CHART, PLACE, WORKLOAD, FakeHelm, checked, refused, stored
 
 Object = dict[str, Any]
