@@ -17,9 +17,11 @@ from ansible_collections.nested.clusters.plugins.module_utils.lifecycle import p
 from ansible_collections.nested.clusters.plugins.module_utils.virtual_cluster import namespaces, provenance, readiness
 from ansible_collections.nested.clusters.plugins.module_utils.virtual_cluster.provenance import Workload
 from clock import Clock
+from fake_helm import CHART, WORKLOAD, FakeHelm, have_release
+from fake_helm import NAMESPACE_PATH as PLACE
 from fakes import FakeKubernetes
 from helm_releases import NAME, NAMESPACE, release_secret
-from test_lifecycle import CHART, PLACE, WORKLOAD, FakeHelm, checked, refused, stored
+from lifecycle_runs import checked, refused
 
 Object = dict[str, Any]
 
@@ -50,7 +52,7 @@ def host() -> Site:
 
 @pytest.fixture
 def helm(host: Site) -> FakeHelm:
-    return FakeHelm(host)
+    return FakeHelm(host.fake)
 
 
 def control_plane(host: Site, kind: str = "StatefulSet", name: str = NAME, **meta: Any) -> Object:
@@ -69,21 +71,21 @@ def test_nothing_is_installed_where_a_control_plane_is(host: Site, helm: FakeHel
     control_plane(host, kind)
     tasks: list[Object] = [{"labels": {"a": "b"}}, {}, {"values": {"sync": {}}}, {"vcluster_version": "0.36.1"}]
     for asked in tasks:
-        message = str(refused(host, helm, **asked))
+        message = str(refused(host.fake, helm, **asked))
         assert f"nothing was changed, because {kind} {NAME} is there" in message
         assert helm.runs == []
 
 
 def test_one_at_rest_is_one(host: Site, helm: FakeHelm) -> None:
     control_plane(host)
-    host.objects[WORKLOAD]["spec"]["replicas"] = 0
-    assert f"StatefulSet {NAME} is there" in str(refused(host, helm))
+    host.fake.change(WORKLOAD, {"spec": {"replicas": 0}})
+    assert f"StatefulSet {NAME} is there" in str(refused(host.fake, helm))
 
 
 def test_its_etcd_alone_is_one(host: Site, helm: FakeHelm) -> None:
     """It has the data of a virtual cluster."""
     host.have("StatefulSet", f"{NAME}-etcd", labels={**LABELS, "app": "vcluster-etcd"}, spec={})
-    assert f"StatefulSet {NAME}-etcd is there" in str(refused(host, helm))
+    assert f"StatefulSet {NAME}-etcd is there" in str(refused(host.fake, helm))
 
 
 def test_what_is_in_the_namespace_beside_does_not_count(host: Site, helm: FakeHelm) -> None:
@@ -96,13 +98,13 @@ def test_what_is_in_the_namespace_beside_does_not_count(host: Site, helm: FakeHe
     host.have("PersistentVolumeClaim", f"data-{NAME}-0", labels={"app": "vcluster", "release": NAME})
     host.have("Secret", f"vc-{NAME}", labels={"app": "vcluster", "vcluster-name": NAME})
     host.have("Service", NAME, labels=LABELS, annotations=OF_HELM)
-    assert any("install release" in step for step in checked(host, helm).plan.steps)
+    assert any("install release" in step for step in checked(host.fake, helm).plan.steps)
 
 
 def test_one_that_is_being_deleted_does_not_count(host: Site, helm: FakeHelm) -> None:
     control_plane(host, "Deployment", deletionTimestamp="2026-01-01T00:00:00Z")
     host.have("Pod", f"{NAME}-0", labels=LABELS, deletionTimestamp="2026-01-01T00:00:00Z")
-    assert any("install release" in step for step in checked(host, helm).plan.steps)
+    assert any("install release" in step for step in checked(host.fake, helm).plan.steps)
 
 
 def owner(kind: str, uid: str = UID) -> list[Object]:
@@ -115,28 +117,28 @@ def test_a_pod_whose_workload_is_gone_goes_as_well(host: Site, helm: FakeHelm, k
     host.have("Pod", f"{NAME}-0", labels=LABELS, ownerReferences=owner(kind))
     if kind == "ReplicaSet":  # it goes with its Deployment
         host.have("ReplicaSet", f"{NAME}-1", labels=LABELS, uid=UID, ownerReferences=owner("Deployment", "gone"))
-    assert any("install release" in step for step in checked(host, helm).plan.steps)
+    assert any("install release" in step for step in checked(host.fake, helm).plan.steps)
 
 
 def test_a_pod_that_was_left_behind_is_a_control_plane(host: Site, helm: FakeHelm) -> None:
     """kubectl delete --cascade=orphan takes the owner off what a workload has made."""
     host.have("Pod", f"{NAME}-0", labels=LABELS, status={"phase": "Running"})
-    assert f"Pod {NAME}-0 is there" in str(refused(host, helm))
+    assert f"Pod {NAME}-0 is there" in str(refused(host.fake, helm))
     host.have("Pod", f"{NAME}-0", labels=LABELS, status={"phase": "Failed"})
-    checked(host, helm)
+    checked(host.fake, helm)
 
 
 def test_a_pod_of_a_replica_set_that_was_left_behind_is_one(host: Site, helm: FakeHelm) -> None:
     host.have("ReplicaSet", f"{NAME}-1", labels=LABELS, uid=UID)
     host.have("Pod", f"{NAME}-1-a", labels=LABELS, ownerReferences=owner("ReplicaSet"))
-    assert f"Pod {NAME}-1-a is there" in str(refused(host, helm))
+    assert f"Pod {NAME}-1-a is there" in str(refused(host.fake, helm))
 
 
 @pytest.mark.parametrize("labels", [{}, FLUX])
 def test_another_virtual_cluster_in_the_namespace(host: Site, helm: FakeHelm, labels: Object) -> None:
     """vCluster allows one; Flux, for example, calls its release NAMESPACE-NAME."""
     control_plane(host, name="other", labels=labels)
-    error = refused(host, helm)
+    error = refused(host.fake, helm)
     assert error.data["option"] == "namespace"
     assert "virtual cluster other lives there without a Helm record (StatefulSet other is there" in str(error)
     assert ("HelmRelease flux-system/tenant" in str(error)) is bool(labels)
@@ -144,9 +146,9 @@ def test_another_virtual_cluster_in_the_namespace(host: Site, helm: FakeHelm, la
 
 def test_a_record_of_what_was_uninstalled_says_nothing_of_what_runs(host: Site, helm: FakeHelm) -> None:
     """helm uninstall --keep-history; then another tool has made it anew."""
-    stored(host, info={"status": "uninstalled"}, manifest="")
+    have_release(host.fake, info={"status": "uninstalled"}, manifest="")
     control_plane(host, labels=FLUX)
-    assert "HelmRelease flux-system/tenant" in str(refused(host, helm))
+    assert "HelmRelease flux-system/tenant" in str(refused(host.fake, helm))
 
 
 def test_a_namespace_that_goes_takes_its_control_plane_along(host: Site, helm: FakeHelm, clock: Clock) -> None:
@@ -168,17 +170,17 @@ def test_one_that_somebody_is_creating(host: Site, helm: FakeHelm) -> None:
     def create(_verb: str, where: str) -> None:
         if where.endswith("/statefulsets"):
             control_plane(host)
-            stored(host, info={"status": "pending-install"})
+            have_release(host.fake, info={"status": "pending-install"})
 
     host.before = create
     with pytest.raises(Exception, match="another task or person is creating it at this moment: run again"):
-        checked(host, helm)
+        checked(host.fake, helm)
 
 
 def test_what_may_not_be_listed_may_be_there(host: Site, helm: FakeHelm) -> None:
     host.forbidden.add("deployments")
     with pytest.raises(KubernetesError, match="no permission"):
-        checked(host, helm)
+        checked(host.fake, helm)
 
 
 # --- what it costs ----------------------------------------------------------------------------------------
@@ -186,12 +188,12 @@ def test_what_may_not_be_listed_may_be_there(host: Site, helm: FakeHelm) -> None
 
 def test_it_costs_requests_only_where_something_is_installed_in_a_namespace(host: Site, helm: FakeHelm) -> None:
     del host.objects[PLACE]
-    checked(host, helm)
+    checked(host.fake, helm)
     for plural in ("deployments", "pods", "replicasets", "configmaps"):
         where = path("apps/v1" if plural[0] in "dr" else "v1", plural, NAMESPACE)
         assert f"list {where}" not in host.asked
     host.asked = []
-    checked(host, helm)
+    checked(host.fake, helm)
     assert f"list {path('apps/v1', 'deployments', NAMESPACE)}" not in host.asked
 
 
@@ -242,8 +244,9 @@ def test_the_manager_is_named_with_the_evidence(host: Site, helm: FakeHelm, mark
     meta, name, evidence = copy.deepcopy(MARKS[mark])
     control_plane(host, **meta)
     annotations = host.objects[WORKLOAD]["metadata"]["annotations"]
-    host.objects[WORKLOAD]["metadata"]["annotations"] = {key: one for key, one in annotations.items() if one}
-    error = refused(host, helm)
+    empty = {key: None for key, one in annotations.items() if not one}
+    host.fake.change(WORKLOAD, {"metadata": {"annotations": empty}})
+    error = refused(host.fake, helm)
     assert f"It belongs to {name} ({evidence}" in str(error)
     assert "change it there, or choose another namespace" in str(error)
     assert error.data["managed_by"] == name
@@ -257,7 +260,7 @@ def test_the_label_of_an_instance_says_nothing_of_what_helm_made(host: Site) -> 
 
 def test_what_somebody_wrote_is_one_short_line(host: Site, helm: FakeHelm) -> None:
     control_plane(host, annotations={"argocd.argoproj.io/tracking-id": "\x1b[2J\nok: " + "x" * 5000})
-    message = str(refused(host, helm))
+    message = str(refused(host.fake, helm))
     assert message.isprintable()
     assert len(message) < 800
 
@@ -282,9 +285,9 @@ def test_a_record_in_another_namespace(host: Site, helm: FakeHelm) -> None:
             "data": {"release": "bm90aGluZw=="},
         }
     )
-    assert "elsewhere" not in str(refused(host, helm))
+    assert "elsewhere" not in str(refused(host.fake, helm))
     record_elsewhere(host, "storage")
-    message = str(refused(host, helm))
+    message = str(refused(host.fake, helm))
     assert "whoever keeps Helm records in namespace storage" in message
     assert f"Secret sh.helm.release.v1.{NAME}.v3 in namespace storage" in message
 
@@ -292,7 +295,7 @@ def test_a_record_in_another_namespace(host: Site, helm: FakeHelm) -> None:
 def test_a_label_and_a_record_are_both_evidence(host: Site, helm: FakeHelm) -> None:
     control_plane(host, labels=FLUX)
     record_elsewhere(host, "storage")
-    message = str(refused(host, helm))
+    message = str(refused(host.fake, helm))
     assert "It belongs to Flux's HelmRelease flux-system/tenant" in message
     assert "in namespace storage" in message
 
@@ -300,7 +303,7 @@ def test_a_label_and_a_record_are_both_evidence(host: Site, helm: FakeHelm) -> N
 def test_a_record_in_a_config_map(host: Site, helm: FakeHelm) -> None:
     control_plane(host)
     host.have("ConfigMap", f"sh.helm.release.v1.{NAME}.v1", labels={"owner": "helm", "name": NAME})
-    message = str(refused(host, helm))
+    message = str(refused(host.fake, helm))
     assert "whoever runs helm with HELM_DRIVER=configmap" in message
     assert f"ConfigMap sh.helm.release.v1.{NAME}.v1" in message
 
@@ -321,10 +324,10 @@ def test_a_lost_record_is_not_guessed(host: Site, helm: FakeHelm, mark: str) -> 
     """The values are known only with the chart's defaults, and the version by a label: the operator decides."""
     control_plane(host, annotations={well_known.MANAGED: "true"} if mark == "the workload" else {})
     if mark == "the namespace":
-        host.objects[PLACE]["metadata"]["annotations"] = {well_known.NAME_ANNOTATION: NAME}
+        host.fake.change(PLACE, {"metadata": {"annotations": {well_known.NAME_ANNOTATION: NAME}}})
     if mark == "the request":
         host.have("Secret", f"nested-clusters-{NAME}", type="nested-clusters/request", data={"request": "e30="})
-    message = str(refused(host, helm))
+    message = str(refused(host.fake, helm))
     assert ("This collection made it" in message) is (mark != "nothing")
     assert f"restore Secret sh.helm.release.v1.{NAME}.v" in message
     assert f"helm upgrade --install {NAME} vcluster" in message
@@ -340,11 +343,11 @@ def test_a_lost_record_is_not_guessed(host: Site, helm: FakeHelm, mark: str) -> 
 def test_a_record_that_speaks_of_another_release(host: Site, helm: FakeHelm, changes: Object, status: str) -> None:
     """Helm would act on that one, as where Flux keeps its records for other namespaces."""
     other, where = changes.get("name", NAME), changes.get("namespace", NAMESPACE)
-    stored(host, extra={"name": NAME}, info={"status": status}, **changes)
-    message = str(refused(host, helm, labels={"a": "b"}))
+    have_release(host.fake, labels={"name": NAME}, info={"status": status}, **changes)
+    message = str(refused(host.fake, helm, labels={"a": "b"}))
     assert f"holds that of release {other} in namespace {where}" in message
 
 
 def test_records_of_other_namespaces_are_no_neighbors(host: Site, helm: FakeHelm) -> None:
-    stored(host, name="other", namespace="elsewhere")
-    assert any("install release" in step for step in checked(host, helm).plan.steps)
+    have_release(host.fake, name="other", namespace="elsewhere")
+    assert any("install release" in step for step in checked(host.fake, helm).plan.steps)
