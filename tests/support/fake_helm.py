@@ -30,6 +30,7 @@ Object = dict[str, Any]
 
 CHART = Chart("vcluster", "https://charts.loft.sh", None)
 WORKLOAD = path("apps/v1", "statefulsets", NAMESPACE, NAME)
+SERVICE = path("v1", "services", NAMESPACE, NAME)
 NAMESPACE_PATH = path("v1", "namespaces", None, NAMESPACE)
 READY = {"observedGeneration": 1, "replicas": 1, "readyReplicas": 1, "updatedReplicas": 1}
 OF_HELM = {  # what helm writes on everything that it makes
@@ -83,9 +84,7 @@ def record(revision: int) -> str:
     return path("v1", "secrets", NAMESPACE, f"sh.helm.release.v1.{NAME}.v{revision}")
 
 
-def have_release(
-    cluster: FakeCluster, revision: int = 1, labels: dict[str, str] | None = None, **changes: Any
-) -> None:
+def have_release(cluster: FakeCluster, revision: int = 1, labels: dict[str, str] | None = None, **changes: Any) -> None:
     """Have Helm's record of a revision, with more labels."""
     secret = release_secret(revision, **changes)
     status = (changes.get("info") or {}).get("status", "deployed")

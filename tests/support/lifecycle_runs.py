@@ -69,3 +69,10 @@ def refused(cluster: FakeCluster, helm: FakeHelm, **options: Any) -> NestedClust
     assert (cluster.state(), cluster.writes()) == (before, [])
     assert "apply" not in helm.runs
     return caught.value
+
+
+def run_demo(cluster: FakeCluster, helm: FakeHelm) -> FakeCluster:
+    """Have the virtual cluster run, as this collection made it, of the version before the newest."""
+    present(cluster, helm, vcluster_version="0.35.0", labels={"env": "prod"}, protected=True)
+    helm.forget()
+    return cluster
