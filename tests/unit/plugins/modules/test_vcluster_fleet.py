@@ -21,9 +21,10 @@ from ansible_collections.nested.clusters.plugins.module_utils.k8s import host_cl
 from ansible_collections.nested.clusters.plugins.module_utils.k8s.objects import path
 from ansible_collections.nested.clusters.plugins.module_utils.lifecycle import request as requests
 from ansible_collections.nested.clusters.plugins.modules import vcluster_fleet
+from fake_helm import CHART
+from group_world import World, admission_request, have_control_plane
+from helm_releases import NAME
 from kubeconfig_secrets import kubeconfig_secret
-from test_grouped import NAME, World, asked, have_control_plane
-from test_lifecycle import CHART
 
 Object = dict[str, Any]
 
@@ -54,7 +55,7 @@ class Rendering(Refusing):
 @pytest.fixture
 def world(monkeypatch: pytest.MonkeyPatch) -> World:
     found = World()
-    monkeypatch.setattr(host_clusters, "open_hosts", lambda module: found.given())
+    monkeypatch.setattr(host_clusters, "open_hosts", lambda module: found.host_clusters())
     monkeypatch.setattr(vcluster_fleet, "Helm", Rendering)
     return found
 
@@ -92,14 +93,14 @@ def test_a_new_one_that_shall_rest_starts_first(world: World, run_module: Any) -
 def test_what_helm_refuses_leaves_nothing(world: World, run_module: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(vcluster_fleet, "Helm", Refusing)
     world.hosts["a"].have("Namespace", "mine")
-    before = set(world.hosts["a"].objects) | set(world.hosts["b"].objects)
+    before = set(world.hosts["a"].paths()) | set(world.hosts["b"].paths())
     listed = [{"name": "new"}, {"name": "old", "namespace": "mine", "host_cluster": "a"}]
     result = run(run_module, *listed)
     found = by_name(result)
     assert found["new"]["msg"] == "helm upgrade: no chart for new"
     assert result["changed"] is False
     # The namespace that was there before stays.
-    assert before == (set(world.hosts["a"].objects) | set(world.hosts["b"].objects))
+    assert before == (set(world.hosts["a"].paths()) | set(world.hosts["b"].paths()))
 
 
 @pytest.mark.parametrize(
@@ -147,11 +148,11 @@ def test_who_goes(world: World) -> None:
         world.reserve("a", name, **amounts)
     world.reserve("b", "foreign", group="other")
     entries = [
-        fleet_jobs.Entry(requests.Request(name, f"vcluster-{name}", CHART), asked(), state)
+        fleet_jobs.Entry(requests.Request(name, f"vcluster-{name}", CHART), admission_request(), state)
         for name, state in (("listed", "present"), ("absent", "absent"), ("gone", "absent"))
     ]
-    assert fleet_plan.to_delete(world.picture(), entries, prune=False) == (["absent"], [])
-    assert fleet_plan.to_delete(world.picture(), entries, prune=True) == (["absent"], ["unlisted"])
+    assert fleet_plan.to_delete(world.view(), entries, prune=False) == (["absent"], [])
+    assert fleet_plan.to_delete(world.view(), entries, prune=True) == (["absent"], ["unlisted"])
 
 
 @pytest.mark.parametrize("check_mode", [True, False], ids=["check mode", "real run"])
@@ -162,9 +163,8 @@ def test_nothing_unlisted_goes_while_an_entry_has_an_error(
     """What is listed may replace what is not: whoever misspells it shall not be left without either."""
     for name in ("old", "away"):
         world.reserve("a", name)
-        world.hosts["a"].objects[path("v1", "namespaces", None, f"vcluster-{name}")]["metadata"]["annotations"].update(
-            {well_known.CREATED: "true"}
-        )
+        created = {"metadata": {"annotations": {well_known.CREATED: "true"}}}
+        world.hosts["a"].change(path("v1", "namespaces", None, f"vcluster-{name}"), created)
     if refused == "by helm":
         monkeypatch.setattr(vcluster_fleet, "Helm", Refusing)
     broken: dict[str, Object] = {
@@ -180,7 +180,7 @@ def test_nothing_unlisted_goes_while_an_entry_has_an_error(
     assert found["away"]["after"] == "absent"
     (warning,) = [text for text in result["warnings"] if "prune" in text]
     assert warning.startswith("not deleted, although not listed (prune): old; first mend what is listed: new: ")
-    assert path("v1", "namespaces", None, "vcluster-old") in world.hosts["a"].objects
+    assert path("v1", "namespaces", None, "vcluster-old") in world.hosts["a"]
 
 
 def test_what_stays_because_of_an_error_frees_no_room(world: World, run_module: Any) -> None:
@@ -194,18 +194,19 @@ def test_what_stays_because_of_an_error_frees_no_room(world: World, run_module: 
 
 
 def test_reserving_is_one_hold_of_the_locks(world: World) -> None:
-    wanted = [(requests.Request(f"c{number}", f"vcluster-c{number}", CHART), asked()) for number in range(9)]
-    done = reservation.reserve(world.given(), world.picture(), wanted)
+    names = [f"c{number}" for number in range(9)]
+    wanted = [(requests.Request(name, f"vcluster-{name}", CHART), admission_request()) for name in names]
+    done = reservation.reserve(world.host_clusters(), world.view(), wanted)
     assert done.new == {f"c{number}" for number in range(8)}
     assert list(done.refused) == ["c8"]
     assert {item.name for item in done.view.allocations} == done.new
     for name, host in world.hosts.items():
-        locks = [line for line in host.asked if line == f"create {group_lock.LEASES}"]
+        locks = [line for line in host.sent() if line == f"create {group_lock.LEASES}"]
         assert len(locks) == (name in "ab")
     found = [world.allocation(host, f"vcluster-c{number}") for number in range(8) for host in "ab"]
     assert len([item for item in found if item and item.size == size.Size.parse(grouped_default(), "size")]) == 8
     # Once more: they have what they ask for.
-    again = reservation.reserve(world.given(), done.view, wanted[:8])
+    again = reservation.reserve(world.host_clusters(), done.view, wanted[:8])
     assert (again.new, again.refused) == (set(), {})
 
 
@@ -222,10 +223,10 @@ def test_a_list_reads_each_host_cluster_once_before_and_once_under_the_lock(
     result = run(run_module, *({"name": f"c{number}"} for number in range(6)), wait=False)
     assert [one["msg"] for one in by_name(result).values()] == [f"helm upgrade: no chart for c{n}" for n in range(6)]
     for name in "ab":
-        asked = world.hosts[name].asked
-        lock = asked.index(f"create {group_lock.LEASES}")
-        unlock = next(number for number, line in enumerate(asked) if line.startswith("delete ") and "/leases/" in line)
-        for part, least in ((asked[:lock], 1), (asked[lock:unlock], 1), (asked[unlock:], 0)):
+        sent = world.hosts[name].sent()
+        lock = sent.index(f"create {group_lock.LEASES}")
+        unlock = next(number for number, line in enumerate(sent) if line.startswith("delete ") and "/leases/" in line)
+        for part, least in ((sent[:lock], 1), (sent[lock:unlock], 1), (sent[unlock:], 0)):
             # The records of the group, what is allocated, and what nodes can allocate.
             assert [part.count(read) for read in (RECORDS, ALLOCATIONS, NODES)] == [least] * 3
 
@@ -240,17 +241,15 @@ def test_a_list_that_takes_nothing_more_reads_each_host_cluster_once(
     result = run(run_module, *({"name": f"c{number}"} for number in range(3)), wait=False)
     assert len(by_name(result)) == 3
     for name in "ab":
-        assert [world.hosts[name].asked.count(read) for read in (RECORDS, ALLOCATIONS)] == [1, 1]
-        assert not [line for line in world.hosts[name].asked if "leases" in line]
+        assert [world.hosts[name].sent().count(read) for read in (RECORDS, ALLOCATIONS)] == [1, 1]
+        assert not [line for line in world.hosts[name].sent() if "leases" in line]
 
 
-def test_a_resize_is_foreseen_as_it_is_done(
-    world: World, run_module: Any, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_resize_is_foreseen_as_it_is_done(world: World, run_module: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     """What the reservation writes on the namespace is a part of the last change, as for a single one."""
     world.run(host_cluster="a")
-    role = world.hosts["a"].objects[path("rbac.authorization.k8s.io/v1", "clusterroles", None, f"vc-{NAME}")]
-    role["metadata"].setdefault("labels", {})["release"] = NAME
+    role = path("rbac.authorization.k8s.io/v1", "clusterroles", None, f"vc-{NAME}")
+    world.hosts["a"].change(role, {"metadata": {"labels": {"release": NAME}}})
     monkeypatch.setattr(vcluster_fleet, "Helm", lambda *_arguments: contextlib.nullcontext(world.helm["a"]))
     larger: Object = {"name": NAME, "size": {"cpu": "6"}}
     foreseen, done = (

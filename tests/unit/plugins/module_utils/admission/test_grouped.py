@@ -5,22 +5,20 @@
 
 from __future__ import annotations
 
-import base64
 import copy
 import json
 import random
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import replace
 from typing import Any
 
 import pytest
-from announcements import announced, record_helm, without_repetitions
+from announcements import announced, without_repetitions
 from ansible_collections.nested.clusters.plugins.module_utils.admission import decide as decision_rules
 from ansible_collections.nested.clusters.plugins.module_utils.admission import present as admission
 from ansible_collections.nested.clusters.plugins.module_utils.admission import reserve as reservation
-from ansible_collections.nested.clusters.plugins.module_utils.admission.decide import Decision
 from ansible_collections.nested.clusters.plugins.module_utils.common import well_known
 from ansible_collections.nested.clusters.plugins.module_utils.common.errors import NestedClustersError, OptionError
 from ansible_collections.nested.clusters.plugins.module_utils.common.size import Size
@@ -47,158 +45,40 @@ from ansible_collections.nested.clusters.plugins.module_utils.values.control_pla
     ControlPlane,
     kubernetes_version_at,
 )
-from ansible_collections.nested.clusters.plugins.module_utils.virtual_cluster import membership, namespaces, readiness
+from ansible_collections.nested.clusters.plugins.module_utils.virtual_cluster import membership
 from ansible_collections.nested.clusters.plugins.module_utils.virtual_cluster.change import (
     Change,
     ChangeKind,
     ChangeTarget,
 )
 from ansible_collections.nested.clusters.plugins.module_utils.virtual_cluster.cluster_state import Outcome
-from ansible_collections.nested.clusters.plugins.module_utils.virtual_cluster.membership import (
-    AdmissionRequest,
-    Allocation,
-)
 from ansible_collections.nested.clusters.plugins.module_utils.virtual_cluster.plan import Plan
 from clock import Clock
+from fake_api import FakeCluster
+from fake_helm import CHART, NAMESPACE_PATH, WORKLOAD, FakeHelm, mark_deleted, vanish_namespace
+from group_site import RECORD
+from group_world import (
+    DEFAULT,
+    LIMITS,
+    NODE,
+    QUOTA,
+    SECRET,
+    World,
+    admission_request,
+    have_control_plane,
+    made_before,
+    run_world_clock,
+    size,
+)
 from helm_releases import NAME, NAMESPACE
-from sites import RECORD, Site
-from test_lifecycle import CHART, PLACE, WORKLOAD, FakeHelm
-from test_lock import LEASE, Host, have_lease
+from leases import LEASE, have_lease
+from meanwhile import before_each, forbid, once_before, pass_all
 
 Object = dict[str, Any]
 
-SECRET = path("v1", "secrets", NAMESPACE, f"nested-clusters-{NAME}")
-QUOTA = path("v1", "resourcequotas", NAMESPACE, f"nested-clusters-{NAME}")
-LIMITS = path("v1", "limitranges", NAMESPACE, f"nested-clusters-{NAME}")
-NODE = path("v1", "nodes", None, "node")
-DEFAULT = {"cpu": "4", "memory": "4Gi", "storage": "2Gi"}
-
-
 @pytest.fixture(autouse=True)
 def clock(monkeypatch: pytest.MonkeyPatch) -> Iterator[Clock]:
-    fake = Clock()
-    for module in (group_lock, namespaces, lifecycle, readiness, deletion):
-        monkeypatch.setattr(module, "time", fake)
-    monkeypatch.setattr(random, "uniform", lambda low, high: 0.1)
-    yield fake
-    assert fake.now < 3000, "something waits for ever"
-
-
-def size(cpu: Any = None, memory: Any = None, storage: Any = None) -> Size:
-    return Size.parse({"cpu": cpu, "memory": memory, "storage": storage}, "size", partial=True)
-
-
-def asked(**options: Any) -> AdmissionRequest:
-    return AdmissionRequest(**{"group": "dev", "owner": None, "size": size(), **options})
-
-
-class World(Site):
-    """Host clusters a and b (16 cpu and 32Gi each, so 19200m and 38.4Gi to allocate) in group dev, and c in none."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.present(["a", "b"])
-        self.helm = {name: FakeHelm(host) for name, host in self.hosts.items()}
-        self.forget()
-
-    def change(self, **params: Any) -> None:
-        """Change the group."""
-        self.present(["a", "b"], **params)
-        self.forget()
-
-    def given(self, names: str = "ab") -> list[HostCluster]:
-        return [HostCluster(name, self.hosts[name]) for name in names]
-
-    def reserve(self, host: str, name: str, group: str = "dev", owner: str = "", **options: Any) -> None:
-        """Have the share of a virtual cluster: cpu, memory, storage, namespace, applied and deleting may be said."""
-        amounts = {key: str(options.get(key, DEFAULT[key])) for key in DEFAULT}
-        annotations = {
-            well_known.NAME_ANNOTATION: name,
-            well_known.OWNER_ANNOTATION: owner,
-            well_known.SIZE_ANNOTATION: json.dumps(amounts),
-            well_known.APPLIED_ANNOTATION: json.dumps(options.get("applied", {})),
-        }
-        more = {"deletionTimestamp": "2026-01-01T00:00:00Z"} if options.get("deleting") else {}
-        labels = {well_known.GROUP_LABEL: group}
-        namespace = options.get("namespace", f"vcluster-{name}")
-        self.hosts[host].have("Namespace", namespace, annotations=annotations, labels=labels, **more)
-
-    def picture(self, names: str = "ab") -> GroupView:
-        return group_view.picture(self.given(names), "dev")
-
-    def decide(self, names: str = "ab", request: Object | None = None, **options: Any) -> Decision:
-        wanted = Request(**{"name": NAME, "namespace": NAMESPACE, "chart": CHART, **(request or {})})
-        return decision_rules.decide(self.picture(names), wanted, asked(**options))
-
-    def refusal(self, names: str = "ab", request: Object | None = None, **options: Any) -> NestedClustersError:
-        """Why it cannot be; nothing is written."""
-        before = self.snapshot()
-        with pytest.raises(NestedClustersError) as caught:
-            self.decide(names, request, **options)
-        assert self.snapshot() == before
-        return caught.value
-
-    def run(
-        self, names: str = "ab", check: bool = False, request: Object | None = None, **options: Any
-    ) -> tuple[Outcome, Decision]:
-        wanted = Request(**{"name": NAME, "namespace": NAMESPACE, "chart": CHART, **(request or {})})
-        by_host = {id(host): self.helm[name] for name, host in self.hosts.items()}
-        outcome, decision, _seen = admission.present(
-            self.given(names),
-            lambda kubernetes: by_host[id(kubernetes)].open(),  # type: ignore[arg-type, return-value]
-            wanted,
-            asked(**options),
-            RunOptions(check, 60),
-        )
-        return outcome, decision
-
-    def checked(self, names: str = "ab", **options: Any) -> tuple[Outcome, Decision]:
-        """Check mode, which changes nothing; the real run, which does just that; a second run, which does nothing."""
-        before = self.snapshot()
-        self.forget()
-        foreseen, expected = self.run(names, check=True, **options)
-        assert (self.snapshot(), self.written()) == (before, {})
-        outcome, decision = self.run(names, **options)
-        assert (foreseen.plan.steps, foreseen.plan.diff) == (outcome.plan.steps, outcome.plan.diff)
-        assert expected == decision
-        assert not [host for host in self.hosts.values() if LEASE in host.objects]
-        self.forget()
-        for check in (False, True):
-            again, _decision = self.run(names, check=check, **options)
-            assert (again.plan.steps, again.plan.diff, self.written()) == ([], [], {})
-        assert not self.locked()
-        return outcome, decision
-
-    def refused(self, names: str = "ab", **options: Any) -> NestedClustersError:
-        """The refusal, the same in check mode, with nothing written."""
-        before = self.snapshot()
-        self.forget()
-        messages = []
-        for check in (True, False):
-            with pytest.raises(NestedClustersError) as caught:
-                self.run(names, check=check, **options)
-            messages.append(str(caught.value))
-        assert messages[0] == messages[1]
-        assert (self.written(), self.snapshot()) == ({}, before)
-        return caught.value
-
-    def locked(self) -> list[str]:
-        """On which host clusters somebody held the lock."""
-        return [name for name, host in self.hosts.items() if f"create {group_lock.LEASES}" in host.asked]
-
-    def allocation(self, host: str, namespace: str = NAMESPACE) -> Allocation | None:
-        place = self.hosts[host].objects.get(path("v1", "namespaces", None, namespace))
-        return membership.allocation(place, host) if place else None
-
-    def request(self, host: str) -> Object:
-        """What is kept of what was asked for."""
-        found = json.loads(base64.b64decode(self.hosts[host].objects[SECRET]["data"]["request"]))
-        assert isinstance(found, dict)
-        return found
-
-    def values(self, outcome: Outcome) -> Object:
-        assert outcome.state.release is not None
-        return outcome.state.release.values
+    yield from run_world_clock(monkeypatch)
 
 
 @pytest.fixture
@@ -212,8 +92,8 @@ def world() -> World:
 def test_a_look_is_two_lists(world: World) -> None:
     world.reserve("a", "team-a")
     world.reserve("a", "team-b")
-    view = group_view.look(world.given("a")[0])
-    assert len(world.hosts["a"].asked) == 2
+    view = group_view.look(world.host_clusters("a")[0])
+    assert len(world.hosts["a"].requests) == 2
     assert (list(view.groups), dict(view.names)) == (["dev"], {"dev": "a"})
     assert [item.name for item in view.allocations] == ["team-a", "team-b"]
 
@@ -222,7 +102,7 @@ def test_what_all_host_clusters_say(world: World) -> None:
     group_change.present(world.entries(["c"]), {"name": "gift", "owner_quota": {"exempt": True}}, False)
     world.reserve("b", "team-b")
     world.reserve("c", "team-c", group="gift")
-    seen = world.picture("abc")
+    seen = world.view("abc")
     assert list(seen.views) == ["a", "b"]
     assert [view.host.name for view in seen.others] == ["c"]
     assert [(item.name, item.host_cluster) for item in seen.allocations] == [("team-b", "b"), ("team-c", "c")]
@@ -231,34 +111,34 @@ def test_what_all_host_clusters_say(world: World) -> None:
 
 def test_what_an_owner_quota_cannot_count_is_said(world: World) -> None:
     group_change.present(world.entries(["a", "b"]), {"name": "dev", "owner_quota": {"virtual_clusters": 4}}, False)
-    assert world.picture("abc").uncounted() == []
+    assert world.view("abc").uncounted() == []
     world.hosts["c"].down = True  # no member, but an owner may have something there
-    (said,) = world.picture("abc").uncounted()
+    (said,) = world.view("abc").uncounted()
     assert said.startswith("host cluster c does not answer, so the owner quota does not count what is there")
 
 
 def test_the_one_host_cluster_of_the_connection_options_may_have_a_name(world: World) -> None:
     world.reserve("a", "team-a")
-    only = HostCluster(ONLY, world.hosts["a"])
+    only = HostCluster(ONLY, world.clients["a"])
     seen = group_view.picture([only], "dev")
     assert [(item.name, item.host_cluster) for item in seen.allocations] == [("team-a", "a")]
     wanted = Request(NAME, NAMESPACE, CHART)
-    assert decision_rules.decide(seen, wanted, asked()).member.name == "a"
+    assert decision_rules.decide(seen, wanted, admission_request()).member.name == "a"
 
 
 def test_a_group_that_does_not_exist(world: World) -> None:
     group_change.present(world.entries(["a"]), {"name": "prod"}, False)
     with pytest.raises(OptionError) as caught:
-        group_view.picture(world.given(), "dve")
+        group_view.picture(world.host_clusters(), "dve")
     assert caught.value.data == {"option": "group", "value": "dve", "allowed": "dev, prod"}
     with pytest.raises(OptionError, match="none: no group is defined"):
-        group_view.picture(world.given("c"), "dev")
+        group_view.picture(world.host_clusters("c"), "dev")
 
 
 def test_a_group_that_may_be_on_one_that_does_not_answer(world: World) -> None:
     world.hosts["b"].down = True
     with pytest.raises(NestedClustersError, match="b: host cluster https://b does not answer") as caught:
-        group_view.picture(world.given("bc"), "dev")
+        group_view.picture(world.host_clusters("bc"), "dev")
     assert caught.value.data == {"failed_host_clusters": ["b"]}
 
 
@@ -271,40 +151,34 @@ def test_records_that_differ(world: World) -> None:
     assert "the records of group dev differ between host clusters a, b" in str(error)
     assert "run its vcluster_group task again" in str(error)
     # The count of changes alone is no difference.
-    stored = group_records.load(world.hosts["a"].objects[RECORD])
-    world.hosts["b"].objects[RECORD]["data"] = group_records.config_map(replace(stored, generation=9), "b")["data"]
-    assert world.picture().group == stored
+    stored = group_records.load(world.hosts["a"].at(RECORD))
+    data = group_records.config_map(replace(stored, generation=9), "b")["data"]
+    world.hosts["b"].change(RECORD, {"data": data})
+    assert world.view().group == stored
 
 
 def test_host_clusters_by_other_names(world: World) -> None:
     for given, words in (
-        ([HostCluster("b", world.hosts["a"])], "this host cluster is member a of group dev"),
-        ([*world.given("a"), HostCluster(ONLY, world.hosts["a"])], "both are the same host cluster"),
+        ([HostCluster("b", world.clients["a"])], "this host cluster is member a of group dev"),
+        ([*world.host_clusters("a"), HostCluster(ONLY, world.clients["a"])], "both are the same host cluster"),
     ):
         with pytest.raises(OptionError, match=words) as caught:
             group_view.picture(given, "dev")
         assert str(caught.value.data["option"]).startswith("host_clusters")
 
 
-def test_a_member_that_is_given_twice_is_known_by_its_record(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_member_that_is_given_twice_is_known_by_its_record(world: World) -> None:
     """Also by somebody who may not read kube-system, by which host clusters are told apart otherwise."""
-    ask = world.hosts["a"].get
-
-    def get(where: str) -> Any:
-        if where == SYSTEM:
-            raise KubernetesError("no permission", 403, "Forbidden")
-        return ask(where)
-
-    monkeypatch.setattr(world.hosts["a"], "get", get)
+    forbid(world.hosts["a"], "get", SYSTEM.rpartition("/")[2])
     with pytest.raises(OptionError, match="'a' is not usable: it is given twice"):
-        group_view.picture([*world.given("a"), HostCluster(ONLY, world.hosts["a"])], "dev")
+        group_view.picture([*world.host_clusters("a"), HostCluster(ONLY, world.clients["a"])], "dev")
 
 
 def test_a_broken_share_is_named(world: World) -> None:
     """Counting it as nothing would give away twice what it has."""
     world.reserve("a", "team-a")
-    place = path("v1", "namespaces", None, "vcluster-team-a")
-    world.hosts["a"].objects[place]["metadata"]["annotations"][well_known.SIZE_ANNOTATION] = "{}"
+    broken = {"metadata": {"annotations": {well_known.SIZE_ANNOTATION: "{}"}}}
+    world.hosts["a"].change(path("v1", "namespaces", None, "vcluster-team-a"), broken)
     error = world.refusal()
     assert "namespace vcluster-team-a on host cluster a" in str(error)
 
@@ -318,7 +192,7 @@ def test_two_of_one_name(world: World) -> None:
 
 def test_one_on_a_host_cluster_without_a_record(world: World) -> None:
     world.reserve("c", NAME)
-    for call in (lambda: world.decide("abc"), lambda: group_view.find(world.given("abc"), NAME, "dev")):
+    for call in (lambda: world.decide("abc"), lambda: group_view.find(world.host_clusters("abc"), NAME, "dev")):
         with pytest.raises(NestedClustersError, match="lives on host cluster c, which has no record of group dev"):
             call()
 
@@ -347,7 +221,7 @@ def test_everything_is_wrong_and_is_said_in_order(world: World) -> None:
     error = world.refusal(**wrong)
     assert error.data["check"] == "capacity"
     wrong["size"] = size(4, "4Gi", "2Gi")
-    world.hosts["b"].objects[NODE]["status"]["allocatable"]["cpu"] = "19"
+    world.hosts["b"].change(NODE, {"status": {"allocatable": {"cpu": "19"}}})
     assert world.decide(**wrong).member.name == "b"
 
 
@@ -517,7 +391,7 @@ def test_a_member_that_does_not_answer_matters_to_new_ones_only(world: World) ->
 
 
 def test_one_that_cannot_say_what_it_has(world: World) -> None:
-    world.hosts["a"].denied = {("list", "nodes")}
+    world.hosts["a"].deny("list", "nodes")
     decision = world.decide()
     assert decision.member.name == "b"
     assert "cannot be asked: no permission" in decision.placement_dict()["considered"][0]["reason"]
@@ -663,7 +537,7 @@ def test_what_does_not_change_is_not_checked_again(world: World) -> None:
 def test_shrinking_needs_no_room(world: World) -> None:
     world.reserve("a", NAME, cpu=15)
     world.reserve("a", "other", cpu=15)
-    world.hosts["a"].objects[NODE]["spec"] = {"unschedulable": True}
+    world.hosts["a"].change(NODE, {"spec": {"unschedulable": True}})
     assert world.decide(size=size(14)).size.cpu == 14
     assert "the only node is cordoned" in str(world.refusal(size=size(16)))
 
@@ -726,13 +600,6 @@ def test_another_owner(world: World) -> None:
 # --- those made without a group ---------------------------------------------------------------------------
 
 
-def made_before(world: World, host: str = "b", own: Object | None = None) -> None:
-    """A virtual cluster that this collection made without a group."""
-    request = Request(NAME, NAMESPACE, CHART, values=own)
-    lifecycle.present(world.hosts[host], world.helm[host].open, request, RunOptions(wait=60))  # type: ignore[arg-type]
-    world.forget()
-
-
 def test_one_made_without_a_group_stays_where_it_is(world: World) -> None:
     world.reserve("b", "other", cpu=10)
     made_before(world, "b")
@@ -770,14 +637,14 @@ def test_a_new_one(world: World) -> None:
     found = world.allocation("b")
     assert found is not None
     assert (found.name, found.group, found.owner, found.size.as_dict()) == (NAME, "dev", "alice", DEFAULT)
-    group = world.picture().group
+    group = world.view().group
     assert found.applied == group_pending.applied(group, decision.member)
     assert world.request("b") == {"values": {"a": 1}, "kubernetes_version": None}
-    assert world.hosts["b"].objects[QUOTA]["spec"]["hard"]["limits.cpu"] == "4"
+    assert world.hosts["b"].at(QUOTA)["spec"]["hard"]["limits.cpu"] == "4"
     assert world.values(outcome)["a"] == 1
     assert outcome.state.release is not None
     assert outcome.state.release.labels[well_known.GROUP_LABEL] == "dev"
-    assert not [at for at in world.hosts["a"].objects if NAMESPACE in at]
+    assert not [at for at in world.hosts["a"].paths() if NAMESPACE in at]
 
 
 def test_whoever_takes_something_holds_all_locks(world: World) -> None:
@@ -790,7 +657,7 @@ def test_whoever_takes_something_holds_all_locks(world: World) -> None:
 
 
 def test_the_order_of_locks_is_that_of_the_host_clusters_themselves(world: World) -> None:
-    ids = [id_ for id_, _kubernetes in group_view.lock_order(world.picture("ba"))]
+    ids = [id_ for id_, _kubernetes in group_view.lock_order(world.view("ba"))]
     assert sorted(ids) == ["uid of https://a", "uid of https://b"]
 
 
@@ -845,15 +712,15 @@ def test_a_size_without_room_for_the_control_plane(world: World) -> None:
 
 def test_the_chart_may_limit_containers_itself(world: World) -> None:
     world.run(request={"values": {"policies": {"limitRange": {"enabled": True}}}})
-    host = next(host for host in world.hosts.values() if QUOTA in host.objects)
-    assert LIMITS not in host.objects
+    host = next(host for host in world.hosts.values() if QUOTA in host)
+    assert LIMITS not in host
 
 
 def test_a_namespace_that_is_there_joins(world: World) -> None:
     world.hosts["a"].have("Namespace", NAMESPACE, labels={"team": "x"}, annotations={"team": "x"})
     _outcome, decision = world.checked(host_cluster="a", owner="alice")
     assert decision.member.name == "a"
-    metadata = world.hosts["a"].objects[PLACE]["metadata"]
+    metadata = world.hosts["a"].at(NAMESPACE_PATH)["metadata"]
     assert (metadata["labels"]["team"], metadata["annotations"]["team"]) == ("x", "x")
     assert world.allocation("a") is not None
 
@@ -864,27 +731,19 @@ def test_a_namespace_that_is_being_deleted(world: World, clock: Clock) -> None:
     host.have("Namespace", NAMESPACE, deletionTimestamp="2026-01-01T00:00:00Z")
     of = membership.Membership("dev", "", size(4, "4Gi", "2Gi"), {}, {"values": {}, "kubernetes_version": None})
     for thing in of.objects(NAME, NAMESPACE):
-        host.put(thing)
-
-    def gone() -> None:
-        host.objects = {at: thing for at, thing in host.objects.items() if NAMESPACE not in at}
-
-    clock.after(20, gone)
+        host.add(thing)
+    clock.after(20, lambda: vanish_namespace(host, NAMESPACE))
     outcome, _decision = world.run(host_cluster="a")
     assert f"create ResourceQuota nested-clusters-{NAME}" in outcome.plan.steps
-    assert {SECRET, QUOTA, LIMITS, PLACE} <= set(host.objects)
+    assert {SECRET, QUOTA, LIMITS, NAMESPACE_PATH} <= set(host.paths())
     assert clock.now >= 1020
 
 
 def going(world: World, clock: Clock) -> None:
     """Have the namespace of a virtual cluster that runs go, for 20 seconds."""
     host = world.hosts["a"]
-    host.objects[PLACE]["metadata"]["deletionTimestamp"] = "2026-01-01T00:00:00Z"
-
-    def gone() -> None:
-        host.objects = {at: thing for at, thing in host.objects.items() if NAMESPACE not in at}
-
-    clock.after(20, gone)
+    mark_deleted(host, NAMESPACE_PATH)
+    clock.after(20, lambda: vanish_namespace(host, NAMESPACE))
 
 
 def test_one_whose_namespace_goes_takes_its_room_again_under_the_lock(world: World, clock: Clock) -> None:
@@ -911,7 +770,7 @@ def test_a_namespace_that_is_deleted_while_it_is_looked_at(world: World, monkeyp
 
     def meanwhile(*given: Any) -> GroupView:
         seen = look(*given)
-        host.objects[PLACE]["metadata"]["deletionTimestamp"] = "2026-01-01T00:00:00Z"
+        mark_deleted(host, NAMESPACE_PATH)
         return seen
 
     monkeypatch.setattr(group_view, "picture", meanwhile)
@@ -960,20 +819,20 @@ def test_a_resize_restarts_nothing(amounts: Size, steps: list[str], running: Wor
     found = running.allocation("a")
     assert found is not None
     assert found.size == amounts.filled(size(4, "4Gi", "2Gi"))
-    assert running.hosts["a"].objects[QUOTA]["spec"]["hard"] == membership.hard(found.size)
+    assert running.hosts["a"].at(QUOTA)["spec"]["hard"] == membership.hard(found.size)
 
 
 @pytest.mark.parametrize(("before", "after"), [("4", "6"), ("6", "4")])
 def test_a_resize_that_fails_half_way_has_the_larger_share(before: str, after: str, running: World) -> None:
     """Nobody is given what it may still be using."""
     running.run(size=size(before))
-    running.hosts["a"].denied = {("patch", f"nested-clusters-{NAME}")}
+    forbid(running.hosts["a"], "patch", f"nested-clusters-{NAME}")
     with pytest.raises(KubernetesError, match="no permission"):
         running.run(size=size(after))
     found = running.allocation("a")
     assert found is not None
     assert found.size.cpu == 6
-    running.hosts["a"].denied = set()
+    pass_all(running.hosts["a"])
     running.checked(size=size(after))
     found = running.allocation("a")
     assert found is not None
@@ -990,7 +849,7 @@ def test_another_owner_is_written(running: World) -> None:
 
 def test_what_its_group_changed_reaches_it_with_the_next_task(running: World) -> None:
     running.change(values={"of_group": 2})
-    group = running.picture().group
+    group = running.view().group
     found = running.allocation("a")
     assert found is not None
     assert group_pending.pending(group, group.members[0], found.applied) == ["values: changed in the group"]
@@ -1016,9 +875,9 @@ def test_its_values_are_those_of_the_last_task_that_named_some(running: World) -
 
 def test_what_somebody_changed_is_repaired(running: World) -> None:
     host = running.hosts["a"]
-    host.objects[QUOTA]["spec"]["hard"]["limits.cpu"] = "64"
-    del host.objects[LIMITS]
-    host.objects[PLACE]["metadata"]["annotations"][well_known.APPLIED_ANNOTATION] = "broken"
+    host.change(QUOTA, {"spec": {"hard": {"limits.cpu": "64"}}})
+    host.vanish(LIMITS)
+    host.change(NAMESPACE_PATH, {"metadata": {"annotations": {well_known.APPLIED_ANNOTATION: "broken"}}})
     outcome, _decision = running.checked()
     assert outcome.plan.steps == [
         f"change ResourceQuota nested-clusters-{NAME}",
@@ -1028,7 +887,7 @@ def test_what_somebody_changed_is_repaired(running: World) -> None:
 
 
 def test_a_request_that_somebody_broke(running: World) -> None:
-    running.hosts["a"].objects[SECRET]["data"] = {"request": "x"}
+    running.hosts["a"].change(SECRET, {"data": {"request": "x"}})
     error = running.refused()
     assert f"Secret {NAMESPACE}/nested-clusters-{NAME} does not hold the request" in str(error)
 
@@ -1036,7 +895,7 @@ def test_a_request_that_somebody_broke(running: World) -> None:
 def test_a_task_without_the_group_is_refused(running: World) -> None:
     request = Request(NAME, NAMESPACE, CHART)
     with pytest.raises(OptionError) as caught:
-        lifecycle.present(running.hosts["a"], running.helm["a"].open, request, RunOptions(wait=60))  # type: ignore[arg-type]
+        lifecycle.present(running.clients["a"], running.helm["a"].open, request, RunOptions(wait=60))  # type: ignore[arg-type]
     assert (caught.value.data["option"], caught.value.data["allowed"]) == ("group", "dev")
 
 
@@ -1065,12 +924,12 @@ def test_the_volume_of_one_that_joins_is_not_made_smaller(world: World) -> None:
 def test_one_that_was_interrupted_while_it_joined_keeps_its_values(world: World) -> None:
     made_before(world, "b", {"own": 1})
     host = world.hosts["b"]
-    host.denied = {("create", "secrets")}
+    host.deny("create", "secrets")
     with pytest.raises(KubernetesError):
         world.run(size=size(storage="6Gi"))
     assert world.allocation("b") is not None  # it has its place
-    assert SECRET not in host.objects
-    host.denied = set()
+    assert SECRET not in host
+    host.permit()
     outcome, _decision = world.run(size=size(storage="6Gi"))
     assert world.values(outcome)["own"] == 1
 
@@ -1078,7 +937,7 @@ def test_one_that_was_interrupted_while_it_joined_keeps_its_values(world: World)
 def test_one_whose_request_was_deleted_is_not_frozen_with_its_groups_values(running: World) -> None:
     running.change(values={"of_group": 2})
     running.run()
-    del running.hosts["a"].objects[SECRET]
+    running.hosts["a"].vanish(SECRET)
     outcome, _decision = running.run()
     assert running.request("a") == {"values": {}, "kubernetes_version": None}
     running.change(values={})
@@ -1098,7 +957,7 @@ def test_what_failed_has_its_share_and_is_finished_later(world: World, monkeypat
         with pytest.raises(HelmError):
             world.run(host_cluster="b", owner="alice")
     assert world.allocation("b") is not None
-    assert not [host for host in world.hosts.values() if LEASE in host.objects]
+    assert not [host for host in world.hosts.values() if LEASE in host]
     outcome, decision = world.run()  # without saying again where
     assert decision.member.name == "b"
     assert outcome.state.release is not None
@@ -1141,20 +1000,9 @@ def test_a_refusal_writes_nothing(world: World) -> None:
 # --- doing: somebody else was faster ----------------------------------------------------------------------
 
 
-def once(host: Host, wanted: str, then: Callable[[], None]) -> None:
-    """Do something just before a request."""
-
-    def before(method: str, where: str) -> None:
-        if f"{method} {where}" == wanted:
-            host.before = lambda method, where: None
-            then()
-
-    host.before = before
-
-
 def test_somebody_takes_the_room_first(world: World) -> None:
     """Who loses it goes where there is still some."""
-    once(world.hosts["a"], f"create {group_lock.LEASES}", lambda: world.reserve("a", "faster", cpu=18))
+    once_before(world.hosts["a"], f"create {group_lock.LEASES}", lambda: world.reserve("a", "faster", cpu=18))
     _outcome, decision = world.run()
     assert decision.member.name == "b"
     assert (world.allocation("a"), world.allocation("b") is not None) == (None, True)
@@ -1162,16 +1010,16 @@ def test_somebody_takes_the_room_first(world: World) -> None:
 
 def test_somebody_takes_the_last_room(world: World) -> None:
     world.reserve("b", "other", cpu=18)
-    once(world.hosts["a"], f"create {group_lock.LEASES}", lambda: world.reserve("a", "faster", cpu=18))
+    once_before(world.hosts["a"], f"create {group_lock.LEASES}", lambda: world.reserve("a", "faster", cpu=18))
     with pytest.raises(AdmissionDenied, match="no host cluster has room"):
         world.run()
     assert (world.allocation("a"), world.allocation("b")) == (None, None)
-    assert not [host for host in world.hosts.values() if LEASE in host.objects]
+    assert not [host for host in world.hosts.values() if LEASE in host]
 
 
 def test_somebody_uses_up_the_quota(world: World) -> None:
     world.change(owner_quota={"virtual_clusters": 1})
-    once(world.hosts["b"], f"create {group_lock.LEASES}", lambda: world.reserve("b", "faster", owner="alice"))
+    once_before(world.hosts["b"], f"create {group_lock.LEASES}", lambda: world.reserve("b", "faster", owner="alice"))
     with pytest.raises(AdmissionDenied, match="owner quota"):
         world.run(owner="alice")
     assert world.written() == {}
@@ -1179,7 +1027,7 @@ def test_somebody_uses_up_the_quota(world: World) -> None:
 
 def test_somebody_makes_the_same_one(world: World) -> None:
     """It is there already, and becomes what the slower one asked for."""
-    once(world.hosts["a"], f"create {group_lock.LEASES}", lambda: world.reserve("b", NAME, owner="bob"))
+    once_before(world.hosts["a"], f"create {group_lock.LEASES}", lambda: world.reserve("b", NAME, owner="bob"))
     _outcome, decision = world.run(owner="alice")
     assert decision.member.name == "b"
     found = world.allocation("b")
@@ -1192,22 +1040,23 @@ def test_somebody_resizes_the_same_one(running: World) -> None:
     """What the plan was made for is not there any more: no quota of the old size is written."""
 
     def resize() -> None:
-        place = running.hosts["a"].objects[PLACE]
-        place["metadata"]["annotations"][well_known.SIZE_ANNOTATION] = json.dumps({**DEFAULT, "memory": "6Gi"})
+        larger = json.dumps({**DEFAULT, "memory": "6Gi"})
+        annotations = {well_known.SIZE_ANNOTATION: larger}
+        running.hosts["a"].change(NAMESPACE_PATH, {"metadata": {"annotations": annotations}})
 
-    once(running.hosts["a"], f"create {group_lock.LEASES}", resize)
+    once_before(running.hosts["a"], f"create {group_lock.LEASES}", resize)
     running.run(size=size(6))
     found = running.allocation("a")
     assert found is not None
     assert str(found.size) == "6 cpu, 6Gi memory, 2Gi storage"
-    assert running.hosts["a"].objects[QUOTA]["spec"]["hard"] == membership.hard(found.size)
+    assert running.hosts["a"].at(QUOTA)["spec"]["hard"] == membership.hard(found.size)
 
 
 def test_the_group_changes_meanwhile(world: World) -> None:
     def change() -> None:
         world.present(["a", "b"], values={"new": 1})
 
-    once(world.hosts["a"], f"create {group_lock.LEASES}", change)
+    once_before(world.hosts["a"], f"create {group_lock.LEASES}", change)
     outcome, _decision = world.run()
     assert world.values(outcome)["new"] == 1
 
@@ -1218,13 +1067,13 @@ def test_the_turn_was_lost(world: World, clock: Clock) -> None:
     slow = iter([6])
 
     def before(method: str, where: str) -> None:
-        if method == "list" and LEASE in host.objects:
+        if method == "list" and LEASE in host:
             clock.now += next(slow, 0)
 
-    host.before = before
+    before_each(host, before)
     world.run()
-    assert [line for line in host.asked if line == f"create {group_lock.LEASES}"] == [f"create {group_lock.LEASES}"] * 2
-    assert len([line for line in world.hosts["a"].written if line == f"create {PLACE}"]) == 1
+    assert host.sent("create").count(f"create {group_lock.LEASES}") == 2
+    assert len([line for line in world.hosts["a"].writes() if line == f"create {NAMESPACE_PATH}"]) == 1
 
 
 def test_a_turn_is_waited_for(world: World, clock: Clock) -> None:
@@ -1279,7 +1128,7 @@ def test_many_at_once_get_what_there_is_and_no_more(
     for thread in threads:
         thread.join(60)
     assert [type(error) for error in errors] == [AdmissionDenied] * (10 - fits)
-    seen = world.picture()
+    seen = world.view()
     assert len(seen.allocations) == fits
     for view in seen.views.values():
         limit = capacities.limit(size(16, "32Gi"), seen.group.oversubscription)
@@ -1290,18 +1139,18 @@ def test_many_at_once_get_what_there_is_and_no_more(
 
 
 def test_where_one_is(running: World) -> None:
-    seen, current = group_view.find(running.given(), NAME, "dev")
+    seen, current = group_view.find(running.host_clusters(), NAME, "dev")
     assert current is not None
     assert (current.host_cluster, current.namespace) == ("a", NAMESPACE)
-    assert seen.views["a"].host.kubernetes is running.hosts["a"]
-    assert group_view.find(running.given(), "other", "dev").allocation is None
+    assert seen.views["a"].host.kubernetes is running.clients["a"]
+    assert group_view.find(running.host_clusters(), "other", "dev").allocation is None
 
 
 def test_where_one_may_be(running: World) -> None:
     running.hosts["b"].down = True
-    assert group_view.find(running.given(), NAME, "dev").allocation is not None
+    assert group_view.find(running.host_clusters(), NAME, "dev").allocation is not None
     with pytest.raises(NestedClustersError, match=r"on none of the host clusters that answer, .*: b: ") as caught:
-        group_view.find(running.given(), "other", "dev")
+        group_view.find(running.host_clusters(), "other", "dev")
     assert caught.value.data == {"failed_host_clusters": ["b"]}
 
 
@@ -1316,7 +1165,7 @@ def test_what_a_result_says(running: World) -> None:
 
 def test_the_chart_of_the_task_is_used(world: World) -> None:
     outcome, _decision = world.run(request={"chart": Chart("vcluster", "https://other.example.com", None)})
-    assert WORKLOAD in {at for host in world.hosts.values() for at in host.objects}
+    assert WORKLOAD in {at for host in world.hosts.values() for at in host.paths()}
     assert outcome.plan.changed
 
 
@@ -1376,14 +1225,6 @@ def test_each_has_an_external_etcd_of_its_own(world: World) -> None:
 FLUX = {"helm.toolkit.fluxcd.io/name": "tenant", "helm.toolkit.fluxcd.io/namespace": "flux-system"}
 
 
-def have_control_plane(world: World, host: str, **labels: str) -> None:
-    """Have one that Helm has no record of in its namespace."""
-    if PLACE not in world.hosts[host].objects:
-        world.hosts[host].have("Namespace", NAMESPACE)
-    of_chart = {"app": "vcluster", "release": NAME, "chart": "vcluster-0.36.1"}
-    world.hosts[host].have("StatefulSet", NAME, labels={**of_chart, **labels}, spec={"replicas": 1})
-
-
 @pytest.mark.parametrize("host", ["a", "b"])
 def test_nothing_is_taken_for_one_that_another_tool_manages(world: World, host: str) -> None:
     """It lives on one of the host clusters, so it is not made on the other one either."""
@@ -1399,9 +1240,9 @@ def test_nothing_is_taken_for_one_that_another_tool_manages(world: World, host: 
 def test_one_of_the_group_whose_record_was_lost_is_left_as_it_is(world: World, options: Object) -> None:
     """What its task asked for is known, but neither its version nor which group settings it has."""
     world.run()
-    (place,) = [host for host in world.hosts.values() if WORKLOAD in host.objects]
-    for at in [at for at in place.objects if "sh.helm.release" in at]:
-        del place.objects[at]
+    (host,) = [host for host in world.hosts.values() if WORKLOAD in host]
+    for at in [at for at in host.paths() if "sh.helm.release" in at]:
+        host.vanish(at)
     assert "This collection made it" in str(world.refused(**options))
 
 
@@ -1420,10 +1261,11 @@ def counted(requests: list[str]) -> dict[str, int]:
     return {what: requests.count(read) for what, read in READS.items()}
 
 
-def before_and_under_the_lock(host: Host) -> tuple[list[str], list[str]]:
+def before_and_under_the_lock(host: FakeCluster) -> tuple[list[str], list[str]]:
     """The requests before a host cluster was locked, and until the lock was given back."""
-    start, end = host.asked.index(f"create {group_lock.LEASES}"), host.asked.index(f"delete {LEASE}")
-    return host.asked[:start], host.asked[start + 1 : end]
+    sent = host.sent()
+    start, end = sent.index(f"create {group_lock.LEASES}"), sent.index(f"delete {LEASE}")
+    return sent[:start], sent[start + 1 : end]
 
 
 def test_creation_reads_each_host_cluster_once_before_and_once_under_the_lock(world: World) -> None:
@@ -1446,7 +1288,7 @@ def test_resize_reads_no_more_than_creation(running: World) -> None:
     of_group = list(READS)[:2]
     for name, host in running.hosts.items():
         if name == "c":
-            assert host.asked == []
+            assert host.requests == []
             continue
         before, locked = before_and_under_the_lock(host)
         nodes = 1 if name == "a" else 0  # where it lives
@@ -1461,10 +1303,9 @@ def test_one_that_is_deleted_after_it_was_looked_at_is_not_made_without_the_lock
     host = running.hosts["a"]
 
     def delete() -> None:
-        for at in [at for at in host.objects if f"/namespaces/{NAMESPACE}" in at]:
-            del host.objects[at]
+        vanish_namespace(host, NAMESPACE)
 
-    once(host, f"get {SECRET}", delete)  # after the decision
+    once_before(host, f"get {SECRET}", delete)  # after the decision
     running.forget()
     outcome, _decision = running.run()
     assert outcome.plan.steps[0] == f"create namespace {NAMESPACE}"
@@ -1478,7 +1319,7 @@ def test_one_that_answers_again_is_locked_as_well(world: World) -> None:
     def answer_again() -> None:
         world.hosts["b"].down = False
 
-    once(world.hosts["a"], f"create {group_lock.LEASES}", answer_again)
+    once_before(world.hosts["a"], f"create {group_lock.LEASES}", answer_again)
     world.run(host_cluster="a")
     assert world.locked() == ["a", "b"]
 
@@ -1488,15 +1329,13 @@ def test_one_that_answers_again_is_locked_as_well(world: World) -> None:
 
 def sent(world: World) -> list[str]:
     """What was written on host cluster a, but for the lock."""
-    return without_repetitions(line for line in world.hosts["a"].written if "/leases" not in line)
+    return without_repetitions(line for line in world.helm["a"].writes() if "/leases" not in line)
 
 
 def test_creation_in_a_group_sends_what_it_announces(world: World) -> None:
-    host = world.hosts["a"]
-    record_helm(host, world.helm["a"], "apply")
     plan = world.run(host_cluster="a")[0].plan
     assert announced(plan) == sent(world)
-    assert announced(plan)[0] == f"create {PLACE}"  # which is the reservation
+    assert announced(plan)[0] == f"create {NAMESPACE_PATH}"  # which is the reservation
     assert [line.split("/")[-2] for line in announced(plan)[1:4]] == ["secrets", "resourcequotas", "limitranges"]
     assert announced(plan)[4:] == ["helm apply", f"patch {WORKLOAD}"]
 
@@ -1504,22 +1343,21 @@ def test_creation_in_a_group_sends_what_it_announces(world: World) -> None:
 def test_one_that_joins_with_a_quota_says_so_on_its_namespace_last(world: World) -> None:
     host = world.hosts["a"]
     host.have("Namespace", NAMESPACE)
-    record_helm(host, world.helm["a"], "apply")
     plan = world.run(host_cluster="a")[0].plan
-    assert announced(plan)[-1] == f"patch {PLACE}"
+    assert announced(plan)[-1] == f"patch {NAMESPACE_PATH}"
     reservation, *rest = sent(world)
-    assert reservation == f"patch {PLACE}"  # under the lock
+    assert reservation == f"patch {NAMESPACE_PATH}"  # under the lock
     assert rest == announced(plan)
 
 
 def test_resize_says_so_on_the_namespace_last(world: World) -> None:
     world.run(host_cluster="a")
-    for amount, reservations in (("6", [f"patch {PLACE}"]), ("4", [])):  # who takes less reserves nothing
+    for amount, reservations in (("6", [f"patch {NAMESPACE_PATH}"]), ("4", [])):  # who takes less reserves nothing
         world.forget()
         plan = world.run(size=size(cpu=amount))[0].plan
         quota = path("v1", "resourcequotas", NAMESPACE, f"nested-clusters-{NAME}")
         assert [request for request in announced(plan) if "secrets" not in request] == [
             f"patch {quota}",
-            f"patch {PLACE}",
+            f"patch {NAMESPACE_PATH}",
         ]
         assert sent(world) == [*reservations, *announced(plan)]

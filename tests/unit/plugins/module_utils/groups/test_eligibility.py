@@ -1,7 +1,7 @@
 # Copyright (c) 2026, nested.clusters contributors
 # GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Tests of fitness: what keeps a host cluster from being a member of a group, said before anything is made there."""
+"""Tests of eligibility: what keeps a host cluster from being a member of a group, before anything is made there."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ from ansible_collections.nested.clusters.plugins.module_utils.groups import elig
 from ansible_collections.nested.clusters.plugins.module_utils.groups.model import Group
 from ansible_collections.nested.clusters.plugins.module_utils.k8s.errors import KubernetesError
 from ansible_collections.nested.clusters.plugins.module_utils.values.endpoint import GATEWAY_API, Endpoint
+from fake_api import FakeCluster
 from fake_api.kinds import custom as custom_kind
-from test_lock import Host
 
 Object = dict[str, Any]
 
@@ -31,7 +31,7 @@ PASSTHROUGH = {
 KINDS = {"gateways": "Gateway", "httproutes": "HTTPRoute", "tlsroutes": "TLSRoute"}
 
 
-class Discovery(Host):
+class Discovery(FakeCluster):
     """A host cluster that serves no custom kinds but those of ``apis``."""
 
     def __init__(self) -> None:
@@ -46,11 +46,11 @@ class Discovery(Host):
     @apis.setter
     def apis(self, apis: dict[str, list[str]]) -> None:
         self._apis = apis
-        custom = [kind for kind in self.fake.kinds() if kind.custom]
-        self.fake.serve(without=[kind.kind for kind in custom])
+        custom = [kind for kind in self.kinds() if kind.custom]
+        self.serve(without=[kind.kind for kind in custom])
         for api, plurals in apis.items():
             for plural in plurals or ["others"]:  # nobody serves a group without anything in it
-                self.fake.serve(custom_kind(api, KINDS.get(plural, "Other"), plural))
+                self.serve(custom_kind(api, KINDS.get(plural, "Other"), plural))
 
 
 @pytest.fixture
@@ -60,15 +60,15 @@ def host() -> Discovery:
     return result
 
 
-def problems(host: Host, name: str | None = None, **endpoint: Any) -> list[str]:
+def problems(host: FakeCluster, name: str | None = None, **endpoint: Any) -> list[str]:
     group = Group("dev", (), endpoint=Endpoint.of({"type": "cluster_ip", **endpoint}))
-    return eligibility.problems(host, group, name)
+    return eligibility.problems(host.client(), group, name)
 
 
 @pytest.mark.parametrize("kind", ["cluster_ip", "node_port"])
 def test_an_ordinary_host_cluster(kind: str, host: Discovery) -> None:
     assert problems(host, type=kind) == []
-    assert host.written == []
+    assert host.writes() == []
 
 
 def test_a_virtual_cluster_is_none() -> None:
@@ -90,20 +90,21 @@ def test_a_cluster_without_nodes_is_not_taken_for_virtual() -> None:
 
 @pytest.mark.parametrize(("verb", "group", "plural"), eligibility.NEEDED)
 def test_what_nobody_can_go_without(verb: str, group: str, plural: str, host: Discovery) -> None:
-    host.denied = {(verb, plural)}
+    host.deny(verb, plural)
     (problem,) = problems(host)
     assert problem == f"it is read-only for this connection, which may not {verb} {plural}"
 
 
 def test_all_that_is_missing_is_named(host: Discovery) -> None:
-    host.denied = {(verb, plural) for verb, _group, plural in eligibility.NEEDED}
+    for verb, _group, plural in eligibility.NEEDED:
+        host.deny(verb, plural)
     (problem,) = problems(host, type="ingress")
     for verb, _group, plural in eligibility.NEEDED:
         assert f"{verb} {plural}" in problem
 
 
 def test_one_that_cannot_be_looked_at(host: Discovery) -> None:
-    host.denied = {("list", "nodes")}
+    host.deny("list", "nodes")
     with pytest.raises(KubernetesError, match="no permission"):
         problems(host)
 
@@ -191,7 +192,8 @@ def test_an_ingress_class_whose_controller_ends_tls(host: Discovery) -> None:
         "StatefulSet edge/ending, which serves ingress class nginx, does not pass TLS through: "
         "its flag --enable-ssl-passthrough is not set"
     }
-    host.denied = {("list", plural) for plural in ingress_controllers.CONTROLLER_KINDS}
+    for plural in ingress_controllers.CONTROLLER_KINDS:
+        host.deny("list", plural)
     assert problems(host, type="ingress", ingress_class="nginx") == []
 
 
@@ -223,7 +225,7 @@ def test_the_version_of_routes_is_that_of_the_chart_or_of_the_values(host: Disco
     assert problem.startswith(f"it serves no TLSRoute of {GATEWAY_API}/v1, ")
     values = {"controlPlane": {"tlsRoute": {"apiVersion": older}}}
     group = Group("dev", (), endpoint=Endpoint.of({"type": "gateway", "gateway_name": "public"}), values=values)
-    assert eligibility.problems(host, group) == []
+    assert eligibility.problems(host.client(), group) == []
 
 
 @pytest.mark.parametrize("allowed", [None, {}, {"namespaces": {"from": "Same"}}, {"kinds": [{"kind": "TLSRoute"}]}])

@@ -9,17 +9,11 @@ from collections.abc import Iterator
 
 import pytest
 from ansible_collections.nested.clusters.plugins.module_utils.common.errors import NestedClustersError
-from ansible_collections.nested.clusters.plugins.module_utils.common.well_known import (
-    NAMESPACE,
-)
-from ansible_collections.nested.clusters.plugins.module_utils.groups import (
-    group_change,
-    group_pending,
-    group_records,
-)
+from ansible_collections.nested.clusters.plugins.module_utils.common.well_known import NAMESPACE
+from ansible_collections.nested.clusters.plugins.module_utils.groups import group_change, group_pending, group_records
+from ansible_collections.nested.clusters.plugins.module_utils.k8s.objects import path
 from clock import Clock
-from sites import PLACE, RECORD, Site, checked, refused, run_clock, with_group
-from test_lock import Host
+from group_site import NAMESPACE_PATH, RECORD, Site, checked, new_host, refused, run_clock, with_group
 
 
 @pytest.fixture(autouse=True)
@@ -99,32 +93,32 @@ def test_member_that_is_removed_loses_the_record_and_the_namespace(made: Site) -
         "delete the record of group dev on host cluster b",
     ]
     assert [member.name for member in made.record("a").members] == ["a"]  # type: ignore[union-attr]
-    assert PLACE not in made.hosts["b"].objects
+    assert NAMESPACE_PATH not in made.hosts["b"]
 
 
 def test_namespace_with_an_object_in_it_stays(made: Site) -> None:
     group_change.present(made.entries(["b"]), {"name": "prod"}, False)
     made.present({"a": {}, "b": {"state": "absent"}})
-    assert made.hosts["b"].names(NAMESPACE) == {"configmaps/vcluster-group-prod"}
+    assert made.hosts["b"].paths(NAMESPACE) == [path("v1", "configmaps", NAMESPACE, "vcluster-group-prod")]
 
 
 def test_namespace_with_a_secret_in_it_stays(made: Site) -> None:
     made.hosts["b"].have("Secret", "mine", namespace=NAMESPACE)
     made.present({"a": {}, "b": {"state": "absent"}})
-    assert PLACE in made.hosts["b"].objects
+    assert NAMESPACE_PATH in made.hosts["b"]
 
 
 def test_namespace_with_what_every_namespace_has_goes(made: Site) -> None:
     made.hosts["b"].have("ConfigMap", "kube-root-ca.crt", namespace=NAMESPACE)
     made.present({"a": {}, "b": {"state": "absent"}})
-    assert PLACE not in made.hosts["b"].objects
+    assert NAMESPACE_PATH not in made.hosts["b"]
 
 
 def test_namespace_of_another_tool_stays(site: Site) -> None:
     site.hosts["a"].have("Namespace", NAMESPACE)
     site.present(["a"])
     site.absent(["a"])
-    assert PLACE in site.hosts["a"].objects
+    assert NAMESPACE_PATH in site.hosts["a"]
     assert site.record("a") is None
 
 
@@ -136,24 +130,25 @@ def test_absent_host_cluster_that_was_no_member_is_left_alone(made: Site) -> Non
 def test_record_without_its_labels_is_found_and_repaired(made: Site) -> None:
     """Nothing of the group is forgotten, and others find it again."""
     for name in "ab":
-        made.hosts[name].objects[RECORD]["metadata"]["labels"] = {"team": "x"}
+        labels = dict.fromkeys(made.hosts[name].at(RECORD)["metadata"]["labels"])
+        made.hosts[name].change(RECORD, {"metadata": {"labels": {**labels, "team": "x"}}})
     change = checked(made, lambda check: made.present(check=check))
     assert change.sentences() == [f"change the record of group dev on host cluster {name}" for name in "ab"]
     assert change.after.description == "before"  # type: ignore[union-attr]
-    labels = made.hosts["a"].objects[RECORD]["metadata"]["labels"]
+    labels = made.hosts["a"].at(RECORD)["metadata"]["labels"]
     assert (labels[group_records.RECORD_LABEL], labels[group_records.HOST_LABEL], labels["team"]) == ("dev", "a", "x")
 
 
 def test_record_that_was_deleted_is_written_again(made: Site) -> None:
     before = made.record("a")
-    del made.hosts["b"].objects[RECORD]
+    made.hosts["b"].vanish(RECORD)
     change = checked(made, lambda check: made.present(check=check))
     assert change.sentences() == ["write the record of group dev on host cluster b"]
     assert made.record("b") == before
 
 
 def test_record_that_is_broken_is_named(made: Site) -> None:
-    made.hosts["b"].objects[RECORD]["data"] = {"group.yaml": "{"}
+    made.hosts["b"].change(RECORD, {"data": {"group.yaml": "{"}})
     with pytest.raises(NestedClustersError, match="ConfigMap nested-clusters/vcluster-group-dev"):
         made.present()
 
@@ -177,9 +172,9 @@ def test_group_without_a_member_is_refused(made: Site) -> None:
 
 def test_member_with_virtual_clusters_is_not_removed(made: Site) -> None:
     for name in ("team-b", "team-a"):
-        made.place("b", name)
-    made.place("b", "other", group="prod")
-    made.place("a", "here")
+        made.have_virtual_cluster("b", name)
+    made.have_virtual_cluster("b", "other", group="prod")
+    made.have_virtual_cluster("a", "here")
     error = refused(
         made,
         lambda check: made.present({"a": {}, "b": {"state": "absent"}}, check),
@@ -190,7 +185,7 @@ def test_member_with_virtual_clusters_is_not_removed(made: Site) -> None:
 
 
 def test_member_with_kept_volumes_is_not_removed(made: Site) -> None:
-    made.place("b", "team-a", cpu="0", memory="0")
+    made.have_virtual_cluster("b", "team-a", cpu="0", memory="0")
     refused(made, lambda check: made.present({"a": {}, "b": {"state": "absent"}}, check), "team-a")
 
 
@@ -209,7 +204,7 @@ def test_member_under_another_name_is_refused(made: Site) -> None:
 
 def test_host_cluster_under_the_name_of_another_member_is_refused(made: Site) -> None:
     """Such as one that was made anew: what was there is gone, and somebody should know."""
-    made.hosts["b"] = Host("https://new")
+    made.hosts["b"] = new_host("new")
     error = refused(made, lambda check: made.present(check=check), "another one than the group's record says")
     assert (error.data["option"], error.data["value"]) == ("host_clusters", "b")
 
@@ -221,10 +216,10 @@ def test_pending_of_a_changed_group_names_each_virtual_cluster(made: Site) -> No
     group = made.record("a")
     assert group is not None
     has = group_pending.applied(group, group.members[0])
-    made.place("a", "team-b", applied=has)
-    made.place("b", "team-a", applied=group_pending.applied(group, group.members[1]))
-    made.place("a", "kept", cpu="0", memory="0")
-    made.place("a", "foreign", group="prod")
+    made.have_virtual_cluster("a", "team-b", applied=has)
+    made.have_virtual_cluster("b", "team-a", applied=group_pending.applied(group, group.members[1]))
+    made.have_virtual_cluster("a", "kept", cpu="0", memory="0")
+    made.have_virtual_cluster("a", "foreign", group="prod")
     assert made.present(check=True).pending == {}
     change = made.present(values={"a": 1}, vcluster_version="0.36.1")
     reasons = ["vcluster_version: its own applied, 0.36.1 in the group", "values: changed in the group"]
@@ -238,6 +233,6 @@ def test_pending_of_a_changed_member_names_its_virtual_clusters(made: Site) -> N
     group = made.record("a")
     assert group is not None
     for host, name, member in (("a", "team-a", group.members[0]), ("b", "team-b", group.members[1])):
-        made.place(host, name, applied=group_pending.applied(group, member))
+        made.have_virtual_cluster(host, name, applied=group_pending.applied(group, member))
     change = made.present({"a": {"node_selector": {"x": "y"}}, "b": {}})
     assert change.pending == {"team-a": ["node_selector: changed in the group"]}

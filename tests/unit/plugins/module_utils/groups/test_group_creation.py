@@ -10,18 +10,13 @@ from typing import Any
 
 import pytest
 from ansible_collections.nested.clusters.plugins.module_utils.common.errors import NestedClustersError, WaitError
-from ansible_collections.nested.clusters.plugins.module_utils.common.well_known import (
-    NAMESPACE,
-)
-from ansible_collections.nested.clusters.plugins.module_utils.groups import (
-    eligibility,
-    group_change,
-    group_records,
-)
+from ansible_collections.nested.clusters.plugins.module_utils.common.well_known import NAMESPACE
+from ansible_collections.nested.clusters.plugins.module_utils.groups import eligibility, group_change, group_records
 from ansible_collections.nested.clusters.plugins.module_utils.groups.group_change import GroupChange
 from ansible_collections.nested.clusters.plugins.module_utils.k8s.objects import path
 from clock import Clock
-from sites import PLACE, RECORD, Object, Site, checked, refused, run_clock, with_group
+from group_site import NAMESPACE_PATH, RECORD, Object, Site, checked, refused, run_clock, with_group
+from meanwhile import before_each, pass_all
 
 
 @pytest.fixture(autouse=True)
@@ -58,10 +53,10 @@ def test_group_that_is_new_has_a_record_on_each_member(site: Site) -> None:
     ]
     for name in "ab":
         host = site.hosts[name]
-        assert host.objects[RECORD]["metadata"]["labels"][group_records.HOST_LABEL] == name
+        assert host.at(RECORD)["metadata"]["labels"][group_records.HOST_LABEL] == name
         of_every = {"kubernetes.io/metadata.name": NAMESPACE}
         ours = {"app.kubernetes.io/managed-by": "nested.clusters"}
-        assert host.objects[PLACE]["metadata"]["labels"] == {**of_every, **ours}
+        assert host.at(NAMESPACE_PATH)["metadata"]["labels"] == {**of_every, **ours}
     (entry,) = change.diff
     assert (entry["before"], "description: Development" in entry["after"]) == ("", True)
     assert "generation" not in entry["after"]
@@ -72,13 +67,13 @@ def test_namespace_that_exists_is_not_changed(site: Site) -> None:
     change = checked(site, lambda check: site.present(["a"], check))
     assert change.sentences() == ["write the record of group dev on host cluster a"]
     labels = {"kubernetes.io/metadata.name": NAMESPACE, "team": "x"}
-    assert site.hosts["a"].objects[PLACE]["metadata"]["labels"] == labels
+    assert site.hosts["a"].at(NAMESPACE_PATH)["metadata"]["labels"] == labels
 
 
 def test_namespace_that_is_being_deleted_is_waited_for(site: Site, clock: Clock) -> None:
     host = site.hosts["a"]
     host.have("Namespace", NAMESPACE, deletionTimestamp="2026-01-01T00:00:00Z")
-    clock.after(20, lambda: host.objects.pop(PLACE))
+    clock.after(20, lambda: host.vanish(NAMESPACE_PATH))
     change = site.present(["a"])
     assert change.sentences()[0] == "create namespace nested-clusters on host cluster a"
     assert site.record("a") == change.after
@@ -103,21 +98,21 @@ def test_namespace_that_another_task_creates_meanwhile_is_used(site: Site) -> No
 
     def faster(method: str, where: str) -> None:
         if (method, where) == ("create", path("v1", "namespaces")):
-            host.before = lambda method, where: None
+            pass_all(host)
             host.have("Namespace", NAMESPACE)
 
-    host.before = faster
+    before_each(host, faster)
     assert site.record("a") is None
     site.present(["a"])
     assert site.record("a")
 
 
 def test_group_beside_another_one_leaves_it_alone(made: Site) -> None:
-    before = made.hosts["a"].objects[RECORD]
+    before = made.hosts["a"].at(RECORD)
     group_change.present(made.entries(["a"]), {"name": "prod"}, False)
-    assert made.hosts["a"].objects[RECORD] == before
+    assert made.hosts["a"].at(RECORD) == before
     made.present(["a", "b"], description="x")
-    assert set(made.hosts["a"].names(NAMESPACE)) == {"configmaps/vcluster-group-dev", "configmaps/vcluster-group-prod"}
+    assert made.hosts["a"].names("ConfigMap", NAMESPACE) == ["vcluster-group-dev", "vcluster-group-prod"]
 
 
 @pytest.mark.parametrize(
@@ -171,7 +166,8 @@ def test_members_are_checked_with_names_of_their_patterns(site: Site, monkeypatc
 
 
 def test_host_cluster_that_cannot_be_a_member_is_named(site: Site) -> None:
-    site.hosts["b"].denied = {("create", "statefulsets"), ("create", "leases")}
+    site.hosts["b"].deny("create", "statefulsets")
+    site.hosts["b"].deny("create", "leases")
     site.hosts["c"].have("Node", "fake", labels={"vcluster.loft.sh/fake-node": "true"})
     error = refused(
         site,
@@ -189,18 +185,18 @@ def test_members_are_checked_again_where_the_endpoint_changes(made: Site) -> Non
     error = refused(made, endpoint, "load_balancer needs an implementation")
     assert error.data["value"] == ["a", "b"]
     for name in "ab":
-        made.hosts[name].objects[path("v1", "nodes", None, "node")]["spec"] = {"providerID": "aws:///x"}
+        made.hosts[name].change(path("v1", "nodes", None, "node"), {"spec": {"providerID": "aws:///x"}})
     checked(made, endpoint)
     # A later change asks nobody, whatever they say by now.
     for name in "ab":
-        made.hosts[name].denied = {("create", "statefulsets")}
+        made.hosts[name].deny("create", "statefulsets")
     made.forget()
     assert made.present(description="x").sentences()
-    assert not [line for host in made.hosts.values() for line in host.asked if "selfsubjectaccessreviews" in line]
+    assert not [line for host in made.hosts.values() for line in host.sent() if "selfsubjectaccessreviews" in line]
 
 
 def test_member_that_is_new_is_the_only_one_checked(made: Site) -> None:
     for name in "abc":
-        made.hosts[name].denied = {("create", "secrets")}
+        made.hosts[name].deny("create", "secrets")
     error = refused(made, lambda check: made.present(["a", "b", "c"], check), "c: it is read-only")
     assert error.data["value"] == ["c"]

@@ -10,8 +10,9 @@ from collections.abc import Iterator
 import pytest
 from ansible_collections.nested.clusters.plugins.module_utils.common.errors import NestedClustersError
 from clock import Clock
-from sites import PLACE, Site, checked, refused, run_clock, with_group
-from test_lock import LEASE
+from group_site import NAMESPACE_PATH, Site, checked, refused, run_clock, with_group
+from leases import LEASE
+from meanwhile import forbid, pass_all
 
 
 @pytest.fixture(autouse=True)
@@ -39,7 +40,7 @@ def test_deletion_of_a_group_removes_all_records(made: Site) -> None:
     (entry,) = change.diff
     assert ("description: before" in entry["before"], entry["after"]) == (True, "")
     for name in "ab":
-        assert PLACE not in made.hosts[name].objects
+        assert NAMESPACE_PATH not in made.hosts[name]
 
 
 def test_deletion_of_one_of_two_groups_of_a_name_is_refused(site: Site) -> None:
@@ -64,7 +65,7 @@ def test_deletion_while_a_host_cluster_does_not_answer_is_an_error(site: Site) -
 
 
 def test_deletion_of_a_group_in_use_is_an_error(made: Site) -> None:
-    made.place("b", "team-a")
+    made.have_virtual_cluster("b", "team-a")
     error = refused(
         made, lambda check: made.absent(check=check), "group dev was not deleted (host cluster b)", "team-a"
     )
@@ -72,7 +73,7 @@ def test_deletion_of_a_group_in_use_is_an_error(made: Site) -> None:
 
 
 def test_deletion_beside_virtual_clusters_of_other_groups_happens(made: Site) -> None:
-    made.place("b", "team-a", group="prod")
+    made.have_virtual_cluster("b", "team-a", group="prod")
     assert made.absent().sentences()
 
 
@@ -92,11 +93,11 @@ def test_deletion_with_a_member_under_another_name_is_refused(made: Site) -> Non
 
 def test_deletion_that_was_interrupted_is_finished_by_the_next_task(made: Site) -> None:
     host = made.hosts["b"]
-    host.denied = {("delete", "vcluster-group-dev")}
+    forbid(host, "delete", "vcluster-group-dev")
     with pytest.raises(NestedClustersError, match="group dev: done on a, not done on b: no permission"):
         made.absent()
     assert made.record("a") is None
-    assert not [one for one in made.hosts.values() if LEASE in one.objects]
-    host.denied = set()
+    assert not [one for one in made.hosts.values() if LEASE in one]
+    pass_all(host)
     change = checked(made, lambda check: made.absent(check=check))
     assert change.sentences() == ["delete the record of group dev on host cluster b"]

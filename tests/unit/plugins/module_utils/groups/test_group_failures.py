@@ -9,17 +9,14 @@ from collections.abc import Iterator
 
 import pytest
 from ansible_collections.nested.clusters.plugins.module_utils.common.errors import NestedClustersError
-from ansible_collections.nested.clusters.plugins.module_utils.common.well_known import (
-    NAMESPACE,
-)
-from ansible_collections.nested.clusters.plugins.module_utils.groups import (
-    group_change,
-    group_lock,
-)
+from ansible_collections.nested.clusters.plugins.module_utils.common.well_known import NAMESPACE
+from ansible_collections.nested.clusters.plugins.module_utils.groups import group_change, group_lock
 from ansible_collections.nested.clusters.plugins.module_utils.k8s.objects import path
 from clock import Clock
-from sites import RECORD, Site, checked, refused, run_clock, with_group
-from test_lock import LEASE, have_lease
+from fake_api import DROPPED
+from group_site import RECORD, Site, checked, refused, run_clock, with_group
+from leases import LEASE, have_lease
+from meanwhile import before_each, forbid, pass_all
 
 
 @pytest.fixture(autouse=True)
@@ -98,12 +95,12 @@ def test_member_to_remove_that_does_not_answer_is_an_error(made: Site) -> None:
 
 
 def test_lost_member_is_removed_without_a_request(made: Site) -> None:
-    made.place("b", "team-a")
-    made.hosts["b"].down = True
+    made.have_virtual_cluster("b", "team-a")
+    made.hosts["b"].intercept = lambda request: DROPPED
     change = checked(made, lambda check: made.present(["a"], check, ["b"]))
     assert change.sentences() == ["change the record of group dev on host cluster a"]
     assert [member.name for member in made.record("a").members] == ["a"]  # type: ignore[union-attr]
-    assert made.hosts["b"].asked == []
+    assert made.hosts["b"].requests == []
 
 
 def test_lost_member_is_a_warning(made: Site) -> None:
@@ -114,11 +111,11 @@ def test_lost_member_is_a_warning(made: Site) -> None:
 
 
 def test_record_that_cannot_be_written_on_one_member_is_an_error(made: Site) -> None:
-    made.hosts["b"].denied = {("patch", "vcluster-group-dev")}
+    forbid(made.hosts["b"], "patch", "vcluster-group-dev")
     with pytest.raises(NestedClustersError, match="done on a, not done on b: no permission") as caught:
         made.present(description="after")
     assert caught.value.data == {"done_host_clusters": ["a"], "failed_host_clusters": ["b"]}
-    made.hosts["b"].denied = set()
+    pass_all(made.hosts["b"])
     assert made.present(description="after").sentences() == ["change the record of group dev on host cluster b"]
 
 
@@ -131,10 +128,10 @@ def test_record_that_another_task_changes_meanwhile_is_an_error(made: Site) -> N
 
     def faster(method: str, where: str) -> None:
         if (method, where) == ("patch", RECORD):
-            host.before = lambda method, where: None
+            pass_all(host)
             group_change.present(made.entries(["b"]), {"name": "dev", "description": "faster"}, False, ["a"])
 
-    host.before = faster
+    before_each(host, faster)
     with pytest.raises(NestedClustersError, match=r"not done on b: the record was changed by somebody else") as caught:
         made.present(description="slower")
     assert caught.value.data == {"done_host_clusters": ["a"], "failed_host_clusters": ["b"]}
@@ -146,10 +143,10 @@ def test_record_that_another_task_creates_meanwhile_is_an_error(site: Site) -> N
 
     def faster(method: str, where: str) -> None:
         if (method, where) == ("create", path("v1", "configmaps", NAMESPACE)):
-            host.before = lambda method, where: None
+            pass_all(host)
             site.present(["a"], description="faster")
 
-    host.before = faster
+    before_each(host, faster)
     with pytest.raises(NestedClustersError, match="not done on a"):
         site.present(["a"], description="slower")
     assert site.record("a").description == "faster"  # type: ignore[union-attr]
@@ -162,14 +159,14 @@ def test_removal_while_a_virtual_cluster_is_created_does_not_happen(deleting: bo
 
     def placing(method: str, where: str) -> None:
         if (method, where) == ("create", group_lock.LEASES):
-            host.before = lambda method, where: None
-            made.place("b", "team-a")
+            pass_all(host)
+            made.have_virtual_cluster("b", "team-a")
 
-    host.before = placing
+    before_each(host, placing)
     with pytest.raises(NestedClustersError, match="team-a"):
         made.absent() if deleting else made.present({"a": {}, "b": {"state": "absent"}})
     assert made.record("b")
-    assert LEASE not in host.objects
+    assert LEASE not in host
 
 
 def test_removal_while_another_task_has_the_lock_waits(made: Site, clock: Clock) -> None:
@@ -185,10 +182,10 @@ def test_removal_that_took_too_long_does_not_happen(deleting: bool, made: Site, 
     host = made.hosts["b"]
 
     def slow(method: str, where: str) -> None:
-        if LEASE in host.objects and method == "get":
+        if LEASE in host and method == "get":
             clock.now += 2
 
-    host.before = slow
+    before_each(host, slow)
     with pytest.raises(NestedClustersError, match="run the task again"):
         made.absent() if deleting else made.present({"a": {}, "b": {"state": "absent"}})
     assert made.record("b")
@@ -196,9 +193,9 @@ def test_removal_that_took_too_long_does_not_happen(deleting: bool, made: Site, 
 
 def test_removal_that_was_interrupted_is_finished_by_the_next_task(made: Site) -> None:
     host = made.hosts["b"]
-    host.denied = {("delete", "vcluster-group-dev")}
+    forbid(host, "delete", "vcluster-group-dev")
     with pytest.raises(NestedClustersError, match="not done on b"):
         made.present({"a": {}, "b": {"state": "absent"}})
-    host.denied = set()
+    pass_all(host)
     change = checked(made, lambda check: made.present({"a": {}, "b": {"state": "absent"}}, check))
     assert change.sentences() == ["delete the record of group dev on host cluster b"]

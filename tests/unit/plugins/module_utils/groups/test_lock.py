@@ -1,7 +1,7 @@
 # Copyright (c) 2026, nested.clusters contributors
 # GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Tests of ledger: one writer at a time, whoever is killed, slow or faster."""
+"""Tests of the lock: one writer at a time, whoever is killed, slow or faster."""
 
 from __future__ import annotations
 
@@ -18,17 +18,11 @@ from ansible_collections.nested.clusters.plugins.module_utils.common.well_known 
 from ansible_collections.nested.clusters.plugins.module_utils.groups import group_lock
 from ansible_collections.nested.clusters.plugins.module_utils.k8s.errors import KubernetesError, Unreachable
 from clock import Clock
-from fakes import FakeKubernetes
+from fake_api import FakeCluster
+from leases import LEASE, have_lease
+from meanwhile import before_each, pass_all
 
-LEASE = f"{group_lock.LEASES}/{group_lock.LEASE}"
 START = 1000.0  # of the clock
-
-
-class Host(FakeKubernetes):
-    """A host cluster in memory."""
-
-    def __init__(self, host: str = "https://host", uid: str = "") -> None:
-        super().__init__(host, uid or f"uid of {host}")
 
 
 @pytest.fixture
@@ -39,49 +33,44 @@ def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
     return fake
 
 
-def ready(number: int = 0) -> Host:
-    host = Host(f"https://host-{number}")
+def ready(number: int = 0) -> FakeCluster:
+    host = FakeCluster(host=f"https://host-{number}")
     host.have("Namespace", NAMESPACE)
     return host
 
 
 @pytest.fixture
-def host() -> Host:
+def host() -> FakeCluster:
     return ready()
 
 
-def locked(*hosts: Host) -> Any:
-    return group_lock.locked([group_lock.LockTarget(host.host, host) for host in hosts])
-
-
-def have_lease(host: Host, holder: str = "somebody", **metadata: Any) -> None:
-    spec = {"holderIdentity": holder, "renewTime": "1999-01-01T00:00:00Z"}
-    host.have("Lease", group_lock.LEASE, namespace=NAMESPACE, spec=spec, **metadata)
+def locked(*hosts: FakeCluster) -> Any:
+    return group_lock.locked([group_lock.LockTarget(host.host, host.client()) for host in hosts])
 
 
 MOMENTS = itertools.count()  # a write that changes nothing makes no new version
 
 
-def touch(host: Host) -> None:
+def touch(host: FakeCluster) -> None:
     """Renew the lease, as its holder does."""
-    host.patch(LEASE, {"spec": {"renewTime": f"2026-01-01T00:00:00.{next(MOMENTS):06}Z"}})
+    host.change(LEASE, {"spec": {"renewTime": f"2026-01-01T00:00:00.{next(MOMENTS):06}Z"}})
 
 
-def leases(host: Host) -> list[str]:
-    return [at for at in host.objects if "/leases/" in at]
+def leases(host: FakeCluster) -> list[str]:
+    return [at for at in host.paths() if "/leases/" in at]
 
 
 # --- one at a time ----------------------------------------------------------------------------------------
 
 
-def test_a_lock_exists_while_it_is_held(host: Host, clock: Clock) -> None:
+def test_a_lock_exists_while_it_is_held(host: FakeCluster, clock: Clock) -> None:
     with locked(host) as lock:
-        (lease,) = [host.objects[at] for at in leases(host)]
+        (lease,) = [host.at(at) for at in leases(host)]
         assert lease["spec"]["leaseDurationSeconds"] == group_lock.LEASE_SECONDS
         assert lease["spec"]["holderIdentity"]
         lock.check()
     assert leases(host) == []
-    assert [line.split()[0] for line in host.asked] == ["create", "delete"]
+    assert [line.split()[0] for line in host.sent()] == ["create", "delete"]
 
 
 def test_no_host_cluster_needs_no_lock(clock: Clock) -> None:
@@ -89,7 +78,7 @@ def test_no_host_cluster_needs_no_lock(clock: Clock) -> None:
         lock.check()
 
 
-def test_of_many_one_is_inside(host: Host, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_of_many_one_is_inside(host: FakeCluster, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(group_lock, "time", time)
     monkeypatch.setattr(random, "uniform", lambda low, high: 0.001)
     inside, seen, errors = [0], [], []
@@ -112,7 +101,7 @@ def test_of_many_one_is_inside(host: Host, monkeypatch: pytest.MonkeyPatch) -> N
     assert (errors, seen, leases(host)) == ([], [1] * 8, [])
 
 
-def test_the_next_one_follows_at_once(host: Host, clock: Clock) -> None:
+def test_the_next_one_follows_at_once(host: FakeCluster, clock: Clock) -> None:
     have_lease(host)
     clock.after(3, lambda: host.delete(LEASE))
     with locked(host):
@@ -123,7 +112,7 @@ def test_everybody_takes_locks_in_the_same_order(clock: Clock) -> None:
     one, two, three = hosts = [ready(number) for number in range(3)]
     taken: list[str] = []
     for host in hosts:
-        host.before = lambda method, where, host=host: taken.append(f"{method} {host.host}")  # type: ignore[misc]
+        before_each(host, lambda verb, where, host=host: taken.append(f"{verb} {host.host}"))  # type: ignore[misc]
     with locked(three, one, two):
         pass
     assert taken[:3] == [f"create https://host-{number}" for number in range(3)]
@@ -136,21 +125,21 @@ def test_waiting_for_one_does_not_hold_those_behind_it(clock: Clock) -> None:
     clock.after(2, lambda: (leases(second), first.delete(LEASE)))
     with locked(second, first):
         assert (len(leases(first)), len(leases(second))) == (1, 1)
-    assert [line for line in second.asked if line.startswith("create")] == [f"create {group_lock.LEASES}"]
+    assert [line for line in second.sent() if line.startswith("create")] == [f"create {group_lock.LEASES}"]
 
 
 # --- who was killed ---------------------------------------------------------------------------------------
 
 
-def test_a_lock_whose_holder_is_gone_is_taken_away(host: Host, clock: Clock) -> None:
+def test_a_lock_whose_holder_is_gone_is_taken_away(host: FakeCluster, clock: Clock) -> None:
     have_lease(host)
     with locked(host):
         assert group_lock.LEASE_SECONDS < clock.now - START < group_lock.LEASE_SECONDS + 1
-        assert host.objects[LEASE]["spec"]["holderIdentity"] != "somebody"
+        assert host.at(LEASE)["spec"]["holderIdentity"] != "somebody"
     assert leases(host) == []
 
 
-def test_a_holder_that_lives_keeps_its_lock(host: Host, clock: Clock) -> None:
+def test_a_holder_that_lives_keeps_its_lock(host: FakeCluster, clock: Clock) -> None:
     have_lease(host)
     for second in range(0, 40, 2):
         clock.after(second, lambda: touch(host))
@@ -159,15 +148,15 @@ def test_a_holder_that_lives_keeps_its_lock(host: Host, clock: Clock) -> None:
         assert 40 <= clock.now - START < 41
 
 
-def test_times_that_others_wrote_mean_nothing(host: Host, clock: Clock) -> None:
+def test_times_that_others_wrote_mean_nothing(host: FakeCluster, clock: Clock) -> None:
     """Clocks differ between machines."""
     have_lease(host)
-    host.objects[LEASE]["spec"].update(renewTime="2999-01-01T00:00:00Z", leaseDurationSeconds=99999)
+    host.change(LEASE, {"spec": {"renewTime": "2999-01-01T00:00:00Z", "leaseDurationSeconds": 99999}})
     with locked(host):
         assert clock.now - START < group_lock.LEASE_SECONDS + 1
 
 
-def test_another_holder_has_all_its_time(host: Host, clock: Clock) -> None:
+def test_another_holder_has_all_its_time(host: FakeCluster, clock: Clock) -> None:
     """The seconds are those of one holder, not of the Lease's name."""
     have_lease(host, "first")
 
@@ -180,32 +169,32 @@ def test_another_holder_has_all_its_time(host: Host, clock: Clock) -> None:
         assert clock.now - START > 8 + group_lock.LEASE_SECONDS
 
 
-def test_a_lock_is_taken_away_from_the_dead_only(host: Host, clock: Clock) -> None:
+def test_a_lock_is_taken_away_from_the_dead_only(host: FakeCluster, clock: Clock) -> None:
     """Between looking and taking away, another waiter was faster."""
     have_lease(host, "dead")
 
     def faster(method: str, where: str) -> None:
         if method == "delete":
-            host.before = lambda method, where: None
-            FakeKubernetes.delete(host, LEASE)
+            pass_all(host)
+            host.delete(LEASE)
             have_lease(host, "faster")
             clock.after(clock.now - START + 2, lambda: host.delete(LEASE))
 
-    host.before = faster
+    before_each(host, faster)
     with locked(host):
         assert 12 < clock.now - START < 14
 
 
-def test_a_sign_of_life_in_the_last_moment_counts(host: Host, clock: Clock) -> None:
+def test_a_sign_of_life_in_the_last_moment_counts(host: FakeCluster, clock: Clock) -> None:
     have_lease(host, "slow")
 
     def renewed(method: str, where: str) -> None:
         if method == "delete":
-            host.before = lambda method, where: None
+            pass_all(host)
             touch(host)
             clock.after(clock.now - START + 2, lambda: host.delete(LEASE))
 
-    host.before = renewed
+    before_each(host, renewed)
     with locked(host):
         assert 12 < clock.now - START < 14
 
@@ -213,7 +202,7 @@ def test_a_sign_of_life_in_the_last_moment_counts(host: Host, clock: Clock) -> N
 # --- who is slow ------------------------------------------------------------------------------------------
 
 
-def test_it_is_not_written_when_it_is_too_late(host: Host, clock: Clock) -> None:
+def test_it_is_not_written_when_it_is_too_late(host: FakeCluster, clock: Clock) -> None:
     with locked(host) as lock:
         clock.now += group_lock.SAFE_SECONDS
         lock.check()
@@ -222,14 +211,14 @@ def test_it_is_not_written_when_it_is_too_late(host: Host, clock: Clock) -> None
             lock.check()
 
 
-def test_a_slow_answer_counts_from_the_question(host: Host, clock: Clock) -> None:
+def test_a_slow_answer_counts_from_the_question(host: FakeCluster, clock: Clock) -> None:
     """Others see the Lease from when it is made, not from when its maker hears of it."""
 
     def slow(method: str, where: str) -> None:
         if method in ("create", "patch"):
             clock.now += 3
 
-    host.before = slow
+    before_each(host, slow)
     with locked(host) as lock:
         assert lock.alive <= clock.now - 3
         clock.now += group_lock.SAFE_SECONDS - 2.9
@@ -245,7 +234,7 @@ def test_locks_are_renewed_while_others_are_waited_for(clock: Clock) -> None:
     clock.after(60, lambda: second.delete(LEASE))
     versions: list[str] = []
     for moment in range(2, 60, 2):
-        clock.after(moment, lambda: versions.append(first.objects[LEASE]["metadata"]["resourceVersion"]))
+        clock.after(moment, lambda: versions.append(first.at(LEASE)["metadata"]["resourceVersion"]))
     with locked(first, second) as lock:
         lock.check()
         assert clock.now - lock.alive <= group_lock.RENEW_SECONDS + 0.1
@@ -259,10 +248,10 @@ def test_locks_are_renewed_when_another_took_long(clock: Clock) -> None:
         if method == "create":
             clock.now += 4
 
-    second.before = slow
+    before_each(second, slow)
     with locked(first, second) as lock:
         assert lock.alive == clock.now
-    assert [line.split()[0] for line in first.asked] == ["create", "patch", "delete"]
+    assert [line.split()[0] for line in first.sent()] == ["create", "patch", "delete"]
 
 
 def test_a_lock_that_was_taken_away_while_waiting_is_noticed(clock: Clock) -> None:
@@ -270,7 +259,7 @@ def test_a_lock_that_was_taken_away_while_waiting_is_noticed(clock: Clock) -> No
         first, second = ready(1), ready(2)
         have_lease(second)
 
-        def steal(first: Host = first, then: Any = then) -> None:
+        def steal(first: FakeCluster = first, then: Any = then) -> None:
             first.delete(LEASE)
             then(first)
 
@@ -278,13 +267,13 @@ def test_a_lock_that_was_taken_away_while_waiting_is_noticed(clock: Clock) -> No
         with pytest.raises(group_lock.LockLost, match="https://host-1"), locked(first, second):
             pytest.fail("it is not held")
         # What somebody else has now stays.
-        assert [lease["spec"]["holderIdentity"] for lease in map(first.objects.get, leases(first)) if lease] in (
+        assert [lease["spec"]["holderIdentity"] for lease in map(first.at, leases(first))] in (
             [],
             ["thief"],
         )
 
 
-def test_the_turn_does_not_come(host: Host, clock: Clock) -> None:
+def test_the_turn_does_not_come(host: FakeCluster, clock: Clock) -> None:
     have_lease(host, "a-machine-1234")
     for moment in range(0, 400, 5):
         clock.after(moment, lambda: touch(host))
@@ -293,7 +282,7 @@ def test_the_turn_does_not_come(host: Host, clock: Clock) -> None:
     for word in ("https://host-0", "a-machine-1234", f"{group_lock.PATIENCE_SECONDS} s", "run the task again"):
         assert word in str(caught.value)
     assert group_lock.PATIENCE_SECONDS <= clock.now - START < group_lock.PATIENCE_SECONDS + 1
-    assert host.objects[LEASE]["spec"]["holderIdentity"] == "a-machine-1234"
+    assert host.at(LEASE)["spec"]["holderIdentity"] == "a-machine-1234"
 
 
 def test_patience_is_for_all_locks_together(clock: Clock) -> None:
@@ -312,8 +301,8 @@ def test_patience_is_for_all_locks_together(clock: Clock) -> None:
 # --- errors -----------------------------------------------------------------------------------------------
 
 
-def test_a_refusal_is_no_waiting(host: Host, clock: Clock) -> None:
-    host.denied = {("create", "leases")}
+def test_a_refusal_is_no_waiting(host: FakeCluster, clock: Clock) -> None:
+    host.deny("create", "leases")
     with pytest.raises(KubernetesError, match="no permission"), locked(host):
         pytest.fail("it may not")
     assert clock.now == START
@@ -346,11 +335,11 @@ def test_releasing_never_fails(clock: Clock) -> None:
         assert clock.now - START > group_lock.LEASE_SECONDS
 
 
-def test_a_lock_that_is_somebody_elses_by_now_is_not_released(host: Host, clock: Clock) -> None:
+def test_a_lock_that_is_somebody_elses_by_now_is_not_released(host: FakeCluster, clock: Clock) -> None:
     with locked(host):
-        FakeKubernetes.delete(host, LEASE)
+        host.delete(LEASE)
         have_lease(host, "next")
-    assert host.objects[LEASE]["spec"]["holderIdentity"] == "next"
+    assert host.at(LEASE)["spec"]["holderIdentity"] == "next"
 
 
 @pytest.fixture(autouse=True)

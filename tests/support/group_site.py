@@ -5,7 +5,6 @@
 
 from __future__ import annotations
 
-import copy
 import json
 import random
 from collections.abc import Callable, Iterator, Mapping
@@ -20,11 +19,7 @@ from ansible_collections.nested.clusters.plugins.module_utils.common.well_known 
     NAMESPACE,
     SIZE_ANNOTATION,
 )
-from ansible_collections.nested.clusters.plugins.module_utils.groups import (
-    group_change,
-    group_lock,
-    group_records,
-)
+from ansible_collections.nested.clusters.plugins.module_utils.groups import group_change, group_lock, group_records
 from ansible_collections.nested.clusters.plugins.module_utils.groups.group_change import GroupChange
 from ansible_collections.nested.clusters.plugins.module_utils.groups.model import Group
 from ansible_collections.nested.clusters.plugins.module_utils.k8s.host_clusters import HostCluster
@@ -32,11 +27,12 @@ from ansible_collections.nested.clusters.plugins.module_utils.k8s.objects import
 from ansible_collections.nested.clusters.plugins.module_utils.lifecycle import present as lifecycle
 from ansible_collections.nested.clusters.plugins.module_utils.virtual_cluster import namespaces, readiness
 from clock import Clock
-from test_lock import LEASE, Host
+from fake_api import GATEWAY_API, FakeCluster
+from leases import LEASE
 
 Object = dict[str, Any]
 
-PLACE = path("v1", "namespaces", None, NAMESPACE)
+NAMESPACE_PATH = path("v1", "namespaces", None, NAMESPACE)
 RECORD = path("v1", "configmaps", NAMESPACE, "vcluster-group-dev")
 MEMBER = {"state": "present", "dns_pattern": None, "capacity": None, "node_selector": None}
 SIZE = {"cpu": "4", "memory": "4Gi", "storage": "2Gi"}
@@ -52,47 +48,60 @@ def run_clock(monkeypatch: pytest.MonkeyPatch) -> Iterator[Clock]:
     assert fake.now < 2000, "something waits for ever"
 
 
+def new_host(name: str) -> FakeCluster:
+    """Return a host cluster that can be told from others by its ID."""
+    result = FakeCluster(host=f"https://{name}", serves=GATEWAY_API)
+    result.have("Namespace", "kube-system", uid=f"uid of {result.host}")
+    return result
+
+
 class Site:
     """Host clusters a, b and c, and an administrator who runs tasks."""
 
     def __init__(self) -> None:
-        self.hosts = {name: Host(f"https://{name}") for name in "abc"}
+        self.hosts = {name: new_host(name) for name in "abc"}
         for host in self.hosts.values():
             conditions = [{"type": "Ready", "status": "True"}]
             allocatable = {"cpu": "16", "memory": "32Gi"}
             host.have("Node", "node", status={"conditions": conditions, "allocatable": allocatable})
 
-    def entries(self, given: Any) -> list[tuple[HostCluster, Mapping[str, Any]]]:
+    def entries(self, names: Any) -> list[tuple[HostCluster, Mapping[str, Any]]]:
         """From ``["a", "b"]`` or ``{"a": {"state": "absent"}}``."""
-        options = given if isinstance(given, dict) else {name: {} for name in given}
+        options = names if isinstance(names, dict) else {name: {} for name in names}
         return [
-            (HostCluster(name, self.hosts[name[0]]), {**MEMBER, **more})
+            (HostCluster(name, self.hosts[name[0]].client()), {**MEMBER, **more})
             for name, more in options.items()
         ]
 
-    def present(self, given: Any = ("a", "b"), check: bool = False, lost: Any = (), **params: Any) -> GroupChange:
-        return group_change.present(self.entries(given), {"name": "dev", **params}, check, lost)
+    def present(self, names: Any = ("a", "b"), check: bool = False, lost: Any = (), **params: Any) -> GroupChange:
+        """Create or change group dev."""
+        return group_change.present(self.entries(names), {"name": "dev", **params}, check, lost)
 
-    def absent(self, given: Any = ("a", "b"), check: bool = False, lost: Any = ()) -> GroupChange:
-        return group_change.absent([host for host, _options in self.entries(given)], "dev", check, lost)
+    def absent(self, names: Any = ("a", "b"), check: bool = False, lost: Any = ()) -> GroupChange:
+        """Delete group dev."""
+        return group_change.absent([host for host, _options in self.entries(names)], "dev", check, lost)
 
     def snapshot(self) -> Object:
-        return copy.deepcopy({name: host.objects for name, host in self.hosts.items()})
+        """Return the objects of all host clusters."""
+        return {name: host.state() for name, host in self.hosts.items()}
 
     def forget(self) -> None:
+        """Forget the requests so far."""
         for host in self.hosts.values():
-            host.written, host.asked = [], []
+            host.requests.clear()
 
     def written(self) -> dict[str, list[str]]:
         """What was written on host clusters that were written to, but for locks."""
-        found = {name: [line for line in host.written if "/leases/" not in line] for name, host in self.hosts.items()}
+        found = {name: [line for line in host.writes() if "/leases/" not in line] for name, host in self.hosts.items()}
         return {name: lines for name, lines in found.items() if lines}
 
     def record(self, name: str) -> Group | None:
-        stored = self.hosts[name].objects.get(RECORD)
-        return group_records.load(stored) if stored else None
+        """Return the group as a host cluster has it."""
+        return group_records.load(self.hosts[name].at(RECORD)) if RECORD in self.hosts[name] else None
 
-    def place(self, host: str, name: str, group: str = "dev", applied: Object | None = None, **more: Any) -> None:
+    def have_virtual_cluster(
+    self, host: str, name: str, group: str = "dev", applied: Object | None = None, **more: Any
+) -> None:
         """Have a virtual cluster."""
         annotations = {
             NAME_ANNOTATION: name,
@@ -124,7 +133,7 @@ def checked(site: Site, work: Callable[[bool], GroupChange]) -> GroupChange:
     for check in (True, False):
         again = work(check)
         assert (again.sentences(), again.diff, site.written()) == ([], [], {})
-    assert not [host for host in site.hosts.values() if LEASE in host.objects]
+    assert not [host for host in site.hosts.values() if LEASE in host]
     return change
 
 
@@ -140,7 +149,7 @@ def refused(site: Site, work: Callable[[bool], GroupChange], *words: str) -> Nes
     assert messages[0] == messages[1]
     assert site.written() == {}
     for name, host in site.hosts.items():
-        assert host.objects == before[name]
+        assert host.state() == before[name]
     for word in words:
         assert word in messages[0]
     return caught.value
