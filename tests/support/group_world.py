@@ -44,6 +44,7 @@ QUOTA = path("v1", "resourcequotas", NAMESPACE, f"nested-clusters-{NAME}")
 LIMITS = path("v1", "limitranges", NAMESPACE, f"nested-clusters-{NAME}")
 NODE = path("v1", "nodes", None, "node")
 DEFAULT = {"cpu": "4", "memory": "4Gi", "storage": "2Gi"}
+LARGEST = {"cpu": "8", "memory": "16Gi", "storage": "40Gi"}
 
 
 def run_world_clock(monkeypatch: pytest.MonkeyPatch) -> Iterator[Clock]:
@@ -200,3 +201,10 @@ def have_control_plane(world: World, host: str, **labels: str) -> None:
         world.hosts[host].have("Namespace", NAMESPACE)
     labels = {"app": "vcluster", "release": NAME, "chart": "vcluster-0.36.1", **labels}
     world.hosts[host].have("StatefulSet", NAME, namespace=NAMESPACE, labels=labels, spec={"replicas": 1})
+
+
+def with_virtual_cluster(world: World) -> World:
+    """Have a virtual cluster on host cluster a."""
+    world.run(host_cluster="a", owner="alice", request={"values": {"own": 1}})
+    world.forget()
+    return world

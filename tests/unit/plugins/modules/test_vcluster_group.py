@@ -14,98 +14,40 @@ import pytest
 import yaml
 from ansible.module_utils.common.arg_spec import ArgumentSpecValidator
 from ansible_collections.nested.clusters.plugins.doc_fragments import host_clusters
-from ansible_collections.nested.clusters.plugins.module_utils.common import well_known
 from ansible_collections.nested.clusters.plugins.module_utils.common.size import RESOURCES
-from ansible_collections.nested.clusters.plugins.module_utils.groups import group_lock, group_records, group_settings
+from ansible_collections.nested.clusters.plugins.module_utils.groups import group_settings
 from ansible_collections.nested.clusters.plugins.module_utils.groups import model as group_model
-from ansible_collections.nested.clusters.plugins.module_utils.k8s.client import Kubernetes
 from ansible_collections.nested.clusters.plugins.module_utils.k8s.connection import auth_argument_spec
-from ansible_collections.nested.clusters.plugins.module_utils.k8s.errors import KubernetesError
-from ansible_collections.nested.clusters.plugins.module_utils.lifecycle import present as lifecycle
-from ansible_collections.nested.clusters.plugins.module_utils.virtual_cluster import namespaces, readiness
 from ansible_collections.nested.clusters.plugins.modules import vcluster_group
-from clock import Clock
-from fakes import FakeKubernetes
+from documentation_checks import OF_ANSIBLE, assert_documented
+from fake_api import FakeCluster
+from group_contexts import HOSTS, RECORD, have_virtual_cluster, objects, open_hosts, stored
 
 Object = dict[str, Any]
 Run = Callable[..., Object]
 
-RECORD = "/api/v1/namespaces/nested-clusters/configmaps/vcluster-group-dev"
-OF_ANSIBLE = {"changed", "diff", "invocation", "warnings"}
-HOSTS: list[Object] = [{"name": "host-a", "context": "a"}, {"name": "host-b", "context": "b"}]
-
-
-class Host(FakeKubernetes):
-    """A host cluster in memory that lets everybody do everything; ``down``: it answers nothing."""
-
-    def __init__(self, name: str) -> None:
-        super().__init__(f"https://{name}", f"uid of {name}")
-
-    def virtual_cluster(self, name: str) -> None:
-        size = json.dumps({"cpu": "4", "memory": "4Gi", "storage": "2Gi"})
-        annotations = {well_known.NAME_ANNOTATION: name, well_known.SIZE_ANNOTATION: size}
-        self.have("Namespace", f"vcluster-{name}", labels={well_known.GROUP_LABEL: "dev"}, annotations=annotations)
 
 
 @pytest.fixture
-def hosts(monkeypatch: pytest.MonkeyPatch) -> dict[str, Host]:
-    """Host clusters by context; ``a`` is the one of the connection options."""
-    found = {name: Host(name) for name in "abc"}
-
-    def open_(cls: Any, options: Any, directory: str, environment: Any) -> Host:
-        context = options.get("context") or "a"
-        if context not in found:
-            raise KubernetesError(f"no context {context}")
-        return found[context]
-
-    monkeypatch.setattr(Kubernetes, "open", classmethod(open_))
-    for module in (group_lock, namespaces, lifecycle, readiness):
-        monkeypatch.setattr(module, "time", Clock())
-    return found
+def hosts(monkeypatch: pytest.MonkeyPatch) -> dict[str, FakeCluster]:
+    return open_hosts(monkeypatch)
 
 
 @pytest.fixture
-def run(run_module: Run, hosts: dict[str, Host]) -> Run:
+def run(run_module: Run, hosts: dict[str, FakeCluster]) -> Run:
     def call(**options: Any) -> Object:
         return run_module(vcluster_group, **{"name": "dev", "host_clusters": copy.deepcopy(HOSTS), **options})
 
     return call
 
 
-def objects(hosts: dict[str, Host]) -> Object:
-    return copy.deepcopy({name: host.objects for name, host in hosts.items()})
-
-
-def stored(host: Host) -> Object:
-    data: Object = yaml.safe_load(host.objects[RECORD]["data"][group_records.RECORD])
-    return data
-
-
 # --- documentation ----------------------------------------------------------------------------------------
 
 DOCUMENTATION = yaml.safe_load(vcluster_group.DOCUMENTATION)
 FRAGMENT = yaml.safe_load(host_clusters.ModuleDocFragment.MEMBERS)
-FACTS: tuple[tuple[str, Any], ...] = (
-    ("type", "str"),
-    ("default", None),
-    ("choices", None),
-    ("elements", None),
-    ("aliases", []),
-)
 
 
-def assert_documented(spec: Object, documented: Object) -> None:
-    assert documented.keys() == spec.keys()
-    for name, option in spec.items():
-        told = documented[name]
-        for what, otherwise in FACTS:
-            assert told.get(what, otherwise) == option.get(what, otherwise), (name, what)
-        assert told.get("required", False) is option.get("required", False), name
-        assert told["description"], name
-        assert_documented(option.get("options", {}), told.get("suboptions", {}))
-
-
-def test_options_are_documented_as_they_are() -> None:
+def test_vcluster_group_options_are_documented() -> None:
     spec = vcluster_group.argument_spec()
     assert DOCUMENTATION["options"].keys().isdisjoint(FRAGMENT["options"])
     own = {name: option for name, option in spec.items() if name not in auth_argument_spec()}
@@ -115,7 +57,7 @@ def test_options_are_documented_as_they_are() -> None:
     assert auth_argument_spec().items() <= spec.items()
 
 
-def test_defaults_are_documented_as_they_are() -> None:
+def test_vcluster_group_defaults_are_documented() -> None:
     """They are those of a new group, so no default of the option says them."""
     options = DOCUMENTATION["options"]
 
@@ -136,7 +78,7 @@ def test_defaults_are_documented_as_they_are() -> None:
     assert group_model.MINIMUM_SIZE["k3s"] == {"cpu": "4", "memory": "3Gi", "storage": "0"}
 
 
-def test_examples_are_tasks_that_the_module_takes() -> None:
+def test_vcluster_group_examples_are_valid_tasks() -> None:
     tasks = yaml.safe_load(vcluster_group.EXAMPLES)
     validator = ArgumentSpecValidator(vcluster_group.argument_spec())
     assert len(tasks) >= 3
@@ -145,7 +87,7 @@ def test_examples_are_tasks_that_the_module_takes() -> None:
         assert validator.validate(task["nested.clusters.vcluster_group"]).error_messages == []
 
 
-def test_examples_make_groups(run: Run, hosts: dict[str, Host]) -> None:
+def test_vcluster_group_examples_create_groups(run: Run, hosts: dict[str, FakeCluster]) -> None:
     for name in "ab":
         hosts[name].have("IngressClass", "nginx")
     for task in yaml.safe_load(vcluster_group.EXAMPLES):
@@ -155,7 +97,7 @@ def test_examples_make_groups(run: Run, hosts: dict[str, Host]) -> None:
         assert result["changed"]
 
 
-def test_results_are_documented(run: Run, hosts: dict[str, Host]) -> None:
+def test_vcluster_group_results_are_documented(run: Run, hosts: dict[str, FakeCluster]) -> None:
     documented = yaml.safe_load(vcluster_group.RETURN)
     result = run()
     assert {name for name, told in documented.items() if told["returned"] == "success"} == result.keys() - OF_ANSIBLE
@@ -168,7 +110,7 @@ def test_results_are_documented(run: Run, hosts: dict[str, Host]) -> None:
 # --- what comes back --------------------------------------------------------------------------------------
 
 
-def test_a_new_group(run: Run, hosts: dict[str, Host]) -> None:
+def test_vcluster_group_new_group_is_recorded(run: Run, hosts: dict[str, FakeCluster]) -> None:
     before = objects(hosts)
     foreseen = run(description="Development", check_mode=True, diff=True)
     assert objects(hosts) == before
@@ -184,20 +126,20 @@ def test_a_new_group(run: Run, hosts: dict[str, Host]) -> None:
     assert (again["changed"], again["steps"], again["diff"]) == (False, [], [])
 
 
-def test_the_diff_comes_only_if_asked_for(run: Run) -> None:
+def test_vcluster_group_diff_only_in_diff_mode(run: Run) -> None:
     assert "diff" not in run()
 
 
-def test_the_one_host_cluster_of_the_connection_options(run: Run, hosts: dict[str, Host]) -> None:
+def test_vcluster_group_connection_options_are_one_host(run: Run, hosts: dict[str, FakeCluster]) -> None:
     result = run(host_clusters=None)
     assert [member["name"] for member in result["group"]["host_clusters"]] == ["default"]
-    assert RECORD in hosts["a"].objects
+    assert RECORD in hosts["a"]
     assert run(host_clusters=None)["changed"] is False
     assert run(host_clusters=None, state="absent")["changed"] is True
-    assert RECORD not in hosts["a"].objects
+    assert RECORD not in hosts["a"]
 
 
-def test_null_is_as_if_it_were_left_out(run: Run) -> None:
+def test_vcluster_group_null_option_counts_as_omitted(run: Run) -> None:
     """Ansible itself refuses it where there are choices."""
     run(description="x", tags={"a": "b"}, size={"maximum": {"cpu": 8}}, vcluster_version="0.36.1")
     spec = vcluster_group.argument_spec()
@@ -208,7 +150,7 @@ def test_null_is_as_if_it_were_left_out(run: Run) -> None:
     assert result["changed"] is False
 
 
-def test_all_that_can_be_said(run: Run, hosts: dict[str, Host]) -> None:
+def test_vcluster_group_all_options_are_used(run: Run, hosts: dict[str, FakeCluster]) -> None:
     options: Object = {
         "tags": {"team": ["a", 1]},
         "endpoint": {"type": "node_port", "annotations": {"a": "b"}},
@@ -239,29 +181,29 @@ def test_all_that_can_be_said(run: Run, hosts: dict[str, Host]) -> None:
     (member,) = group["host_clusters"]
     assert member == {
         "name": "host-a",
-        "id": "uid of a",
+        "id": "uid of https://a",
         "dns_pattern": "*.a.example.com",
         "capacity": {"cpu": "64", "memory": None, "storage": None},
         "node_selector": {"pool": "x"},
     }
 
 
-def test_what_is_pending(run: Run, hosts: dict[str, Host]) -> None:
+def test_vcluster_group_pending_is_returned(run: Run, hosts: dict[str, FakeCluster]) -> None:
     run()
-    hosts["a"].virtual_cluster("team-a")
+    have_virtual_cluster(hosts["a"], "team-a")
     result = run(vcluster_version="0.36.1")
     assert "vcluster_version: its own applied, 0.36.1 in the group" in result["pending"]["team-a"]
     assert result["pending_upgrade"] == ["team-a"]
 
 
-def test_members_come_and_go(run: Run, hosts: dict[str, Host]) -> None:
+def test_vcluster_group_members_are_added_and_removed(run: Run, hosts: dict[str, FakeCluster]) -> None:
     run()
     more = [*HOSTS, {"name": "host-c", "context": "c"}]
     assert run(host_clusters=more)["changed"] is True
     away = [*HOSTS, {"name": "host-c", "context": "c", "state": "absent"}]
     result = run(host_clusters=away)
     assert "delete the record of group dev on host cluster host-c" in result["steps"]
-    assert RECORD not in hosts["c"].objects
+    assert RECORD not in hosts["c"]
     assert run(host_clusters=away)["changed"] is False
     # One that does not exist any more needs no connection.
     lost = [HOSTS[0], {"name": "host-b", "context": "gone", "state": "lost"}]
@@ -272,7 +214,7 @@ def test_members_come_and_go(run: Run, hosts: dict[str, Host]) -> None:
     assert (result["changed"], result["warnings"]) == (False, [])
 
 
-def test_deleting(run: Run, hosts: dict[str, Host]) -> None:
+def test_vcluster_group_absent_deletes_records(run: Run, hosts: dict[str, FakeCluster]) -> None:
     run()
     before = objects(hosts)
     assert run(state="absent", check_mode=True)["changed"] is True
@@ -280,20 +222,20 @@ def test_deleting(run: Run, hosts: dict[str, Host]) -> None:
     result = run(state="absent", diff=True)
     assert (result["changed"], result["group"]) == (True, {})
     assert result["diff"][0]["after"] == ""
-    assert not [at for host in hosts.values() for at in host.objects if "nested-clusters" in at]
+    assert not [at for host in hosts.values() for at in host.paths() if "nested-clusters" in at]
     assert run(state="absent")["changed"] is False
 
 
-def test_deleting_with_one_that_is_lost(run: Run, hosts: dict[str, Host]) -> None:
+def test_vcluster_group_absent_with_lost_member_deletes_records(run: Run, hosts: dict[str, FakeCluster]) -> None:
     run()
     result = run(state="absent", host_clusters=[HOSTS[0], {"name": "host-b", "context": "gone", "state": "lost"}])
-    assert (result["changed"], RECORD in hosts["a"].objects) == (True, False)
+    assert (result["changed"], RECORD in hosts["a"]) == (True, False)
 
 
 # --- what is refused --------------------------------------------------------------------------------------
 
 
-def refused(run: Run, hosts: dict[str, Host], **options: Any) -> Object:
+def refused(run: Run, hosts: dict[str, FakeCluster], **options: Any) -> Object:
     """The failure, the same in check mode, with nothing written."""
     before = objects(hosts)
     results = [run(check_mode=check, **options) for check in (True, False)]
@@ -366,7 +308,7 @@ BAD |= {
 
 
 @pytest.mark.parametrize("what", BAD)
-def test_what_cannot_be(what: str, run: Run, hosts: dict[str, Host]) -> None:
+def test_vcluster_group_invalid_setting_is_refused(what: str, run: Run, hosts: dict[str, FakeCluster]) -> None:
     """One error, which names the option, its value and what is allowed; nothing is written."""
     options, option, word = BAD[what]
     result = refused(run, hosts, **options)
@@ -394,30 +336,32 @@ def test_what_cannot_be(what: str, run: Run, hosts: dict[str, Host]) -> None:
         ({"nmae": "x"}, "nmae"),
     ],
 )
-def test_options_that_do_not_exist(options: Object, word: str, run: Run, hosts: dict[str, Host]) -> None:
+def test_vcluster_group_unknown_option_is_refused(
+    options: Object, word: str, run: Run, hosts: dict[str, FakeCluster]
+) -> None:
     assert word in refused(run, hosts, **options)["msg"]
 
 
-def test_a_member_that_is_left_out(run: Run, hosts: dict[str, Host]) -> None:
+def test_vcluster_group_omitted_member_is_refused(run: Run, hosts: dict[str, FakeCluster]) -> None:
     run()
     result = refused(run, hosts, host_clusters=HOSTS[:1])
     assert (result["option"], result["value"]) == ("host_clusters", ["host-a"])
     assert "host-b" in result["allowed"]
 
 
-def test_virtual_clusters_keep_a_group(run: Run, hosts: dict[str, Host]) -> None:
+def test_vcluster_group_with_virtual_clusters_stays(run: Run, hosts: dict[str, FakeCluster]) -> None:
     run()
-    hosts["b"].virtual_cluster("team-a")
+    have_virtual_cluster(hosts["b"], "team-a")
     for options in ({"state": "absent"}, {"host_clusters": [HOSTS[0], {**HOSTS[1], "state": "absent"}]}):
         assert refused(run, hosts, **options)["virtual_clusters"] == ["team-a"]
 
 
-def test_a_connection_that_cannot_be_used(run: Run, hosts: dict[str, Host]) -> None:
+def test_vcluster_group_unusable_connection_is_refused(run: Run, hosts: dict[str, FakeCluster]) -> None:
     result = refused(run, hosts, host_clusters=[HOSTS[0], {"name": "host-b", "context": "nowhere"}])
     assert result["msg"] == "host_clusters: host-b: no context nowhere"
 
 
-def test_a_part_does_not_answer(run: Run, hosts: dict[str, Host]) -> None:
+def test_vcluster_group_unreachable_member_fails(run: Run, hosts: dict[str, FakeCluster]) -> None:
     run()
     hosts["b"].down = True
     result = run(description="x")
@@ -429,7 +373,7 @@ def test_a_part_does_not_answer(run: Run, hosts: dict[str, Host]) -> None:
     assert "run the task again" in result["msg"]
 
 
-def test_secrets_are_shown_nowhere(run: Run, hosts: dict[str, Host]) -> None:
+def test_vcluster_group_secrets_are_hidden(run: Run, hosts: dict[str, FakeCluster]) -> None:
     kubeconfig = {"users": [{"name": "a", "user": {"token": "hunter4"}}]}
     entry = {"name": "host-a", "context": "a", "api_key": "hunter2", "password": "hunter3", "kubeconfig": kubeconfig}
     for options in ({}, {"oversubscription": 0}, {"description": "hunter2"}):

@@ -68,7 +68,7 @@ INGRESS = item(spec={"rules": [{"host": "a.example.com"}]})
         ("https://x", [], [INGRESS], {"exportKubeConfig": {"server": "x"}}),
     ],
 )
-def test_endpoint(expected: str | None, services: Any, ingresses: Any, values: Any) -> None:
+def test_endpoint_url_of_objects(expected: str | None, services: Any, ingresses: Any, values: Any) -> None:
     assert endpoint("team-a", "ns", services, ingresses, values) == expected
 
 
@@ -108,7 +108,7 @@ def test_kubeconfig_is_that_of_the_current_context() -> None:
     assert kubeconfig(secret(yaml.safe_dump(two)), None, "other") == config("other")
 
 
-def test_the_server_is_not_taken_from_a_virtual_cluster() -> None:
+def test_kubeconfig_server_of_secret_is_ignored() -> None:
     """Where nobody knows one, it is a forwarded port: with OpenID Connect, its users' tokens go there."""
     found = kubeconfig(secret(yaml.safe_dump(config(server="https://hunter2.example.com"))), None, "team-a")
     assert found == config("team-a", "https://localhost:8443")
@@ -127,7 +127,7 @@ def test_the_server_is_not_taken_from_a_virtual_cluster() -> None:
         ("cannot be used", secret(yaml.safe_dump({**config(), "users": []}))),
     ],
 )
-def test_kubeconfig_that_cannot_be_used(words: str, found: dict[str, Any]) -> None:
+def test_kubeconfig_unusable_is_refused(words: str, found: dict[str, Any]) -> None:
     with pytest.raises(NestedClustersError, match=words) as raised:
         kubeconfig(found, None, "team-a")
     assert "Secret vc-team-a in namespace ns" in str(raised.value)
@@ -156,7 +156,7 @@ FOREIGN: dict[str, tuple[str, dict[str, Any]]] = {
 
 
 @pytest.mark.parametrize(("section", "more"), FOREIGN.values(), ids=FOREIGN)
-def test_what_is_no_credential_is_refused_by_its_name(section: str, more: dict[str, Any]) -> None:
+def test_kubeconfig_key_that_is_no_credential_is_refused(section: str, more: dict[str, Any]) -> None:
     changed = config()
     changed[section][0][section[:-1]].update(more)
     with pytest.raises(NestedClustersError) as raised:
@@ -218,14 +218,14 @@ NO_CREDENTIALS: dict[str, tuple[str, str]] = {
 
 
 @pytest.mark.parametrize(("words", "text"), NO_CREDENTIALS.values(), ids=NO_CREDENTIALS)
-def test_credentials_that_are_none(words: str, text: str) -> None:
+def test_kubeconfig_credential_of_wrong_type_is_refused(words: str, text: str) -> None:
     with pytest.raises(NestedClustersError, match=words) as raised:
         kubeconfig(secret(text), "https://a.example.com", "team-a")
     assert "Secret vc-team-a in namespace ns" in str(raised.value)
     assert KEY not in str(raised.value)
 
 
-def test_a_merge_key_is_a_key_like_others() -> None:
+def test_kubeconfig_merge_key_is_refused() -> None:
     """Followed, ten levels of them with ten references each would be ten thousand million entries."""
     text = f"a: &a {{exec: {{command: sh}}}}\n{yaml.safe_dump(config())}"
     text = text.replace("    client-certificate-data:", "    <<: [*a, *a]\n    client-certificate-data:")
@@ -233,12 +233,12 @@ def test_a_merge_key_is_a_key_like_others() -> None:
         kubeconfig(secret(text), None, "team-a")
 
 
-def test_a_tag_means_nothing() -> None:
+def test_kubeconfig_tag_is_ignored() -> None:
     text = yaml.safe_dump(config()).replace("name: team-a", "name: !!python/none team-a")
     assert kubeconfig(secret(text), None, "team-a") == config("team-a")
 
 
-def test_a_key_of_a_curve_comes_with_its_name() -> None:
+def test_kubeconfig_elliptic_curve_key_is_accepted() -> None:
     name = base64.b64decode(pem("EC PARAMETERS", b"\x06\x01a"))
     key = base64.b64encode(name + base64.b64decode(pem("EC PRIVATE KEY"))).decode()
     found = kubeconfig(secret(with_user(client_certificate_data=CA, client_key_data=key)), None, "team-a")
@@ -282,7 +282,7 @@ def test_merge_into_an_empty_kubeconfig() -> None:
     assert merge_kubeconfig(empty, config()) == config()
 
 
-def test_write_creates_directory_and_file_for_the_owner_only(tmp_path: Path) -> None:
+def test_write_new_file_is_for_owner_only(tmp_path: Path) -> None:
     path = tmp_path / "new" / "deep" / "config"
     before = os.umask(0)
     try:
@@ -298,7 +298,7 @@ def test_write_creates_directory_and_file_for_the_owner_only(tmp_path: Path) -> 
     assert os.listdir(path.parent) == ["config"]
 
 
-def test_the_key_is_never_in_a_file_that_others_can_read(
+def test_write_key_is_never_readable_by_others(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     path = tmp_path / "config"
@@ -319,7 +319,7 @@ def test_the_key_is_never_in_a_file_that_others_can_read(
     assert stat.S_IMODE(path.stat().st_mode) == 0o600
 
 
-def test_a_mode_that_is_too_wide_is_a_change(tmp_path: Path) -> None:
+def test_write_wide_mode_is_changed(tmp_path: Path) -> None:
     path = tmp_path / "config"
     assert write_kubeconfig(str(path), config(), False)
     content = path.read_text()
@@ -333,13 +333,13 @@ def test_a_mode_that_is_too_wide_is_a_change(tmp_path: Path) -> None:
     assert not write_kubeconfig(str(path), config(), False)
 
 
-def test_check_mode_writes_nothing(tmp_path: Path) -> None:
+def test_write_check_mode_writes_nothing(tmp_path: Path) -> None:
     path = tmp_path / "new" / "config"
     assert write_kubeconfig(str(path), config(), True)
     assert list(tmp_path.iterdir()) == []
 
 
-def test_a_link_stays_a_link_and_an_empty_file_is_filled(tmp_path: Path) -> None:
+def test_write_through_link_keeps_link(tmp_path: Path) -> None:
     target = tmp_path / "target"
     target.write_text("\n")
     link = tmp_path / "link"
@@ -349,7 +349,7 @@ def test_a_link_stays_a_link_and_an_empty_file_is_filled(tmp_path: Path) -> None
     assert yaml.safe_load(target.read_text()) == config()
 
 
-def test_other_entries_are_written_as_they_were(tmp_path: Path) -> None:
+def test_write_keeps_other_entries(tmp_path: Path) -> None:
     path = tmp_path / "config"
     path.write_text(
         "contexts: []\nclusters: []\nusers:\n- name: gke\n  user:\n    auth-provider:\n      config:\n"
@@ -371,7 +371,7 @@ def test_other_entries_are_written_as_they_were(tmp_path: Path) -> None:
         ("not text", b"\xff\xfe\x00"),
     ],
 )
-def test_a_file_that_is_no_kubeconfig_is_left_alone(words: str, content: bytes, tmp_path: Path) -> None:
+def test_write_file_that_is_no_kubeconfig_is_refused(words: str, content: bytes, tmp_path: Path) -> None:
     path = tmp_path / "config"
     path.write_bytes(content)
     with pytest.raises(NestedClustersError, match=words) as raised:
@@ -381,14 +381,14 @@ def test_a_file_that_is_no_kubeconfig_is_left_alone(words: str, content: bytes, 
     assert os.listdir(tmp_path) == ["config"]
 
 
-def test_a_path_that_cannot_be_written(tmp_path: Path) -> None:
+def test_write_unwritable_path_fails(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     for path in (tmp_path, tmp_path / "file" / "config"):
         with pytest.raises(NestedClustersError, match="cannot be read or written"):
             write_kubeconfig(str(path), config(), False)
 
 
-def test_nothing_is_left_behind_where_writing_fails(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_write_failure_leaves_no_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def full(*_: Any) -> None:
         raise OSError(28, "No space left on device")
 

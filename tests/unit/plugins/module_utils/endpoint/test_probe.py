@@ -94,7 +94,7 @@ def problem(
     return f"{found.name}: {found.message}"
 
 
-def test_everything_holds(authority: Callable[[str, str], Path]) -> None:
+def test_probe_working_endpoint_passes(authority: Callable[[str, str], Path]) -> None:
     own = authority("own", "IP:127.0.0.1")
     with serve(own) as url:
         links = probe.prove(url, [], SERVICE, secret(own))
@@ -103,7 +103,7 @@ def test_everything_holds(authority: Callable[[str, str], Path]) -> None:
     assert probe.broken(links) is None
 
 
-def test_another_certificate(authority: Callable[[str, str], Path]) -> None:
+def test_probe_other_certificate_fails(authority: Callable[[str, str], Path]) -> None:
     """TLS that ends on the way, or a name that leads to a neighbour, shows a certificate of another CA."""
     own, other = authority("own", "IP:127.0.0.1"), authority("other", "IP:127.0.0.1")
     with serve(other) as url:
@@ -112,7 +112,7 @@ def test_another_certificate(authority: Callable[[str, str], Path]) -> None:
     assert "is not the virtual cluster's own" in said
 
 
-def test_the_own_certificate_without_the_name(authority: Callable[[str, str], Path]) -> None:
+def test_probe_certificate_without_name_fails(authority: Callable[[str, str], Path]) -> None:
     own = authority("named", "DNS:team.vc.example.com")
     with serve(own) as url:
         assert "certificate: the certificate is the virtual cluster's own, but not for 127.0.0.1" in problem(
@@ -121,13 +121,13 @@ def test_the_own_certificate_without_the_name(authority: Callable[[str, str], Pa
         assert "not for localhost" in problem(url.replace("127.0.0.1", "localhost"), secret(own))
 
 
-def test_an_api_that_refuses(authority: Callable[[str, str], Path]) -> None:
+def test_probe_refusing_api_fails(authority: Callable[[str, str], Path]) -> None:
     own = authority("own", "IP:127.0.0.1")
     with serve(own, status=500) as url:
         assert problem(url, secret(own)).startswith("api: the API answers 500")
 
 
-def test_an_end_without_a_word(authority: Callable[[str, str], Path]) -> None:
+def test_probe_closed_connection_fails(authority: Callable[[str, str], Path]) -> None:
     """What a controller does with a name that it has no route for."""
     own = authority("own", "IP:127.0.0.1")
     with socket.create_server(("127.0.0.1", 0)) as server:
@@ -144,18 +144,18 @@ def test_an_end_without_a_word(authority: Callable[[str, str], Path]) -> None:
     assert "ends the TLS handshake" in said
 
 
-def test_nobody_listens(authority: Callable[[str, str], Path]) -> None:
+def test_probe_closed_port_fails(authority: Callable[[str, str], Path]) -> None:
     with socket.create_server(("127.0.0.1", 0)) as server:
         port = server.getsockname()[1]
     assert problem(f"https://127.0.0.1:{port}", {}).startswith(f"address: 127.0.0.1 does not answer on port {port}")
 
 
-def test_a_name_that_does_not_resolve() -> None:
+def test_probe_unresolvable_name_fails() -> None:
     said = problem("https://team.invalid", {})
     assert said.startswith("dns: team.invalid does not resolve here")
 
 
-def test_it_has_not_started(authority: Callable[[str, str], Path]) -> None:
+def test_probe_without_secret_fails(authority: Callable[[str, str], Path]) -> None:
     own = authority("own", "IP:127.0.0.1")
     with serve(own) as url:
         assert "its kubeconfig Secret is not there yet" in problem(url, None)
@@ -178,7 +178,7 @@ def encrypted(key: Path) -> bytes:
     ],
     ids=["text", "no text", "no CA, so those of this machine", "no key", "nothing", "a password"],
 )
-def test_a_secret_that_somebody_has_changed(
+def test_probe_changed_secret_fails(
     key: str, make: Callable[[Path], bytes], link: str, authority: Callable[[str, str], Path]
 ) -> None:
     own = authority("own", "IP:127.0.0.1")
@@ -224,5 +224,5 @@ def test_a_secret_that_somebody_has_changed(
         ),
     ],
 )
-def test_nothing_leads_there(service: Object, routes: list[Object], words: str) -> None:
+def test_probe_without_route_fails(service: Object, routes: list[Object], words: str) -> None:
     assert words in problem(None, {}, routes, service)

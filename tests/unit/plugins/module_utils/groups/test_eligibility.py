@@ -66,12 +66,12 @@ def problems(host: FakeCluster, name: str | None = None, **endpoint: Any) -> lis
 
 
 @pytest.mark.parametrize("kind", ["cluster_ip", "node_port"])
-def test_an_ordinary_host_cluster(kind: str, host: Discovery) -> None:
+def test_eligibility_ordinary_host_has_no_problem(kind: str, host: Discovery) -> None:
     assert problems(host, type=kind) == []
     assert host.writes() == []
 
 
-def test_a_virtual_cluster_is_none() -> None:
+def test_eligibility_virtual_cluster_is_refused() -> None:
     for node in (
         {"labels": {"vcluster.loft.sh/fake-node": "true"}},
         {"status": {"addresses": [{"address": "10.1.2.3"}, {"address": "node.nodes.vcluster.com"}]}},
@@ -83,19 +83,19 @@ def test_a_virtual_cluster_is_none() -> None:
         assert "virtual cluster itself" in problem
 
 
-def test_a_cluster_without_nodes_is_not_taken_for_virtual() -> None:
+def test_is_virtual_without_nodes_is_false() -> None:
     assert not eligibility.is_virtual([])
     assert not eligibility.is_virtual([{"metadata": {"name": "x"}}, {"metadata": {"labels": None}, "status": {}}])
 
 
 @pytest.mark.parametrize(("verb", "group", "plural"), eligibility.NEEDED)
-def test_what_nobody_can_go_without(verb: str, group: str, plural: str, host: Discovery) -> None:
+def test_eligibility_missing_permission_is_named(verb: str, group: str, plural: str, host: Discovery) -> None:
     host.deny(verb, plural)
     (problem,) = problems(host)
     assert problem == f"it is read-only for this connection, which may not {verb} {plural}"
 
 
-def test_all_that_is_missing_is_named(host: Discovery) -> None:
+def test_eligibility_many_missing_permissions_are_named(host: Discovery) -> None:
     for verb, _group, plural in eligibility.NEEDED:
         host.deny(verb, plural)
     (problem,) = problems(host, type="ingress")
@@ -103,7 +103,7 @@ def test_all_that_is_missing_is_named(host: Discovery) -> None:
         assert f"{verb} {plural}" in problem
 
 
-def test_one_that_cannot_be_looked_at(host: Discovery) -> None:
+def test_eligibility_unreadable_nodes_fail(host: Discovery) -> None:
     host.deny("list", "nodes")
     with pytest.raises(KubernetesError, match="no permission"):
         problems(host)
@@ -112,7 +112,7 @@ def test_one_that_cannot_be_looked_at(host: Discovery) -> None:
 # --- load balancers ---------------------------------------------------------------------------------------
 
 
-def test_nothing_gives_load_balancers_an_address(host: Discovery) -> None:
+def test_load_balancer_without_implementation_is_refused(host: Discovery) -> None:
     host.apis = {"apps/v1": [], "metrics.k8s.io/v1beta1": []}
     host.have("Service", "waiting", namespace="x", spec={"type": "LoadBalancer"}, status={"loadBalancer": {}})
     other = {"loadBalancer": {"ingress": [{"ip": "1.2.3.4"}]}}
@@ -124,24 +124,24 @@ def test_nothing_gives_load_balancers_an_address(host: Discovery) -> None:
 @pytest.mark.parametrize(
     "provider", ["aws:///eu-1a/i-1", "gce://p/z/n", "azure:///x", "hcloud://1", "ocid1.instance.x"]
 )
-def test_a_cloud_gives_them_one(provider: str, host: Discovery) -> None:
+def test_load_balancer_on_cloud_is_supported(provider: str, host: Discovery) -> None:
     host.have("Node", "of-a-cloud", spec={"providerID": provider})
     assert problems(host, type="load_balancer") == []
 
 
 @pytest.mark.parametrize("provider", ["", "kind://docker/kind/kind", "k3s://node", "my-aws"])
-def test_no_cloud_does(provider: str, host: Discovery) -> None:
+def test_load_balancer_without_cloud_is_refused(provider: str, host: Discovery) -> None:
     host.have("Node", "other", spec={"providerID": provider})
     assert problems(host, type="load_balancer")
 
 
 @pytest.mark.parametrize("api", sorted(host_support.LOAD_BALANCER_APIS))
-def test_an_implementation_gives_them_one(api: str, host: Discovery) -> None:
+def test_load_balancer_with_implementation_is_supported(api: str, host: Discovery) -> None:
     host.apis = {f"{api}/v1": []}
     assert problems(host, type="load_balancer") == []
 
 
-def test_somebody_got_one(host: Discovery) -> None:
+def test_load_balancer_with_address_is_supported(host: Discovery) -> None:
     address = {"loadBalancer": {"ingress": [{"ip": "1.2.3.4"}]}}
     host.have("Service", "web", namespace="x", spec={"type": "LoadBalancer"}, status=address)
     assert problems(host, type="load_balancer") == []
@@ -152,7 +152,7 @@ def test_somebody_got_one(host: Discovery) -> None:
 DEFAULT = {"ingressclass.kubernetes.io/is-default-class": "true"}
 
 
-def test_an_ingress_class_by_name(host: Discovery) -> None:
+def test_ingress_class_by_name_is_found(host: Discovery) -> None:
     for name in ("traefik", "nginx"):
         host.have("IngressClass", name)
     assert problems(host, type="ingress", ingress_class="nginx") == []
@@ -161,14 +161,14 @@ def test_an_ingress_class_by_name(host: Discovery) -> None:
     ]
 
 
-def test_no_ingress_class(host: Discovery) -> None:
+def test_ingress_class_missing_is_refused(host: Discovery) -> None:
     assert problems(host, type="ingress", ingress_class="nginx") == ["it has no ingress class nginx; it has none"]
     (problem,) = problems(host, type="ingress")
     assert "it has no default ingress class" in problem
     assert "endpoint.ingress_class: it has none" in problem
 
 
-def test_a_default_ingress_class(host: Discovery) -> None:
+def test_ingress_class_default_is_used(host: Discovery) -> None:
     host.have("IngressClass", "nginx", annotations={**DEFAULT, next(iter(DEFAULT)): "false"})
     (problem,) = problems(host, type="ingress")
     assert problem.endswith("it has nginx")
@@ -176,7 +176,7 @@ def test_a_default_ingress_class(host: Discovery) -> None:
     assert problems(host, type="ingress") == []
 
 
-def test_an_ingress_class_whose_controller_ends_tls(host: Discovery) -> None:
+def test_ingress_class_terminating_tls_is_refused(host: Discovery) -> None:
     def controller(name: str, *flags: str) -> None:
         words = ["/nginx-ingress-controller", *flags]
         spec = {"template": {"spec": {"containers": [{"name": "x", "image": "x", "args": words}]}}}
@@ -197,7 +197,7 @@ def test_an_ingress_class_whose_controller_ends_tls(host: Discovery) -> None:
     assert problems(host, type="ingress", ingress_class="nginx") == []
 
 
-def test_an_ingress_class_of_f5(host: Discovery) -> None:
+def test_ingress_class_of_f5_is_refused(host: Discovery) -> None:
     host.have("IngressClass", "edge", annotations=DEFAULT, spec={"controller": "nginx.org/ingress-controller"})
     (problem,) = problems(host, type="ingress")
     assert problem.startswith("ingress class edge is of F5's NGINX Ingress Controller, which passes TLS through to")
@@ -210,13 +210,13 @@ def gateway(host: Discovery, *listeners: Object, namespace: str = "default") -> 
     host.have("Gateway", "public", namespace=namespace, spec={"listeners": list(listeners)})
 
 
-def test_a_gateway_that_passes_tls_through(host: Discovery) -> None:
+def test_gateway_with_passthrough_is_supported(host: Discovery) -> None:
     host.apis = {f"{GATEWAY_API}/v1": ["gateways", "tlsroutes"]}
     gateway(host, {"protocol": "HTTP"}, PASSTHROUGH)
     assert problems(host, type="gateway", gateway_name="public") == []
 
 
-def test_the_version_of_routes_is_that_of_the_chart_or_of_the_values(host: Discovery) -> None:
+def test_gateway_route_version_is_of_chart_or_values(host: Discovery) -> None:
     """An older Gateway API serves older TLSRoutes, which the chart does not make by itself."""
     older = f"{GATEWAY_API}/v1alpha2"
     host.apis = {f"{GATEWAY_API}/v1": ["gateways"], older: ["tlsroutes"]}
@@ -229,7 +229,7 @@ def test_the_version_of_routes_is_that_of_the_chart_or_of_the_values(host: Disco
 
 
 @pytest.mark.parametrize("allowed", [None, {}, {"namespaces": {"from": "Same"}}, {"kinds": [{"kind": "TLSRoute"}]}])
-def test_a_gateway_for_its_own_namespace(allowed: Any, host: Discovery) -> None:
+def test_gateway_for_own_namespace_is_refused(allowed: Any, host: Discovery) -> None:
     host.apis = {f"{GATEWAY_API}/v1": ["gateways", "tlsroutes"]}
     gateway(host, {**PASSTHROUGH, "allowedRoutes": allowed})
     (problem,) = problems(host, type="gateway", gateway_name="public")
@@ -251,7 +251,7 @@ def test_a_gateway_for_its_own_namespace(allowed: Any, host: Discovery) -> None:
         (["*.c.example.com", "b.example.com"], False),
     ],
 )
-def test_names_that_a_gateway_takes(listeners: list[str | None], fits: bool, host: Discovery) -> None:
+def test_gateway_hostnames_limit_names(listeners: list[str | None], fits: bool, host: Discovery) -> None:
     host.apis = {f"{GATEWAY_API}/v1": ["gateways", "tlsroutes"]}
     gateway(host, *({**PASSTHROUGH, **({"hostname": name} if name else {})} for name in listeners))
     found = problems(host, type="gateway", gateway_name="public", name="team.vc.example.com")
@@ -260,14 +260,14 @@ def test_names_that_a_gateway_takes(listeners: list[str | None], fits: bool, hos
     assert found == ([] if fits else [said])
 
 
-def test_no_gateway_api(host: Discovery) -> None:
+def test_gateway_without_api_is_refused(host: Discovery) -> None:
     for apis in ({}, {f"{GATEWAY_API}/v1": ["gateways", "httproutes"]}):
         host.apis = apis
         (problem,) = problems(host, type="gateway", gateway_name="public")
         assert "it serves no TLSRoute" in problem
 
 
-def test_no_such_gateway(host: Discovery) -> None:
+def test_gateway_missing_is_refused(host: Discovery) -> None:
     host.apis = {f"{GATEWAY_API}/v1": ["gateways", "tlsroutes"]}
     gateway(host, PASSTHROUGH, namespace="net")
     assert problems(host, type="gateway", gateway_name="public") == ["it has no Gateway public in namespace default"]
@@ -284,7 +284,7 @@ def test_no_such_gateway(host: Discovery) -> None:
         [{**PASSTHROUGH, "protocol": "HTTPS"}],
     ],
 )
-def test_no_listener_passes_tls_through(listeners: list[Object], host: Discovery) -> None:
+def test_gateway_without_passthrough_is_refused(listeners: list[Object], host: Discovery) -> None:
     host.apis = {f"{GATEWAY_API}/v1": ["gateways", "tlsroutes"]}
     gateway(host, *listeners)
     (problem,) = problems(host, type="gateway", gateway_name="public")

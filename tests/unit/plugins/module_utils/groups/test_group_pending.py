@@ -11,9 +11,9 @@ import pytest
 from ansible_collections.nested.clusters.plugins.module_utils.common.size import Size
 from ansible_collections.nested.clusters.plugins.module_utils.groups import group_pending, group_records
 from ansible_collections.nested.clusters.plugins.module_utils.groups.model import Group, Member
+from group_builders import A, Object, desired
+from group_strategies import groups
 from hypothesis import given
-from test_group_records import groups
-from test_group_settings import A, Object, desired
 
 # --- what virtual clusters have of it ---------------------------------------------------------------------
 

@@ -5,42 +5,17 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import pytest
-from ansible_collections.nested.clusters.plugins.module_utils.common.errors import OptionError
 from ansible_collections.nested.clusters.plugins.module_utils.common.size import RESOURCES, Size
-from ansible_collections.nested.clusters.plugins.module_utils.groups import group_records, group_settings
+from ansible_collections.nested.clusters.plugins.module_utils.groups import group_records
 from ansible_collections.nested.clusters.plugins.module_utils.groups.model import NO_SIZE, Group, Member
 from ansible_collections.nested.clusters.plugins.module_utils.scheduling.quotas import OwnerQuota
 from ansible_collections.nested.clusters.plugins.module_utils.values.endpoint import Endpoint
 from ansible_collections.nested.clusters.plugins.module_utils.values.oidc import Oidc
-
-Object = dict[str, Any]
-
-A = Member("host-a", "uid-a", "*.a.example.com")
-B = Member("host-b", "uid-b", "*.b.example.com")
+from group_builders import EVERYTHING, A, B, desired
 
 
-def desired(deployed: Group | None = None, members: Any = (A, B), **params: Any) -> Group:
-    return group_settings.desired({"name": "dev", **params}, members, deployed)
-
-
-def refused(option: str, *words: str, deployed: Group | None = None, members: Any = (A, B), **params: Any) -> Any:
-    """The value that is refused; the error has these words."""
-    with pytest.raises(OptionError) as caught:
-        desired(deployed, members, **params)
-    assert caught.value.data["option"] == option
-    assert caught.value.data["allowed"]
-    for word in (option, *words):
-        assert word in str(caught.value)
-    return caught.value.data["value"]
-
-
-# --- what a task makes of it ------------------------------------------------------------------------------
-
-
-def test_a_group_of_which_little_is_said() -> None:
+def test_settings_few_options_have_defaults() -> None:
     group = desired()
     assert (group.name, group.members, group.generation) == ("dev", (A, B), 1)
     assert (group.distribution, group.oversubscription, group.placement) == ("k8s", 120, "spread")
@@ -54,39 +29,13 @@ def test_a_group_of_which_little_is_said() -> None:
     assert (group.vcluster_version, group.kubernetes_version) == (None, None)
 
 
-def test_the_least_size_depends_on_the_distribution() -> None:
+def test_settings_minimum_depends_on_distribution() -> None:
     group = desired(distribution="k3s", vcluster_version="0.32.0")
     assert group.minimum == Size.parse({"cpu": 4, "memory": "3Gi", "storage": 0}, "x")
     assert group.default == Size.parse({"cpu": 4, "memory": "4Gi", "storage": "2Gi"}, "x")
 
 
-EVERYTHING: Object = {
-    "description": "Development teams",
-    "tags": {"env": "dev", "cost": {"center": 7}},
-    "endpoint": {
-        "type": "ingress",
-        "ingress_class": "nginx",
-        "annotations": {"a/b": "c"},
-        "gateway_name": None,
-        "gateway_namespace": None,
-    },
-    "distribution": "k8s",
-    "kubernetes_version": "1.35.4",
-    "vcluster_version": "v0.36.1",
-    "oversubscription": 150,
-    "placement": "pack",
-    "size": {
-        "default": {"cpu": "2", "memory": "3Gi", "storage": "5Gi"},
-        "minimum": {"cpu": "500m", "memory": "1Gi", "storage": "0"},
-        "maximum": {"cpu": "8", "memory": "16Gi", "storage": None},
-    },
-    "owner_quota": {"virtual_clusters": 4, "cpu": "20", "memory": None, "storage": "60Gi", "exempt": None},
-    "values": {"sync": {"toHost": {"ingresses": {"enabled": True}}}},
-    "oidc": {"issuer_url": "https://id.example.com", "client_id": "kube", "groups_claim": None, "extra_scopes": []},
-}
-
-
-def test_a_group_of_which_all_is_said() -> None:
+def test_settings_all_options_are_used() -> None:
     group = desired(**EVERYTHING)
     assert group.endpoint.as_dict() == {"type": "ingress", "ingress_class": "nginx", "annotations": {"a/b": "c"}}
     assert (group.vcluster_version, group.kubernetes_version) == ("0.36.1", "v1.35.4")
@@ -97,7 +46,7 @@ def test_a_group_of_which_all_is_said() -> None:
     assert group.oidc == Oidc("https://id.example.com", "kube")
 
 
-def test_what_is_left_out_stays() -> None:
+def test_settings_omitted_option_stays() -> None:
     before = desired(**EVERYTHING)
     assert desired(before) == before
     assert desired(before).generation == before.generation
@@ -108,7 +57,7 @@ def test_what_is_left_out_stays() -> None:
 
 
 @pytest.mark.parametrize("option", EVERYTHING)
-def test_each_option_changes_one_thing(option: str) -> None:
+def test_settings_each_option_changes_one_field(option: str) -> None:
     before = desired()
     after = desired(before, **{option: EVERYTHING[option]})
     fields = {name for name in Group.__dataclass_fields__ if getattr(before, name) != getattr(after, name)} - {
@@ -119,39 +68,39 @@ def test_each_option_changes_one_thing(option: str) -> None:
     assert after.generation == (2 if fields else 1)
 
 
-def test_a_part_of_a_size_is_a_part() -> None:
+def test_settings_partial_size_keeps_the_rest() -> None:
     before = desired(**EVERYTHING)
     after = desired(before, size={"maximum": {"memory": "8Gi", "cpu": None, "storage": "1Ti"}})
     assert str(after.maximum) == "8 cpu, 8Gi memory, 1Ti storage"
     assert (after.default, after.minimum) == (before.default, before.minimum)
 
 
-def test_a_quota_is_whole() -> None:
+def test_settings_quota_replaces_the_old_one() -> None:
     before = desired(owner_quota={"virtual_clusters": 4, "cpu": 20})
     assert desired(before, owner_quota={"cpu": 10}).owner_quota == OwnerQuota.parse({"cpu": 10}, "x")
     assert not desired(before, owner_quota={}).owner_quota.limits
 
 
-def test_what_can_be_taken_away() -> None:
+def test_settings_empty_option_is_removed() -> None:
     before = desired(**EVERYTHING)
     after = desired(before, vcluster_version="", kubernetes_version="", oidc={}, tags={}, description="", values={})
     assert (after.vcluster_version, after.kubernetes_version) == (None, None)
     assert (after.oidc, after.tags, after.description, after.values) == (None, {}, "", {})
 
 
-def test_the_order_of_host_clusters_means_nothing() -> None:
+def test_settings_order_of_hosts_is_ignored() -> None:
     before = desired(members=(A, B))
     after = desired(before, members=(B, A))
     assert (after, after.generation) == (before, 1)
     assert group_records.config_map(desired(members=(B, A)), "host-a") == group_records.config_map(before, "host-a")
 
 
-def test_how_a_version_is_written_means_nothing() -> None:
+def test_settings_spelling_of_version_is_ignored() -> None:
     before = desired(vcluster_version="0.36.1", kubernetes_version="v1.36.0")
     assert desired(before, vcluster_version="v0.36.1", kubernetes_version="1.36.0").generation == 1
 
 
-def test_members() -> None:
+def test_settings_members_are_added_and_removed() -> None:
     group = desired()
     assert group.member("host-b") == B
     assert group.member("host-c") is None
@@ -159,7 +108,7 @@ def test_members() -> None:
     assert Member("x").host_name("team") is None
 
 
-def test_a_maximum_can_be_lifted() -> None:
+def test_settings_maximum_can_be_removed() -> None:
     nothing = {"storage": 0}
     before = desired(size={"maximum": {"cpu": 8, "storage": "0"}, "minimum": nothing, "default": nothing})
     assert before.maximum.as_dict() == {"cpu": "8", "memory": None, "storage": "0"}

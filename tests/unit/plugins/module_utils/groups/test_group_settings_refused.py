@@ -12,7 +12,7 @@ from ansible_collections.nested.clusters.plugins.module_utils.common.errors impo
 from ansible_collections.nested.clusters.plugins.module_utils.common.size import RESOURCES, Size
 from ansible_collections.nested.clusters.plugins.module_utils.groups import group_records
 from ansible_collections.nested.clusters.plugins.module_utils.groups.model import Member
-from test_group_settings import A, B, Object, desired, refused
+from group_builders import A, B, Object, desired, refused
 
 # --- what cannot work -------------------------------------------------------------------------------------
 

@@ -63,7 +63,7 @@ def leases(host: FakeCluster) -> list[str]:
 # --- one at a time ----------------------------------------------------------------------------------------
 
 
-def test_a_lock_exists_while_it_is_held(host: FakeCluster, clock: Clock) -> None:
+def test_lock_while_held_has_lease(host: FakeCluster, clock: Clock) -> None:
     with locked(host) as lock:
         (lease,) = [host.at(at) for at in leases(host)]
         assert lease["spec"]["leaseDurationSeconds"] == group_lock.LEASE_SECONDS
@@ -73,12 +73,12 @@ def test_a_lock_exists_while_it_is_held(host: FakeCluster, clock: Clock) -> None
     assert [line.split()[0] for line in host.sent()] == ["create", "delete"]
 
 
-def test_no_host_cluster_needs_no_lock(clock: Clock) -> None:
+def test_lock_of_no_host_cluster_sends_nothing(clock: Clock) -> None:
     with locked() as lock:
         lock.check()
 
 
-def test_of_many_one_is_inside(host: FakeCluster, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_lock_with_many_threads_admits_one(host: FakeCluster, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(group_lock, "time", time)
     monkeypatch.setattr(random, "uniform", lambda low, high: 0.001)
     inside, seen, errors = [0], [], []
@@ -101,14 +101,14 @@ def test_of_many_one_is_inside(host: FakeCluster, monkeypatch: pytest.MonkeyPatc
     assert (errors, seen, leases(host)) == ([], [1] * 8, [])
 
 
-def test_the_next_one_follows_at_once(host: FakeCluster, clock: Clock) -> None:
+def test_lock_released_is_taken_at_once(host: FakeCluster, clock: Clock) -> None:
     have_lease(host)
     clock.after(3, lambda: host.delete(LEASE))
     with locked(host):
         assert 3 <= clock.now - START < 3.5
 
 
-def test_everybody_takes_locks_in_the_same_order(clock: Clock) -> None:
+def test_lock_of_several_hosts_is_taken_in_order(clock: Clock) -> None:
     one, two, three = hosts = [ready(number) for number in range(3)]
     taken: list[str] = []
     for host in hosts:
@@ -119,7 +119,7 @@ def test_everybody_takes_locks_in_the_same_order(clock: Clock) -> None:
     assert taken[3:] == [f"delete https://host-{number}" for number in (2, 1, 0)]
 
 
-def test_waiting_for_one_does_not_hold_those_behind_it(clock: Clock) -> None:
+def test_lock_while_waiting_holds_only_those_before(clock: Clock) -> None:
     first, second = ready(1), ready(2)
     have_lease(first)
     clock.after(2, lambda: (leases(second), first.delete(LEASE)))
@@ -131,7 +131,7 @@ def test_waiting_for_one_does_not_hold_those_behind_it(clock: Clock) -> None:
 # --- who was killed ---------------------------------------------------------------------------------------
 
 
-def test_a_lock_whose_holder_is_gone_is_taken_away(host: FakeCluster, clock: Clock) -> None:
+def test_lock_of_dead_holder_is_taken(host: FakeCluster, clock: Clock) -> None:
     have_lease(host)
     with locked(host):
         assert group_lock.LEASE_SECONDS < clock.now - START < group_lock.LEASE_SECONDS + 1
@@ -139,7 +139,7 @@ def test_a_lock_whose_holder_is_gone_is_taken_away(host: FakeCluster, clock: Clo
     assert leases(host) == []
 
 
-def test_a_holder_that_lives_keeps_its_lock(host: FakeCluster, clock: Clock) -> None:
+def test_lock_of_live_holder_is_waited_for(host: FakeCluster, clock: Clock) -> None:
     have_lease(host)
     for second in range(0, 40, 2):
         clock.after(second, lambda: touch(host))
@@ -148,7 +148,7 @@ def test_a_holder_that_lives_keeps_its_lock(host: FakeCluster, clock: Clock) -> 
         assert 40 <= clock.now - START < 41
 
 
-def test_times_that_others_wrote_mean_nothing(host: FakeCluster, clock: Clock) -> None:
+def test_lock_times_of_others_are_ignored(host: FakeCluster, clock: Clock) -> None:
     """Clocks differ between machines."""
     have_lease(host)
     host.change(LEASE, {"spec": {"renewTime": "2999-01-01T00:00:00Z", "leaseDurationSeconds": 99999}})
@@ -156,7 +156,7 @@ def test_times_that_others_wrote_mean_nothing(host: FakeCluster, clock: Clock) -
         assert clock.now - START < group_lock.LEASE_SECONDS + 1
 
 
-def test_another_holder_has_all_its_time(host: FakeCluster, clock: Clock) -> None:
+def test_lock_of_new_holder_has_full_time(host: FakeCluster, clock: Clock) -> None:
     """The seconds are those of one holder, not of the Lease's name."""
     have_lease(host, "first")
 
@@ -169,7 +169,7 @@ def test_another_holder_has_all_its_time(host: FakeCluster, clock: Clock) -> Non
         assert clock.now - START > 8 + group_lock.LEASE_SECONDS
 
 
-def test_a_lock_is_taken_away_from_the_dead_only(host: FakeCluster, clock: Clock) -> None:
+def test_lock_taken_by_faster_waiter_is_kept(host: FakeCluster, clock: Clock) -> None:
     """Between looking and taking away, another waiter was faster."""
     have_lease(host, "dead")
 
@@ -185,7 +185,7 @@ def test_a_lock_is_taken_away_from_the_dead_only(host: FakeCluster, clock: Clock
         assert 12 < clock.now - START < 14
 
 
-def test_a_sign_of_life_in_the_last_moment_counts(host: FakeCluster, clock: Clock) -> None:
+def test_lock_renewed_at_last_moment_is_kept(host: FakeCluster, clock: Clock) -> None:
     have_lease(host, "slow")
 
     def renewed(method: str, where: str) -> None:
@@ -202,7 +202,7 @@ def test_a_sign_of_life_in_the_last_moment_counts(host: FakeCluster, clock: Cloc
 # --- who is slow ------------------------------------------------------------------------------------------
 
 
-def test_it_is_not_written_when_it_is_too_late(host: FakeCluster, clock: Clock) -> None:
+def test_lock_after_safe_time_is_lost(host: FakeCluster, clock: Clock) -> None:
     with locked(host) as lock:
         clock.now += group_lock.SAFE_SECONDS
         lock.check()
@@ -211,7 +211,7 @@ def test_it_is_not_written_when_it_is_too_late(host: FakeCluster, clock: Clock) 
             lock.check()
 
 
-def test_a_slow_answer_counts_from_the_question(host: FakeCluster, clock: Clock) -> None:
+def test_lock_slow_answer_counts_from_request(host: FakeCluster, clock: Clock) -> None:
     """Others see the Lease from when it is made, not from when its maker hears of it."""
 
     def slow(method: str, where: str) -> None:
@@ -226,7 +226,7 @@ def test_a_slow_answer_counts_from_the_question(host: FakeCluster, clock: Clock)
             lock.check()
 
 
-def test_locks_are_renewed_while_others_are_waited_for(clock: Clock) -> None:
+def test_lock_while_waiting_is_renewed(clock: Clock) -> None:
     first, second = ready(1), ready(2)
     have_lease(second)
     for moment in range(0, 60, 5):
@@ -241,7 +241,7 @@ def test_locks_are_renewed_while_others_are_waited_for(clock: Clock) -> None:
     assert len(set(versions)) == len(versions) == 29
 
 
-def test_locks_are_renewed_when_another_took_long(clock: Clock) -> None:
+def test_lock_after_slow_host_is_renewed(clock: Clock) -> None:
     first, second = ready(1), ready(2)
 
     def slow(method: str, where: str) -> None:
@@ -254,7 +254,7 @@ def test_locks_are_renewed_when_another_took_long(clock: Clock) -> None:
     assert [line.split()[0] for line in first.sent()] == ["create", "patch", "delete"]
 
 
-def test_a_lock_that_was_taken_away_while_waiting_is_noticed(clock: Clock) -> None:
+def test_lock_stolen_while_waiting_is_lost(clock: Clock) -> None:
     for then in (lambda host: None, lambda host: have_lease(host, "thief")):
         first, second = ready(1), ready(2)
         have_lease(second)
@@ -273,7 +273,7 @@ def test_a_lock_that_was_taken_away_while_waiting_is_noticed(clock: Clock) -> No
         )
 
 
-def test_the_turn_does_not_come(host: FakeCluster, clock: Clock) -> None:
+def test_lock_never_free_fails_with_holder(host: FakeCluster, clock: Clock) -> None:
     have_lease(host, "a-machine-1234")
     for moment in range(0, 400, 5):
         clock.after(moment, lambda: touch(host))
@@ -285,7 +285,7 @@ def test_the_turn_does_not_come(host: FakeCluster, clock: Clock) -> None:
     assert host.at(LEASE)["spec"]["holderIdentity"] == "a-machine-1234"
 
 
-def test_patience_is_for_all_locks_together(clock: Clock) -> None:
+def test_lock_patience_is_for_all_hosts_together(clock: Clock) -> None:
     first, second = ready(1), ready(2)
     for host, until in ((first, 200), (second, 400)):
         have_lease(host)
@@ -301,14 +301,14 @@ def test_patience_is_for_all_locks_together(clock: Clock) -> None:
 # --- errors -----------------------------------------------------------------------------------------------
 
 
-def test_a_refusal_is_no_waiting(host: FakeCluster, clock: Clock) -> None:
+def test_lock_forbidden_fails_at_once(host: FakeCluster, clock: Clock) -> None:
     host.deny("create", "leases")
     with pytest.raises(KubernetesError, match="no permission"), locked(host):
         pytest.fail("it may not")
     assert clock.now == START
 
 
-def test_what_is_held_is_released_when_another_is_refused(clock: Clock) -> None:
+def test_lock_with_unreachable_host_releases_others(clock: Clock) -> None:
     first, second = ready(1), ready(2)
     second.down = True
     with pytest.raises(Unreachable), locked(first, second):
@@ -317,14 +317,14 @@ def test_what_is_held_is_released_when_another_is_refused(clock: Clock) -> None:
 
 
 @pytest.mark.parametrize("error", [ValueError, KeyboardInterrupt, NestedClustersError])
-def test_locks_are_released_whatever_happens(error: type[BaseException], clock: Clock) -> None:
+def test_lock_after_exception_is_released(error: type[BaseException], clock: Clock) -> None:
     hosts = [ready(number) for number in range(2)]
     with pytest.raises(error), locked(*hosts):
         raise error("x")
     assert [leases(host) for host in hosts] == [[], []]
 
 
-def test_releasing_never_fails(clock: Clock) -> None:
+def test_lock_release_on_unreachable_host_does_not_fail(clock: Clock) -> None:
     """What was done is done; the Lease that stays is taken away by the next."""
     hosts = [ready(number) for number in range(3)]
     with locked(*hosts):
@@ -335,7 +335,7 @@ def test_releasing_never_fails(clock: Clock) -> None:
         assert clock.now - START > group_lock.LEASE_SECONDS
 
 
-def test_a_lock_that_is_somebody_elses_by_now_is_not_released(host: FakeCluster, clock: Clock) -> None:
+def test_lock_of_other_holder_is_not_released(host: FakeCluster, clock: Clock) -> None:
     with locked(host):
         host.delete(LEASE)
         have_lease(host, "next")

@@ -71,7 +71,7 @@ def read(text: str) -> list[Any]:
         pytest.param(post_renderer.at_rest(SET, ["demo"], MORE), {}, "0", id="at rest already"),
     ],
 )
-def test_the_named_workload_comes_to_rest(text: str, own: dict[str, str], count: str) -> None:
+def test_post_renderer_named_workload_has_no_replicas(text: str, own: dict[str, str], count: str) -> None:
     before = read(text)[0]
     first, second, after = read(post_renderer.at_rest(OTHERS + text, ["demo", "demo-etcd"], MORE))
     assert [first, second] == read(OTHERS)
@@ -83,14 +83,14 @@ def test_the_named_workload_comes_to_rest(text: str, own: dict[str, str], count:
 
 
 @pytest.mark.parametrize("text", [SET, IN_BLOCKS])
-def test_everything_else_stays_to_the_byte(text: str) -> None:
+def test_post_renderer_keeps_other_bytes(text: str) -> None:
     result = post_renderer.at_rest(OTHERS + text, ["demo"], MORE)
     assert result.startswith(OTHERS)
     kept = [line for line in result.splitlines() if "loft.sh/" not in line and "example.com/" not in line]
     assert kept == [line if line != "  replicas: 3" else "  replicas: 0" for line in (OTHERS + text).splitlines()]
 
 
-def test_only_names_that_are_asked_for() -> None:
+def test_post_renderer_other_names_are_kept() -> None:
     assert post_renderer.at_rest(OTHERS + SET, ["demo-etcd"], MORE) == OTHERS + SET
 
 
@@ -103,11 +103,11 @@ def run(text: str, names: list[str], monkeypatch: pytest.MonkeyPatch) -> str:
 
 
 @pytest.mark.parametrize("text", [OTHERS + SET, OTHERS + IN_BLOCKS, OTHERS + "---\n# nothing\n" + SET])
-def test_as_helm_runs_it(text: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_post_renderer_as_helm_runs_it(text: str, monkeypatch: pytest.MonkeyPatch) -> None:
     assert run(text, ["demo"], monkeypatch) == post_renderer.at_rest(text, ["demo"], MORE)
 
 
-def test_a_text_that_cannot_be_edited_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_post_renderer_unknown_text_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     """Of two equal keys the last counts, and helm would start what is said there."""
     with pytest.raises(SystemExit, match="replicas of demo cannot be set to 0"):
         run(SET.replace("  template:", "  replicas: 2\n  template:"), ["demo"], monkeypatch)

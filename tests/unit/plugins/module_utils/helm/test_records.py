@@ -107,7 +107,7 @@ FOREIGN = {
 
 
 @pytest.mark.parametrize("what", FOREIGN)
-def test_what_is_not_its_own_is_named(what: str, host: Host) -> None:
+def test_records_objects_of_others_are_named(what: str, host: Host) -> None:
     manifest, expected = FOREIGN[what]
     host.record(USUAL + manifest)
     with pytest.raises(NestedClustersError) as caught:
@@ -118,7 +118,7 @@ def test_what_is_not_its_own_is_named(what: str, host: Host) -> None:
     assert "restore the Secret from a backup" in message
 
 
-def test_what_it_has_made_elsewhere_is_its_own(host: Host) -> None:
+def test_records_own_objects_elsewhere_are_allowed(host: Host) -> None:
     host.have("ClusterRole", f"vc-{NAME}-v-{NAMESPACE}", **MADE)
     host.have("ConfigMap", "elsewhere", namespace="kube-public", **MADE)
     gone = document("v1", "ConfigMap", "deleted-by-somebody", "kube-system")
@@ -127,7 +127,7 @@ def test_what_it_has_made_elsewhere_is_its_own(host: Host) -> None:
     check(host)
 
 
-def test_the_usual_ones_are_not_asked_for(host: Host) -> None:
+def test_records_usual_objects_are_not_read(host: Host) -> None:
     host.have("ClusterRole", f"vc-{NAME}-v-{NAMESPACE}", **MADE)
     host.record(USUAL + CLUSTER_ROLE)
     check(host)
@@ -135,7 +135,7 @@ def test_the_usual_ones_are_not_asked_for(host: Host) -> None:
 
 
 @pytest.mark.parametrize("part", ["labels", "annotations"])
-def test_both_marks_are_needed(part: str, host: Host) -> None:
+def test_records_object_needs_both_annotations(part: str, host: Host) -> None:
     host.have("ClusterRole", f"vc-{NAME}-v-{NAMESPACE}", **{**MADE, part: {}})
     host.record(CLUSTER_ROLE)
     with pytest.raises(NestedClustersError, match="names what is not its own"):
@@ -143,14 +143,14 @@ def test_both_marks_are_needed(part: str, host: Host) -> None:
 
 
 @pytest.mark.parametrize("rest", [{}, {"namespace": ""}, {"namespace": None}])
-def test_a_record_without_a_namespace_is_of_the_one_that_it_is_in(rest: dict[str, Any], host: Host) -> None:
+def test_records_without_namespace_are_of_their_own(rest: dict[str, Any], host: Host) -> None:
     whole = {key: value for key, value in release_json(1, manifest=USUAL).items() if key != "namespace"}
     host.store(raw_secret(base64.b64encode(gzip.compress(json.dumps({**whole, **rest}).encode()))))
     check(host)
     assert host.sent("get") == []
 
 
-def test_no_record_is_no_danger(host: Host) -> None:
+def test_records_missing_are_allowed(host: Host) -> None:
     check(host)
 
 
@@ -165,7 +165,7 @@ def test_no_record_is_no_danger(host: Host) -> None:
         (1, "superseded", {"status": "deployed"}),
     ],
 )
-def test_the_record_that_helm_acts_on(revision: int, status: str, labels: dict[str, str], host: Host) -> None:
+def test_records_newest_is_checked(revision: int, status: str, labels: dict[str, str], host: Host) -> None:
     """Whatever its labels say to hide it."""
     host.record(USUAL, 3 - revision)
     host.record(VIEW, revision, status, labels)
@@ -173,7 +173,7 @@ def test_the_record_that_helm_acts_on(revision: int, status: str, labels: dict[s
         check(host)
 
 
-def test_an_old_record_matters_where_it_comes_back(host: Host) -> None:
+def test_records_old_one_is_checked_for_rollback(host: Host) -> None:
     host.record(VIEW, 1, "superseded")
     host.record(USUAL, 2)
     check(host)
@@ -186,7 +186,7 @@ def test_an_old_record_matters_where_it_comes_back(host: Host) -> None:
     [{"name": "other"}, {"namespace": "kube-system"}, {"version": 7}],
     ids=["another name", "another namespace", "another revision"],
 )
-def test_a_record_that_is_not_what_it_seems(changes: dict[str, Any], host: Host) -> None:
+def test_records_inconsistent_are_refused(changes: dict[str, Any], host: Host) -> None:
     payload = json.dumps({**release_json(1), **changes}).encode()
     host.store(raw_secret(base64.b64encode(gzip.compress(payload))))
     with pytest.raises(HelmError, match=f"Secret {NAMESPACE}/sh.helm.release.v1.{NAME}.v1 is not what it seems"):
@@ -204,7 +204,7 @@ def test_a_record_that_is_not_what_it_seems(changes: dict[str, Any], host: Host)
     ],
     ids=["twice", "in capitals", "folded", "inside"],
 )
-def test_a_record_that_helm_reads_in_another_way(text: str, host: Host) -> None:
+def test_records_ambiguous_json_is_refused(text: str, host: Host) -> None:
     whole = json.dumps({key: value for key, value in release_json(1).items() if key not in ("manifest", "info")})
     host.store(raw_secret(base64.b64encode(gzip.compress((whole[:-1] + ", " + text + "}").encode()))))
     with pytest.raises(HelmError, match="does not hold a Helm release"):
@@ -237,13 +237,13 @@ def test_a_record_that_helm_reads_in_another_way(text: str, host: Host) -> None:
         *("a namespace that is a number", "a fraction", "a truth value", "a tag of null"),
     ],
 )
-def test_a_manifest_that_helm_reads_in_another_way(manifest: str, host: Host) -> None:
+def test_records_ambiguous_manifest_is_refused(manifest: str, host: Host) -> None:
     host.record(manifest)
     with pytest.raises(HelmError, match="not as Helm writes it"):
         check(host)
 
 
-def test_names_are_the_text_that_is_there() -> None:
+def test_records_names_are_read_as_text() -> None:
     """YAML 1.1 makes numbers, dates and truth values of them; Kubernetes and Helm do not."""
     names = ("22:30", "2024-01-01", "1e3", "0o7", "on")
     manifest = "".join(document("v1", "ConfigMap", name, '"yes"') for name in names)

@@ -1,7 +1,7 @@
 # Copyright (c) 2026, nested.clusters contributors
 # GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Tests of rollback: how the way back is taken and gone, on a host cluster whose controllers work."""
+"""Tests of upgrade_backup: backup, restore and health check on a host cluster whose controllers work."""
 
 from __future__ import annotations
 
@@ -9,11 +9,8 @@ import base64
 import contextlib
 import gzip
 import json
-import os
-import subprocess
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -113,10 +110,7 @@ def revision(host: Kubernetes, image: str) -> None:
     host.have({"metadata": {"name": name, "namespace": NAMESPACE}, "data": {"release": packed}}, "secrets")
 
 
-# --- the mark ---------------------------------------------------------------------------------------------
-
-
-def test_a_mark_is_read_as_it_was_written(host: Kubernetes) -> None:
+def test_upgrade_record_is_read_as_it_was_written(host: Kubernetes) -> None:
     assert mark(host) is None
     at(host).write(MARK)
     assert mark(host) == MARK
@@ -125,16 +119,13 @@ def test_a_mark_is_read_as_it_was_written(host: Kubernetes) -> None:
     assert "annotations" not in host.of("a")["metadata"]
 
 
-def test_a_broken_mark_is_named(host: Kubernetes) -> None:
+def test_upgrade_record_broken_is_refused(host: Kubernetes) -> None:
     host.of("a")["metadata"]["annotations"] = {well_known.WAY_BACK: '{"revision": 1}'}
     with pytest.raises(NestedClustersError, match="nested-clusters/way-back"):
         mark(host)
 
 
-# --- taking it --------------------------------------------------------------------------------------------
-
-
-def test_the_copy_is_taken_while_nothing_runs(host: Kubernetes) -> None:
+def test_backup_is_made_while_nothing_runs(host: Kubernetes) -> None:
     before = host.pods("a")
     at(host).take(MARK)
     assert mark(host) == UpgradeRecord(1, "0.35.1", paused=False, copied=True)
@@ -149,7 +140,7 @@ def test_the_copy_is_taken_while_nothing_runs(host: Kubernetes) -> None:
     assert not [where for where in host.objects if where.endswith("-take")], "it is not left"
 
 
-def test_a_copy_that_fails_says_why(host: Kubernetes) -> None:
+def test_backup_failed_copy_says_why(host: Kubernetes) -> None:
     host.ends = "Failed"
     host.answer = lambda where: "cp: No space left on device\n"
     with pytest.raises(WaitError, match="data-a-0 could not be copied: cp: No space left on device"):
@@ -157,19 +148,19 @@ def test_a_copy_that_fails_says_why(host: Kubernetes) -> None:
     assert mark(host) == MARK
 
 
-def test_a_copy_that_does_not_end_says_what_it_waits_for(host: Kubernetes) -> None:
+def test_backup_endless_copy_says_what_it_waits_for(host: Kubernetes) -> None:
     host.ends = "Pending"
     with pytest.raises(WaitError, match="has not ended after 60 s: Pending"):
         at(host).take(MARK)
 
 
-def test_what_an_ended_task_left_is_replaced(host: Kubernetes) -> None:
+def test_backup_pod_of_ended_task_is_replaced(host: Kubernetes) -> None:
     host.have({"metadata": {"name": "data-a-0-take", "namespace": NAMESPACE, "labels": {}}}, "pods")
     at(host).take(MARK)
     assert len(host.made) == 1
 
 
-def test_a_conflict_is_looked_at_again(host: Kubernetes) -> None:
+def test_backup_conflict_is_retried(host: Kubernetes) -> None:
     refusals = [KubernetesError("has been modified", 409, "Conflict")] * 2
     host.fault = lambda request: refusals.pop() if request == f"PATCH {SET}" and refusals else None
     with pytest.raises(KubernetesError):
@@ -195,7 +186,7 @@ def polls(host: Kubernetes, state: str, clock: Clock) -> list[list[str]]:
     return found
 
 
-def test_polls_read_only_what_there_is(host: Kubernetes, clock: Clock) -> None:
+def test_backup_polls_read_own_objects_only(host: Kubernetes, clock: Clock) -> None:
     host.stuck.add("a-0")
     first, *others = polls(host, "paused", clock)
     assert len(first) == 4  # of which kind it is, whether it has an etcd, and its pods
@@ -206,7 +197,7 @@ def test_polls_read_only_what_there_is(host: Kubernetes, clock: Clock) -> None:
     assert [len(poll) for poll in polls(host, "running", clock)] == [3, 1]  # nothing waits for pods
 
 
-def test_polls_read_etcd_where_there_is_one(host: Kubernetes, clock: Clock) -> None:
+def test_backup_polls_read_etcd_if_deployed(host: Kubernetes, clock: Clock) -> None:
     host.have(workload("a", "vcluster-etcd", replicas=3))
     for _moment in range(4):
         host.tick()
@@ -217,7 +208,7 @@ def test_polls_read_etcd_where_there_is_one(host: Kubernetes, clock: Clock) -> N
         assert max(len(poll) for poll in others) == most
 
 
-def test_one_that_somebody_undoes_is_given_up(host: Kubernetes) -> None:
+def test_backup_stop_undone_by_others_is_refused(host: Kubernetes) -> None:
     host.stuck.add("a-0")
 
     def undo(request: str) -> None:
@@ -229,29 +220,26 @@ def test_one_that_somebody_undoes_is_given_up(host: Kubernetes) -> None:
         at(host).stop()
 
 
-def test_an_api_server_that_is_away_is_waited_for(host: Kubernetes, clock: Clock) -> None:
+def test_backup_unreachable_api_server_is_waited_for(host: Kubernetes, clock: Clock) -> None:
     away = [Unreachable("no route")] * 3
     host.fault = lambda request: away.pop() if request == f"GET {SET}" and away else None
     at(host).stop()
     assert (away, host.of("a")["spec"]["replicas"]) == ([], 0)
 
 
-def test_one_that_does_not_stop_is_given_up(host: Kubernetes) -> None:
+def test_backup_stuck_pod_fails(host: Kubernetes) -> None:
     host.stuck.add("a-0")
     with pytest.raises(WaitError, match="not paused after 60 s"):
         at(host).stop()
 
 
-def test_one_that_is_deleted_meanwhile_is_said(host: Kubernetes) -> None:
+def test_backup_deleted_workload_fails(host: Kubernetes) -> None:
     del host.objects[SET]
     with pytest.raises(WaitError, match="deleted by somebody else"):
         at(host).stop()
 
 
-# --- going it ---------------------------------------------------------------------------------------------
-
-
-def test_the_data_comes_back_with_the_image_of_before(host: Kubernetes) -> None:
+def test_restore_uses_image_of_before(host: Kubernetes) -> None:
     revision(host, "vcluster-oss:0.35.1")
     host.of("a")["spec"]["template"]["spec"]["containers"] = [{**SYNCER, "image": "no-such-image"}]
     at(host).stop()
@@ -263,18 +251,18 @@ def test_the_data_comes_back_with_the_image_of_before(host: Kubernetes) -> None:
     assert post_renderer.PAUSED not in host.of("a")["metadata"].get("annotations", {})
 
 
-def test_what_was_not_copied_is_not_restored(host: Kubernetes) -> None:
+def test_restore_without_copy_does_nothing(host: Kubernetes) -> None:
     at(host).restore(MARK)
     assert host.made == []
 
 
-def test_a_revision_that_helm_has_forgotten_is_named(host: Kubernetes) -> None:
+def test_restore_missing_revision_is_named(host: Kubernetes) -> None:
     with pytest.raises(NestedClustersError, match="no revision 1 of release a"):
         at(host).restore(UpgradeRecord(1, "0.35.1", paused=False, copied=True))
 
 
 @pytest.mark.parametrize("paused", [True, False])
-def test_what_was_paused_is_paused_again(paused: bool, host: Kubernetes) -> None:
+def test_leave_paused_cluster_is_paused_again(paused: bool, host: Kubernetes) -> None:
     at(host).write(MARK)
     at(host).leave(UpgradeRecord(1, "0.35.1", paused=paused))
     assert mark(host) is None
@@ -282,10 +270,7 @@ def test_what_was_paused_is_paused_again(paused: bool, host: Kubernetes) -> None
     assert (host.pods("a") == []) == paused
 
 
-# --- looking into it --------------------------------------------------------------------------------------
-
-
-def test_a_healthy_one(host: Kubernetes, clock: Clock) -> None:
+def test_health_check_healthy_cluster_passes(host: Kubernetes, clock: Clock) -> None:
     at(host).check_healthy()
     assert clock.now == 1000
 
@@ -306,113 +291,35 @@ ALONE = {"metadata": {"generation": 1}, "status": {"observedGeneration": 1}}
         (COREDNS, 200, json.dumps(ALONE).encode(), "CoreDNS does not run"),
     ],
 )
-def test_what_is_not_healthy_is_said(where: str, status: int, answer: bytes, word: str, host: Kubernetes) -> None:
+def test_health_check_unhealthy_cluster_says_why(
+    where: str, status: int, answer: bytes, word: str, host: Kubernetes
+) -> None:
     host.inside[where] = (status, answer)
     with pytest.raises(WaitError) as caught:
         at(host).check_healthy()
     assert word in str(caught.value)
 
 
-def test_it_may_become_healthy(host: Kubernetes, clock: Clock) -> None:
+def test_health_check_waits_until_healthy(host: Kubernetes, clock: Clock) -> None:
     del host.inside["/readyz"]
     clock.after(30, lambda: host.inside.update(healthy()))
     at(host).check_healthy()
 
 
-def test_without_coredns_there_is_none_to_run(host: Kubernetes) -> None:
+def test_health_check_without_coredns_passes(host: Kubernetes) -> None:
     del host.inside[COREDNS]
     at(host).check_healthy()
 
 
-def test_one_that_does_not_answer_is_asked_again(host: Kubernetes, clock: Clock) -> None:
+def test_health_check_unreachable_is_retried(host: Kubernetes, clock: Clock) -> None:
     host.unreachable = Unreachable("no route")
     with pytest.raises(WaitError, match="its API does not answer: no route"):
         at(host).check_healthy()
     assert clock.now > 1060
 
 
-def test_who_may_not_look_is_told_at_once(host: Kubernetes, clock: Clock) -> None:
+def test_health_check_forbidden_fails_at_once(host: Kubernetes, clock: Clock) -> None:
     host.unreachable = KubernetesError("no permission", 403, "Forbidden")
     with pytest.raises(KubernetesError, match="no permission"):
         at(host).check_healthy()
     assert clock.now == 1000
-
-
-# --- what is copied ---------------------------------------------------------------------------------------
-
-
-def test_claims() -> None:
-    etcd = workload("a", "vcluster-etcd", replicas=3)
-    assert upgrade_backup.claims(workload("a"), None) == ["data-a-0"]
-    resting = workload("a", replicas=0, annotations={"loft.sh/paused-replicas": "1"})
-    expected = ["data-a-0", "data-a-etcd-0", "data-a-etcd-1", "data-a-etcd-2"]
-    assert upgrade_backup.claims(resting, etcd) == expected
-    assert upgrade_backup.claims(workload("a", claim=False), None) == []
-    own = workload("a", kind="Deployment")
-    volumes = [{"name": "data", "persistentVolumeClaim": {"claimName": "mine"}}]
-    own["spec"]["template"]["spec"]["volumes"] = volumes
-    assert upgrade_backup.claims(own, None) == ["mine"]
-
-
-def steps_before(*what: Any) -> list[str]:
-    return [change.text for change in upgrade_backup.changes_before(*what)]
-
-
-def steps_after(name: str, version: str, mark: UpgradeRecord | None, paused: bool) -> list[str]:
-    return [change.text for change in upgrade_backup.changes_after(name, version, mark, paused)]
-
-
-def test_steps() -> None:
-    running, resting = workload("a"), workload("a", replicas=0, annotations={"loft.sh/paused": "true"})
-    copy = "copy the data in volume claim data-a-0"
-    assert steps_before(running, None, None) == ["stop the control plane of a", copy]
-    assert steps_before(resting, None, None) == [copy]
-    assert steps_before(resting, None, UpgradeRecord(1, "0.35.1", paused=False, copied=True)) == []
-    nothing = steps_before(workload("a", claim=False), None, None)
-    assert nothing[-1] == "copy no data of a: it is in no volume claim of its own"
-    look = "start a, and look whether it is healthy with vCluster 0.36.1"
-    assert steps_after("a", "0.36.1", None, paused=False) == [look]
-    assert steps_after("a", "0.36.1", None, paused=True) == [look, "pause a again"]
-    # What is at rest for an upgrade that was ended was not paused by anybody.
-    assert steps_after("a", "0.36.1", MARK, paused=True) == [look]
-
-
-def contents(directory: Path) -> dict[str, str]:
-    return {
-        str(path.relative_to(directory)): os.readlink(path) if path.is_symlink() else path.read_text()
-        for path in directory.rglob("*")
-        if path.is_symlink() or path.is_file()
-    }
-
-
-def run(script: str, directory: Path) -> int:
-    text = script.replace(f"cd {upgrade_backup.DATA}", f"cd '{directory}'")
-    return subprocess.run(["sh", "-c", text], check=False, capture_output=True).returncode
-
-
-def test_the_scripts_bring_back_what_was_there(tmp_path: Path) -> None:
-    data = tmp_path / "data"
-    (data / "server" / "a b").mkdir(parents=True)
-    (data / "lost+found").mkdir()
-    (data / "state.db").write_text("one")
-    (data / "server" / "a b" / "key").write_text("two")
-    (data / ".hidden").write_text("three")
-    (data / "link").symlink_to("nowhere")
-    before = contents(data)
-    assert run(upgrade_backup.RESTORE, data) != 0, "there is no copy yet"
-    assert contents(data) == before
-    assert run(upgrade_backup.TAKE, data) == 0
-    copied = {f"{upgrade_backup.COPY}/{name}": text for name, text in before.items()}
-    assert contents(data) == {**before, **copied}
-    (data / "state.db").write_text("changed")
-    (data / "state.db-wal").write_text("new")
-    (data / ".hidden").unlink()
-    for _again in range(2):
-        assert run(upgrade_backup.RESTORE, data) == 0
-        assert contents(data) == {**before, **copied}
-    assert (data / "lost+found").is_dir()
-    (data / "state.db").write_text("later")
-    assert run(upgrade_backup.TAKE, data) == 0, "the next upgrade takes its own"
-    assert (data / upgrade_backup.COPY / "state.db").read_text() == "later"
-    assert not (data / f"{upgrade_backup.COPY}.new").exists()
-    assert not (data / upgrade_backup.COPY / upgrade_backup.COPY).exists()

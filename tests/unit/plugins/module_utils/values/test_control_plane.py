@@ -140,7 +140,9 @@ def versioned(version: str, *others: dict[str, Any]) -> dict[str, Any]:
         pytest.param({}, None, NODES, False, NODES, id="adopted, nothing laid on its own"),
     ],
 )
-def test_desired(asked: Any, kubernetes_version: Any, deployed: Any, ours: bool, expected: Any) -> None:
+def test_control_plane_of_options_and_group(
+    asked: Any, kubernetes_version: Any, deployed: Any, ours: bool, expected: Any
+) -> None:
     arguments = copy.deepcopy((asked, deployed, accessors.BUILT_IN))
     result = control_plane.desired(asked, ControlPlane(), kubernetes_version, deployed, ours)
     assert result == expected
@@ -148,7 +150,7 @@ def test_desired(asked: Any, kubernetes_version: Any, deployed: Any, ours: bool,
     assert (asked, deployed, accessors.BUILT_IN) == arguments
 
 
-def test_desired_is_stable() -> None:
+def test_control_plane_of_itself_is_the_same() -> None:
     """The same task again finds what it wants: no second change."""
     for asked, deployed in pairs():
         for ours in (True, False):
@@ -162,7 +164,7 @@ def test_desired_is_stable() -> None:
 # --- options as values ------------------------------------------------------------------------------------
 
 
-def test_options_become_values() -> None:
+def test_control_plane_options_become_values() -> None:
     result = ETCD.layer({})
     assert get(result, "controlPlane.statefulSet.highAvailability.replicas") == 3
     assert get(result, "controlPlane.backingStore.etcd.deploy.enabled") is True
@@ -170,13 +172,13 @@ def test_options_become_values() -> None:
     assert store_of(result) == DEPLOYED_ETCD
 
 
-def test_nothing_said_is_nothing_laid() -> None:
+def test_control_plane_without_options_has_no_values() -> None:
     assert ControlPlane().layer(at("sync.toHost.ingresses.enabled", True)) == {}
     assert ControlPlane.of({"distribution": "k8s", "backing_store": {"type": "embedded_sqlite"}}).layer({}) == {}
 
 
 @pytest.mark.parametrize("options", [ETCD, EXTERNAL, DATABASE, ControlPlane("k3s"), ControlPlane("k0s")])
-def test_the_layer_says_nothing_twice(options: ControlPlane) -> None:
+def test_control_plane_values_have_no_duplicates(options: ControlPlane) -> None:
     once = options.layer({})
     assert tree.merge(once, options.layer(once)) == once
 
@@ -192,7 +194,7 @@ def test_the_layer_says_nothing_twice(options: ControlPlane) -> None:
         ("k0s", "v1.30.2-k0s.1", "controlPlane.distro.k0s.image.tag", "v1.30.2-k0s.1"),
     ],
 )
-def test_the_version_of_kubernetes_of_each_distribution(distribution: str, given: str, path: str, tag: str) -> None:
+def test_kubernetes_version_path_depends_on_distribution(distribution: str, given: str, path: str, tag: str) -> None:
     result = control_plane.desired(None, ControlPlane(distribution), given, None, True)
     assert get(result, path) == tag
     # Leaving it out of a later task, which says everything else, is no order to change it.
@@ -202,7 +204,7 @@ def test_the_version_of_kubernetes_of_each_distribution(distribution: str, given
     assert get(again, path) == tag
 
 
-def test_k3s_becomes_k8s_without_a_trace_of_k3s() -> None:
+def test_control_plane_k3s_to_k8s_leaves_no_k3s() -> None:
     """Not even switched off: from 0.33 on, the chart's schema refuses the key."""
     deployed = control_plane.desired(None, ControlPlane("k3s"), "1.32.1", None, True)
     result = control_plane.desired(None, ControlPlane("k8s"), None, deployed, True)
@@ -213,7 +215,7 @@ def test_k3s_becomes_k8s_without_a_trace_of_k3s() -> None:
         immutability.check_immutable(deployed, result, version("0.24.0"))
 
 
-def test_upper_options_hide_lower_ones() -> None:
+def test_control_plane_upper_options_hide_lower_ones() -> None:
     etcd = BackingStore(DEPLOYED_ETCD, replicas=3)
     group = ControlPlane("k8s", 3, etcd)
     request = ControlPlane(replicas=1)
@@ -248,12 +250,14 @@ def test_control_plane_without_a_replica_is_refused() -> None:
         ),
     ],
 )
-def test_values_that_say_something_else(options: ControlPlane, asked: dict[str, Any], message: str) -> None:
+def test_control_plane_values_that_contradict_are_refused(
+    options: ControlPlane, asked: dict[str, Any], message: str
+) -> None:
     with pytest.raises(OptionError, match=message):
         options.check_values(asked)
 
 
-def test_values_that_say_the_same() -> None:
+def test_control_plane_values_that_agree_are_allowed() -> None:
     for options in (ETCD, EXTERNAL, DATABASE, ControlPlane("k3s")):
         options.check_values(options.layer({}))
 
@@ -270,7 +274,7 @@ def test_values_that_say_the_same() -> None:
         (ControlPlane(replicas=3), "0.36.1", "replicas: 3 .* one writer; allowed: 1, or a backing_store"),
     ],
 )
-def test_what_a_version_cannot_do(options: ControlPlane, vcluster: str, message: str) -> None:
+def test_control_plane_unsupported_by_version_is_refused(options: ControlPlane, vcluster: str, message: str) -> None:
     with pytest.raises(OptionError, match=message) as error:
         options.check(options.layer({}), version(vcluster), None)
     assert "hunter2" not in str(error.value)
@@ -288,21 +292,21 @@ def test_what_a_version_cannot_do(options: ControlPlane, vcluster: str, message:
         (ETCD.over(ControlPlane("k3s")), "0.20.0", None),
     ],
 )
-def test_what_a_version_can_do(options: ControlPlane, vcluster: str, image: str | None) -> None:
+def test_control_plane_supported_by_version_is_allowed(options: ControlPlane, vcluster: str, image: str | None) -> None:
     merged = options.layer({})
     options.check_form()
     options.check(merged, version(vcluster), image)
     validation.check_values(merged, version(vcluster), image)
 
 
-def test_another_backing_store_than_the_one_that_is_deployed() -> None:
+def test_control_plane_changed_backing_store_is_refused() -> None:
     ETCD.check_given(None, ETCD.layer({}))
     ControlPlane(replicas=3).check_given(None, ETCD.layer({}))
     with pytest.raises(OptionError, match=r"backing_store.type: 'deployed_etcd' .* allowed: embedded_sqlite"):
         ETCD.check_given(None, {})
 
 
-def test_the_members_of_an_etcd_are_fixed() -> None:
+def test_control_plane_changed_etcd_replicas_are_refused() -> None:
     more = store(type="deployed_etcd", replicas=5).layer({})
     with pytest.raises(OptionError, match="the members of an etcd are fixed when it first starts"):
         immutability.check_immutable(ETCD.layer({}), more, version("0.36.1"))

@@ -52,14 +52,14 @@ def containers(data: Any) -> set[int]:
 # --- merge ------------------------------------------------------------------------------------------------
 
 
-def test_merging_with_nothing_changes_nothing() -> None:
+def test_merge_with_nothing_changes_nothing() -> None:
     for one, _other in pairs():
         assert tree.merge(one, {}) == one
         assert tree.merge({}, one) == one
         assert tree.merge(one, one) == one
 
 
-def test_every_value_laid_on_top_wins() -> None:
+def test_merge_upper_value_wins() -> None:
     for under, over in pairs():
         merged = tree.merge(under, over)
         for where, value in leaves(over):
@@ -67,20 +67,20 @@ def test_every_value_laid_on_top_wins() -> None:
                 assert tree.get(merged, where) == value
 
 
-def test_what_is_laid_on_top_twice_is_there_once() -> None:
+def test_merge_twice_is_merge_once() -> None:
     for under, over in pairs():
         merged = tree.merge(under, over)
         assert tree.merge(merged, over) == merged
 
 
-def test_what_the_upper_does_not_speak_of_stays() -> None:
+def test_merge_keeps_values_missing_in_upper() -> None:
     for under, over in pairs():
         merged = tree.merge(under, over)
         assert merged.keys() == under.keys() | over.keys()
         assert all(merged[name] == under[name] for name in under.keys() - over.keys())
 
 
-def test_merging_changes_and_shares_nothing_of_its_arguments() -> None:
+def test_merge_shares_nothing_with_arguments() -> None:
     for under, over in pairs():
         before = copy.deepcopy((under, over))
         merged = tree.merge(under, over)
@@ -147,13 +147,13 @@ def test_setting_that_is_null_is_the_default() -> None:
         ({"image": {"repository": "vcluster"}, "replicas": 3}, {"image": {"repository": "vcluster"}, "replicas": 3}),
     ],
 )
-def test_masked(data: Any, shown: Any) -> None:
+def test_masked_values_hide_secrets(data: Any, shown: Any) -> None:
     before = copy.deepcopy(data)
     assert masking.masked(data) == shown
     assert data == before
 
 
-def test_masking_twice_is_masking_once() -> None:
+def test_masked_twice_is_masked_once() -> None:
     data = {"a": [{"password": "hunter2", "secret": {"x": ["y"]}}], "env": [{"name": "TOKEN", "value": "hunter2"}]}
     once = masking.masked(data)
     assert masking.masked(once) == once
@@ -171,7 +171,7 @@ def test_masking_twice_is_masking_once() -> None:
         ("text", "text"),
     ],
 )
-def test_masked_environment(data: Any, shown: Any) -> None:
+def test_masked_environment_variables_are_hidden(data: Any, shown: Any) -> None:
     before = copy.deepcopy(data)
     assert masking.masked_environment(data) == shown
     assert data == before
