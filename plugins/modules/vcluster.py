@@ -835,7 +835,7 @@ from ansible_collections.nested.clusters.plugins.module_utils.k8s.host_clusters 
     open_hosts,
 )
 from ansible_collections.nested.clusters.plugins.module_utils.k8s.module import ModuleResult, run_module
-from ansible_collections.nested.clusters.plugins.module_utils.lifecycle import export, options
+from ansible_collections.nested.clusters.plugins.module_utils.lifecycle import export, options, outcomes
 from ansible_collections.nested.clusters.plugins.module_utils.lifecycle import present as lifecycle
 from ansible_collections.nested.clusters.plugins.module_utils.lifecycle.request import Request, RunOptions
 from ansible_collections.nested.clusters.plugins.module_utils.values.endpoint import ENDPOINT_TYPES, Endpoint
@@ -958,7 +958,7 @@ def bring(module: AnsibleModule, open_helm: OpenHelm, requested: Request) -> Mod
     steps += [change.text for change in exported.changes]
     if params["state"] == "paused":
         switch()
-    description = export.describe(found.outcome, requested.name)
+    description = outcomes.describe(found.outcome, requested.name)
     data = {**reached, **exported.result(), "virtual_cluster": description, "steps": steps}
     if data["virtual_cluster"]:
         data["virtual_cluster"].update(found.description)
@@ -1040,7 +1040,8 @@ def alone(module: AnsibleModule, open_helm: OpenHelm, requested: Request, wait: 
 
 def run_options(module: AnsibleModule, wait: float | None) -> RunOptions:
     """Return how a virtual cluster is created or changed; ``wait`` is in seconds, None for not at all."""
-    return RunOptions(module.check_mode, wait, kubeconfig=bool(module.params["export_kubeconfig"]))
+    params, needed = module.params, bool(module.params["export_kubeconfig"])
+    return RunOptions(module.check_mode, wait, needed, params["rollback"], params["wait_timeout"])
 
 
 def verified(module: AnsibleModule, found: Placed) -> dict[str, Any]:
@@ -1066,7 +1067,7 @@ def delete(module: AnsibleModule, open_helm: OpenHelm, requested: Request) -> Mo
     """Delete the virtual cluster, and describe in check mode what goes."""
     outcome = absent(module, open_helm, requested, patience(module.params, rests=False))
     data = {
-        "virtual_cluster": export.describe(outcome, requested.name) if module.check_mode else {},
+        "virtual_cluster": outcomes.describe(outcome, requested.name) if module.check_mode else {},
         "steps": outcome.plan.steps,
     }
     return ModuleResult(data, outcome.plan.changed, outcome.plan.diff, outcome.plan.notes)

@@ -393,7 +393,7 @@ from ansible_collections.nested.clusters.plugins.module_utils.k8s.module import 
 from ansible_collections.nested.clusters.plugins.module_utils.lifecycle import options
 
 # What the module vcluster has beside them, and does not apply to many.
-SINGLE: dict[str, Any] = {"endpoint": None, "rollback": False, "ahead_of_group": False, "export_kubeconfig": None}
+SINGLE: dict[str, Any] = {"endpoint": None, "ahead_of_group": False, "export_kubeconfig": None}
 
 
 def argument_spec() -> dict[str, Any]:
@@ -422,7 +422,7 @@ def argument_spec() -> dict[str, Any]:
 
 def entries(params: dict[str, Any]) -> list[fleet_jobs.Entry]:
     """The list as requests. Raises OptionError that names the virtual cluster."""
-    shared = {name: params[name] for name in ("group", "wait_timeout", "chart_ref", "chart_repo_url")}
+    shared = {name: params[name] for name in ("group", "chart_ref", "chart_repo_url")}
     directory = params["kubeconfig_directory"]
     found = []
     for one in params["virtual_clusters"]:

@@ -36,6 +36,7 @@ from fake_helm import CHART, NAMESPACE_PATH, FakeHelm
 from group_site import Site
 from helm_releases import NAME, NAMESPACE
 from leases import LEASE
+from lifecycle_runs import demo_request
 
 Object = dict[str, Any]
 
@@ -111,7 +112,7 @@ class World(Site):
 
     def decide(self, names: str = "ab", request: Object | None = None, **options: Any) -> Decision:
         """Decide, and write nothing."""
-        wanted = Request(**{"name": NAME, "namespace": NAMESPACE, "chart": CHART, **(request or {})})
+        wanted = demo_request(**(request or {}))
         return decision_rules.decide(self.view(names), wanted, admission_request(**options))
 
     def refusal(self, names: str = "ab", request: Object | None = None, **options: Any) -> NestedClustersError:
@@ -126,7 +127,7 @@ class World(Site):
         self, names: str = "ab", check: bool = False, request: Object | None = None, **options: Any
     ) -> tuple[Outcome, Decision]:
         """Run a task of module vcluster."""
-        wanted = Request(**{"name": NAME, "namespace": NAMESPACE, "chart": CHART, **(request or {})})
+        wanted = demo_request(**(request or {}))
         by_client = {id(client): self.helm[name] for name, client in self.clients.items()}
         outcome, decision, _seen = admission.present(
             self.host_clusters(names),

@@ -11,6 +11,10 @@ from typing import Any
 
 import pytest
 from ansible_collections.nested.clusters.plugins.module_utils.common.errors import NestedClustersError
+from ansible_collections.nested.clusters.plugins.module_utils.common.semver import (
+    parse_kubernetes_version,
+    parse_version,
+)
 from ansible_collections.nested.clusters.plugins.module_utils.lifecycle import present as lifecycle
 from ansible_collections.nested.clusters.plugins.module_utils.lifecycle.request import Request, RunOptions
 from ansible_collections.nested.clusters.plugins.module_utils.virtual_cluster import namespaces, readiness
@@ -30,13 +34,20 @@ def run_clock(monkeypatch: pytest.MonkeyPatch, more: Iterable[ModuleType] = ()) 
     assert clock.now < 2000, "something waits for ever"
 
 
+def demo_request(**options: Any) -> Request:
+    """Return a request for the virtual cluster, with versions as a task writes them."""
+    parse = {"vcluster_version": parse_version, "kubernetes_version": parse_kubernetes_version}
+    typed = {name: parse[name](value) if name in parse and value else value for name, value in options.items()}
+    return Request(**{"name": NAME, "namespace": NAMESPACE, "chart": CHART, **typed})
+
+
 def present(
     cluster: FakeCluster, helm: FakeHelm, check: bool = False, wait: float | None = 60, **options: Any
 ) -> Outcome:
-    """Bring the virtual cluster to a request with these options."""
-    request = Request(**{"name": NAME, "namespace": NAMESPACE, "chart": CHART, **options})
-    run = RunOptions(check, wait, kubeconfig=True)
-    return lifecycle.present(cluster.client(), helm.open, request, run)  # type: ignore[arg-type]
+    """Bring the virtual cluster to a request with these options; ``rollback`` and ``patience`` are those of a run."""
+    of_run = {name: options.pop(name) for name in ("rollback", "patience") if name in options}
+    run = RunOptions(check, wait, kubeconfig=True, **of_run)
+    return lifecycle.present(cluster.client(), helm.open, demo_request(**options), run)  # type: ignore[arg-type]
 
 
 def checked(cluster: FakeCluster, helm: FakeHelm, **options: Any) -> Outcome:

@@ -10,6 +10,7 @@ from typing import Any
 
 from ..common import well_known
 from ..common.errors import OptionError
+from ..common.semver import Version, parse_kubernetes_version, parse_version
 from ..groups import group_pending
 from ..groups.model import Group
 from ..helm.release import decode_release, newest_releases
@@ -27,7 +28,7 @@ def complete(request: Request, group: Group, decision: Decision, ahead: bool = F
     name, namespace = request.name, decision.namespace
     before = _request_before(decision, name)
     own = request.values if request.values is not None else before["values"]
-    own_kubernetes = request.kubernetes_version or before["kubernetes_version"]
+    own_kubernetes = request.kubernetes_version or _kubernetes(before["kubernetes_version"])
     own_options = request.control_plane.over(ControlPlane.of(before))
     if before["made"]:  # a backing store is for life: the group's is that of new virtual clusters
         group = replace(group, backing_store=None)
@@ -37,38 +38,31 @@ def complete(request: Request, group: Group, decision: Decision, ahead: bool = F
     chosen = replace(own_options, backing_store=options.backing_store)
     options.check_form()
     options.check_values(tree.merge(dict(group.values), own))
-    if (
-        request.vcluster_version
-        and group.vcluster_version
-        and not ahead
-        and not _same(request.vcluster_version, group.vcluster_version)
-    ):
-        raise OptionError(
-            "vcluster_version",
-            request.vcluster_version,
-            group.vcluster_version,
-            reason=f"group {group.name} is locked to this version",
-        )
+    locked = parse_version(group.vcluster_version) if group.vcluster_version else None
+    if request.vcluster_version and locked and not ahead and not _is_same_chart(request.vcluster_version, locked):
+        reason = f"group {group.name} is locked to this version"
+        raise OptionError("vcluster_version", request.vcluster_version.text, locked.text, reason=reason)
     found = group_layers.layers(group, decision.member, name, own, own_options)
     merged = group_layers.merge(found)
     group_layers.check_room(merged, decision.size)
     origins = group_layers.origins(found)
-    kubernetes_version = own_kubernetes or group.kubernetes_version
+    kubernetes_version = own_kubernetes or _kubernetes(group.kubernetes_version)
     if kubernetes_version:  # laid over the values
         where = kubernetes_version_at(accessors.distribution_of(merged))
         origins[where] = "request" if own_kubernetes else "group"
+    kubernetes_text = own_kubernetes.text if own_kubernetes else None
     membership = Membership(
         group=group.name,
         owner=decision.owner,
         size=decision.size,
         applied=group_pending.applied(group, decision.member),
-        request={"values": own, "kubernetes_version": own_kubernetes, **chosen.as_dict()},
+        request={"values": own, "kubernetes_version": kubernetes_text, **chosen.as_dict()},
         limit_range=not group_layers.limits_containers(merged),
     )
     return replace(
         request,
         namespace=namespace,
-        vcluster_version=request.vcluster_version or group.vcluster_version,
+        vcluster_version=request.vcluster_version or locked,
         kubernetes_version=kubernetes_version,
         values=merged,
         control_plane=options,
@@ -93,5 +87,10 @@ def _request_before(decision: Decision, name: str) -> dict[str, Any]:
     return {"values": own, "kubernetes_version": None, "made": release is not None}
 
 
-def _same(left: str, right: str) -> bool:
-    return left.removeprefix("v") == right.removeprefix("v")
+def _kubernetes(text: str | None) -> Version | None:
+    return parse_kubernetes_version(text) if text else None
+
+
+def _is_same_chart(left: Version, right: Version) -> bool:
+    """Whether it is one chart: with other build metadata it is another one, although neither is newer."""
+    return (left, left.build) == (right, right.build)

@@ -50,7 +50,7 @@ def present(
         seen = first if first and not attempt else group_view.picture(given, asked.group)
         decision = decide(seen, request, asked)
         full = complete(request, seen.group, decision, asked.ahead)
-        proposal = reservation.Proposal(given, request, asked, seen, decision, full)
+        proposal = reservation.Proposal(given, request, asked, seen, decision, full, run.patience)
         helm, reserve = partial(open_helm, decision.kubernetes), partial(reservation.reserve_one, proposal)
         try:
             outcome = lifecycle.present(decision.kubernetes, helm, full, run, reserve)

@@ -37,6 +37,7 @@ class Proposal:
     view: GroupView
     decision: Decision
     full: Request  # as complete() gave it
+    patience: float  # seconds for a namespace that is being deleted
 
 
 def reserve_one(proposal: Proposal, plan: Plan) -> None:
@@ -50,7 +51,7 @@ def reserve_one(proposal: Proposal, plan: Plan) -> None:
             raise _outdated(full.name)
         return
     if plan.creates_namespace:
-        namespaces.wait_until_free(planned.kubernetes, planned.namespace, full.patience)
+        namespaces.wait_until_free(planned.kubernetes, planned.namespace, proposal.patience)
     locks = lock_order(proposal.view)
     with group_lock.locked(locks) as lock:
         view = group_view.picture(proposal.given, proposal.asked.group)

@@ -6,7 +6,7 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from .errors import OptionError
@@ -39,7 +39,10 @@ def _precedence(prerelease: str) -> tuple[Any, ...]:
 
 @dataclass(frozen=True, order=True)
 class Version:
-    """A semantic version, ordered by semver precedence (build metadata is kept and not compared)."""
+    """A semantic version, ordered by semver precedence (build metadata is kept and not compared).
+
+    ``text`` is the version as it was written, such as ``v0.36.1``: what is stored or shown stays what it was.
+    """
 
     major: int
     minor: int
@@ -47,9 +50,12 @@ class Version:
     precedence: tuple[Any, ...] = field(init=False, repr=False)
     prerelease: str = field(default="", compare=False)
     build: str = field(default="", compare=False)
+    text: str = field(default="", compare=False, repr=False)
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "precedence", _precedence(self.prerelease))
+        if not self.text:
+            object.__setattr__(self, "text", str(self))
 
     def __str__(self) -> str:
         suffix = (f"-{self.prerelease}" if self.prerelease else "") + (f"+{self.build}" if self.build else "")
@@ -59,6 +65,15 @@ class Version:
     def release(self) -> Minor:
         """Major and minor: what compatibility is decided by."""
         return (self.major, self.minor)
+
+    @property
+    def normalized(self) -> Version:
+        """The same version, written without ``v``."""
+        return replace(self, text=str(self))
+
+    def with_v(self) -> Version:
+        """Return the same version, written with ``v``, as tags of Kubernetes are."""
+        return replace(self, text=f"v{self}")
 
 
 def parse_version(text: str, option: str = "vcluster_version") -> Version:
@@ -72,6 +87,7 @@ def parse_version(text: str, option: str = "vcluster_version") -> Version:
         int(match["patch"]),
         prerelease=match["prerelease"] or "",
         build=match["build"] or "",
+        text=text,
     )
 
 

@@ -153,7 +153,7 @@ class _Work:
                     kubernetes,
                     lambda: stack.enter_context(self.open_helm(job.kubernetes)),
                     job.full,
-                    RunOptions(check=True),
+                    RunOptions(check=True, patience=self.order.timeout),
                 )
         return job.foreseen
 
@@ -202,7 +202,7 @@ class _Work:
                     lambda kubernetes: stack.enter_context(self.open_helm(kubernetes)),
                     job.entry.request,
                     job.entry.asked,
-                    RunOptions(),
+                    RunOptions(patience=self.order.timeout),
                     first,
                 )
             except NestedClustersError:

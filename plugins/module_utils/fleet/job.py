@@ -12,7 +12,7 @@ from ..admission.decide import Decision
 from ..common.errors import NestedClustersError
 from ..k8s.client import Kubernetes
 from ..k8s.snapshot import live
-from ..lifecycle import export
+from ..lifecycle import outcomes
 from ..lifecycle.request import Request
 from ..virtual_cluster import phases
 from ..virtual_cluster.change import Change
@@ -112,7 +112,7 @@ class FleetJob:
         workload = state.workload(self.name)
         reserved = "reserved" if self.decision and self.decision.current else "absent"
         self.after = phases.phase(workload) if workload else reserved
-        self.endpoint = export.describe(Outcome(Plan(), state), self.name).get("endpoint")
+        self.endpoint = outcomes.describe(Outcome(Plan(), state), self.name).get("endpoint")
 
     def describe(self) -> dict[str, Any]:
         """Its part of the result."""

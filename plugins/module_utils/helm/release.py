@@ -15,9 +15,11 @@ import json
 import zlib
 from collections.abc import Callable, Hashable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 from typing import Any, TypeVar
 
 from ..common.errors import NestedClustersError
+from ..common.semver import Version, parse_version
 
 _MOST_BYTES = 64 * 1024**2  # of a record; one of vCluster's chart has less than one
 RELEASE_SECRET_TYPE = "helm.sh/release.v1"
@@ -49,6 +51,11 @@ class Release:
     manifest: str
     apply_method: str = ""  # "ssa" where helm 4 applies on the server, "csa" or "" elsewhere
     labels: dict[str, str] = field(default_factory=dict)
+
+    @cached_property
+    def vcluster_version(self) -> Version:
+        """The version of its chart. Raises OptionError where that is no semantic version, which vCluster's is."""
+        return parse_version(self.chart_version)
 
     @property
     def secret_name(self) -> str:

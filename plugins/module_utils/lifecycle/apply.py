@@ -43,7 +43,7 @@ def apply(
         labels[well_known.BETWEEN] = "true" if between else "null"  # null is helm's word for removing one
     at_rest = manifests.at_rest(state.release, state.live, state.manifest)
     records.check(kubernetes, request.name, request.namespace)
-    spec = ReleaseSpec(request.name, request.namespace, request.chart.of(stage.version), stage.values)
+    spec = ReleaseSpec(request.name, request.namespace, request.chart.of(stage.version.text), stage.values)
     made = helm.apply(spec, state.release, labels, at_rest)
     if state.release is None:
         return
@@ -81,9 +81,12 @@ def patch_workload(
     kubernetes.patch(path(where[0], plural, where[2], where[3]), {"metadata": dict(metadata)})
 
 
-def create_namespace(kubernetes: Kubernetes, request: Request) -> None:
-    """Create the namespace of a virtual cluster, once one of its name that is being deleted is gone."""
-    wait_until_free(kubernetes, request.namespace, request.patience)
+def create_namespace(kubernetes: Kubernetes, request: Request, patience: float) -> None:
+    """Create the namespace of a virtual cluster, once one of its name that is being deleted is gone.
+
+    ``patience`` is in seconds.
+    """
+    wait_until_free(kubernetes, request.namespace, patience)
     try:
         kubernetes.create(path("v1", "namespaces"), namespace_of(request))
     except KubernetesError as error:
@@ -93,13 +96,17 @@ def create_namespace(kubernetes: Kubernetes, request: Request) -> None:
 
 @dataclass
 class StageRunner:
-    """Lets Helm make one stage after another; each but the last has to run before the next."""
+    """Lets Helm make one stage after another; each but the last has to run before the next.
+
+    ``patience`` is how many seconds it may take each to run.
+    """
 
     kubernetes: Kubernetes
     helm: Helm
     request: Request
     stages: list[Stage]
     state: State
+    patience: float
     made: int = 0  # how many of the stages
 
     def run_to(self, number: int) -> None:
@@ -115,5 +122,5 @@ class StageRunner:
             self.made += 1
 
     def _wait_ready(self) -> None:
-        name, namespace, patience = self.request.name, self.request.namespace, self.request.patience
-        self.state = wait_ready(self.kubernetes, name, namespace, self.state, patience, kubeconfig=False)
+        name, namespace = self.request.name, self.request.namespace
+        self.state = wait_ready(self.kubernetes, name, namespace, self.state, self.patience, kubeconfig=False)

@@ -1,13 +1,12 @@
 # Copyright (c) 2026, nested.clusters contributors
 # GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Export the kubeconfig of a virtual cluster, and describe it in the module's result."""
+"""Export the kubeconfig of a virtual cluster."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import datetime, timezone
 from typing import Any
 
 from ..common.errors import NestedClustersError
@@ -15,7 +14,7 @@ from ..endpoint.kubeconfig import kubeconfig, with_oidc, write_kubeconfig
 from ..values.oidc import Oidc
 from ..virtual_cluster import description
 from ..virtual_cluster.change import Change, ChangeKind, ChangeTarget
-from ..virtual_cluster.cluster_state import Outcome, State
+from ..virtual_cluster.cluster_state import State
 
 
 @dataclass(frozen=True)
@@ -97,19 +96,3 @@ def export(
         content = with_oidc(content, oidc)
     written = bool(wanted.path) and write_kubeconfig(wanted.path, content, check)
     return Exported(writes if written else (), content if wanted.return_content else None)
-
-
-def describe(outcome: Outcome, name: str) -> dict[str, Any]:
-    """The virtual cluster as the task leaves it; empty where there is none."""
-    workload = outcome.state.workload(name)
-    if workload is None:
-        return {}
-    services = [thing for key, thing in outcome.state.live.items() if key[1] == "Service"]
-    routes = [thing for key, thing in outcome.state.live.items() if key[1] in description.ROUTE_KINDS]
-    release = outcome.state.release
-    return description.describe(
-        workload,
-        description.RelatedObjects(services=services, routes=routes),
-        datetime.now(timezone.utc),
-        values=release.values if release else None,
-    )

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from ..common.semver import parse_kubernetes_version, parse_version
 from ..common.size import RESOURCES, Size
 from ..helm.chart import Chart
 from ..values.backing_store import STORES
@@ -57,24 +58,23 @@ def chart_spec() -> dict[str, Any]:
 
 
 def request(params: dict[str, Any]) -> Request:
-    """Make a request of the module's options. Raises OptionError where they contradict each other."""
-    if params["state"] == "absent":  # a deletion asks for neither
-        params = {**params, "endpoint": None, "backing_store": None}
-    endpoint = params["endpoint"]
+    """Make a request of the module's options. Raises OptionError where they contradict each other, or mean nothing."""
+    if params["state"] == "absent":  # a deletion asks for none of them
+        unused = dict.fromkeys(("endpoint", "backing_store", "vcluster_version", "kubernetes_version"))
+        params = {**params, **unused}
+    endpoint, vcluster, kubernetes = (params[name] for name in ("endpoint", "vcluster_version", "kubernetes_version"))
     return Request(
         name=params["name"],
         namespace=params["namespace"] or f"vcluster-{params['name']}",
-        chart=Chart(params["chart_ref"], params["chart_repo_url"], params["vcluster_version"]),
-        vcluster_version=params["vcluster_version"],
-        kubernetes_version=params["kubernetes_version"],
+        chart=Chart(params["chart_ref"], params["chart_repo_url"], vcluster),
+        vcluster_version=parse_version(vcluster) if vcluster else None,
+        kubernetes_version=parse_kubernetes_version(kubernetes) if kubernetes else None,
         values=params["values"],
         labels=params["labels"],
         annotations=params["annotations"],
         protected=params["protected"],
         control_plane=ControlPlane.of(params),
         endpoint=Endpoint.of(endpoint) if endpoint else None,
-        rollback=params["rollback"],
-        patience=params["wait_timeout"],
     )
 
 

@@ -10,8 +10,9 @@ from dataclasses import replace
 from functools import partial
 from typing import Any
 
-from ..common import semver, well_known
+from ..common import well_known
 from ..common.errors import NestedClustersError, OptionError
+from ..common.semver import Version
 from ..helm import records
 from ..helm.chart import is_vcluster
 from ..helm.cli import Helm, ReleaseSpec
@@ -26,10 +27,10 @@ from ..virtual_cluster.manifests import Key
 from ..virtual_cluster.metadata import metadata_changes, metadata_patch
 from ..virtual_cluster.plan import Plan
 from .apply import StageRunner, create_namespace, patch_workload
-from .request import Request, Stage, namespace_of
+from .request import Request, RunOptions, Stage, namespace_of
 from .upgrade_record import UpgradeRecord
 from .upgrade_stages import plan_stages
-from .validate import check_request, is_upgrade, kubernetes_asked, wanted_version, way_back
+from .validate import check_name, check_request, is_upgrade, kubernetes_named, wanted_version, way_back
 
 
 def make_plan(
@@ -37,6 +38,7 @@ def make_plan(
     open_helm: Callable[[], Helm] | None,
     request: Request,
     state: State,
+    run: RunOptions,
     before: Sequence[Change] = (),
 ) -> Plan:
     """Return what is to be done, in order. Raises OptionError for what cannot work.
@@ -44,29 +46,30 @@ def make_plan(
     ``before`` is what was changed already. Without ``open_helm``, a plan that needs Helm is not complete: it has what
     comes before Helm, and what the namespace says in the end.
     """
+    check_name(request, state)
     version = wanted_version(request, state)
     wanted_values = check_request(request, state, version)
-    stages = plan_stages(request, state, version, wanted_values)
-    creation, membership = _plan_namespace(kubernetes, request, state)
+    stages = plan_stages(request, state, version, wanted_values, run.rollback)
+    creation, membership = _plan_namespace(kubernetes, request, state, run.patience)
     if not (state.recorded or creation):
         provenance.check_free(kubernetes, request.name, request.namespace)
     objects = _plan_objects(kubernetes, request, state, bool(creation))
     begin = [*before, *creation, *objects]
     mark = way_back(state, request)
-    guarded = mark is not None or (request.rollback and is_upgrade(state, stages))
+    guarded = mark is not None or (run.rollback and is_upgrade(state, stages))
     release, wanted, notes = _plan_release(request, state, stages), state.manifest, list[str]()
     if release:
         notes = _check_endpoint(kubernetes, request, state, wanted_values)
     if release or guarded:
         if open_helm is None:
             return Plan([*begin, *membership], notes, complete=False)
-        runner = StageRunner(kubernetes, open_helm(), request, stages if release else [], state)
+        runner = StageRunner(kubernetes, open_helm(), request, stages if release else [], state, run.patience)
         if release and not creation:
             records.check(kubernetes, request.name, request.namespace)
         if release:
             wanted, diff = _render(kubernetes, runner.helm, request, stages, state)
             release[-1] = replace(release[-1], diff=tuple(diff))
-        release = _guarded(runner, release, version, mark) if guarded else _staged(runner, release)
+        release = _guarded(runner, release, version.text, mark) if guarded else _staged(runner, release)
     metadata = _plan_metadata(kubernetes, request, state, wanted)
     changed = bool([*begin, *release, *metadata, *membership])
     # Last: that the namespace says so, before it that the workload is ours. Until then, the next run looks for more.
@@ -107,9 +110,7 @@ def _guarded(
         *release,
         *upgrade_backup.changes_after(name, version, mark, is_paused(workload)),
     ]
-    carry_out = partial(
-        upgrade_transaction.carry_out, runner.kubernetes, runner.helm, runner.request, runner.stages, state
-    )
+    carry_out = partial(upgrade_transaction.carry_out, runner)
     return [replace(change, apply=carry_out) for change in changes]
 
 
@@ -130,7 +131,7 @@ def _render(
 ) -> tuple[dict[Key, dict[str, Any]], list[dict[str, str]]]:
     """Return the objects that the release shall have in the end, and what differs then, for ``--diff``."""
     for stage in stages:  # each, so that what the chart of one refuses is known before the first is made
-        chart = request.chart.of(stage.version)
+        chart = request.chart.of(stage.version.text)
         unfinished = state.pending is not None or state.leaving
         spec = ReleaseSpec(request.name, request.namespace, chart, stage.values)
         rendered = helm.render(spec, unfinished=unfinished)
@@ -142,7 +143,7 @@ def _render(
     found = drift.as_found(state.manifest, state.live)
     diff: list[dict[str, str]] = []
     if state.release and len(stages) > 1:
-        way = [state.release.chart_version], [stage.version for stage in stages]
+        way = [state.release.chart_version], [stage.version.text for stage in stages]
         diff += diff_entries(*way, f"vCluster versions of {request.name}, one after another")
     last = stages[-1].values
     origins = request.group.origins if request.group else None
@@ -156,7 +157,9 @@ def _etcd(state: State) -> dict[str, Any] | None:
     return next((thing for thing in found if thing["metadata"]["name"].endswith("-etcd")), None)
 
 
-def _plan_namespace(kubernetes: Kubernetes, request: Request, state: State) -> tuple[list[Change], list[Change]]:
+def _plan_namespace(
+    kubernetes: Kubernetes, request: Request, state: State, patience: float
+) -> tuple[list[Change], list[Change]]:
     """Return what creates the namespace, and what its labels and annotations become where it is there."""
     if state.release and request.membership is None:
         return [], []  # Helm's record of it is in there
@@ -171,7 +174,7 @@ def _plan_namespace(kubernetes: Kubernetes, request: Request, state: State) -> t
             )
         # One that is being deleted will be gone when it is this plan's turn; see create_namespace.
         shown = tuple(diff_entries("", namespace_of(request), str(target)))
-        create = partial(create_namespace, kubernetes, request)
+        create = partial(create_namespace, kubernetes, request, patience)
         return [Change(ChangeKind.CREATE, target, diff=shown, apply=create)], []
     if request.membership is None:
         return [], []
@@ -225,8 +228,8 @@ def _plan_release(request: Request, state: State, stages: list[Stage]) -> list[C
         unfinished = {"revision": state.pending.revision, "status": state.pending.status}
         cleared = [Change(ChangeKind.CLEAR, target, unfinished)]
     if release is None:
-        return [*cleared, Change(ChangeKind.INSTALL, target, {"version": last.version})]
-    changes = _upgrades(release.chart_version, stages, target)
+        return [*cleared, Change(ChangeKind.INSTALL, target, {"version": last.version.text})]
+    changes = _upgrades(release.vcluster_version, stages, target)
     if not changes and release.status != "deployed":
         changes.append(Change(ChangeKind.REPEAT, target, {"status": release.status}))
     if without_nulls(release.values) != without_nulls(last.values):
@@ -234,17 +237,17 @@ def _plan_release(request: Request, state: State, stages: list[Stage]) -> list[C
     return [*cleared, *changes, *drift.drift(drift.as_found(state.manifest, state.live), state.manifest)]
 
 
-def _upgrades(before: str, stages: list[Stage], target: ChangeTarget) -> list[Change]:
+def _upgrades(before: Version, stages: list[Stage], target: ChangeTarget) -> list[Change]:
     """One for each stage in which vCluster or Kubernetes becomes another one; ``before`` is vCluster's version."""
     changes = []
     for stage in stages:
         is_last = stage is stages[-1]
-        differs = semver.parse_version(before) != semver.parse_version(stage.version)
-        kubernetes = stage.kubernetes
+        differs = before != stage.version
+        kubernetes = stage.kubernetes.text if stage.kubernetes else None
         if not kubernetes and is_last and len(stages) > 1 and not differs:
-            kubernetes = kubernetes_asked(stage.values)
+            kubernetes = kubernetes_named(stage.values)
         if differs or stage.kubernetes or (is_last and len(stages) > 1):
-            versions = {"before": before, "after": stage.version if differs else ""}
+            versions = {"before": before.text, "after": stage.version.text if differs else ""}
             details = {**versions, "kubernetes": str(kubernetes or ""), "last": is_last}
             changes.append(Change(ChangeKind.UPGRADE, target, details))
         before = stage.version

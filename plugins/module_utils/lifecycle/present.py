@@ -26,6 +26,7 @@ from ..virtual_cluster.change import Change, ChangeKind, ChangeTarget
 from ..virtual_cluster.cluster_state import Outcome, State
 from ..virtual_cluster.plan import Plan
 from ..virtual_cluster.readiness import POLL_SECONDS, wait_ready
+from .apply import StageRunner
 from .plan import make_plan
 from .request import Request, RunOptions
 from .validate import way_back
@@ -54,8 +55,8 @@ def present(
     if returned and check:  # what comes after a way back cannot be told before
         return Outcome(Plan(returned), state)
     if returned and open_helm:
-        state = _go_back(kubernetes, open_helm(), request, state)
-    plan = make_plan(kubernetes, open_helm, request, state, returned)
+        state = _go_back(kubernetes, open_helm(), request, state, run.patience)
+    plan = make_plan(kubernetes, open_helm, request, state, run, returned)
     if check:
         return Outcome(plan, state)
     if reserve and plan.changed:
@@ -100,13 +101,14 @@ def _plan_return(kubernetes: Kubernetes, request: Request, state: State) -> list
     return [Change(ChangeKind.GO_BACK, ChangeTarget("virtual cluster", request.name), {"version": mark.version})]
 
 
-def _go_back(kubernetes: Kubernetes, helm: Helm, request: Request, state: State) -> State:
+def _go_back(kubernetes: Kubernetes, helm: Helm, request: Request, state: State, patience: float) -> State:
     """Go back before anything else is planned, which goes by what is there then."""
     from . import upgrade_transaction
 
     mark = way_back(state, request)
     if mark:
-        upgrade_transaction.go_back(kubernetes, helm, request, state, mark)
+        runner = StageRunner(kubernetes, helm, request, [], state, patience)
+        upgrade_transaction.go_back(runner, state, mark)
     return cluster_state.read(kubernetes, request.name, request.namespace)
 
 

@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from ..common.semver import Version
 from ..common.well_known import CREATED, NAME_ANNOTATION
 from ..helm.chart import Chart
 from ..values.control_plane import ControlPlane
@@ -32,8 +33,8 @@ class Request:
     name: str
     namespace: str
     chart: Chart
-    vcluster_version: str | None = None
-    kubernetes_version: str | None = None
+    vcluster_version: Version | None = None
+    kubernetes_version: Version | None = None
     values: dict[str, Any] | None = None
     labels: dict[str, Any] = field(default_factory=dict)
     annotations: dict[str, Any] = field(default_factory=dict)
@@ -41,8 +42,6 @@ class Request:
     control_plane: ControlPlane = field(default_factory=ControlPlane)
     endpoint: Endpoint | None = None  # of one without a group, with its host name
     group: GroupContext | None = None
-    rollback: bool = False  # whether an upgrade takes a way back first, and takes it when it fails
-    patience: float = 300  # seconds for what is waited for in any case: what runs between two steps
 
     @property
     def membership(self) -> Membership | None:
@@ -56,20 +55,24 @@ class RunOptions:
 
     ``wait`` is how many seconds to wait until a virtual cluster is ready, None for not at all. ``kubeconfig`` says
     whether its kubeconfig is needed then; one that is there already has to be usable before anything is changed.
+    ``rollback`` says whether an upgrade takes a way back first, and takes it when it fails. ``patience`` is how many
+    seconds to wait for what is waited for in any case: what runs between two steps.
     """
 
     check: bool = False
     wait: float | None = None
     kubeconfig: bool = False
+    rollback: bool = False
+    patience: float = 300
 
 
 @dataclass(frozen=True)
 class Stage:
     """What Helm shall make: one release. An upgrade over several minor versions has several, in order."""
 
-    version: str
+    version: Version
     values: dict[str, Any]
-    kubernetes: str | None = None  # pinned for this stage only
+    kubernetes: Version | None = None  # pinned for this stage only
 
 
 def namespace_of(request: Request) -> dict[str, Any]:

@@ -7,53 +7,51 @@ from __future__ import annotations
 
 from typing import Any
 
-from ..common import semver
 from ..common.errors import OptionError
+from ..common.semver import Version
 from ..values import accessors, control_plane, immutability, tree, validation
 from ..values.control_plane import ControlPlane
 from ..virtual_cluster.cluster_state import State, is_paused
 from . import upgrade_path
 from .request import Request, Stage
-from .validate import is_upgrade, last_run, way_back
+from .validate import is_upgrade, last_kubernetes, way_back
 
 
-def plan_stages(request: Request, state: State, version: str, wanted: dict[str, Any]) -> list[Stage]:
+def plan_stages(
+    request: Request, state: State, version: Version, wanted: dict[str, Any], rollback: bool = False
+) -> list[Stage]:
     """What Helm has to make, one after another, so that no minor version is skipped; mostly one stage.
 
     ``wanted`` are the values at the end. What runs in between has them as well, where its version takes them, else
-    what it has now. Raises OptionError where there is no way, or where one stage has no chart.
+    what it has now. With ``rollback`` a paused one is started in between. Raises OptionError where there is no way, or
+    where one stage has no chart.
     """
     last = Stage(version, wanted)
     if state.release is None or not is_upgrade(state, [last]):
         return [last]
-    parse = semver.parse_version
     workload = state.workload(request.name)
-    running = last_run(workload)[1]
-    steps = upgrade_path.upgrade_steps(
-        upgrade_path.upgrade_path(parse(state.release.chart_version), parse(version)) or [parse(version)],
-        semver.parse_kubernetes_version(running) if running else None,
-        wanted,
-    )
-    if len(steps) > 1 and is_paused(workload) and not (request.rollback or way_back(state, request)):
+    versions = upgrade_path.upgrade_path(state.release.vcluster_version, version) or [version]
+    steps = upgrade_path.upgrade_steps(versions, last_kubernetes(workload), wanted)
+    if len(steps) > 1 and is_paused(workload) and not (rollback or way_back(state, request)):
         way = ", ".join(str(step.vcluster) for step in steps)
         raise OptionError(
             "vcluster_version",
-            version,
+            version.text,
             f"{steps[0].vcluster}, or a virtual cluster that runs",
             reason=f"it is paused, and has to run {way} one after another: resume it first, or use rollback",
         )
     stages, before = [], state.release.values
     for step in steps[:-1]:
         before = _values_between(before, wanted, step.vcluster)
-        pinned = f"v{step.kubernetes}" if step.kubernetes else None
-        given = control_plane.desired(before, ControlPlane(), pinned, {}, ours=False) if pinned else before
-        stages.append(Stage(str(step.vcluster), given, pinned))
-    immutability.check_immutable(before, wanted, parse(version))
+        pinned = step.kubernetes.with_v() if step.kubernetes else None
+        values = control_plane.desired(before, ControlPlane(), pinned, {}, ours=False) if pinned else before
+        stages.append(Stage(step.vcluster.normalized, values, pinned))
+    immutability.check_immutable(before, wanted, version)
     _check_charts(request, [stage.version for stage in stages], version)
     return [*stages, last]
 
 
-def _values_between(before: dict[str, Any], wanted: dict[str, Any], version: semver.Version) -> dict[str, Any]:
+def _values_between(before: dict[str, Any], wanted: dict[str, Any], version: Version) -> dict[str, Any]:
     """The values of a version on the way: those at the end, or those of before if it refuses these."""
     try:
         validation.check_values(wanted, version, tree.get(wanted, accessors.IMAGE_REPOSITORY))
@@ -72,19 +70,20 @@ def _values_between(before: dict[str, Any], wanted: dict[str, Any], version: sem
     return wanted
 
 
-def _check_charts(request: Request, between: list[str], version: str) -> None:
+def _check_charts(request: Request, between: list[Version], version: Version) -> None:
     """OptionError where the charts of an upgrade are local, and one of them is not there."""
     if not request.chart.local:
         return
-    if between and not request.chart.versioned and set(between) != {version}:
+    texts = [one.text for one in between]
+    if between and not request.chart.versioned and any(one != version for one in between):
         raise OptionError(
             "chart_ref",
             request.chart.reference,
             "a path with {version} in it, such as /srv/charts/vcluster-{version}.tgz",
-            reason=f"the way to {version} goes through {', '.join(between)}, whose charts are needed too; or run the "
-            "task once for each version, with its chart",
+            reason=f"the way to {version.text} goes through {', '.join(texts)}, whose charts are needed too; or run "
+            "the task once for each version, with its chart",
         )
-    for one in between:
+    for one in texts:
         try:
             request.chart.of(one).own_version()
         except OptionError as error:
@@ -92,5 +91,5 @@ def _check_charts(request: Request, between: list[str], version: str) -> None:
                 "chart_ref",
                 request.chart.of(one).reference,
                 f"the chart of vCluster {one}; or, first, another release of its minor version as vcluster_version",
-                reason=f"the way to {version} goes through {one}: {error}",
+                reason=f"the way to {version.text} goes through {one}: {error}",
             ) from error

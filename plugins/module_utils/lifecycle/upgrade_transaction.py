@@ -9,45 +9,38 @@ from dataclasses import replace
 
 from ..common.errors import NestedClustersError
 from ..helm import records
-from ..helm.cli import Helm
-from ..k8s.client import Kubernetes
 from ..k8s.objects import path
 from ..virtual_cluster import cluster_state, readiness
 from . import apply, upgrade_backup
-from . import request as requests
-from . import validate as validation
+from .apply import StageRunner
 from .upgrade_record import UpgradeRecord
+from .validate import way_back
 
 _HEALTHY_SECONDS = 60  # how long one that shall be upgraded may take to be healthy: it may have started just now
 
 
-def carry_out(
-    kubernetes: Kubernetes,
-    helm: Helm,
-    request: requests.Request,
-    stages: list[requests.Stage],
-    state: cluster_state.State,
-) -> None:
+def carry_out(runner: StageRunner) -> None:
     """The stages of an upgrade, each looked into when it runs; back to what was before if one of them fails.
 
     Raises NestedClustersError that says why it failed, when everything is as before again.
     """
-    place = upgrade_backup.UpgradeBackup(kubernetes, request.name, request.namespace, request.patience)
-    mark = validation.way_back(state, request)
+    kubernetes, request, stages, state = runner.kubernetes, runner.request, runner.stages, runner.state
+    backup = upgrade_backup.UpgradeBackup(kubernetes, request.name, request.namespace, runner.patience)
+    mark = way_back(state, request)
     if mark is None or not mark.copied:
-        mark = _take(place, state, request.name, mark)
+        mark = _take(backup, state, request.name, mark)
         state = cluster_state.read(kubernetes, request.name, request.namespace)
     try:
         if not stages or (state.release and state.release.revision != mark.revision):
             # An earlier task made what is deployed, and has not seen it run.
-            state = _started(kubernetes, request, place)
+            state = _started(runner, backup)
         for number, stage in enumerate(stages, 1):
-            apply.apply(kubernetes, helm, request, stage, state, between=number < len(stages))
-            state = _started(kubernetes, request, place)
+            apply.apply(kubernetes, runner.helm, request, stage, state, between=number < len(stages))
+            state = _started(runner, backup)
     except NestedClustersError as error:
         failed = f"virtual cluster {request.name} did not become healthy on its way from vCluster {mark.version}"
         try:
-            go_back(kubernetes, helm, request, cluster_state.read(kubernetes, request.name, request.namespace), mark)
+            go_back(runner, cluster_state.read(kubernetes, request.name, request.namespace), mark)
         except NestedClustersError as second:
             raise NestedClustersError(
                 f"{failed}: {error}; and it could not be taken back: {second}; run the task again, which goes on "
@@ -57,54 +50,52 @@ def carry_out(
         raise NestedClustersError(
             f"{failed}: {error}; it is on {mark.version} again, with the data that it had before", rolled_back=True
         ) from error
-    place.leave(mark)
+    backup.leave(mark)
 
 
 def _take(
-    place: upgrade_backup.UpgradeBackup, state: cluster_state.State, name: str, mark: UpgradeRecord | None
+    backup: upgrade_backup.UpgradeBackup, state: cluster_state.State, name: str, mark: UpgradeRecord | None
 ) -> UpgradeRecord:
     """Take the way back, from a virtual cluster that is healthy; where that fails, everything is as before."""
     workload = state.workload(name)
     if not cluster_state.is_paused(workload):
-        place.check_healthy(_HEALTHY_SECONDS)
+        backup.check_healthy(_HEALTHY_SECONDS)
     mark = mark or UpgradeRecord.of(state.release, workload)
     try:
-        place.take(mark)
+        backup.take(mark)
     except NestedClustersError:
         if not mark.paused:
-            place.start()
-        place.leave(mark)
+            backup.start()
+        backup.leave(mark)
         raise
     return replace(mark, copied=True)
 
 
-def _started(
-    kubernetes: Kubernetes, request: requests.Request, place: upgrade_backup.UpgradeBackup
-) -> cluster_state.State:
+def _started(runner: StageRunner, backup: upgrade_backup.UpgradeBackup) -> cluster_state.State:
     """Start what is at rest, wait until it is ready, and look into it."""
-    place.start()
-    state = cluster_state.read(kubernetes, request.name, request.namespace)
-    state = readiness.wait_ready(kubernetes, request.name, request.namespace, state, request.patience, kubeconfig=True)
-    place.check_healthy()
+    kubernetes, name, namespace = runner.kubernetes, runner.request.name, runner.request.namespace
+    backup.start()
+    state = cluster_state.read(kubernetes, name, namespace)
+    state = readiness.wait_ready(kubernetes, name, namespace, state, runner.patience, kubeconfig=True)
+    backup.check_healthy()
     return state
 
 
-def go_back(
-    kubernetes: Kubernetes, helm: Helm, request: requests.Request, state: cluster_state.State, mark: UpgradeRecord
-) -> None:
-    """Take the way back: the data, and then the Helm revision of before."""
-    place = upgrade_backup.UpgradeBackup(kubernetes, request.name, request.namespace, request.patience)
+def go_back(runner: StageRunner, state: cluster_state.State, mark: UpgradeRecord) -> None:
+    """Take the way back from a state: the data, and then the Helm revision of before."""
+    kubernetes, request = runner.kubernetes, runner.request
+    backup = upgrade_backup.UpgradeBackup(kubernetes, request.name, request.namespace, runner.patience)
     if not mark.returned:
         records.check(kubernetes, request.name, request.namespace, mark.revision)  # before anything is stopped
         mark = replace(mark, returning=True)
-        place.write(mark)
+        backup.write(mark)
         if state.pending:
             kubernetes.delete(path("v1", "secrets", request.namespace, state.pending.secret_name))
-        place.stop()
-        place.restore(mark)
+        backup.stop()
+        backup.restore(mark)
         records.check(kubernetes, request.name, request.namespace, mark.revision)
-        helm.rollback(request.name, request.namespace, mark.revision, state.release)
+        runner.helm.rollback(request.name, request.namespace, mark.revision, state.release)
         mark = replace(mark, returned=True)  # not once more: Helm would forget the revision that it goes back to
-        place.write(mark)
-    _started(kubernetes, request, place)
-    place.leave(mark)
+        backup.write(mark)
+    _started(runner, backup)
+    backup.leave(mark)

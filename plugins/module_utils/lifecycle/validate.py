@@ -8,8 +8,8 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Any
 
-from ..common import semver
 from ..common.errors import OptionError
+from ..common.semver import Version, parse_kubernetes_version, parse_version
 from ..common.well_known import GROUP_LABEL
 from ..helm.chart import is_vcluster
 from ..values import accessors, control_plane, immutability, support_matrix, tree, validation
@@ -34,33 +34,30 @@ def is_upgrade(state: State, stages: list[Stage]) -> bool:
     """Whether the first of the stages is another vCluster or Kubernetes than the one deployed."""
     if state.release is None or not stages:
         return False
-    parse = semver.parse_version
-    differs = parse(state.release.chart_version) != parse(stages[0].version)
-    return differs or kubernetes_asked(state.release.values) != kubernetes_asked(stages[0].values)
+    differs = state.release.vcluster_version != stages[0].version
+    return differs or kubernetes_named(state.release.values) != kubernetes_named(stages[0].values)
 
 
-def kubernetes_asked(given: dict[str, Any]) -> Any:
+def kubernetes_named(values: dict[str, Any]) -> Any:
     """The Kubernetes version that values name, None where they leave it to the chart."""
-    return tree.get(given, control_plane.kubernetes_version_at(accessors.distribution_of(given)))
+    return tree.get(values, control_plane.kubernetes_version_at(accessors.distribution_of(values)))
 
 
-def wanted_version(request: Request, state: State) -> str:
+def wanted_version(request: Request, state: State) -> Version:
     """The vCluster version to run: the one asked for, else the one deployed, else the collection's default."""
     if request.chart.local and not request.chart.versioned:
-        own = request.chart.own_version()
-        asked = request.vcluster_version
-        if asked and semver.parse_version(asked) != semver.parse_version(own):
-            raise OptionError(
-                "vcluster_version", asked, own, reason=f"chart_ref {request.chart.reference} is version {own}"
-            )
+        own, requested = parse_version(request.chart.own_version()), request.vcluster_version
+        if requested and requested != own:
+            reason = f"chart_ref {request.chart.reference} is version {own.text}"
+            raise OptionError("vcluster_version", requested.text, own.text, reason=reason)
         return own
     if request.vcluster_version:
-        return str(semver.parse_version(request.vcluster_version))
-    return state.release.chart_version if state.release else support_matrix.DEFAULT_VCLUSTER_VERSION
+        return request.vcluster_version.normalized
+    return state.release.vcluster_version if state.release else parse_version(support_matrix.DEFAULT_VCLUSTER_VERSION)
 
 
-def check_request(request: Request, state: State, version: str) -> dict[str, Any]:
-    """Refuse what cannot work, before anything is changed; returns the values the release shall have."""
+def check_name(request: Request, state: State) -> None:
+    """Refuse a virtual cluster that cannot have this name, this namespace or no group."""
     if not (state.release or state.pending):  # what was made elsewhere with a longer name works
         cluster_names.check_names(request.name, request.namespace)
     if state.neighbours:
@@ -81,7 +78,10 @@ def check_request(request: Request, state: State, version: str) -> dict[str, Any
     group = release.labels.get(GROUP_LABEL) if release else None
     if group and request.membership is None:
         raise OptionError("group", None, group, reason=f"virtual cluster {request.name} belongs to this group")
-    target = semver.parse_version(version)
+
+
+def check_request(request: Request, state: State, target: Version) -> dict[str, Any]:
+    """Refuse what cannot work, before anything is changed; returns the values the release shall have."""
     support_matrix.check_vcluster_version(target)
     deployed = state.release
     options = request.control_plane
@@ -97,13 +97,12 @@ def check_request(request: Request, state: State, version: str) -> dict[str, Any
             in_values = {**(tree.get(result, accessors.GLOBAL_ANNOTATIONS) or {}), **in_values}
         check_metadata(option, given, in_values)
     validation.check_values(result, target, tree.get(result, accessors.IMAGE_REPOSITORY))
-    if deployed and semver.parse_version(deployed.chart_version) == target:
+    if deployed and deployed.vcluster_version == target:
         immutability.check_immutable(deployed.values, result, target)  # else stage by stage: see plan_stages
     if way_back(state, request) is None:  # with a way back, it is started in between
-        _check_ran(last_run(state.workload(request.name))[0], target)
-    asked = kubernetes_asked(result)
-    if asked:
-        semver.parse_kubernetes_version(str(asked))
+        _check_ran(last_vcluster(state.workload(request.name)), target)
+    if named := kubernetes_named(result):
+        parse_kubernetes_version(str(named))
     return result
 
 
@@ -115,18 +114,27 @@ def _with_endpoint(request: Request, given: dict[str, Any]) -> dict[str, Any]:
     return request.endpoint.onto(given)
 
 
-def last_run(workload: dict[str, Any] | None) -> tuple[str, str]:
-    """(vCluster version, Kubernetes version) that ran last; "" where it is the deployed one, or not known."""
+def last_vcluster(workload: dict[str, Any] | None) -> Version | None:
+    """The vCluster that ran last; None where it is the deployed one, or not known."""
+    ran = manifests.last_run(workload) if workload else None
+    return parse_version(ran[0]) if ran and ran[0] else None
+
+
+def last_kubernetes(workload: dict[str, Any] | None) -> Version | None:
+    """The Kubernetes that runs, or ran last; None where it is not known."""
     if workload is None:
-        return "", ""
-    return manifests.last_run(workload) or ("", workloads.kubernetes_version(workload) or "")
+        return None
+    ran = manifests.last_run(workload)
+    text = ran[1] if ran else workloads.kubernetes_version(workload)
+    return parse_kubernetes_version(text) if text else None
 
 
-def _check_ran(version: str, target: semver.Version) -> None:
+def _check_ran(version: Version | None, target: Version) -> None:
     """OptionError for a further upgrade of one that has not run since the last; the data is still that of before."""
+    if version is None:
+        return
     try:
-        if version:
-            upgrade_path.check_change(semver.parse_version(version), target)
+        upgrade_path.check_change(version, target)
     except OptionError as error:
-        reason = f"it is paused, and {version} is what ran last: resume it before the next upgrade"
+        reason = f"it is paused, and {version.text} is what ran last: resume it before the next upgrade"
         raise OptionError("vcluster_version", str(target), str(error.data["allowed"]), reason=reason) from error

@@ -12,7 +12,7 @@ from typing import Any
 
 from ..common.errors import OptionError
 from ..common.redaction import redacted
-from ..common.semver import Version, parse_kubernetes_version
+from ..common.semver import Version
 from . import accessors, licensed_features, tree, validation
 from .backing_store import (
     EMBEDDED_SQLITE,
@@ -161,7 +161,7 @@ class ControlPlane:
 def desired(
     asked: dict[str, Any] | None,
     options: ControlPlane,
-    kubernetes_version: str | None,
+    kubernetes_version: Version | None,
     deployed: dict[str, Any] | None,
     ours: bool,
 ) -> dict[str, Any]:
@@ -198,13 +198,12 @@ def kubernetes_version_at(distribution: str) -> tuple[str, ...]:
     return (*_DISTRO, "k8s", "version") if distribution == "k8s" else (*_DISTRO, distribution, "image", "tag")
 
 
-def kubernetes_tag(distribution: str, version: str) -> str:
+def kubernetes_tag(distribution: str, version: Version) -> str:
     """A version of Kubernetes as vcluster.yaml has it: ``v1.32.1-k3s1`` for ``1.32.1`` of k3s."""
     if distribution == "k8s":
-        return version
-    parsed = parse_kubernetes_version(version)
-    suffix = "" if parsed.prerelease or parsed.build else _TAG_SUFFIX[distribution]
-    return f"v{parsed}{suffix}".replace("+", "-")  # k3s releases are v1.32.1+k3s1, their images v1.32.1-k3s1
+        return version.text
+    suffix = "" if version.prerelease or version.build else _TAG_SUFFIX[distribution]
+    return f"v{version}{suffix}".replace("+", "-")  # k3s releases are v1.32.1+k3s1, their images v1.32.1-k3s1
 
 
 def _without_other_distributions(deployed: dict[str, Any], distribution: str) -> dict[str, Any]:

@@ -44,19 +44,19 @@ def test_vcluster_few_options_make_request(run: Run, present: Calls) -> None:
 
 
 def test_vcluster_all_options_make_request(run: Run, present: Calls) -> None:
+    versions = {"vcluster_version": "v0.36.1", "kubernetes_version": "v1.36.0"}
     options = {
-        "vcluster_version": "0.36.1",
-        "kubernetes_version": "v1.36.0",
         "values": {"a": {"b": None}},
         "labels": {"env": "prod", "old": None},
         "annotations": {"note": "x"},
         "protected": False,
     }
-    run(namespace="team", chart_ref="oci://x/y", chart_repo_url="https://z", wait_timeout=7, **options)
+    run(namespace="team", chart_ref="oci://x/y", chart_repo_url="https://z", wait_timeout=7, **versions, **options)
     (call,) = present.seen
     (request,) = call.asked
     assert request.namespace == "team"
     assert {name: getattr(request, name) for name in options} == options
+    assert {name: getattr(request, name).text for name in versions} == versions
     assert (request.chart.reference, request.chart.repository) == ("oci://x/y", "https://z")
     assert call.wait == 7
 
@@ -170,8 +170,8 @@ def test_vcluster_unknown_option_is_refused(options: Object, word: str, run: Run
 
 def test_vcluster_rollback_is_passed_on(run: Run, present: Calls, in_group: Calls) -> None:
     run(rollback=True, wait=False, wait_timeout=77)
-    (request,) = present.seen[0].asked
-    assert (request.rollback, request.patience, present.seen[0].wait) == (True, 77, None)
+    (call,) = present.seen
+    assert (call.rollback, call.patience, call.wait) == (True, 77, None)
     present.error = NestedClustersError("it is on 0.35.1 again", rolled_back=True)
     assert run(rollback=True)["rolled_back"] is True
     run(group="dev", ahead_of_group=True)

@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 from ansible_collections.nested.clusters.plugins.module_utils.common.errors import OptionError
+from ansible_collections.nested.clusters.plugins.module_utils.common.semver import parse_version
 from ansible_collections.nested.clusters.plugins.module_utils.lifecycle import options
 from ansible_collections.nested.clusters.plugins.module_utils.lifecycle.export import KubeconfigExport
 from ansible_collections.nested.clusters.plugins.module_utils.values.backing_store import DEPLOYED_ETCD, BackingStore
@@ -36,8 +37,6 @@ PARAMS: dict[str, Any] = {
     "state": "present",
     "chart_ref": "vcluster",
     "chart_repo_url": "https://charts.loft.sh",
-    "rollback": False,
-    "wait_timeout": 300,
 }
 KUBECONFIG = {
     "path": None,
@@ -51,6 +50,20 @@ KUBECONFIG = {
 
 def params(**said: Any) -> dict[str, Any]:
     return {**PARAMS, **said}
+
+
+def test_request_of_options_has_versions_as_they_are_written() -> None:
+    written = {"vcluster_version": "v0.36.1+build", "kubernetes_version": "1.36.0"}
+    request = options.request(params(**written))
+    assert request.vcluster_version == parse_version("0.36.1")
+    assert [getattr(request, name).text for name in written] == list(written.values())
+
+
+@pytest.mark.parametrize("option", ["vcluster_version", "kubernetes_version"])
+def test_request_of_options_with_a_broken_version_is_refused_but_for_a_deletion(option: str) -> None:
+    with pytest.raises(OptionError, match=f"{option}: 'latest'"):
+        options.request(params(**{option: "latest"}))
+    assert getattr(options.request(params(**{option: "latest"}, state="absent")), option) is None
 
 
 def test_request_of_options_has_typed_objects() -> None:

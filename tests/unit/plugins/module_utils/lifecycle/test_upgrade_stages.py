@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 from ansible_collections.nested.clusters.plugins.module_utils.common import well_known
 from ansible_collections.nested.clusters.plugins.module_utils.common.errors import OptionError, WaitError
+from ansible_collections.nested.clusters.plugins.module_utils.common.semver import parse_version
 from ansible_collections.nested.clusters.plugins.module_utils.helm.chart import Chart
 from ansible_collections.nested.clusters.plugins.module_utils.lifecycle import upgrade_stages
 from ansible_collections.nested.clusters.plugins.module_utils.lifecycle.request import Request
@@ -76,8 +77,8 @@ def test_stages_new_values_come_with_first_version_that_knows_them(old: FakeClus
     given = tree.merge(accessors.BUILT_IN, asked)
     request = Request(NAME, NAMESPACE, CHART)
     state = cluster_state.read(old.client(), NAME, NAMESPACE)
-    stages = upgrade_stages.plan_stages(request, replace_release(state, "0.33.0"), "0.36.1", given)
-    assert [(stage.version, stage.values == given) for stage in stages] == [
+    stages = upgrade_stages.plan_stages(request, replace_release(state, "0.33.0"), parse_version("0.36.1"), given)
+    assert [(stage.version.text, stage.values == given) for stage in stages] == [
         ("0.34.7", False),
         ("0.35.3", True),
         ("0.36.1", True),
@@ -89,7 +90,7 @@ def test_stages_values_that_no_stage_takes_are_refused(old: FakeCluster, helm: F
     state = replace_release(state, "0.30.0", {"policies": {"networkPolicy": {"outgoingConnections": {}}}})
     given = {"sync": {"toHost": {"gatewayApi": {"enabled": True}}}}
     with pytest.raises(OptionError, match=r"vCluster 0\.31\.3 comes in between, and takes neither"):
-        upgrade_stages.plan_stages(Request(NAME, NAMESPACE, CHART), state, "0.36.1", given)
+        upgrade_stages.plan_stages(Request(NAME, NAMESPACE, CHART), state, parse_version("0.36.1"), given)
 
 
 def replace_release(

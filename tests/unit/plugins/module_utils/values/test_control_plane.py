@@ -37,6 +37,10 @@ DATABASE = ControlPlane.of(
 )
 
 
+def kubernetes(text: str | None) -> semver.Version | None:
+    return semver.parse_kubernetes_version(text) if text else None
+
+
 def at(path: str, value: Any) -> dict[str, Any]:
     return tree.at(tuple(path.split(".")), value)
 
@@ -144,7 +148,7 @@ def test_control_plane_of_options_and_group(
     asked: Any, kubernetes_version: Any, deployed: Any, ours: bool, expected: Any
 ) -> None:
     arguments = copy.deepcopy((asked, deployed, accessors.BUILT_IN))
-    result = control_plane.desired(asked, ControlPlane(), kubernetes_version, deployed, ours)
+    result = control_plane.desired(asked, ControlPlane(), kubernetes(kubernetes_version), deployed, ours)
     assert result == expected
     assert not containers(result) & (containers(asked) | containers(deployed) | containers(accessors.BUILT_IN))
     assert (asked, deployed, accessors.BUILT_IN) == arguments
@@ -154,7 +158,7 @@ def test_control_plane_of_itself_is_the_same() -> None:
     """The same task again finds what it wants: no second change."""
     for asked, deployed in pairs():
         for ours in (True, False):
-            for version, options in ((None, ControlPlane()), ("v1.36.0", ETCD)):
+            for version, options in ((None, ControlPlane()), (kubernetes("v1.36.0"), ETCD)):
                 if not isinstance(tree.get(asked, ("controlPlane",)) or {}, dict):
                     continue
                 once = control_plane.desired(asked, options, version, deployed, ours)
@@ -195,7 +199,7 @@ def test_control_plane_values_have_no_duplicates(options: ControlPlane) -> None:
     ],
 )
 def test_kubernetes_version_path_depends_on_distribution(distribution: str, given: str, path: str, tag: str) -> None:
-    result = control_plane.desired(None, ControlPlane(distribution), given, None, True)
+    result = control_plane.desired(None, ControlPlane(distribution), kubernetes(given), None, True)
     assert get(result, path) == tag
     # Leaving it out of a later task, which says everything else, is no order to change it.
     again = control_plane.desired(
@@ -206,7 +210,7 @@ def test_kubernetes_version_path_depends_on_distribution(distribution: str, give
 
 def test_control_plane_k3s_to_k8s_leaves_no_k3s() -> None:
     """Not even switched off: from 0.33 on, the chart's schema refuses the key."""
-    deployed = control_plane.desired(None, ControlPlane("k3s"), "1.32.1", None, True)
+    deployed = control_plane.desired(None, ControlPlane("k3s"), kubernetes("1.32.1"), None, True)
     result = control_plane.desired(None, ControlPlane("k8s"), None, deployed, True)
     assert "k3s" not in get(result, "controlPlane.distro")
     assert accessors.distribution_of(result) == "k8s"
