@@ -835,8 +835,7 @@ from ansible_collections.nested.clusters.plugins.module_utils.k8s.host_clusters 
     open_hosts,
 )
 from ansible_collections.nested.clusters.plugins.module_utils.k8s.module import ModuleResult, run_module
-from ansible_collections.nested.clusters.plugins.module_utils.lifecycle import export, options, outcomes
-from ansible_collections.nested.clusters.plugins.module_utils.lifecycle import present as lifecycle
+from ansible_collections.nested.clusters.plugins.module_utils.lifecycle import export, options, outcomes, reconcile
 from ansible_collections.nested.clusters.plugins.module_utils.lifecycle.request import Request, RunOptions
 from ansible_collections.nested.clusters.plugins.module_utils.values.endpoint import ENDPOINT_TYPES, Endpoint
 from ansible_collections.nested.clusters.plugins.module_utils.values.oidc import Oidc
@@ -1007,10 +1006,10 @@ def look_again(module: AnsibleModule, found: Placed) -> Outcome:
 
 def in_group(module: AnsibleModule, open_helm: OpenHelm, requested: Request, wait: float | None) -> Placed:
     """Create or change a virtual cluster of a group, wherever in it that is."""
-    from ansible_collections.nested.clusters.plugins.module_utils.admission import present as admission
+    from ansible_collections.nested.clusters.plugins.module_utils.admission import admit
 
     params = module.params
-    outcome, decision, seen = admission.present(
+    outcome, decision, seen = admit.present(
         open_hosts(module),
         open_helm,
         requested,
@@ -1034,7 +1033,7 @@ def alone(module: AnsibleModule, open_helm: OpenHelm, requested: Request, wait: 
     params = module.params
     kubernetes = only_host(module, params["host_cluster"]).kubernetes
     run = run_options(module, wait)
-    outcome = lifecycle.present(kubernetes, partial(open_helm, kubernetes), requested, run)
+    outcome = reconcile.present(kubernetes, partial(open_helm, kubernetes), requested, run)
     return Placed(outcome, kubernetes, requested.namespace, requested.endpoint)
 
 
@@ -1080,7 +1079,7 @@ def absent(module: AnsibleModule, open_helm: OpenHelm, requested: Request, wait:
 
     namespace = requested.namespace
     if module.params["group"]:
-        from ansible_collections.nested.clusters.plugins.module_utils.admission import decide as decision_rules
+        from ansible_collections.nested.clusters.plugins.module_utils.admission import decision_rules
         from ansible_collections.nested.clusters.plugins.module_utils.groups import group_view
 
         seen, current = group_view.find(open_hosts(module), requested.name, module.params["group"])

@@ -14,7 +14,7 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
-from ansible_collections.nested.clusters.plugins.module_utils.admission import layers as group_layers
+from ansible_collections.nested.clusters.plugins.module_utils.admission import group_layers
 from ansible_collections.nested.clusters.plugins.module_utils.common.size import Size
 from ansible_collections.nested.clusters.plugins.module_utils.groups import group_pending
 from ansible_collections.nested.clusters.plugins.module_utils.groups import model as group_model

@@ -14,7 +14,7 @@ from ansible_collections.nested.clusters.plugins.module_utils.common import well
 from ansible_collections.nested.clusters.plugins.module_utils.groups import group_lock, group_records
 from ansible_collections.nested.clusters.plugins.module_utils.k8s.client import Kubernetes
 from ansible_collections.nested.clusters.plugins.module_utils.k8s.errors import KubernetesError
-from ansible_collections.nested.clusters.plugins.module_utils.lifecycle import present as lifecycle
+from ansible_collections.nested.clusters.plugins.module_utils.lifecycle import reconcile
 from ansible_collections.nested.clusters.plugins.module_utils.virtual_cluster import namespaces, readiness
 from clock import Clock
 from fake_api import FakeCluster
@@ -37,7 +37,7 @@ def open_hosts(monkeypatch: pytest.MonkeyPatch) -> dict[str, FakeCluster]:
         return hosts[context].client()
 
     monkeypatch.setattr(Kubernetes, "open", classmethod(open_))
-    for module in (group_lock, namespaces, lifecycle, readiness):
+    for module in (group_lock, namespaces, reconcile, readiness):
         monkeypatch.setattr(module, "time", Clock())
     return hosts
 

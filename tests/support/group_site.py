@@ -24,7 +24,7 @@ from ansible_collections.nested.clusters.plugins.module_utils.groups.group_chang
 from ansible_collections.nested.clusters.plugins.module_utils.groups.model import Group
 from ansible_collections.nested.clusters.plugins.module_utils.k8s.host_clusters import HostCluster
 from ansible_collections.nested.clusters.plugins.module_utils.k8s.objects import path
-from ansible_collections.nested.clusters.plugins.module_utils.lifecycle import present as lifecycle
+from ansible_collections.nested.clusters.plugins.module_utils.lifecycle import reconcile
 from ansible_collections.nested.clusters.plugins.module_utils.virtual_cluster import namespaces, readiness
 from clock import Clock
 from fake_api import GATEWAY_API, FakeCluster
@@ -41,7 +41,7 @@ SIZE = {"cpu": "4", "memory": "4Gi", "storage": "2Gi"}
 def run_clock(monkeypatch: pytest.MonkeyPatch) -> Iterator[Clock]:
     """Replace the clocks of all that waits; for a fixture."""
     fake = Clock()
-    for module in (group_lock, namespaces, lifecycle, readiness):
+    for module in (group_lock, namespaces, reconcile, readiness):
         monkeypatch.setattr(module, "time", fake)
     monkeypatch.setattr(random, "uniform", lambda low, high: 0.1)
     yield fake

@@ -12,9 +12,8 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
-from ansible_collections.nested.clusters.plugins.module_utils.admission import decide as decision_rules
-from ansible_collections.nested.clusters.plugins.module_utils.admission import present as admission
-from ansible_collections.nested.clusters.plugins.module_utils.admission.decide import Decision
+from ansible_collections.nested.clusters.plugins.module_utils.admission import admit, decision_rules
+from ansible_collections.nested.clusters.plugins.module_utils.admission.decision_rules import Decision
 from ansible_collections.nested.clusters.plugins.module_utils.common import well_known
 from ansible_collections.nested.clusters.plugins.module_utils.common.errors import NestedClustersError
 from ansible_collections.nested.clusters.plugins.module_utils.common.size import Size
@@ -23,7 +22,7 @@ from ansible_collections.nested.clusters.plugins.module_utils.groups import grou
 from ansible_collections.nested.clusters.plugins.module_utils.groups.group_view import GroupView
 from ansible_collections.nested.clusters.plugins.module_utils.k8s.host_clusters import HostCluster
 from ansible_collections.nested.clusters.plugins.module_utils.k8s.objects import path
-from ansible_collections.nested.clusters.plugins.module_utils.lifecycle import present as lifecycle
+from ansible_collections.nested.clusters.plugins.module_utils.lifecycle import reconcile
 from ansible_collections.nested.clusters.plugins.module_utils.lifecycle.request import Request, RunOptions
 from ansible_collections.nested.clusters.plugins.module_utils.virtual_cluster import membership, namespaces, readiness
 from ansible_collections.nested.clusters.plugins.module_utils.virtual_cluster.cluster_state import Outcome
@@ -51,7 +50,7 @@ LARGEST = {"cpu": "8", "memory": "16Gi", "storage": "40Gi"}
 def run_world_clock(monkeypatch: pytest.MonkeyPatch) -> Iterator[Clock]:
     """Replace the clocks of all that waits; for a fixture."""
     fake = Clock()
-    for module in (group_lock, namespaces, lifecycle, readiness, deletion):
+    for module in (group_lock, namespaces, reconcile, readiness, deletion):
         monkeypatch.setattr(module, "time", fake)
     monkeypatch.setattr(random, "uniform", lambda low, high: 0.1)
     yield fake
@@ -129,7 +128,7 @@ class World(Site):
         """Run a task of module vcluster."""
         wanted = demo_request(**(request or {}))
         by_client = {id(client): self.helm[name] for name, client in self.clients.items()}
-        outcome, decision, _seen = admission.present(
+        outcome, decision, _seen = admit.present(
             self.host_clusters(names),
             lambda kubernetes: by_client[id(kubernetes)].open(),  # type: ignore[arg-type, return-value]
             wanted,
@@ -192,7 +191,7 @@ class World(Site):
 def made_before(world: World, host: str = "b", values: Object | None = None) -> None:
     """A virtual cluster that this collection made without a group."""
     request = Request(NAME, NAMESPACE, CHART, values=values)
-    lifecycle.present(world.clients[host], world.helm[host].open, request, RunOptions(wait=60))  # type: ignore[arg-type]
+    reconcile.present(world.clients[host], world.helm[host].open, request, RunOptions(wait=60))  # type: ignore[arg-type]
     world.forget()
 
 

@@ -15,7 +15,7 @@ from ansible_collections.nested.clusters.plugins.module_utils.common.semver impo
     parse_kubernetes_version,
     parse_version,
 )
-from ansible_collections.nested.clusters.plugins.module_utils.lifecycle import present as lifecycle
+from ansible_collections.nested.clusters.plugins.module_utils.lifecycle import reconcile
 from ansible_collections.nested.clusters.plugins.module_utils.lifecycle.request import Request, RunOptions
 from ansible_collections.nested.clusters.plugins.module_utils.virtual_cluster import namespaces, readiness
 from ansible_collections.nested.clusters.plugins.module_utils.virtual_cluster.cluster_state import Outcome
@@ -28,7 +28,7 @@ from helm_releases import NAME, NAMESPACE
 def run_clock(monkeypatch: pytest.MonkeyPatch, more: Iterable[ModuleType] = ()) -> Iterator[Clock]:
     """Replace the clocks of all that waits; for a fixture."""
     clock = Clock()
-    for module in (namespaces, lifecycle, readiness, *more):
+    for module in (namespaces, reconcile, readiness, *more):
         monkeypatch.setattr(module, "time", clock)
     yield clock
     assert clock.now < 2000, "something waits for ever"
@@ -47,7 +47,7 @@ def present(
     """Bring the virtual cluster to a request with these options; ``rollback`` and ``patience`` are those of a run."""
     of_run = {name: options.pop(name) for name in ("rollback", "patience") if name in options}
     run = RunOptions(check, wait, kubeconfig=True, **of_run)
-    return lifecycle.present(cluster.client(), helm.open, demo_request(**options), run)  # type: ignore[arg-type]
+    return reconcile.present(cluster.client(), helm.open, demo_request(**options), run)  # type: ignore[arg-type]
 
 
 def checked(cluster: FakeCluster, helm: FakeHelm, **options: Any) -> Outcome:

@@ -19,8 +19,8 @@ from ..lifecycle.request import GroupContext, Request
 from ..values import accessors, tree
 from ..values.control_plane import ControlPlane, kubernetes_version_at
 from ..virtual_cluster.membership import Membership, object_name, stored_request
-from . import layers as group_layers
-from .decide import Decision
+from . import group_layers
+from .decision_rules import Decision
 
 
 def complete(request: Request, group: Group, decision: Decision, ahead: bool = False) -> Request:

@@ -17,9 +17,8 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
-from ..admission import present as admission
-from ..admission import reserve as reservation
-from ..admission.decide import PlanOutdated
+from ..admission import admit, reservation
+from ..admission.decision_rules import PlanOutdated
 from ..common import batch
 from ..common.errors import NestedClustersError
 from ..deletion import batch as deletion_batch
@@ -33,7 +32,7 @@ from ..k8s.client import Kubernetes
 from ..k8s.host_clusters import HostCluster
 from ..k8s.objects import path
 from ..k8s.snapshot import Snapshot, live
-from ..lifecycle import present as lifecycle
+from ..lifecycle import reconcile
 from ..lifecycle.request import RunOptions
 from ..listing import readers
 from ..listing.selection import Selector
@@ -149,7 +148,7 @@ class _Work:
         if job.foreseen is None and isinstance(kubernetes, Snapshot) and job.full:
             kubernetes.look_again(job.namespace)
             with contextlib.ExitStack() as stack:
-                job.foreseen = lifecycle.present(
+                job.foreseen = reconcile.present(
                     kubernetes,
                     lambda: stack.enter_context(self.open_helm(job.kubernetes)),
                     job.full,
@@ -197,7 +196,7 @@ class _Work:
         taken = job.takes_more
         with contextlib.ExitStack() as stack:
             try:
-                outcome, job.decision, _seen = admission.present(
+                outcome, job.decision, _seen = admit.present(
                     list(self.given),
                     lambda kubernetes: stack.enter_context(self.open_helm(kubernetes)),
                     job.entry.request,

@@ -8,7 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any
 
-from ..admission.decide import Decision
+from ..admission.decision_rules import Decision
 from ..common.errors import NestedClustersError
 from ..k8s.client import Kubernetes
 from ..k8s.snapshot import live

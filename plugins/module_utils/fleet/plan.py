@@ -8,13 +8,12 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 
 from ..admission.complete import complete
-from ..admission.decide import decide
+from ..admission.decision_rules import decide
 from ..common.errors import NestedClustersError, OptionError
 from ..groups.group_view import GroupView
 from ..k8s.host_clusters import HostCluster
 from ..k8s.snapshot import Snapshot
-from ..lifecycle import export
-from ..lifecycle import present as lifecycle
+from ..lifecycle import export, reconcile
 from ..lifecycle.export import KubeconfigExport
 from ..lifecycle.request import RunOptions
 from ..virtual_cluster import cluster_state
@@ -71,7 +70,7 @@ def _plan_job(seen: GroupView, entry: Entry) -> FleetJob:
         job.full = complete(entry.request, seen.group, found, entry.asked.ahead)
         # Helm is not started before it is its turn, so a plan that needs it is not complete.
         needed = bool(entry.kubeconfig)
-        outcome = lifecycle.present(found.kubernetes, None, job.full, RunOptions(check=True, kubeconfig=needed))
+        outcome = reconcile.present(found.kubernetes, None, job.full, RunOptions(check=True, kubeconfig=needed))
         job.planned, job.differs, state = outcome.plan, outcome.plan.changed, outcome.state
         if not outcome.plan.complete:
             state = cluster_state.read(found.kubernetes, job.name, found.namespace)

@@ -10,13 +10,13 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
-from ansible_collections.nested.clusters.plugins.module_utils.admission import present as admission
-from ansible_collections.nested.clusters.plugins.module_utils.admission.decide import Decision
+from ansible_collections.nested.clusters.plugins.module_utils.admission import admit
+from ansible_collections.nested.clusters.plugins.module_utils.admission.decision_rules import Decision
 from ansible_collections.nested.clusters.plugins.module_utils.common.size import Size
 from ansible_collections.nested.clusters.plugins.module_utils.deletion import single as deletion
 from ansible_collections.nested.clusters.plugins.module_utils.groups.model import Member
 from ansible_collections.nested.clusters.plugins.module_utils.k8s.client import Kubernetes
-from ansible_collections.nested.clusters.plugins.module_utils.lifecycle import present as lifecycle
+from ansible_collections.nested.clusters.plugins.module_utils.lifecycle import reconcile
 from ansible_collections.nested.clusters.plugins.module_utils.scheduling import placements
 from ansible_collections.nested.clusters.plugins.module_utils.scheduling.placements import Candidate
 from ansible_collections.nested.clusters.plugins.module_utils.values.endpoint import Endpoint
@@ -30,7 +30,7 @@ Object = dict[str, Any]
 def present(monkeypatch: pytest.MonkeyPatch) -> Calls:
     """The work of a virtual cluster without a group."""
     calls = Calls()
-    monkeypatch.setattr(lifecycle, "present", calls)
+    monkeypatch.setattr(reconcile, "present", calls)
     return calls
 
 
@@ -54,7 +54,7 @@ def in_group(monkeypatch: pytest.MonkeyPatch) -> Calls:
         seen = SimpleNamespace(group=SimpleNamespace(oidc=None, endpoint=Endpoint()), uncounted=list)
         return calls(given, open_helm, *asked, **options), decision, seen
 
-    monkeypatch.setattr(admission, "present", work)
+    monkeypatch.setattr(admit, "present", work)
     return calls
 
 

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from ansible_collections.nested.clusters.plugins.module_utils.admission import reserve as reservation
+from ansible_collections.nested.clusters.plugins.module_utils.admission import reservation
 from ansible_collections.nested.clusters.plugins.module_utils.common import size, well_known
 from ansible_collections.nested.clusters.plugins.module_utils.fleet import job as fleet_jobs
 from ansible_collections.nested.clusters.plugins.module_utils.fleet import plan as fleet_plan

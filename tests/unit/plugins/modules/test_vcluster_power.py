@@ -11,11 +11,11 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
-from ansible_collections.nested.clusters.plugins.module_utils.admission import present as admission
+from ansible_collections.nested.clusters.plugins.module_utils.admission import admit
 from ansible_collections.nested.clusters.plugins.module_utils.common import batch
 from ansible_collections.nested.clusters.plugins.module_utils.common.well_known import GROUP_LABEL
 from ansible_collections.nested.clusters.plugins.module_utils.k8s.client import Kubernetes
-from ansible_collections.nested.clusters.plugins.module_utils.lifecycle import present as lifecycle
+from ansible_collections.nested.clusters.plugins.module_utils.lifecycle import reconcile
 from ansible_collections.nested.clusters.plugins.module_utils.lifecycle.request import RunOptions
 from ansible_collections.nested.clusters.plugins.module_utils.power import batch as power_batch
 from ansible_collections.nested.clusters.plugins.module_utils.virtual_cluster import cluster_state, phases
@@ -94,7 +94,7 @@ class World:
 def world(monkeypatch: pytest.MonkeyPatch) -> World:
     found = World()
     monkeypatch.setattr(Kubernetes, "from_module", classmethod(lambda cls, module: found.host))
-    monkeypatch.setattr(lifecycle, "present", found.present)
+    monkeypatch.setattr(reconcile, "present", found.present)
     monkeypatch.setattr(cluster_state, "read", found.read)
     clock = Ticking(found.host)
     monkeypatch.setattr(power_batch, "time", clock)
@@ -281,7 +281,7 @@ def test_cluster_of_a_group_is_found_in_it(world: World, run: Run, monkeypatch: 
     def present(_given: Any, open_helm: Any, request: Any, _asked: Any, run: RunOptions) -> Any:
         return world.present(world.host, open_helm, request, run), decision, seen
 
-    monkeypatch.setattr(admission, "present", present)
+    monkeypatch.setattr(admit, "present", present)
     world.have(run=run, of_namespace={"labels": {GROUP_LABEL: "dev"}})
     world.host.cluster(NAME, namespace="elsewhere")
     result = checked(world, run, state="paused", group="dev")

@@ -24,7 +24,7 @@ from ansible_collections.nested.clusters.plugins.module_utils.deletion import si
 from ansible_collections.nested.clusters.plugins.module_utils.helm.release import HelmError
 from ansible_collections.nested.clusters.plugins.module_utils.k8s.errors import KubernetesError
 from ansible_collections.nested.clusters.plugins.module_utils.k8s.objects import path
-from ansible_collections.nested.clusters.plugins.module_utils.lifecycle import present as lifecycle
+from ansible_collections.nested.clusters.plugins.module_utils.lifecycle import reconcile
 from ansible_collections.nested.clusters.plugins.module_utils.listing.contents import ObjectRef
 from ansible_collections.nested.clusters.plugins.module_utils.virtual_cluster import membership, namespaces, readiness
 from ansible_collections.nested.clusters.plugins.module_utils.virtual_cluster.change import (
@@ -64,7 +64,7 @@ class Uninstaller:
 @pytest.fixture(autouse=True)
 def clock(monkeypatch: pytest.MonkeyPatch) -> Iterator[Clock]:
     fake = Clock()
-    for module in (deletion, namespaces, lifecycle, readiness):
+    for module in (deletion, namespaces, reconcile, readiness):
         monkeypatch.setattr(module, "time", fake)
     yield fake
     assert fake.now < 2000, "something waits for ever"

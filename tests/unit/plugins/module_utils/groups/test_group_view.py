@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from dataclasses import replace
 
 import pytest
-from ansible_collections.nested.clusters.plugins.module_utils.admission import decide as decision_rules
+from ansible_collections.nested.clusters.plugins.module_utils.admission import decision_rules
 from ansible_collections.nested.clusters.plugins.module_utils.common import well_known
 from ansible_collections.nested.clusters.plugins.module_utils.common.errors import NestedClustersError, OptionError
 from ansible_collections.nested.clusters.plugins.module_utils.groups import group_change, group_records, group_view

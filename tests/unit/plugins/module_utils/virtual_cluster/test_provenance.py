@@ -13,7 +13,7 @@ import pytest
 from ansible_collections.nested.clusters.plugins.module_utils.common import well_known
 from ansible_collections.nested.clusters.plugins.module_utils.k8s.errors import KubernetesError
 from ansible_collections.nested.clusters.plugins.module_utils.k8s.objects import path
-from ansible_collections.nested.clusters.plugins.module_utils.lifecycle import present as lifecycle
+from ansible_collections.nested.clusters.plugins.module_utils.lifecycle import reconcile
 from ansible_collections.nested.clusters.plugins.module_utils.virtual_cluster import namespaces, provenance, readiness
 from ansible_collections.nested.clusters.plugins.module_utils.virtual_cluster.provenance import Workload
 from clock import Clock
@@ -34,7 +34,7 @@ UID = "uid of its owner"
 @pytest.fixture(autouse=True)
 def clock(monkeypatch: pytest.MonkeyPatch) -> Iterator[Clock]:
     fake = Clock()
-    for module in (namespaces, lifecycle, readiness):
+    for module in (namespaces, reconcile, readiness):
         monkeypatch.setattr(module, "time", fake)
     yield fake
     assert fake.now < 2000, "something waits for ever"
@@ -155,11 +155,11 @@ def test_a_namespace_that_goes_takes_its_control_plane_along(host: Site, helm: F
     control_plane(host, labels=FLUX)
     host.objects[PLACE]["metadata"]["deletionTimestamp"] = "2026-01-01T00:00:00Z"
     clock.after(5, lambda: [host.objects.pop(at) for at in (PLACE, WORKLOAD)])
-    outcome = lifecycle.present(
+    outcome = reconcile.present(
         host,
         helm.open,  # type: ignore[arg-type]
-        lifecycle.Request(NAME, NAMESPACE, CHART),
-        lifecycle.RunOptions(wait=60),
+        reconcile.Request(NAME, NAMESPACE, CHART),
+        reconcile.RunOptions(wait=60),
     )
     assert outcome.plan.steps[0] == f"create namespace {NAMESPACE}"
 

@@ -13,7 +13,7 @@ import pytest
 from ansible_collections.nested.clusters.plugins.module_utils.common.errors import NestedClustersError, WaitError
 from ansible_collections.nested.clusters.plugins.module_utils.k8s.errors import KubernetesError
 from ansible_collections.nested.clusters.plugins.module_utils.k8s.objects import path
-from ansible_collections.nested.clusters.plugins.module_utils.lifecycle import present as lifecycle
+from ansible_collections.nested.clusters.plugins.module_utils.lifecycle import reconcile
 from ansible_collections.nested.clusters.plugins.module_utils.lifecycle.request import Request, RunOptions
 from ansible_collections.nested.clusters.plugins.module_utils.virtual_cluster import cluster_state, diagnosis, readiness
 from clock import Clock
@@ -167,7 +167,7 @@ def test_readiness_kubeconfig_not_needed_is_not_waited_for(cluster: FakeCluster,
     helm.ready = False
     clock.after(10, lambda: no_secret(cluster))
     request = Request(name=NAME, namespace=NAMESPACE, chart=CHART)
-    outcome = lifecycle.present(cluster.client(), helm.open, request, RunOptions(wait=60))  # type: ignore[arg-type]
+    outcome = reconcile.present(cluster.client(), helm.open, request, RunOptions(wait=60))  # type: ignore[arg-type]
     assert 1010 <= clock.now < 1012
     assert outcome.state.secret(f"vc-{NAME}") is None
 

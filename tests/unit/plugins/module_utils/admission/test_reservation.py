@@ -1,7 +1,7 @@
 # Copyright (c) 2026, nested.clusters contributors
 # GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Tests of reserve: others take room, resize or delete while a task decides."""
+"""Tests of reservation: others take room, resize or delete while a task decides."""
 
 from __future__ import annotations
 
@@ -13,15 +13,13 @@ from typing import Any
 
 import pytest
 from announcements import announced, without_repetitions
-from ansible_collections.nested.clusters.plugins.module_utils.admission import decide as decision_rules
-from ansible_collections.nested.clusters.plugins.module_utils.admission import present as admission
-from ansible_collections.nested.clusters.plugins.module_utils.admission import reserve as reservation
+from ansible_collections.nested.clusters.plugins.module_utils.admission import admit, decision_rules, reservation
 from ansible_collections.nested.clusters.plugins.module_utils.common import well_known
 from ansible_collections.nested.clusters.plugins.module_utils.common.errors import NestedClustersError
 from ansible_collections.nested.clusters.plugins.module_utils.deletion import single as deletion
 from ansible_collections.nested.clusters.plugins.module_utils.groups import group_lock
 from ansible_collections.nested.clusters.plugins.module_utils.k8s.objects import path
-from ansible_collections.nested.clusters.plugins.module_utils.lifecycle import present as lifecycle
+from ansible_collections.nested.clusters.plugins.module_utils.lifecycle import reconcile
 from ansible_collections.nested.clusters.plugins.module_utils.lifecycle.request import Request, RunOptions
 from ansible_collections.nested.clusters.plugins.module_utils.scheduling import capacities
 from ansible_collections.nested.clusters.plugins.module_utils.scheduling.quotas import AdmissionDenied
@@ -127,7 +125,7 @@ def test_reserve_held_lock_is_waited_for(world: World, clock: Clock) -> None:
 
 
 def test_reserve_outdated_plan_is_retried_a_few_times(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(admission, "ATTEMPTS", 3)
+    monkeypatch.setattr(admit, "ATTEMPTS", 3)
     attempts = []
 
     def reserve(*arguments: Any) -> None:
@@ -156,7 +154,7 @@ def test_reserve_parallel_tasks_never_oversell(
         reserve(Plan([Change(ChangeKind.CREATE, ChangeTarget("namespace", NAMESPACE))]))
         return deletion.nothing()
 
-    monkeypatch.setattr(lifecycle, "present", take)
+    monkeypatch.setattr(reconcile, "present", take)
     errors: list[BaseException] = []
 
     def work(number: int) -> None:

@@ -1,7 +1,7 @@
 # Copyright (c) 2026, nested.clusters contributors
 # GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Tests of layers: laws of merging, with the origin of each value."""
+"""Tests of group_layers: laws of merging, with the origin of each value."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import copy
 from typing import Any
 
 import yaml
-from ansible_collections.nested.clusters.plugins.module_utils.admission import layers as group_layers
+from ansible_collections.nested.clusters.plugins.module_utils.admission import group_layers
 from ansible_collections.nested.clusters.plugins.module_utils.common import yaml_io
 from hypothesis import given
 from hypothesis import strategies as st

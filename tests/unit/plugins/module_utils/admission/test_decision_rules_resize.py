@@ -1,7 +1,7 @@
 # Copyright (c) 2026, nested.clusters contributors
 # GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Tests of decide: the size of a virtual cluster that exists, or whose volumes were kept."""
+"""Tests of decision_rules: the size of a virtual cluster that exists, or whose volumes were kept."""
 
 from __future__ import annotations
 

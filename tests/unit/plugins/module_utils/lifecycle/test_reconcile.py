@@ -1,7 +1,7 @@
 # Copyright (c) 2026, nested.clusters contributors
 # GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Tests of lifecycle.present: a new virtual cluster, and its namespace."""
+"""Tests of reconcile.present: a new virtual cluster, and its namespace."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from ansible_collections.nested.clusters.plugins.module_utils.common.errors impo
 from ansible_collections.nested.clusters.plugins.module_utils.helm.release import decode_release
 from ansible_collections.nested.clusters.plugins.module_utils.k8s.errors import KubernetesError
 from ansible_collections.nested.clusters.plugins.module_utils.k8s.objects import path
-from ansible_collections.nested.clusters.plugins.module_utils.lifecycle import present as lifecycle
+from ansible_collections.nested.clusters.plugins.module_utils.lifecycle import reconcile
 from ansible_collections.nested.clusters.plugins.module_utils.lifecycle.request import Request, RunOptions
 from ansible_collections.nested.clusters.plugins.module_utils.values import accessors, support_matrix, tree
 from ansible_collections.nested.clusters.plugins.module_utils.values.control_plane import kubernetes_version_at
@@ -200,7 +200,7 @@ def test_present_label_change_does_not_open_helm(running: FakeCluster) -> None:
 
     for check in (True, False):
         request = Request(NAME, NAMESPACE, CHART, labels={"env": f"{check}"})
-        lifecycle.present(running.client(), no_helm, request, RunOptions(check, 60))
+        reconcile.present(running.client(), no_helm, request, RunOptions(check, 60))
     assert running.writes() == [f"patch {WORKLOAD}"]
 
 
@@ -212,7 +212,7 @@ def test_present_unfinished_upgrade_is_cleared(status: str, running: FakeCluster
         f"clear the unfinished Helm revision 2 ({status})",
         f"upgrade release {NAME} from vCluster 0.35.0 to 0.36.1",
     ]
-    assert clock.now >= 1000 + lifecycle.SETTLE_SECONDS
+    assert clock.now >= 1000 + reconcile.SETTLE_SECONDS
     assert outcome.state.ours
 
 

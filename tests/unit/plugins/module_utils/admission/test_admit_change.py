@@ -1,7 +1,7 @@
 # Copyright (c) 2026, nested.clusters contributors
 # GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Tests of admission.present: a virtual cluster that is in its group, joins it, or was left half done."""
+"""Tests of admit: a virtual cluster that is in its group, joins it, or was left half done."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from ansible_collections.nested.clusters.plugins.module_utils.common.size import
 from ansible_collections.nested.clusters.plugins.module_utils.groups import group_pending
 from ansible_collections.nested.clusters.plugins.module_utils.helm.release import HelmError
 from ansible_collections.nested.clusters.plugins.module_utils.k8s.errors import KubernetesError
-from ansible_collections.nested.clusters.plugins.module_utils.lifecycle import present as lifecycle
+from ansible_collections.nested.clusters.plugins.module_utils.lifecycle import reconcile
 from ansible_collections.nested.clusters.plugins.module_utils.lifecycle.request import Request, RunOptions
 from ansible_collections.nested.clusters.plugins.module_utils.virtual_cluster import membership
 from fake_helm import CHART, NAMESPACE_PATH, FakeHelm
@@ -121,7 +121,7 @@ def test_change_in_group_broken_request_is_refused(running: World) -> None:
 def test_change_in_group_task_without_group_is_refused(running: World) -> None:
     request = Request(NAME, NAMESPACE, CHART)
     with pytest.raises(OptionError) as caught:
-        lifecycle.present(running.clients["a"], running.helm["a"].open, request, RunOptions(wait=60))  # type: ignore[arg-type]
+        reconcile.present(running.clients["a"], running.helm["a"].open, request, RunOptions(wait=60))  # type: ignore[arg-type]
     assert (caught.value.data["option"], caught.value.data["allowed"]) == ("group", "dev")
 
 

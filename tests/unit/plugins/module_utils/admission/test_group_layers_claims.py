@@ -1,14 +1,14 @@
 # Copyright (c) 2026, nested.clusters contributors
 # GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Tests of layers: what a control plane itself needs of the size of its virtual cluster."""
+"""Tests of group_layers: what a control plane itself needs of the size of its virtual cluster."""
 
 from __future__ import annotations
 
 from typing import Any
 
 import pytest
-from ansible_collections.nested.clusters.plugins.module_utils.admission import layers as group_layers
+from ansible_collections.nested.clusters.plugins.module_utils.admission import group_layers
 from ansible_collections.nested.clusters.plugins.module_utils.common.errors import OptionError
 from ansible_collections.nested.clusters.plugins.module_utils.common.size import Size
 from ansible_collections.nested.clusters.plugins.module_utils.values import tree

@@ -1,7 +1,7 @@
 # Copyright (c) 2026, nested.clusters contributors
 # GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Tests of layers: the values of a virtual cluster in a group."""
+"""Tests of group_layers: the values of a virtual cluster in a group."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import json
 from typing import Any
 
 import pytest
-from ansible_collections.nested.clusters.plugins.module_utils.admission import layers as group_layers
+from ansible_collections.nested.clusters.plugins.module_utils.admission import group_layers
 from ansible_collections.nested.clusters.plugins.module_utils.common.errors import OptionError
 from ansible_collections.nested.clusters.plugins.module_utils.groups.model import Member
 from ansible_collections.nested.clusters.plugins.module_utils.values import accessors, tree

@@ -1,7 +1,7 @@
 # Copyright (c) 2026, nested.clusters contributors
 # GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Tests of decide: the host cluster and the namespace of a virtual cluster."""
+"""Tests of decision_rules: the host cluster and the namespace of a virtual cluster."""
 
 from __future__ import annotations
 

@@ -24,7 +24,7 @@ from ..virtual_cluster.membership import AdmissionRequest, Membership
 from ..virtual_cluster.metadata import metadata_patch
 from ..virtual_cluster.plan import Plan
 from .complete import complete
-from .decide import Decision, PlanOutdated, decide
+from .decision_rules import Decision, PlanOutdated, decide
 
 
 @dataclass(frozen=True)

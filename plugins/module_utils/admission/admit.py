@@ -19,13 +19,13 @@ from ..groups.group_view import GroupView
 from ..helm.cli import Helm
 from ..k8s.client import Kubernetes
 from ..k8s.host_clusters import HostCluster
-from ..lifecycle import present as lifecycle
+from ..lifecycle import reconcile
 from ..lifecycle.request import Request, RunOptions
 from ..virtual_cluster.cluster_state import Outcome
 from ..virtual_cluster.membership import AdmissionRequest
-from . import reserve as reservation
+from . import reservation
 from .complete import complete
-from .decide import Decision, PlanOutdated, decide
+from .decision_rules import Decision, PlanOutdated, decide
 
 ATTEMPTS = 50  # each is lost only to somebody who got what was left
 
@@ -43,7 +43,7 @@ def present(
 ) -> tuple[Outcome, Decision, GroupView]:
     """Bring a virtual cluster of a group to what the request, the group and its size say.
 
-    ``first`` is a view that the caller has just read. Raises what ``lifecycle.present`` does, AdmissionDenied, and
+    ``first`` is a view that the caller has just read. Raises what ``reconcile.present`` does, AdmissionDenied, and
     OptionError; all of them before anything is changed, except where waiting or Helm fails.
     """
     for attempt in range(ATTEMPTS):
@@ -53,7 +53,7 @@ def present(
         proposal = reservation.Proposal(given, request, asked, seen, decision, full, run.patience)
         helm, reserve = partial(open_helm, decision.kubernetes), partial(reservation.reserve_one, proposal)
         try:
-            outcome = lifecycle.present(decision.kubernetes, helm, full, run, reserve)
+            outcome = reconcile.present(decision.kubernetes, helm, full, run, reserve)
         except (PlanOutdated, group_lock.LockLost):
             continue
         return outcome, decision, seen
