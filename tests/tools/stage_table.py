@@ -14,7 +14,7 @@ IN_TWO = ("--numprocesses=2",)
 SLOWEST = "--durations=15"
 HOST_UNITS = "tests/host_cluster/test_units.py"
 # Packages whose tests import each other.
-SHARED = ("common",)
+SHARED = ("admission", "groups", "lifecycle")
 UNIT_PATH = ":".join(("tests/support", UNIT, *(f"{UNIT}/plugins/module_utils/{package}" for package in SHARED)))
 CORES = ("2.16", "2.17", "2.18", "2.19", "2.20")  # all that the collection supports but the default one
 FAULTS = {

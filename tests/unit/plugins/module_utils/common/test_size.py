@@ -17,6 +17,10 @@ from ansible_collections.nested.clusters.plugins.module_utils.common.size import
 from hypothesis import given
 from hypothesis import strategies as st
 from kubernetes.utils.quantity import parse_quantity
+from sizes import (
+    size,
+    sizes,
+)
 
 SUFFIXES = {
     "n": Decimal("1e-9"),
@@ -40,7 +44,7 @@ SUFFIXES = {
 
 @pytest.mark.parametrize(("suffix", "factor"), SUFFIXES.items())
 @pytest.mark.parametrize("number", ["0", "1", "1.5", "250"])
-def test_a_suffix_is_a_factor(number: str, suffix: str, factor: Decimal) -> None:
+def test_quantity_with_a_suffix_is_multiplied(number: str, suffix: str, factor: Decimal) -> None:
     assert quantity(number + suffix) == Decimal(number) * factor
 
 
@@ -48,7 +52,7 @@ def test_a_suffix_is_a_factor(number: str, suffix: str, factor: Decimal) -> None
     ("one", "other"),
     [("1000m", "1"), ("1000m", 1), ("5Gi", "5368709120"), ("0.5", "500m"), (0.5, "500m"), ("1e3", 1000)],
 )
-def test_the_same_size_written_twice(one: Any, other: Any) -> None:
+def test_quantity_written_in_two_ways_is_one(one: Any, other: Any) -> None:
     assert quantity(one) is not None
     assert quantity(one) == quantity(other)
 
@@ -57,12 +61,12 @@ def test_the_same_size_written_twice(one: Any, other: Any) -> None:
     st.from_regex(r"[+-]?([0-9]{1,19}(\.[0-9]{0,9})?|\.[0-9]{1,9})", fullmatch=True),
     st.sampled_from([*SUFFIXES, "e3", "E-2", "e+12"]),
 )
-def test_a_quantity_is_what_the_library_reads(number: str, suffix: str) -> None:
+def test_quantity_of_any_text_is_what_the_library_reads(number: str, suffix: str) -> None:
     """What is parsed here, without the library, is what the library makes of it."""
     assert quantity(number + suffix) == parse_quantity(number + suffix)
 
 
-def test_ordinary_quantities_need_no_library() -> None:
+def test_quantity_of_ordinary_text_needs_no_library() -> None:
     """Importing it takes longer than most tasks."""
     code = (
         "import sys; from ansible_collections.nested.clusters.plugins.module_utils.common.size import quantity; "
@@ -76,28 +80,8 @@ def test_ordinary_quantities_need_no_library() -> None:
     "value",
     [None, True, False, [], {}, "", " ", "m", "Gi", "-", "vcluster", "1.2.3", "5Gib", "5 gigabytes", "0x10"],
 )
-def test_what_is_no_quantity(value: Any) -> None:
+def test_quantity_of_other_text_is_an_error(value: Any) -> None:
     assert quantity(value) is None
-
-
-def size(cpu: Any = None, memory: Any = None, storage: Any = None) -> Size:
-    """A size from quantities; also used by other tests."""
-    return Size.parse({"cpu": cpu, "memory": memory, "storage": storage}, "size", partial=True)
-
-
-def sizes(limited: bool = False, most: int = 2**63 - 1) -> st.SearchStrategy[Size]:
-    """Sizes; ``limited`` ones have a number for everything. Round and small numbers are as likely as any other."""
-    number = st.one_of(st.integers(0, min(20, most)), st.integers(0, most))
-    round_number = st.builds(lambda count, power: min(count * 1024**power, most), st.integers(0, 64), st.integers(0, 6))
-    byte_counts = st.one_of(number, round_number).map(Decimal)
-    cpus = st.one_of(number, st.integers(0, min(64, most // 1000)).map(lambda count: count * 1000))
-    no_limit = st.nothing() if limited else st.none()
-    return st.builds(
-        Size,
-        st.one_of(cpus.map(lambda thousandths: Decimal(thousandths) / 1000), no_limit),
-        st.one_of(byte_counts, no_limit),
-        st.one_of(byte_counts, no_limit),
-    )
 
 
 @pytest.mark.parametrize(
@@ -127,7 +111,7 @@ def sizes(limited: bool = False, most: int = 2**63 - 1) -> st.SearchStrategy[Siz
         ("cpu", "9223372036854775.807", "9223372036854775807m"),
     ],
 )
-def test_a_size_is_written_in_the_largest_unit_that_is_exact(resource: str, value: Any, canonical: str) -> None:
+def test_size_as_text_has_the_largest_exact_unit(resource: str, value: Any, canonical: str) -> None:
     assert size(**{resource: value}).as_dict()[resource] == canonical
 
 
@@ -160,7 +144,7 @@ NO_NUMBERS: tuple[Any, ...] = (True, False, [], {}, ["4"], b"4", Decimal(4))
         ("cpu", "10P", "it is too large"),
     ],
 )
-def test_what_is_no_size(resource: str, value: Any, reason: str) -> None:
+def test_size_of_invalid_data_is_an_option_error(resource: str, value: Any, reason: str) -> None:
     mapping = {"cpu": 4, "memory": "4Gi", "storage": "2Gi", resource: value}
     with pytest.raises(OptionError) as refused:
         Size.parse(mapping, "size.default")
@@ -177,7 +161,7 @@ def test_what_is_no_size(resource: str, value: Any, reason: str) -> None:
         ("storage", 'a number of bytes with a unit, such as "10Gi" or "512Mi"', ["10Gi", "512Mi"]),
     ],
 )
-def test_what_is_allowed_is_said_with_examples_that_are(resource: str, allowed: str, examples: list[str]) -> None:
+def test_size_error_names_examples_that_are_allowed(resource: str, allowed: str, examples: list[str]) -> None:
     with pytest.raises(OptionError) as refused:
         Size.parse({resource: "x"}, "size", partial=True)
     assert refused.value.data["allowed"] == allowed
@@ -187,7 +171,7 @@ def test_what_is_allowed_is_said_with_examples_that_are(resource: str, allowed: 
 
 @pytest.mark.parametrize("resource", RESOURCES)
 @pytest.mark.parametrize("zero", [0, "0", "0Gi", 0.0, "-0"])
-def test_zero_is_refused_only_where_it_must_be_positive(resource: str, zero: Any) -> None:
+def test_size_of_zero_is_refused_only_where_it_must_be_positive(resource: str, zero: Any) -> None:
     mapping = {"cpu": 4, "memory": "4Gi", "storage": "2Gi", resource: zero}
     assert getattr(Size.parse(mapping, "size"), resource) == 0
     with pytest.raises(OptionError, match=rf"^size\.{resource}: .* it is zero; .*, more than 0$"):
@@ -196,7 +180,7 @@ def test_zero_is_refused_only_where_it_must_be_positive(resource: str, zero: Any
     assert getattr(Size.parse(mapping, "size", positive=others), resource) == 0
 
 
-def test_a_change_keeps_what_it_does_not_say_and_takes_away_what_is_empty() -> None:
+def test_size_changed_in_parts_keeps_the_rest() -> None:
     before = Size.parse({"cpu": 4, "memory": "4Gi", "storage": "2Gi"}, "size")
     assert Size.changed(None, "size", before) == Size.changed({"cpu": None}, "size", before) == before
     after = Size.changed({"cpu": "", "memory": "8Gi"}, "size", before)
@@ -206,7 +190,7 @@ def test_a_change_keeps_what_it_does_not_say_and_takes_away_what_is_empty() -> N
 
 
 @pytest.mark.parametrize("resource", RESOURCES)
-def test_all_resources_are_required_unless_it_may_be_a_part(resource: str) -> None:
+def test_size_without_a_resource_is_refused_unless_partial(resource: str) -> None:
     complete = {"cpu": "4", "memory": "4Gi", "storage": "2Gi"}
     for mapping in ({**complete, resource: None}, {key: complete[key] for key in RESOURCES if key != resource}):
         with pytest.raises(OptionError, match=rf"^size\.{resource}: None is not usable: it is missing"):
@@ -215,23 +199,23 @@ def test_all_resources_are_required_unless_it_may_be_a_part(resource: str) -> No
 
 
 @pytest.mark.parametrize("value", [None, "4", 4, ["cpu"], True])
-def test_only_a_mapping_is_a_size(value: Any) -> None:
+def test_size_of_no_mapping_is_refused(value: Any) -> None:
     with pytest.raises(OptionError, match=r"^size\.maximum: .*; allowed: a mapping with cpu, memory, storage$"):
         Size.parse(value, "size.maximum")
 
 
-def test_nothing_said_is_a_partial_size() -> None:
+def test_size_of_nothing_is_a_partial_size() -> None:
     assert Size.parse(None, "size", partial=True) == Size.parse({}, "size", partial=True) == Size(None, None, None)
 
 
 @pytest.mark.parametrize("partial", [False, True])
-def test_an_unknown_key_is_refused_by_name(partial: bool) -> None:
+def test_size_with_an_unknown_key_is_refused_by_name(partial: bool) -> None:
     mapping = {"cpu": 4, "memory": "4Gi", "storage": "2Gi", "disk": "1Gi"}
     with pytest.raises(OptionError, match=r"^size\.disk: '1Gi' is not usable: it is not known; allowed: cpu, memory"):
         Size.parse(mapping, "size", partial=partial)
 
 
-def test_a_sentence_has_the_units() -> None:
+def test_size_as_a_sentence_has_units() -> None:
     assert str(size(4, "4Gi")) == "4 cpu, 4Gi memory, unlimited storage"
 
 
@@ -248,29 +232,29 @@ def test_a_sentence_has_the_units() -> None:
         ("memory", None, "unlimited"),
     ],
 )
-def test_an_amount_for_people_is_short(resource: str, value: Any, text: str) -> None:
+def test_amount_for_people_is_short(resource: str, value: Any, text: str) -> None:
     assert rounded(resource, getattr(size(**{resource: value}), resource)) == text
 
 
-def test_what_is_lacking_is_not_rounded_to_less() -> None:
+def test_amount_that_is_lacking_is_not_rounded_to_less() -> None:
     assert rounded("memory", Decimal(-32829000 * 1024)) == "-31.4Gi"
     assert rounded("memory", Decimal(-(2**30))) == "-1Gi"
 
 
 @given(st.integers(0, 2**63 - 1).map(Decimal))
-def test_an_amount_for_people_is_never_more_than_there_is(amount: Decimal) -> None:
+def test_amount_for_people_is_never_more_than_exists(amount: Decimal) -> None:
     shown = quantity(rounded("memory", amount))
     assert shown is not None
     assert amount * Decimal("0.9") - 1 <= shown <= amount
 
 
 @given(sizes())
-def test_a_size_is_read_back_as_it_was_written(one: Size) -> None:
+def test_size_written_and_read_is_the_same(one: Size) -> None:
     assert Size.parse(one.as_dict(), "size", partial=True) == one
 
 
 @given(sizes())
-def test_a_size_is_written_in_one_way(one: Size) -> None:
+def test_size_written_from_equal_sizes_is_equal(one: Size) -> None:
     written = one.as_dict()
     assert Size.parse(written, "size", partial=True).as_dict() == written
 
@@ -281,7 +265,7 @@ def test_a_size_is_written_in_one_way(one: Size) -> None:
         st.text(), st.floats(), st.integers(), st.from_regex(r"[+-]?[0-9.]{1,25}([eE]-?[0-9]{1,4}|[a-zA-Z]{1,2})?")
     ),
 )
-def test_whatever_is_given_is_a_size_or_an_option_error(resource: str, value: Any) -> None:
+def test_size_of_anything_is_a_size_or_an_option_error(resource: str, value: Any) -> None:
     parsed = None
     with contextlib.suppress(OptionError):  # any other error fails the test
         parsed = Size.parse({resource: value}, "size", partial=True)
@@ -293,7 +277,7 @@ def test_whatever_is_given_is_a_size_or_an_option_error(resource: str, value: An
 
 
 @given(sizes(), sizes(), sizes())
-def test_sums(one: Size, two: Size, three: Size) -> None:
+def test_sum_of_sizes_obeys_the_laws_of_addition(one: Size, two: Size, three: Size) -> None:
     assert one + two == two + one
     assert (one + two) + three == one + (two + three)
     assert one + Size.zero() == one
@@ -303,20 +287,20 @@ def test_sums(one: Size, two: Size, three: Size) -> None:
 
 
 @given(sizes(), sizes(limited=True))
-def test_a_difference_undoes_a_sum(one: Size, two: Size) -> None:
+def test_difference_after_a_sum_is_the_first_size(one: Size, two: Size) -> None:
     assert (one + two) - two == one
     assert (one - two) + two == one
     assert one - Size.zero() == one
 
 
-def test_what_is_unlimited_cannot_be_taken_from_a_number() -> None:
+def test_difference_with_an_unlimited_size_is_an_error() -> None:
     assert size(cpu=None) - size(cpu=None) == Size(None, None, None)
     with pytest.raises(ValueError, match="unlimited"):
         size(cpu=4) - size(cpu=None)
 
 
 @given(sizes(), sizes(), sizes())
-def test_maxima(one: Size, two: Size, three: Size) -> None:
+def test_maximum_of_sizes_is_the_largest_of_each_resource(one: Size, two: Size, three: Size) -> None:
     both = one.maximum(two)
     assert both == two.maximum(one)
     assert both.maximum(three) == one.maximum(two.maximum(three))
@@ -327,14 +311,14 @@ def test_maxima(one: Size, two: Size, three: Size) -> None:
 
 
 @given(sizes(), sizes())
-def test_what_is_not_said_is_filled_in(one: Size, two: Size) -> None:
+def test_size_filled_takes_what_it_lacks(one: Size, two: Size) -> None:
     for resource in RESOURCES:
         said = getattr(one, resource)
         assert getattr(one.filled(two), resource) == (getattr(two, resource) if said is None else said)
 
 
 @given(sizes(), sizes(), sizes())
-def test_fitting_is_an_order(one: Size, two: Size, three: Size) -> None:
+def test_fits_in_is_an_order(one: Size, two: Size, three: Size) -> None:
     assert one.fits_in(one) == []
     if not one.fits_in(two) and not two.fits_in(three):
         assert not one.fits_in(three)
@@ -343,13 +327,13 @@ def test_fitting_is_an_order(one: Size, two: Size, three: Size) -> None:
 
 
 @given(sizes(limited=True), sizes(limited=True))
-def test_what_fits_leaves_nothing_negative(asked: Size, available: Size) -> None:
+def test_fits_in_without_problems_leaves_nothing_negative(asked: Size, available: Size) -> None:
     left = available - asked
     short = [resource for resource, amount in left.items() if amount is not None and amount < 0]
     assert asked.fits_in(available) == short
 
 
-def test_what_does_not_fit_is_named() -> None:
+def test_fits_in_with_too_much_names_the_resources() -> None:
     assert size(4, "4Gi", "2Gi").fits_in(size(4, "4Gi", "2Gi")) == []
     assert size(5, "4Gi", "3Gi").fits_in(size(4, "4Gi", "2Gi")) == ["cpu", "storage"]
     assert size(5, "4Gi", "3Gi").fits_in(size(4)) == ["cpu"]

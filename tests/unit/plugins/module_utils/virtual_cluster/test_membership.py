@@ -23,7 +23,7 @@ from ansible_collections.nested.clusters.plugins.module_utils.virtual_cluster.me
 )
 from hypothesis import given
 from hypothesis import strategies as st
-from test_size import size, sizes
+from sizes import size, sizes
 
 Object = dict[str, Any]
 
