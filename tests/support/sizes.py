@@ -18,7 +18,10 @@ def size(cpu: Any = None, memory: Any = None, storage: Any = None) -> Size:
 
 
 def sizes(limited: bool = False, most: int = 2**63 - 1) -> st.SearchStrategy[Size]:
-    """Return sizes; ``limited`` ones have a number for everything. Round and small numbers are as likely as any other."""
+    """Return sizes; ``limited`` ones have a number for everything.
+
+    Round and small numbers are as likely as any other.
+    """
     number = st.one_of(st.integers(0, min(20, most)), st.integers(0, most))
     round_number = st.builds(lambda count, power: min(count * 1024**power, most), st.integers(0, 64), st.integers(0, 6))
     byte_counts = st.one_of(number, round_number).map(Decimal)

@@ -11,37 +11,30 @@ from ansible_collections.nested.clusters.plugins.module_utils.k8s.host_clusters 
 from ansible_collections.nested.clusters.plugins.module_utils.listing.selection import Selector
 from ansible_collections.nested.clusters.plugins.module_utils.power import batch as power_batch
 from ansible_collections.nested.clusters.plugins.module_utils.virtual_cluster.change import ChangeKind
-from clock import Clock
-from simulation import Host
+from simulated_host import SimulatedHost, Ticking
 
 
 @pytest.mark.parametrize("etcd", [0, 3])
 def test_pause_and_resume_send_what_they_announce(etcd: int, monkeypatch: pytest.MonkeyPatch) -> None:
-    host, clock = Host(), Clock()
-    sleep = clock.sleep
-
-    def tick(seconds: float) -> None:
-        sleep(seconds)
-        host.tick()
-
-    monkeypatch.setattr(clock, "sleep", tick)
+    host = SimulatedHost()
+    clock = Ticking(host)
     for module in (power_batch, batch):
         monkeypatch.setattr(module, "time", clock)
-    host.cluster("a", etcd=etcd)
-    given = [HostCluster(ONLY, host)]
+    host.have_cluster("a", etcd=etcd)
+    hosts = [HostCluster(ONLY, host.client())]
     for state in ("paused", "running"):
         foreseen, done = (
-            power_batch.run(given, Selector(names=("a",)), batch.BatchOptions(state, check, trust_kubelet=True))
+            power_batch.run(hosts, Selector(names=("a",)), batch.BatchOptions(state, check, trust_kubelet=True))
             for check in (True, False)
         )
         (expected,), (job,) = foreseen.jobs, done.jobs
         order = batch.BatchOptions(state)
         assert expected.describe(batch.BatchOptions(state, True))["steps"] == job.describe(order)["steps"]
-        writes = [line for line in host.sent if not line.startswith(("GET ", "LIST "))]
+        writes = host.sent("create", "patch", "delete", "deletecollection")
         where = {ChangeKind.DELETE_SYNCED: "pods", ChangeKind.SCALE: "statefulsets"}
         assert isinstance(job, power_batch.PowerJob)
         resources = [where[change.kind] for change in job.transition.done]
         assert [next(part for part in resources if f"/{part}" in line) for line in writes] == resources
         names = [change.target.name for change in job.transition.done if change.kind is ChangeKind.SCALE]
         assert [line.rsplit("/", 1)[1] for line in writes if "statefulsets" in line] == names
-        host.sent.clear()
+        host.requests.clear()

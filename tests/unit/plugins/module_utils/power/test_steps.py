@@ -1,51 +1,23 @@
 # Copyright (c) 2026, nested.clusters contributors
 # GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Tests of pause: which steps follow from what is there, in which order, and what is refused."""
+"""Tests of steps: which ones a pause, a resume and a restart take, and in which order."""
 
 from __future__ import annotations
 
-from typing import Any
-
 import pytest
-from ansible_collections.nested.clusters.plugins.module_utils.listing import observed
 from ansible_collections.nested.clusters.plugins.module_utils.listing.observed import ObservedCluster
 from ansible_collections.nested.clusters.plugins.module_utils.power import steps as power_steps
 from ansible_collections.nested.clusters.plugins.module_utils.power.steps import PowerStep
-from ansible_collections.nested.clusters.plugins.module_utils.virtual_cluster import workloads
-from simulation import SYNCED, workload
-
-DATE = "2026-11-21T06:43:23.000Z"
-MARKED = {"loft.sh/paused": "true", "loft.sh/paused-replicas": "3", "loft.sh/paused-date": "2026-01-01T00:00:00.000Z"}
-READY = {"observedGeneration": 1, "readyReplicas": 1, "replicas": 1, "updatedReplicas": 1}
-
-Object = dict[str, Any]
-
-
-def pod(name: str, app: str = "vcluster", ready: bool = True, ending: bool = False, **labels: str) -> Object:
-    metadata: Object = {"name": name, "namespace": "vcluster-a", "uid": f"uid of {name}"}
-    metadata["labels"] = {"app": app, "release": "a", **labels}
-    if ending:
-        metadata["deletionTimestamp"] = "now"
-    return {"metadata": metadata, "status": {"conditions": [{"type": "Ready", "status": str(ready)}]}}
-
-
-def synced(name: str, namespace: str = "vcluster-a", ending: bool = False) -> Object:
-    metadata = pod(name, ending=ending)["metadata"]
-    return {"metadata": {**metadata, "namespace": namespace, "labels": {SYNCED: "a"}}}
-
-
-def control(replicas: int = 1, ready: bool = True, **changes: Any) -> Object:
-    thing = workload("a", replicas=replicas, **changes)
-    if ready:
-        thing["status"] = {**READY, "readyReplicas": replicas, "replicas": replicas, "updatedReplicas": replicas}
-    return thing
-
-
-def etcd(replicas: int = 3, ready: int | None = None, **changes: Any) -> Object:
-    thing = workload("a", "vcluster-etcd", replicas=replicas, **changes)
-    thing["status"] = {"readyReplicas": replicas if ready is None else ready}
-    return thing
+from observed_clusters import (
+    DATE,
+    MARKED,
+    Object,
+    control,
+    etcd,
+    pod,
+    synced,
+)
 
 
 def texts(steps: list[PowerStep]) -> list[str]:
@@ -106,7 +78,7 @@ PAUSES: dict[str, tuple[ObservedCluster, list[str]]] = {
 
 
 @pytest.mark.parametrize(("seen", "expected"), PAUSES.values(), ids=PAUSES)
-def test_pause(seen: ObservedCluster, expected: list[str]) -> None:
+def test_steps_of_a_pause_follow_from_what_was_read(seen: ObservedCluster, expected: list[str]) -> None:
     assert texts(power_steps.steps(seen, "paused", DATE)) == expected
 
 
@@ -156,11 +128,11 @@ RESUMES: dict[str, tuple[ObservedCluster, list[str]]] = {
 
 
 @pytest.mark.parametrize(("seen", "expected"), RESUMES.values(), ids=RESUMES)
-def test_resume(seen: ObservedCluster, expected: list[str]) -> None:
+def test_steps_of_a_resume_follow_from_what_was_read(seen: ObservedCluster, expected: list[str]) -> None:
     assert texts(power_steps.steps(seen, "running", DATE)) == expected
 
 
-def test_the_annotations_are_those_of_the_cli() -> None:
+def test_steps_of_a_pause_write_the_annotations_of_the_cli() -> None:
     (step,) = power_steps.steps(ObservedCluster(control(3)), "paused", DATE)
     assert (step.verb, step.where) == ("patch", "/apis/apps/v1/namespaces/vcluster-a/statefulsets/a")
     assert step.body == {
@@ -180,12 +152,12 @@ def test_the_annotations_are_those_of_the_cli() -> None:
     assert step.body == {"metadata": {"resourceVersion": "1", "annotations": annotations}, "spec": {"replicas": 3}}
 
 
-def test_what_was_woken_keeps_the_replicas_it_has() -> None:
+def test_steps_of_a_woken_cluster_keep_its_replicas() -> None:
     (step,) = power_steps.steps(ObservedCluster(control(2, annotations=MARKED)), "running", DATE)
     assert step.body["spec"] == {"replicas": 2}
 
 
-def test_a_control_plane_does_not_wait_for_its_etcd_for_ever() -> None:
+def test_steps_after_a_wait_do_not_wait_for_etcd() -> None:
     """Where neither has ever started, etcd waits for certificates that the control plane writes."""
     _etcd, step = power_steps.steps(ObservedCluster(control(0), etcd(0)), "running", DATE)
     assert step.patience == power_steps.ETCD_PATIENCE
@@ -193,7 +165,7 @@ def test_a_control_plane_does_not_wait_for_its_etcd_for_ever() -> None:
     assert (first.patience, second.patience) == (float("inf"), float("inf"))
 
 
-def test_synced_pods_are_deleted_by_their_label() -> None:
+def test_steps_of_a_pause_delete_synced_pods_by_label() -> None:
     (step,) = power_steps.steps(
         ObservedCluster(control(0, annotations=MARKED), None, (), (synced("x"),)), "paused", DATE
     )
@@ -203,8 +175,6 @@ def test_synced_pods_are_deleted_by_their_label() -> None:
         "vcluster.loft.sh/managed-by=a",
     )
 
-
-# --- restart ----------------------------------------------------------------------------------------------
 
 ALL = tuple(pod(f"a-{number}") for number in range(11))
 OLD = {one["metadata"]["uid"] for one in ALL}
@@ -239,19 +209,18 @@ OTHERS = "the other pods are ready"
         pytest.param(1, (pod("a-etcd-0", "vcluster-etcd"),), [], id="not etcd"),
     ],
 )
-def test_restart(replicas: int, pods: tuple[Object, ...], expected: list[str]) -> None:
+def test_steps_of_a_restart_replace_pods_one_by_one(
+    replicas: int, pods: tuple[Object, ...], expected: list[str]
+) -> None:
     old = {*OLD, "uid of a-etcd-0"}
     steps = texts(power_steps.steps(ObservedCluster(control(replicas), None, pods), "restarted", DATE, old))
     assert steps[: len(expected) or None] == expected
 
 
-def test_a_restart_deletes_the_pods_that_it_saw() -> None:
+def test_steps_of_a_restart_delete_the_pods_that_were_read() -> None:
     (step,) = power_steps.steps(ObservedCluster(control(), None, (pod("a-0"),)), "restarted", DATE, OLD)
     assert (step.verb, step.where) == ("delete", "/api/v1/namespaces/vcluster-a/pods/a-0")
     assert step.body == {"uid": "uid of a-0"}
-
-
-# --- waiting ----------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
@@ -273,133 +242,7 @@ def test_a_restart_deletes_the_pods_that_it_saw() -> None:
         (ObservedCluster(control(), None, (pod("a-9"),)), "restarted", ""),
     ],
 )
-def test_what_is_awaited(seen: ObservedCluster, state: str, word: str) -> None:
+def test_waiting_of_a_cluster_says_for_what(seen: ObservedCluster, state: str, word: str) -> None:
     awaited = power_steps.awaited(seen, state, {"uid of a-0"})
     assert bool(awaited) == bool(word)
     assert word in awaited
-
-
-# --- oddities and refusals --------------------------------------------------------------------------------
-
-
-@pytest.mark.parametrize(
-    ("seen", "words"),
-    [
-        (ObservedCluster(control()), []),
-        (ObservedCluster(control(), etcd()), []),
-        (ObservedCluster(control(0, annotations=MARKED), etcd(0, annotations=MARKED)), []),
-        (ObservedCluster(control(0, annotations={"loft.sh/restoring": "true"})), []),
-        (ObservedCluster(control(0, labels={"loft.sh/sleep-mode": "true"})), []),
-        (ObservedCluster(control(0)), ["StatefulSet a was scaled to 0 replicas, but not by a pause"]),
-        (ObservedCluster(control(1, annotations=MARKED)), ["StatefulSet a is marked as paused, but has 1 replica"]),
-        (ObservedCluster(control(1), etcd(0)), ["etcd a-etcd has no replicas, and the control plane waits for it"]),
-        (
-            ObservedCluster(control(1), etcd(3, annotations=MARKED)),
-            ["etcd a-etcd is marked as paused, but has 3 replicas"],
-        ),
-        (ObservedCluster(control(0, annotations=MARKED), etcd(3)), ["etcd a-etcd still runs"]),
-        (
-            ObservedCluster(control(0, annotations=MARKED), etcd(0)),
-            ["etcd a-etcd was scaled to 0 replicas, but not by a pause"],
-        ),
-        (
-            ObservedCluster(control(2, annotations=MARKED), etcd(0, annotations=MARKED)),
-            ["StatefulSet a is marked as paused, but has 2 replicas", "etcd a-etcd has no replicas"],
-        ),
-    ],
-)
-def test_what_is_odd_is_named(seen: ObservedCluster, words: list[str]) -> None:
-    note = power_steps.note(seen)
-    assert bool(note) == bool(words)
-    assert all(word in note for word in words)
-
-
-def deleting() -> Object:
-    thing = control()
-    thing["metadata"]["deletionTimestamp"] = "now"
-    return thing
-
-
-NO_CLAIM = control(kind="Deployment")
-ON_A_DISK = control(kind="Deployment")
-ON_A_DISK["spec"]["template"]["spec"]["volumes"] = [{"name": "data", "persistentVolumeClaim": {"claimName": "mine"}}]
-IN_MEMORY = control(claim=False)
-IN_MEMORY["spec"]["template"]["spec"]["volumes"] = [{"name": "other", "hostPath": {}}, {"name": "data", "emptyDir": {}}]
-DATABASE = {"controlPlane": {"backingStore": {"database": {"external": {"enabled": True}}}}}
-ETCD_ELSEWHERE = {"controlPlane": {"backingStore": {"etcd": {"external": {"enabled": True}}}}}
-OWN = {"controlPlane": {"backingStore": {"database": {"external": {"enabled": False}}, "etcd": None}}}
-LOST = "its store has no volume claim"
-
-
-@pytest.mark.parametrize(
-    ("seen", "refused"),
-    [
-        (ObservedCluster(control()), {}),
-        (ObservedCluster(deleting()), dict.fromkeys(power_steps.POWER_STATES, "being deleted")),
-        (
-            ObservedCluster(control(0, annotations={"loft.sh/restoring": "true"})),
-            dict.fromkeys(power_steps.POWER_STATES, "snapshot is being restored"),
-        ),
-        (
-            ObservedCluster(control(0, labels={"loft.sh/sleep-mode": "true"})),
-            dict.fromkeys(("running", "restarted"), "platform put it to sleep"),
-        ),
-        (ObservedCluster(control(0, annotations=MARKED)), {"restarted": "it is paused: use state running"}),
-        (ObservedCluster(control(0)), {"restarted": "it is scaled to 0 replicas: use state running"}),
-        (ObservedCluster(NO_CLAIM), {"paused": LOST, "restarted": LOST}),
-        (ObservedCluster(NO_CLAIM, values=OWN), {"paused": LOST, "restarted": LOST}),
-        (ObservedCluster(IN_MEMORY), {"paused": LOST, "restarted": LOST}),
-        (ObservedCluster(NO_CLAIM, values=DATABASE), {}),
-        (ObservedCluster(NO_CLAIM, values=ETCD_ELSEWHERE), {}),
-        (ObservedCluster(ON_A_DISK), {}),
-        (ObservedCluster(NO_CLAIM, etcd()), {}),
-        (ObservedCluster(NO_CLAIM, etcd(claim=False)), {"paused": "the store of etcd a-etcd has no volume claim"}),
-        (ObservedCluster(control(), etcd(claim=False)), {"paused": "the store of etcd a-etcd has no volume claim"}),
-        # What does not run has nothing to lose.
-        (ObservedCluster(NO_CLAIM, etcd(0, claim=False)), {}),
-        (ObservedCluster(control(0, kind="Deployment", annotations=MARKED)), {"restarted": "it is paused"}),
-    ],
-)
-def test_what_is_refused(seen: ObservedCluster, refused: dict[str, str]) -> None:
-    for state in power_steps.POWER_STATES:
-        message = power_steps.refusal(seen, state, False)
-        assert bool(message) == (state in refused), (state, message)
-        assert refused.get(state, "") in message
-        accepted = power_steps.refusal(seen, state, True)
-        assert accepted == ("" if "volume claim" in message else message)
-        assert ("accept_data_loss" in message) == ("volume claim" in message)
-
-
-@pytest.mark.parametrize(
-    ("seen", "needed"),
-    [
-        (ObservedCluster(control()), ()),
-        (ObservedCluster(control(0, annotations=MARKED)), ()),
-        (ObservedCluster(control(0)), power_steps.POWER_STATES),
-        (ObservedCluster(control(0, annotations={"loft.sh/paused": "true"})), power_steps.POWER_STATES),
-        (ObservedCluster(NO_CLAIM), ("paused", "restarted")),
-        (ObservedCluster(NO_CLAIM, etcd()), ()),
-    ],
-)
-def test_values_are_read_only_where_they_decide(seen: ObservedCluster, needed: tuple[str, ...]) -> None:
-    assert tuple(state for state in power_steps.POWER_STATES if power_steps.needs_values(seen, state, False)) == needed
-    accepted = tuple(state for state in power_steps.POWER_STATES if power_steps.needs_values(seen, state, True))
-    assert accepted == (needed if workloads.replicas(seen.control_plane) == 0 else ())
-
-
-# --- what a virtual cluster synced ------------------------------------------------------------------------
-
-
-def test_what_it_synced() -> None:
-    seen = ObservedCluster(control())
-    foreign = {"metadata": {**synced("f")["metadata"], "labels": {SYNCED: "b"}}}
-    pods = [synced("x"), synced("y", "more"), synced("z", "elsewhere"), foreign]
-    assert [one["metadata"]["name"] for one in observed.synced_by(seen, pods)] == ["x"]
-    assert [one["metadata"]["name"] for one in observed.synced_by(seen, pods, ["more"])] == ["x", "y"]
-
-
-def test_the_marker_of_its_namespaces() -> None:
-    """As vCluster writes it: longer ones end in the first ten digits of a SHA-256."""
-    assert observed.marker("a", "vcluster-a") == "vcluster-a-x-a"
-    long = observed.marker("n" * 40, "vcluster-" + "n" * 40)
-    assert long == "vcluster-" + "n" * 40 + "-x-" + "-2d824a1423"
