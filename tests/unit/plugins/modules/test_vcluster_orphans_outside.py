@@ -1,7 +1,7 @@
 # Copyright (c) 2026, nested.clusters contributors
 # GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Tests of orphans outside of namespaces of virtual clusters: cluster-scoped objects, volumes, the lock, groups' records."""
+"""Tests of orphans outside of namespaces: cluster-scoped objects, volumes, the lock, and records of groups."""
 
 from __future__ import annotations
 

@@ -18,11 +18,12 @@ from ansible_collections.nested.clusters.plugins.module_utils.k8s.host_clusters 
 from ansible_collections.nested.clusters.plugins.module_utils.k8s.objects import path
 from ansible_collections.nested.clusters.plugins.module_utils.listing.contents import DERIVED
 from ansible_collections.nested.clusters.plugins.module_utils.listing.selection import Selector
-from clock import Clock
-from fake_api import Request, Response
-from populated import Host, Names, Result
+from fake_clock import Clock, replace_time
+from populated_host import Names, PopulatedHost, Result
+from tasks_on_hosts import contents
 
 SECRETS = path("v1", "secrets")
+WORKLOAD_OF_A = path("apps/v1", "statefulsets", "vcluster-a", "a")
 WORKLOADS = {path("apps/v1", plural) for plural in ("statefulsets", "deployments")}
 STORAGE_CLASSES = path("storage.k8s.io/v1", "storageclasses")  # may be synced, whether the host cluster says so or not
 
@@ -30,65 +31,53 @@ STORAGE_CLASSES = path("storage.k8s.io/v1", "storageclasses")  # may be synced, 
 DISCOVERY_DEPTH = 3  # slashes of /apis/GROUP/VERSION
 
 
-class CountingHost(Host):
-    """A host cluster that keeps its requests, with the preconditions of deletions."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.came: list[str] = []
-        self.only: dict[str, dict[str, str] | None] = {}
-
-    def _intercept(self, request: Request) -> Response | int | None:
-        verb = self.fake.verb(request)
-        if verb == "list" or (verb in ("get", "delete", "patch") and request.path.count("/") > DISCOVERY_DEPTH):
-            self.came.append(f"{verb.upper()} {request.path}")
-        return super()._intercept(request)
-
-    def delete(self, where: str, only: dict[str, str] | None = None) -> bool:
-        self.only[where] = only
-        return super().delete(where, only)
-
-    def all_resources(self) -> list[tuple[tuple[str, str], bool]]:
-        self.came.append("discovery")
-        return super().all_resources()
+class CountingHost(PopulatedHost):
+    """A host cluster whose requests are counted; discovery is one of them, however many it takes."""
 
     def taken(self) -> Counter[str]:
-        """The requests since the last time."""
-        found = Counter(self.came)
-        self.came.clear()
+        """Return the requests since the last time."""
+        found: Counter[str] = Counter()
+        for request in self.requests:
+            verb = self.verb(request)
+            if request.path == "/apis":
+                found["discovery"] += 1
+            elif verb == "list" or request.path.count("/") > DISCOVERY_DEPTH:
+                found[f"{verb.upper()} {request.path}"] += 1
+        self.requests.clear()
         return found
 
     @property
-    def kinds(self) -> Names:
-        """Paths of what is listed to know all that there is."""
-        served = {path(*kind) for kind, _namespaced in super().all_resources() if kind[1] not in DERIVED}
+    def listed_kinds(self) -> Names:
+        """Return the paths of what is listed to know all that there is."""
+        served = {path(*kind) for kind, _namespaced in self.client().all_resources() if kind[1] not in DERIVED}
+        self.requests.clear()
         return sorted({*served, STORAGE_CLASSES})
 
 
-NAMESPACED = {path(*kind) for kind, inside in Host().all_resources() if inside and kind[1] not in DERIVED}
+SERVED = PopulatedHost().client().all_resources()
+NAMESPACED = {path(*kind) for kind, inside in SERVED if inside and kind[1] not in DERIVED}
 
 
-@pytest.fixture
+@pytest.fixture(autouse=True)
 def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
-    fake = Clock()
-    for module in (batch, common_batch):
-        monkeypatch.setattr(module, "time", fake)
-    return fake
+    found = Clock()
+    replace_time(monkeypatch, found, (batch, common_batch))
+    return found
 
 
 @pytest.fixture
-def host(clock: Clock) -> CountingHost:
+def host() -> CountingHost:
     found = CountingHost()
     for name in "abc":
-        found.cluster(name)
-    found.cluster("shared", made=False)
+        found.have_cluster(name)
+    found.have_cluster("shared", made=False)
     found.have("ConfigMap", "of-somebody-else", namespace="vcluster-shared")
     return found
 
 
 def planned(host: CountingHost, selector: Selector | None = None, **options: Any) -> batch.DeletionPlan:
-    given = [HostCluster("default", host)]
-    return batch.plan(given, selector or Selector(), BatchOptions("absent", **options))
+    hosts = [HostCluster("default", host.client())]
+    return batch.plan(hosts, selector or Selector(), BatchOptions("absent", **options))
 
 
 def lists(requests: Counter[str]) -> Counter[str]:
@@ -100,21 +89,21 @@ def test_plan_of_many_lists_each_kind_once(host: CountingHost) -> None:
     assert [job.target.name for job in plan.jobs] == ["a", "b", "c", "shared"]
     requests = host.taken()
     # A Secret's type tells Helm's records from others, and is no metadata: the second LIST asks for these alone.
-    assert lists(requests) == Counter(host.kinds) + Counter([SECRETS])
+    assert lists(requests) == Counter(host.listed_kinds) + Counter([SECRETS])
     opened = {text for text in requests if text.startswith("GET ")}
     # What vCluster writes without labels is told by what is in it, and here everything has labels.
-    assert (requests["discovery"], opened, host.written) == (1, set(), [])
+    assert (requests["discovery"], opened, host.writes()) == (1, set(), [])
 
 
 def test_plan_by_names_lists_each_kind_once(host: CountingHost) -> None:
     assert len(planned(host, Selector(names=("a", "c"))).jobs) == 2
-    assert lists(host.taken()) == Counter(host.kinds) + Counter([SECRETS])
+    assert lists(host.taken()) == Counter(host.listed_kinds) + Counter([SECRETS])
 
 
 def test_plan_by_labels_lets_the_api_server_select(host: CountingHost) -> None:
     """What a label selector means is not guessed: one more LIST for each kind of control plane."""
     assert not planned(host, Selector(label_selectors=("env in (ci)",))).jobs
-    assert lists(host.taken()) == Counter([*host.kinds, SECRETS, *WORKLOADS])
+    assert lists(host.taken()) == Counter([*host.listed_kinds, SECRETS, *WORKLOADS])
 
 
 def test_plan_in_one_namespace_finds_by_helms_label_what_is_in_others(host: CountingHost) -> None:
@@ -127,16 +116,16 @@ def test_plan_in_one_namespace_finds_by_helms_label_what_is_in_others(host: Coun
     inside = {where.replace("/v1/", "/v1/namespaces/vcluster-a/") for where in NAMESPACED}
     secrets = path("v1", "secrets", "vcluster-a")
     # Of Secrets once more those that are Helm's, and then the release's record: whether it names what is elsewhere.
-    assert listed == Counter(host.kinds) + Counter([*inside, secrets, secrets])
+    assert listed == Counter(host.listed_kinds) + Counter([*inside, secrets, secrets])
     # It does not, so that object stays, and the result says so.
     assert "deployments/agent in namespace default stayed" in job.target.note
 
 
 def test_plan_of_one_that_is_not_ready_asks_for_its_phase(host: CountingHost) -> None:
     """A pod and its events tell a phase that the workload does not tell: one more LIST of pods."""
-    host.objects["/apis/apps/v1/namespaces/vcluster-a/statefulsets/a"]["status"] = {}
+    host.add({**host.at(WORKLOAD_OF_A), "status": {}})
     assert planned(host).jobs[0].target.phase == "pending"
-    more = lists(host.taken()) - Counter([*host.kinds, SECRETS])
+    more = lists(host.taken()) - Counter([*host.listed_kinds, SECRETS])
     assert [where.rsplit("/", 1)[1] for where in more if not where.endswith("/events")] == ["pods"]
 
 
@@ -150,7 +139,7 @@ def carried_out(host: CountingHost, *names: str) -> Counter[str]:
     return host.taken()
 
 
-def test_whole_namespaces_are_read_once_more_before_their_end(host: CountingHost) -> None:
+def test_carry_out_of_whole_namespaces_reads_once_more_before_their_end(host: CountingHost) -> None:
     """What is protected, used or somebody else's by now stays. Then only namespaces are listed, until they are gone."""
     requests = carried_out(host, "a", "b", "c")
     listed = lists(requests)
@@ -165,7 +154,7 @@ def test_whole_namespaces_are_read_once_more_before_their_end(host: CountingHost
     }
 
 
-def test_one_in_a_namespace_that_stays_is_read_once_more_after_it(host: CountingHost) -> None:
+def test_carry_out_in_a_namespace_that_stays_reads_once_more_after_it(host: CountingHost) -> None:
     """The first look finds what is there to delete, the second one sees that nothing is left."""
     listed = lists(carried_out(host, "shared"))
     inside = {where.replace("/v1/", "/v1/namespaces/vcluster-shared/") for where in NAMESPACED}
@@ -173,39 +162,40 @@ def test_one_in_a_namespace_that_stays_is_read_once_more_after_it(host: Counting
     assert listed == {**dict.fromkeys(inside, 2), secrets: 4}
 
 
-def test_only_what_was_read_is_deleted(host: CountingHost) -> None:
+def test_carry_out_deletes_only_what_was_read(host: CountingHost) -> None:
     """Each deletion names the UID of what was read: one of the same name that was made meanwhile stays."""
-    before = {where: thing["metadata"]["uid"] for where, thing in host.objects.items()}
+    before = {at: one["metadata"]["uid"] for at, one in host.state().items()}
     batch.carry_out(planned(host))
-    assert host.only.keys() >= {path("v1", "namespaces", None, f"vcluster-{name}") for name in "abc"}
-    assert host.only == {where: {"uid": before[where]} for where in host.only}
+    only = {request.path: request.body["preconditions"] for request in host.requests if request.method == "DELETE"}
+    assert only.keys() >= {path("v1", "namespaces", None, f"vcluster-{name}") for name in "abc"}
+    assert only == {at: {"uid": before[at]} for at in only}
 
 
-def test_what_is_protected_after_the_plan_stays(host: CountingHost) -> None:
+def test_carry_out_after_a_protection_deletes_nothing_of_it(host: CountingHost) -> None:
     """What is read again right before a namespace ends decides, not the plan."""
     plan = planned(host)
     at = "/apis/apps/v1/namespaces/vcluster-b/statefulsets/b"
-    host.objects[at]["metadata"]["annotations"][well_known.PROTECTED] = "true"
+    host.change(at, {"metadata": {"annotations": {well_known.PROTECTED: "true"}}})
     batch.carry_out(plan)
     assert [job.error for job in plan.jobs] == ["", "it was protected by somebody else meanwhile", "", ""]
-    assert at in host.objects
+    assert at in host
 
 
-def test_what_came_after_the_plan_keeps_its_namespace(host: CountingHost) -> None:
+def test_carry_out_after_a_new_object_keeps_its_namespace(host: CountingHost) -> None:
     plan = planned(host, Selector(names=("a",)))
     host.have("ConfigMap", "new", namespace="vcluster-a")
     batch.carry_out(plan)
-    assert host.names("vcluster-a") == {"configmaps/new"}
+    assert contents(host, "vcluster-a") == {"configmaps/new"}
 
 
-def test_a_plan_refuses_before_anything_is_changed(host: CountingHost) -> None:
-    host.cluster("d", annotations={well_known.PROTECTED: "true"})
+def test_plan_of_a_protected_one_is_refused_without_a_write(host: CountingHost) -> None:
+    host.have_cluster("d", annotations={well_known.PROTECTED: "true"})
     with pytest.raises(NestedClustersError, match="d \\(namespace vcluster-d"):
         planned(host)
-    assert host.written == []
+    assert host.writes() == []
 
 
-def test_a_plan_of_none_is_carried_out_without_a_request(host: CountingHost) -> None:
+def test_carry_out_of_an_empty_plan_sends_no_request(host: CountingHost) -> None:
     plan = planned(host, Selector(names=("nobody",)))
     host.taken()
     assert batch.carry_out(plan).jobs == []
@@ -218,10 +208,10 @@ def result_of(plan: batch.DeletionPlan) -> Result:
 
 def test_run_does_what_a_plan_says(host: CountingHost) -> None:
     foreseen = result_of(planned(host))
-    given = [HostCluster("default", host)]
-    checked = batch.run(given, Selector(), BatchOptions("absent", check=True))
-    assert host.written == []
-    done = batch.run(given, Selector(), BatchOptions("absent"))
+    hosts = [HostCluster("default", host.client())]
+    checked = batch.run(hosts, Selector(), BatchOptions("absent", check=True))
+    assert host.writes() == []
+    done = batch.run(hosts, Selector(), BatchOptions("absent"))
     options = BatchOptions("absent")
     shown = [{job.describe(options)["name"]: job.describe(options)["steps"] for job in one.jobs} for one in (done,)]
     assert shown == [foreseen]
