@@ -5,14 +5,12 @@
 
 from __future__ import annotations
 
-import copy
 import dataclasses
 import json
 from collections.abc import Iterator
 from typing import Any
 
 import pytest
-from announcements import record_helm
 from ansible_collections.nested.clusters.plugins.module_utils.common import well_known
 from ansible_collections.nested.clusters.plugins.module_utils.common.errors import (
     NestedClustersError,
@@ -34,51 +32,53 @@ from ansible_collections.nested.clusters.plugins.module_utils.virtual_cluster.ch
 )
 from ansible_collections.nested.clusters.plugins.module_utils.virtual_cluster.cluster_ref import ClusterRef
 from ansible_collections.nested.clusters.plugins.module_utils.virtual_cluster.cluster_state import Outcome
-from clock import Clock
-from fakes import FakeKubernetes
-from helm_releases import NAME, NAMESPACE, release_secret
+from demo_host import NAME, NAMESPACE, DemoHost
+from fake_api import GATEWAY_API
+from fake_clock import Clock, replace_time
+from release_records import release_secret
+from tasks_on_hosts import contents
 
 
 class Uninstaller:
     """helm, as far as uninstalling goes: releases and what their annotation says belongs to them."""
 
-    def __init__(self, host: FakeKubernetes) -> None:
+    def __init__(self, host: DemoHost) -> None:
         self.host = host
         self.runs = 0
+        self.writes_before: list[str] = []  # those that were done before it ran
         self.elsewhere: list[str] = []  # paths of what the manifest names outside of the namespace
 
     def uninstall(self, name: str, namespace: str) -> None:
         self.runs += 1
-        for at, thing in list(self.host.objects.items()):
-            meta = thing["metadata"]
+        self.writes_before = self.host.writes()
+        for at, found in self.host.state().items():
+            meta = found["metadata"]
             note = meta.get("annotations") or {}
             if well_known.SYNCED_LABEL in (meta.get("labels") or {}):
                 continue  # a copy is in no manifest of its
             of_release = (note.get("meta.helm.sh/release-name"), note.get("meta.helm.sh/release-namespace"))
-            is_record = thing.get("type") == "helm.sh/release.v1" and meta["labels"]["name"] == name
-            mine = of_release == (name, namespace) and meta.get("namespace") == namespace
-            if at in self.elsewhere or mine or (is_record and meta.get("namespace") == namespace):
-                self.host.fake.delete(at)
+            is_record = found.get("type") == "helm.sh/release.v1" and meta["labels"]["name"] == name
+            in_namespace = meta.get("namespace") == namespace
+            goes = at in self.elsewhere or (in_namespace and (is_record or of_release == (name, namespace)))
+            if goes and at in self.host:  # it did not go with another one
+                self.host.delete(at)
 
 
 @pytest.fixture(autouse=True)
 def clock(monkeypatch: pytest.MonkeyPatch) -> Iterator[Clock]:
-    fake = Clock()
-    for module in (deletion, namespaces, reconcile, readiness):
-        monkeypatch.setattr(module, "time", fake)
-    yield fake
-    assert fake.now < 2000, "something waits for ever"
+    found = Clock()
+    replace_time(monkeypatch, found, (deletion, namespaces, lifecycle, readiness))
+    yield found
+    assert found.now < 2000, "something waits for ever"
 
 
 @pytest.fixture
-def host() -> FakeKubernetes:
-    result = FakeKubernetes()
-    result.have("Namespace", "default")
-    return result
+def host() -> DemoHost:
+    return DemoHost(serves=GATEWAY_API)
 
 
 @pytest.fixture
-def helm(host: FakeKubernetes) -> Uninstaller:
+def helm(host: DemoHost) -> Uninstaller:
     return Uninstaller(host)
 
 
@@ -96,23 +96,25 @@ metadata: {{name: {NAME}}}
 """
 
 
-def release(host: FakeKubernetes, revision: int = 1, **changes: Any) -> None:
-    host.put({"apiVersion": "v1", "kind": "Secret", **release_secret(revision, **{"manifest": MANIFEST, **changes})})
+def release(host: DemoHost, revision: int = 1, **changes: Any) -> None:
+    secret = release_secret(revision, **{"manifest": MANIFEST, **changes})
+    host.add({"apiVersion": "v1", "kind": "Secret", **secret})
 
 
-def virtual_cluster(host: FakeKubernetes, namespace: dict[str, str] | None = None, **annotations: str) -> None:
+def virtual_cluster(host: DemoHost, namespace: dict[str, str] | None = None, **annotations: str) -> None:
     """What a virtual cluster that has run for a while leaves on its host cluster."""
     host.have("Namespace", NAMESPACE, annotations=OURS if namespace is None else namespace)
-    host.have("ConfigMap", "kube-root-ca.crt")
+    host.have_inside("ConfigMap", "kube-root-ca.crt")
     release(host)
-    workload = host.have("StatefulSet", NAME, labels=CHART, annotations={**HELM, **annotations}, spec={"replicas": 1})
+    of_workload = {"labels": CHART, "annotations": {**HELM, **annotations}}
+    workload = host.have_inside("StatefulSet", NAME, spec={"replicas": 1}, **of_workload)
     owner = {"uid": workload["metadata"]["uid"], "kind": "StatefulSet", "name": NAME}
-    service = host.have("Service", NAME, labels=CHART, annotations=HELM)
-    host.have("Pod", f"{NAME}-0", labels=CHART, ownerReferences=[{**owner, "controller": True}])
-    host.have("PersistentVolumeClaim", f"data-{NAME}-0", labels=CHART)
-    host.have("Secret", f"vc-{NAME}", labels={"app": "vcluster", "vcluster-name": NAME})
-    host.have("Secret", f"{NAME}-certs", type="Opaque", data=CERTIFICATES)
-    host.have(
+    service = host.have_inside("Service", NAME, labels=CHART, annotations=HELM)
+    host.have_inside("Pod", f"{NAME}-0", labels=CHART, ownerReferences=[{**owner, "controller": True}])
+    host.have_inside("PersistentVolumeClaim", f"data-{NAME}-0", labels=CHART)
+    host.have_inside("Secret", f"vc-{NAME}", labels={"app": "vcluster", "vcluster-name": NAME})
+    host.have_inside("Secret", f"{NAME}-certs", type="Opaque", data=CERTIFICATES)
+    host.have_inside(
         "Pod",
         "web-x-default-x-demo",
         labels={well_known.SYNCED_LABEL: NAME},
@@ -124,22 +126,24 @@ def virtual_cluster(host: FakeKubernetes, namespace: dict[str, str] | None = Non
 
 
 def absent(
-    host: FakeKubernetes, helm: Uninstaller, name: str = NAME, namespace: str = NAMESPACE, **options: Any
+    host: DemoHost, helm: Uninstaller, name: str = NAME, namespace: str = NAMESPACE, **options: Any
 ) -> Outcome:
     arguments = {"check": False, "keep_volumes": False, "wait": 60.0, **options}
-    return deletion.absent(ClusterRef(host, name, namespace), lambda: helm, **arguments)  # type: ignore[arg-type,return-value]
+    return deletion.absent(ClusterRef(host.client(), name, namespace), lambda: helm, **arguments)  # type: ignore[arg-type,return-value]
 
 
-def checked(host: FakeKubernetes, helm: Uninstaller, **options: Any) -> Outcome:
+def checked(host: DemoHost, helm: Uninstaller, **options: Any) -> Outcome:
     """Check mode, which writes nothing; then the real run, which does what was said, and a second one, nothing."""
-    before = copy.deepcopy(host.objects)
+    before = host.state()
+    host.requests.clear()
     foreseen = absent(host, helm, check=True, **options)
-    assert (host.objects, host.written, helm.runs) == (before, [], 0)
+    assert (host.state(), host.writes(), helm.runs) == (before, [], 0)
     outcome = absent(host, helm, **options)
     assert (outcome.plan.steps, outcome.plan.diff) == (foreseen.plan.steps, foreseen.plan.diff)
-    runs, host.written = helm.runs, []
+    runs = helm.runs
+    host.requests.clear()
     again = absent(host, helm, **options)
-    assert (again.plan.steps, again.plan.diff, host.written, helm.runs) == ([], [], [], runs)
+    assert (again.plan.steps, again.plan.diff, host.writes(), helm.runs) == ([], [], [], runs)
     return outcome
 
 
@@ -150,6 +154,8 @@ def thing(plural: str, name: str, secret_type: str = "", **meta: Any) -> ObjectR
     return ObjectRef("v1", plural, {"name": name, "namespace": NAMESPACE, "uid": name, **meta}, secret_type)
 
 
+DEMO_NAMESPACE = path("v1", "namespaces", None, NAMESPACE)
+HELD = {"metadata": {"finalizers": ["example.com/hold"]}}
 CERTAIN = thing("statefulsets", "demo", labels=CHART)
 
 
@@ -237,41 +243,35 @@ OTHERS: dict[str, list[dict[str, Any]]] = {
 
 
 @pytest.mark.parametrize("name", WRITTEN)
-def test_what_vcluster_wrote_without_labels_goes(name: str, host: FakeKubernetes, helm: Uninstaller) -> None:
+def test_what_vcluster_wrote_without_labels_goes(name: str, host: DemoHost, helm: Uninstaller) -> None:
     virtual_cluster(host)
     host.have(name=name, namespace=NAMESPACE, **WRITTEN[name])
     assert f"/{name}" in " ".join(checked(host, helm).plan.steps)
-    assert host.names() == set()
+    assert contents(host, NAMESPACE) == set()
 
 
 @pytest.mark.parametrize(("name", "other"), [(name, other) for name, others in OTHERS.items() for other in others])
 def test_what_others_gave_such_a_name_stays(
-    name: str, other: dict[str, Any], host: FakeKubernetes, helm: Uninstaller
+    name: str, other: dict[str, Any], host: DemoHost, helm: Uninstaller
 ) -> None:
     """And with it the namespace."""
     virtual_cluster(host)
-    for at in [at for at in host.objects if at.endswith(f"/{name}")]:
-        del host.objects[at]
+    for at in [at for at in host.paths() if at.endswith(f"/{name}")]:
+        host.vanish(at)
     host.have(name=name, namespace=NAMESPACE, **other)
     steps = checked(host, helm).plan.steps
     assert not [step for step in steps if step.endswith((f"/{name}", f"namespace {NAMESPACE}"))]
-    assert {at.split("/")[1] for at in host.names()} == {name, "kube-root-ca.crt"}
+    assert {at.split("/")[1] for at in contents(host, NAMESPACE)} == {name, "kube-root-ca.crt"}
 
 
-def test_what_may_not_be_read_may_be_somebodys_secret(
-    host: FakeKubernetes, helm: Uninstaller, monkeypatch: pytest.MonkeyPatch
-) -> None:
+CERTS = path("v1", "secrets", NAMESPACE, f"{NAME}-certs")
+
+
+def test_what_may_not_be_read_may_be_somebodys_secret(host: DemoHost, helm: Uninstaller) -> None:
     virtual_cluster(host)
-    get = host.get
-
-    def refused(where: str) -> Any:
-        if where.endswith(f"{NAME}-certs"):
-            raise KubernetesError("no permission", 403, "Forbidden")
-        return get(where)
-
-    monkeypatch.setattr(host, "get", refused)
+    host.intercept = lambda request: 403 if str(request).startswith(f"GET {CERTS}") else None
     absent(host, helm)
-    assert host.names() == {f"secrets/{NAME}-certs", "configmaps/kube-root-ca.crt"}
+    assert contents(host, NAMESPACE) == {f"secrets/{NAME}-certs", "configmaps/kube-root-ca.crt"}
 
 
 def test_owners_decide_for_what_they_own() -> None:
@@ -319,28 +319,28 @@ def test_names_are_shortened_as_vcluster_does(parts: tuple[str, ...], expected: 
 def test_for_whom_a_namespace_was_made(
     annotations: dict[str, str] | None, namespace: str, seen: bool, expected: bool
 ) -> None:
-    place = {"metadata": {"annotations": annotations}}
-    assert ownership.made_for(place, NAME, namespace, seen) is expected
+    found = {"metadata": {"annotations": annotations}}
+    assert ownership.made_for(found, NAME, namespace, seen) is expected
 
 
 # --- absent -----------------------------------------------------------------------------------------------
 
 
-def test_one_that_is_not_there(host: FakeKubernetes, helm: Uninstaller) -> None:
+def test_one_that_is_not_there(host: DemoHost, helm: Uninstaller) -> None:
     assert not checked(host, helm).plan.changed
     host.have("Namespace", NAMESPACE)
-    host.have("Secret", "somebody-elses")
+    host.have_inside("Secret", "somebody-elses")
     assert not checked(host, helm).plan.changed
-    assert host.names() == {"secrets/somebody-elses"}
+    assert contents(host, NAMESPACE) == {"secrets/somebody-elses"}
 
 
-def test_everything_goes(host: FakeKubernetes, helm: Uninstaller) -> None:
+def test_everything_goes(host: DemoHost, helm: Uninstaller) -> None:
     virtual_cluster(host)
     outcome = checked(host, helm)
     assert outcome.plan.steps[0] == f"uninstall release {NAME}"
     assert outcome.plan.steps[-1] == f"delete namespace {NAMESPACE}"
     assert f"delete persistentvolumeclaims/data-{NAME}-0" in outcome.plan.steps
-    assert set(host.objects) == {
+    assert set(host.paths()) == {
         *(f"/api/v1/namespaces/{name}" for name in ("default", "kube-node-lease", "kube-public", "kube-system")),
         "/apis/scheduling.k8s.io/v1/priorityclasses/somebody-elses",
     }
@@ -348,53 +348,60 @@ def test_everything_goes(host: FakeKubernetes, helm: Uninstaller) -> None:
 
 @pytest.mark.parametrize("namespace", [{}, {**OURS, well_known.NAME_ANNOTATION: "other"}])
 def test_a_namespace_that_was_not_made_for_it_stays(
-    namespace: dict[str, str], host: FakeKubernetes, helm: Uninstaller
+    namespace: dict[str, str], host: DemoHost, helm: Uninstaller
 ) -> None:
     virtual_cluster(host, namespace)
     outcome = checked(host, helm)
     assert not [step for step in outcome.plan.steps if "namespace" in step]
-    assert path("v1", "namespaces", None, NAMESPACE) in host.objects
-    assert host.names() == {"configmaps/kube-root-ca.crt"}
+    assert path("v1", "namespaces", None, NAMESPACE) in host
+    assert contents(host, NAMESPACE) == {"configmaps/kube-root-ca.crt"}
 
 
-def test_somebody_elses_objects_stay(host: FakeKubernetes, helm: Uninstaller) -> None:
+def test_somebody_elses_objects_stay(host: DemoHost, helm: Uninstaller) -> None:
     virtual_cluster(host)
-    host.have("ConfigMap", "precious")
-    host.have("PersistentVolumeClaim", "data-web-0", labels={"app": "web"})
+    host.have_inside("ConfigMap", "precious")
+    host.have_inside("PersistentVolumeClaim", "data-web-0", labels={"app": "web"})
     checked(host, helm)
-    assert host.names() == {
+    assert contents(host, NAMESPACE) == {
         "configmaps/kube-root-ca.crt",
         "configmaps/precious",
         "persistentvolumeclaims/data-web-0",
     }
 
 
-def test_what_may_not_be_seen_may_be_somebodys(host: FakeKubernetes, helm: Uninstaller) -> None:
+def test_what_may_not_be_seen_may_be_somebodys(host: DemoHost, helm: Uninstaller) -> None:
     virtual_cluster(host)
-    host.forbidden = {"leases"}
+    host.deny("list", "leases")
     checked(host, helm)
-    assert path("v1", "namespaces", None, NAMESPACE) in host.objects
+    assert path("v1", "namespaces", None, NAMESPACE) in host
 
 
-def test_another_release_stays(host: FakeKubernetes, helm: Uninstaller) -> None:
+def test_another_release_stays(host: DemoHost, helm: Uninstaller) -> None:
     virtual_cluster(host)
     release(host, name="other", chart={"metadata": {"name": "postgresql"}})
-    host.have("Service", "db", annotations={**HELM, "meta.helm.sh/release-name": "other"})
+    host.have_inside("Service", "db", annotations={**HELM, "meta.helm.sh/release-name": "other"})
     checked(host, helm)
-    assert {"secrets/sh.helm.release.v1.other.v1", "services/db"} < host.names()
+    assert {"secrets/sh.helm.release.v1.other.v1", "services/db"} < contents(host, NAMESPACE)
 
 
-def test_volumes_are_kept(host: FakeKubernetes, helm: Uninstaller) -> None:
+def test_volumes_are_kept(host: DemoHost, helm: Uninstaller) -> None:
     virtual_cluster(host)
     checked(host, helm, keep_volumes=True)
-    assert host.names() == {"configmaps/kube-root-ca.crt", f"persistentvolumeclaims/data-{NAME}-0"}
+    assert contents(host, NAMESPACE) == {"configmaps/kube-root-ca.crt", f"persistentvolumeclaims/data-{NAME}-0"}
     # Without asking for them again, they go, and so does the namespace.
-    host.written, helm.runs = [], 0
+    helm.runs = 0
     assert checked(host, helm).plan.steps == [
         f"delete persistentvolumeclaims/data-{NAME}-0",
         f"delete namespace {NAMESPACE}",
     ]
-    assert path("v1", "namespaces", None, NAMESPACE) not in host.objects
+    assert path("v1", "namespaces", None, NAMESPACE) not in host
+
+
+def vanish(host: DemoHost, *words: str) -> None:
+    """Take away all that has one of these words in its path; what another one takes along as well."""
+    for at in host.paths():
+        if any(word in at for word in words) and at in host:
+            host.vanish(at)
 
 
 GONE_FIRST: dict[str, tuple[str, ...]] = {
@@ -410,18 +417,17 @@ GONE_FIRST: dict[str, tuple[str, ...]] = {
 @pytest.mark.parametrize("gone", GONE_FIRST.values(), ids=GONE_FIRST)
 @pytest.mark.parametrize("namespace", [OURS, {}], ids=["our namespace", "another's namespace"])
 def test_what_was_interrupted_is_finished(
-    namespace: dict[str, str], gone: tuple[str, ...], host: FakeKubernetes, helm: Uninstaller
+    namespace: dict[str, str], gone: tuple[str, ...], host: DemoHost, helm: Uninstaller
 ) -> None:
     virtual_cluster(host, namespace)
-    host.objects = {at: thing for at, thing in host.objects.items() if not any(word in at for word in gone)}
+    vanish(host, *gone)
     checked(host, helm)
-    assert host.names() <= {"configmaps/kube-root-ca.crt"}
-    assert not [at for at in host.objects if "vcluster-high" in at]
-    place = path("v1", "namespaces", None, NAMESPACE)
-    assert (place in host.objects) == (namespace == {} and place not in gone)
+    assert contents(host, NAMESPACE) <= {"configmaps/kube-root-ca.crt"}
+    assert not [at for at in host.paths() if "vcluster-high" in at]
+    assert (DEMO_NAMESPACE in host) == (namespace == {} and DEMO_NAMESPACE not in gone)
 
 
-def test_two_deletions_at_once(host: FakeKubernetes, helm: Uninstaller) -> None:
+def test_two_deletions_at_once(host: DemoHost, helm: Uninstaller) -> None:
     """helm fails where somebody else purges the release at the same moment; any other failure of it is one."""
     virtual_cluster(host)
     uninstall = helm.uninstall
@@ -438,35 +444,35 @@ def test_two_deletions_at_once(host: FakeKubernetes, helm: Uninstaller) -> None:
         absent(host, helm)
     helm.uninstall = beaten  # type: ignore[method-assign]
     absent(host, helm)
-    assert host.names() == set()
+    assert contents(host, NAMESPACE) == set()
 
 
-def test_an_unfinished_installation_is_removed(host: FakeKubernetes, helm: Uninstaller) -> None:
+def test_an_unfinished_installation_is_removed(host: DemoHost, helm: Uninstaller) -> None:
     host.have("Namespace", NAMESPACE, annotations=OURS)
     release(host, info={"status": "pending-install"})
-    host.have("StatefulSet", NAME, labels=CHART, annotations=HELM)
+    host.have_inside("StatefulSet", NAME, labels=CHART, annotations=HELM)
     assert checked(host, helm).plan.steps[0] == f"uninstall release {NAME}"
-    assert host.names() == set()
+    assert contents(host, NAMESPACE) == set()
     assert helm.runs == 1
 
 
 @pytest.mark.parametrize("recorded", [True, False], ids=["with its release", "without"])
-def test_a_protected_one_stays(recorded: bool, host: FakeKubernetes, helm: Uninstaller) -> None:
+def test_a_protected_one_stays(recorded: bool, host: DemoHost, helm: Uninstaller) -> None:
     virtual_cluster(host, None, **{well_known.PROTECTED: "true"})
     if not recorded:
-        host.objects = {at: thing for at, thing in host.objects.items() if "sh.helm" not in at}
-    before = copy.deepcopy(host.objects)
+        vanish(host, "sh.helm")
+    before = host.state()
     for check in (True, False):
         with pytest.raises(NestedClustersError, match="protected: false") as caught:
             absent(host, helm, check=check)
         assert caught.value.data["protected"] is True
-    assert (host.objects, helm.runs) == (before, 0)
+    assert (host.state(), helm.runs) == (before, 0)
 
 
-def test_a_tenant_protects_nothing(host: FakeKubernetes, helm: Uninstaller) -> None:
+def test_a_tenant_protects_nothing(host: DemoHost, helm: Uninstaller) -> None:
     """What is synced carries annotations that users of the virtual cluster write."""
     virtual_cluster(host)
-    host.have(
+    host.have_inside(
         "Pod",
         "evil-x-default-x-demo",
         labels={well_known.SYNCED_LABEL: NAME},
@@ -475,42 +481,42 @@ def test_a_tenant_protects_nothing(host: FakeKubernetes, helm: Uninstaller) -> N
     assert checked(host, helm).plan.changed
 
 
-def test_what_a_tenant_makes_with_the_chart_is_the_tenants(host: FakeKubernetes, helm: Uninstaller) -> None:
+def test_what_a_tenant_makes_with_the_chart_is_the_tenants(host: DemoHost, helm: Uninstaller) -> None:
     """A virtual cluster inside another one, in a namespace of that: it is not the one of this name on the host."""
     copied = {well_known.SYNCED_LABEL: "outer", "app": "vcluster", "vcluster-name": NAME}
     virtual_cluster(host, {})
-    host.have("Secret", f"vc-{NAME}-x-in-x-outer", labels=copied, annotations=HELM)
-    host.have("Secret", "sh.helm-x-in-x-outer", labels={**copied, "name": NAME}, type="helm.sh/release.v1")
+    host.have_inside("Secret", f"vc-{NAME}-x-in-x-outer", labels=copied, annotations=HELM)
+    host.have_inside("Secret", "sh.helm-x-in-x-outer", labels={**copied, "name": NAME}, type="helm.sh/release.v1")
     host.have("ClusterRole", "x-x-outer", labels={**CHART, **copied}, annotations=HELM)
     assert not [step for step in checked(host, helm).plan.steps if "outer" in step]
-    assert host.names() >= {f"secrets/vc-{NAME}-x-in-x-outer", "secrets/sh.helm-x-in-x-outer"}
-    assert "/apis/rbac.authorization.k8s.io/v1/clusterroles/x-x-outer" in host.objects
+    assert contents(host, NAMESPACE) >= {f"secrets/vc-{NAME}-x-in-x-outer", "secrets/sh.helm-x-in-x-outer"}
+    assert "/apis/rbac.authorization.k8s.io/v1/clusterroles/x-x-outer" in host
 
 
-def test_what_a_tenant_made_with_helm_goes_and_is_told(host: FakeKubernetes, helm: Uninstaller) -> None:
+def test_what_a_tenant_made_with_helm_goes_and_is_told(host: DemoHost, helm: Uninstaller) -> None:
     virtual_cluster(host)
     inside = {"meta.helm.sh/release-name": "web", "meta.helm.sh/release-namespace": "team"}
-    host.have("Service", f"web-x-team-x-{NAME}", labels={well_known.SYNCED_LABEL: NAME}, annotations=inside)
+    host.have_inside("Service", f"web-x-team-x-{NAME}", labels={well_known.SYNCED_LABEL: NAME}, annotations=inside)
     assert f"delete services/web-x-team-x-{NAME}" in checked(host, helm).plan.steps
 
 
-def test_a_release_of_another_chart_is_refused(host: FakeKubernetes, helm: Uninstaller) -> None:
+def test_a_release_of_another_chart_is_refused(host: DemoHost, helm: Uninstaller) -> None:
     host.have("Namespace", NAMESPACE)
     release(host, chart={"metadata": {"name": "postgresql"}})
     with pytest.raises(OptionError, match="postgresql") as caught:
         absent(host, helm)
     assert caught.value.data["option"] == "name"
-    assert (host.written, helm.runs) == ([], 0)
+    assert (host.writes(), helm.runs) == ([], 0)
 
 
-def test_a_record_of_a_release_elsewhere_is_refused(host: FakeKubernetes, helm: Uninstaller) -> None:
+def test_a_record_of_a_release_elsewhere_is_refused(host: DemoHost, helm: Uninstaller) -> None:
     """Flux keeps records in a namespace of its own: helm would delete what has these names in there."""
     host.have("Namespace", NAMESPACE)
     release(host, namespace="team")
     for check in (True, False):
         with pytest.raises(NestedClustersError, match="holds that of release demo in namespace team"):
             absent(host, helm, check=check)
-    assert (host.written, helm.runs) == ([], 0)
+    assert (host.writes(), helm.runs) == ([], 0)
 
 
 FOREIGN = f"""{MANIFEST}
@@ -526,24 +532,24 @@ metadata: {{name: coredns, namespace: kube-system}}
 
 
 @pytest.mark.parametrize("status", ["deployed", "superseded", "pending-upgrade"])
-def test_what_a_tenant_wrote_into_helms_record_stays(status: str, host: FakeKubernetes, helm: Uninstaller) -> None:
+def test_what_a_tenant_wrote_into_helms_record_stays(status: str, host: DemoHost, helm: Uninstaller) -> None:
     """Helm would delete what it names; check mode refuses that as well."""
     virtual_cluster(host)
     host.have("ClusterRole", "view")
-    host.have("ConfigMap", "coredns", namespace="kube-system")
+    host.have_inside("ConfigMap", "coredns", namespace="kube-system")
     release(host, 2, manifest=FOREIGN, info={"status": status})
-    record = host.objects[path("v1", "secrets", NAMESPACE, f"sh.helm.release.v1.{NAME}.v2")]
-    record["metadata"]["labels"]["status"] = status
-    before = copy.deepcopy(host.objects)
+    record = path("v1", "secrets", NAMESPACE, f"sh.helm.release.v1.{NAME}.v2")
+    host.change(record, {"metadata": {"labels": {"status": status}}})
+    before = host.state()
     for check in (True, False):
         with pytest.raises(NestedClustersError, match="names what is not its own") as caught:
             absent(host, helm, check=check)
         assert "ClusterRole view (of no Helm release)" in str(caught.value)
         assert "ConfigMap coredns in namespace kube-system (of no Helm release)" in str(caught.value)
-    assert (host.objects, host.written, helm.runs) == (before, [], 0)
+    assert (host.state(), host.writes(), helm.runs) == (before, [], 0)
 
 
-def test_a_record_is_read_once_more_before_helm_runs(host: FakeKubernetes, helm: Uninstaller) -> None:
+def test_a_record_is_read_once_more_before_helm_runs(host: DemoHost, helm: Uninstaller) -> None:
     """Somebody writes it after the plan was made."""
     virtual_cluster(host)
     host.have("ClusterRole", "view")
@@ -553,57 +559,52 @@ def test_a_record_is_read_once_more_before_helm_runs(host: FakeKubernetes, helm:
         return helm
 
     with pytest.raises(NestedClustersError, match="names what is not its own"):
-        deletion.absent(ClusterRef(host, NAME, NAMESPACE), open_helm, check=False, keep_volumes=False, wait=60)  # type: ignore[arg-type]
+        deletion.absent(ClusterRef(host.client(), NAME, NAMESPACE), open_helm, check=False, keep_volumes=False, wait=60)  # type: ignore[arg-type]
     assert helm.runs == 0
 
 
-def test_a_namespace_that_is_being_deleted_is_waited_for(host: FakeKubernetes, helm: Uninstaller, clock: Clock) -> None:
-    place = path("v1", "namespaces", None, NAMESPACE)
+def test_a_namespace_that_is_being_deleted_is_waited_for(host: DemoHost, helm: Uninstaller, clock: Clock) -> None:
     host.have("Namespace", NAMESPACE, annotations=OURS, deletionTimestamp="2026-01-01T00:00:00Z")
-    clock.after(10, lambda: host.objects.pop(place))
+    clock.after(10, lambda: host.vanish(DEMO_NAMESPACE))
     outcome = absent(host, helm)
     assert not outcome.plan.changed
     assert clock.now >= 1010
-    assert (host.written, helm.runs) == ([], 0)
+    assert (host.writes(), helm.runs) == ([], 0)
 
 
-def test_not_waiting(host: FakeKubernetes, helm: Uninstaller, clock: Clock) -> None:
+def test_not_waiting(host: DemoHost, helm: Uninstaller, clock: Clock) -> None:
     virtual_cluster(host)
-    host.objects[path("v1", "pods", NAMESPACE, f"{NAME}-0")]["metadata"]["finalizers"] = ["example.com/hold"]
+    host.change(path("v1", "pods", NAMESPACE, f"{NAME}-0"), HELD)
     assert absent(host, helm, wait=None).plan.changed
     assert clock.now == 1000
     # It is asked for all the same.
-    place = path("v1", "namespaces", None, NAMESPACE)
-    assert f"delete {place}" in host.written
-    assert host.objects[place]["metadata"]["deletionTimestamp"]
+    assert f"delete {DEMO_NAMESPACE}" in host.writes()
+    assert host.at(DEMO_NAMESPACE)["metadata"]["deletionTimestamp"]
 
 
-def test_what_does_not_go_is_named(host: FakeKubernetes, helm: Uninstaller, clock: Clock) -> None:
+def test_what_does_not_go_is_named(host: DemoHost, helm: Uninstaller, clock: Clock) -> None:
     virtual_cluster(host, {})
     claim = path("v1", "persistentvolumeclaims", NAMESPACE, f"data-{NAME}-0")
-    host.objects[claim]["metadata"]["finalizers"] = ["kubernetes.io/pvc-protection"]
+    host.change(claim, {"metadata": {"finalizers": ["kubernetes.io/pvc-protection"]}})
     with pytest.raises(WaitError, match=rf"after 60 s.*persistentvolumeclaims/data-{NAME}-0") as caught:
         absent(host, helm)
     assert caught.value.data["phase"] == "deleting"
     assert 1060 <= clock.now < 1065
 
 
-def test_a_namespace_that_does_not_go_says_why(host: FakeKubernetes, helm: Uninstaller) -> None:
+def test_a_namespace_that_does_not_go_says_why(host: DemoHost, helm: Uninstaller) -> None:
     virtual_cluster(host)
-    place = path("v1", "namespaces", None, NAMESPACE)
-    host.sticky = {place}
-    host.objects[place]["status"] = {
-        "conditions": [
-            {"type": "A", "status": "False", "message": "all is well"},
-            {"type": "B", "status": "True", "message": "Some content has finalizers"},
-        ]
-    }
+    conditions = [
+        {"type": "A", "status": "False", "message": "all is well"},
+        {"type": "B", "status": "True", "message": "Some content has finalizers"},
+    ]
+    host.change(DEMO_NAMESPACE, {**HELD, "status": {"conditions": conditions}})
     with pytest.raises(WaitError, match="Some content has finalizers") as caught:
         absent(host, helm)
     assert "all is well" not in str(caught.value)
 
 
-def test_volumes_are_waited_for(host: FakeKubernetes, helm: Uninstaller, clock: Clock) -> None:
+def test_volumes_are_waited_for(host: DemoHost, helm: Uninstaller, clock: Clock) -> None:
     def volume(name: str, policy: str, claim: str = f"data-{NAME}-0", namespace: str = NAMESPACE) -> None:
         spec = {
             "claimRef": {"namespace": namespace, "name": claim},
@@ -616,68 +617,65 @@ def test_volumes_are_waited_for(host: FakeKubernetes, helm: Uninstaller, clock: 
     volume("kept", "Retain")
     volume("others", "Delete", namespace="default")
     host.have("PersistentVolume", "unclaimed", spec={"persistentVolumeReclaimPolicy": "Delete"})
-    clock.after(20, lambda: host.objects.pop(path("v1", "persistentvolumes", None, "ours")))
+    clock.after(20, lambda: host.vanish(path("v1", "persistentvolumes", None, "ours")))
     absent(host, helm)
     assert 1020 <= clock.now < 1025
 
 
-def test_what_a_dying_syncer_writes_goes_as_well(host: FakeKubernetes, helm: Uninstaller, clock: Clock) -> None:
+def test_what_a_dying_syncer_writes_goes_as_well(host: DemoHost, helm: Uninstaller, clock: Clock) -> None:
     virtual_cluster(host, {})
     pod = path("v1", "pods", NAMESPACE, f"{NAME}-0")
-    host.objects[pod]["metadata"]["finalizers"] = ["example.com/hold"]
+    host.change(pod, HELD)
 
     def last_words() -> None:
-        del host.objects[pod]
-        host.have("Service", "late-x-default-x-demo", labels={well_known.SYNCED_LABEL: NAME})
+        host.vanish(pod)
+        host.have_inside("Service", "late-x-default-x-demo", labels={well_known.SYNCED_LABEL: NAME})
 
     clock.after(5, last_words)
     absent(host, helm)
-    assert host.names() == {"configmaps/kube-root-ca.crt"}
+    assert contents(host, NAMESPACE) == {"configmaps/kube-root-ca.crt"}
 
 
 def test_a_namespace_that_somebody_moves_into_meanwhile_stays(
-    host: FakeKubernetes, helm: Uninstaller, clock: Clock
+    host: DemoHost, helm: Uninstaller, clock: Clock
 ) -> None:
     virtual_cluster(host)
     uninstall = helm.uninstall
 
     def slow(name: str, namespace: str) -> None:
         uninstall(name, namespace)
-        host.have("ConfigMap", "precious")
+        host.have_inside("ConfigMap", "precious")
 
     helm.uninstall = slow  # type: ignore[method-assign]
     absent(host, helm)
-    assert host.names() == {"configmaps/kube-root-ca.crt", "configmaps/precious"}
+    assert contents(host, NAMESPACE) == {"configmaps/kube-root-ca.crt", "configmaps/precious"}
     assert clock.now < 1010
 
 
-def test_a_namespace_that_is_being_deleted_needs_no_helm(host: FakeKubernetes, helm: Uninstaller, clock: Clock) -> None:
+def test_a_namespace_that_is_being_deleted_needs_no_helm(host: DemoHost, helm: Uninstaller, clock: Clock) -> None:
     virtual_cluster(host)
-    place = path("v1", "namespaces", None, NAMESPACE)
-    host.objects[place]["metadata"]["deletionTimestamp"] = "2026-01-01T00:00:00Z"
-    before = host.names()
-
-    def gone() -> None:
-        host.objects = {at: thing for at, thing in host.objects.items() if NAMESPACE not in at}
-
-    clock.after(10, gone)
+    namespace = host.at(DEMO_NAMESPACE)
+    namespace["metadata"]["deletionTimestamp"] = "2026-01-01T00:00:00Z"
+    host.add(namespace)
+    before = contents(host, NAMESPACE)
+    clock.after(10, lambda: vanish(host, NAMESPACE))
     outcome = absent(host, helm)
     # What is outside of the namespace does not go with it, and is said.
     assert outcome.plan.steps == ["delete priorityclasses/vcluster-high-x-demo"]
-    assert host.written == ["delete /apis/scheduling.k8s.io/v1/priorityclasses/vcluster-high-x-demo"]
+    assert host.writes() == ["delete /apis/scheduling.k8s.io/v1/priorityclasses/vcluster-high-x-demo"]
     assert (helm.runs, bool(before)) == (0, True)
     assert clock.now >= 1010
 
 
 @pytest.mark.parametrize("there", [True, False])
-def test_what_may_be_anothers_stays(there: bool, host: FakeKubernetes, helm: Uninstaller) -> None:
+def test_what_may_be_anothers_stays(there: bool, host: DemoHost, helm: Uninstaller) -> None:
     """a-x-b in h4team and b in h4team-x-a have the same marker, whether the other one is there or not."""
     chart = {"app": "vcluster", "release": "a-x-b"}
     host.have("Namespace", "h4team")
-    host.have("StatefulSet", "a-x-b", namespace="h4team", labels=chart)
+    host.have_inside("StatefulSet", "a-x-b", namespace="h4team", labels=chart)
     if there:
         host.have("Namespace", "h4team-x-a")
-        host.have("StatefulSet", "b", namespace="h4team-x-a", labels={"app": "vcluster", "release": "b"})
+        host.have_inside("StatefulSet", "b", namespace="h4team-x-a", labels={"app": "vcluster", "release": "b"})
     marker = {well_known.SYNCED_LABEL: "h4team-x-a-x-b"}
     for kind in ("PriorityClass", "PersistentVolume"):
         host.have(kind, "unclear", labels=marker, annotations={"vcluster.loft.sh/object-name": "x"}, spec={})
@@ -697,12 +695,12 @@ def test_what_may_be_anothers_stays(there: bool, host: FakeKubernetes, helm: Uni
     (note,) = outcome.plan.notes
     assert note.startswith("persistentvolumes/theirs, persistentvolumes/unclear, priorityclasses/theirs, priorityclass")
     assert "h4team-x-a-x-b can be that of virtual cluster a-x-b in namespace h4team or b in namespace h4team" in note
-    assert {at.rsplit("/", 1)[1] for at in host.objects if "/priorityclasses/" in at} == {"unclear", "theirs"}
+    assert host.names("PriorityClass") == ["theirs", "unclear"]
     again = task(False)
     assert (again.plan.steps, again.plan.notes) == ([], [])
 
 
-def roles(host: FakeKubernetes) -> None:
+def roles(host: DemoHost) -> None:
     """What the chart makes outside of the namespace, here and for a virtual cluster of this name elsewhere."""
     host.have("ClusterRole", f"vc-{NAME}-v-{NAMESPACE}", labels=CHART, annotations=HELM)
     host.have("ClusterRole", "vc-copy", labels=CHART, annotations=HELM)
@@ -711,98 +709,84 @@ def roles(host: FakeKubernetes) -> None:
 
 
 @pytest.mark.parametrize("left", ["everything", "no release", "no namespace"])
-def test_cluster_roles_go_and_those_of_a_namesake_stay(left: str, host: FakeKubernetes, helm: Uninstaller) -> None:
+def test_cluster_roles_go_and_those_of_a_namesake_stay(left: str, host: DemoHost, helm: Uninstaller) -> None:
     virtual_cluster(host)
     roles(host)
-    word = {"everything": "nothing", "no release": "sh.helm", "no namespace": f"/{NAMESPACE}"}[left]
-    host.objects = {at: thing for at, thing in host.objects.items() if word not in at}
+    vanish(host, {"everything": "nothing", "no release": "sh.helm", "no namespace": f"/{NAMESPACE}"}[left])
     assert f"delete clusterroles/vc-{NAME}-v-{NAMESPACE}" in checked(host, helm).plan.steps
-    assert [at.rsplit("/", 1)[1] for at in host.objects if "clusterroles" in at] == ["vc-copy", "vc-theirs"]
+    assert host.names("ClusterRole") == ["vc-copy", "vc-theirs"]
 
 
-def test_what_helm_deletes_elsewhere_is_in_the_plan(host: FakeKubernetes, helm: Uninstaller) -> None:
+def test_what_helm_deletes_elsewhere_is_in_the_plan(host: DemoHost, helm: Uninstaller) -> None:
     """And what is in the namespace, and only says that it is of the release: Helm leaves it, and we do not."""
     virtual_cluster(host, {})
-    host.have("ConfigMap", "ours", namespace="prod", labels=well_known.MANAGED_BY_HELM, annotations=HELM)
-    host.have("ConfigMap", "copy", namespace="prod", labels=well_known.MANAGED_BY_HELM, annotations=HELM)
-    host.have("Secret", f"vc-config-{NAME}-backup", labels=CHART, annotations=HELM)
+    host.have_inside("ConfigMap", "ours", namespace="prod", labels=well_known.MANAGED_BY_HELM, annotations=HELM)
+    host.have_inside("ConfigMap", "copy", namespace="prod", labels=well_known.MANAGED_BY_HELM, annotations=HELM)
+    host.have_inside("Secret", f"vc-config-{NAME}-backup", labels=CHART, annotations=HELM)
     elsewhere = "\n---\napiVersion: v1\nkind: ConfigMap\nmetadata: {name: ours, namespace: prod}\n"
     release(host, manifest=MANIFEST + elsewhere)
     helm.elsewhere = [path("v1", "configmaps", "prod", "ours")]
     steps = checked(host, helm).plan.steps
     assert "delete configmaps/ours in namespace prod" in steps
     assert f"delete secrets/vc-config-{NAME}-backup" in steps
-    assert host.names("prod") == {"configmaps/copy"}
+    assert contents(host, "prod") == {"configmaps/copy"}
 
 
 def test_who_may_not_look_outside_of_the_namespace_can_delete_all_the_same(
-    host: FakeKubernetes, helm: Uninstaller
+    host: DemoHost, helm: Uninstaller
 ) -> None:
     virtual_cluster(host)
-    host.forbidden = {"persistentvolumes", "priorityclasses", "storageclasses", "clusterroles"}
+    for plural in ("persistentvolumes", "priorityclasses", "storageclasses", "clusterroles"):
+        host.deny("list", plural)
     assert absent(host, helm, wait=None).plan.changed
-    assert host.names() == set()
+    assert contents(host, NAMESPACE) == set()
 
 
 @pytest.mark.parametrize("plural", ["leases", "priorityclasses"])
-def test_what_cannot_be_read_is_an_error(plural: str, host: FakeKubernetes, helm: Uninstaller) -> None:
+def test_what_cannot_be_read_is_an_error(plural: str, host: DemoHost, helm: Uninstaller) -> None:
     virtual_cluster(host)
-    host.broken = {plural}
+    host.intercept = lambda request: 500 if request.path.endswith(f"/{plural}") else None
     with pytest.raises(KubernetesError, match=r"500 .*interceptor"):
         absent(host, helm)
-    assert (host.written, helm.runs) == ([], 0)
+    assert (host.writes(), helm.runs) == ([], 0)
 
 
 @pytest.mark.parametrize(("code", "waits"), [(503, True), (403, False)])
 def test_an_api_server_that_restarts_is_waited_for(
-    code: int, waits: bool, host: FakeKubernetes, helm: Uninstaller, clock: Clock, monkeypatch: pytest.MonkeyPatch
+    code: int, waits: bool, host: DemoHost, helm: Uninstaller, clock: Clock
 ) -> None:
     virtual_cluster(host)
-    host.sticky = {path("v1", "namespaces", None, NAMESPACE)}
-    get = host.get
-
-    def away(where: str) -> Any:
-        if 1005 <= clock.now < 1015:
-            raise KubernetesError("the server is starting", code, "X")
-        return get(where)
-
-    def gone() -> None:
-        host.objects = {at: thing for at, thing in host.objects.items() if NAMESPACE not in at}
-
-    monkeypatch.setattr(host, "get", away)
-    clock.after(20, gone)
+    host.change(DEMO_NAMESPACE, HELD)
+    host.intercept = lambda request: code if 1005 <= clock.now < 1015 else None
+    clock.after(20, lambda: vanish(host, NAMESPACE))
     if waits:
         absent(host, helm)
         assert clock.now >= 1020
     else:
-        with pytest.raises(KubernetesError, match="is starting"):
+        with pytest.raises(KubernetesError, match="403 an interceptor answers"):
             absent(host, helm)
 
 
 def test_what_is_named_after_it_goes_although_the_rest_went_first(
-    host: FakeKubernetes, helm: Uninstaller, clock: Clock
+    host: DemoHost, helm: Uninstaller, clock: Clock
 ) -> None:
     """Once it is certain that there was one, it stays certain while its traces go one by one."""
     virtual_cluster(host, {})
-    certs = path("v1", "secrets", NAMESPACE, f"{NAME}-certs")
-    host.objects[certs]["metadata"]["finalizers"] = ["example.com/hold"]
-    clock.after(10, lambda: host.patch(certs, {"metadata": {"finalizers": None}}))
+    host.change(CERTS, HELD)
+    clock.after(10, lambda: host.change(CERTS, {"metadata": {"finalizers": None}}))
     absent(host, helm)
     assert clock.now >= 1010
-    assert certs not in host.objects
+    assert CERTS not in host
 
 
 # --- out of a group ---------------------------------------------------------------------------------------
 
 SIZE = {"cpu": "4", "memory": "4Gi", "storage": "2Gi"}
-PLACE = path("v1", "namespaces", None, NAMESPACE)
 
 
-def of_group(host: FakeKubernetes, name: str = NAME, **annotations: str) -> None:
+def of_group(host: DemoHost, name: str = NAME, **annotations: str) -> None:
     """Put the virtual cluster's namespace, which was not made for it, into a group."""
-    metadata = host.objects[PLACE]["metadata"]
-    metadata["labels"] = {well_known.GROUP_LABEL: "dev", "team": "x"}
-    metadata["annotations"] = {
+    recorded = {
         "team": "x",
         well_known.NAME_ANNOTATION: name,
         well_known.OWNER_ANNOTATION: "alice",
@@ -810,40 +794,41 @@ def of_group(host: FakeKubernetes, name: str = NAME, **annotations: str) -> None
         well_known.APPLIED_ANNOTATION: "{}",
         **annotations,
     }
+    host.have("Namespace", NAMESPACE, labels={well_known.GROUP_LABEL: "dev", "team": "x"}, annotations=recorded)
 
 
-def counted(host: FakeKubernetes) -> membership.Allocation | None:
-    return membership.allocation(host.objects[PLACE], "host-a")
+def counted(host: DemoHost) -> membership.Allocation | None:
+    return membership.allocation(host.at(DEMO_NAMESPACE), "host-a")
 
 
-def test_a_namespace_that_stays_has_no_share_any_more(host: FakeKubernetes, helm: Uninstaller) -> None:
+def test_a_namespace_that_stays_has_no_share_any_more(host: DemoHost, helm: Uninstaller) -> None:
     virtual_cluster(host, {})
     of_group(host)
-    host.have("ConfigMap", "somebody-elses")
+    host.have_inside("ConfigMap", "somebody-elses")
     steps = checked(host, helm).plan.steps
     assert [step for step in steps if "namespace" in step] == [
         f"set labels of namespace {NAMESPACE}: {well_known.GROUP_LABEL}",
         f"set annotations of namespace {NAMESPACE}: " + ", ".join(sorted(well_known.OF_MEMBERS)),
     ]
-    metadata = host.objects[PLACE]["metadata"]
+    metadata = host.at(DEMO_NAMESPACE)["metadata"]
     of_every = {"kubernetes.io/metadata.name": NAMESPACE}
     assert (metadata["labels"], metadata["annotations"]) == ({"team": "x", **of_every}, {"team": "x"})
     assert counted(host) is None
 
 
-def test_it_has_its_share_until_everything_is_gone(host: FakeKubernetes, helm: Uninstaller, clock: Clock) -> None:
+def test_it_has_its_share_until_everything_is_gone(host: DemoHost, helm: Uninstaller, clock: Clock) -> None:
     virtual_cluster(host, {})
     of_group(host)
     claim = path("v1", "persistentvolumeclaims", NAMESPACE, f"data-{NAME}-0")
-    host.sticky = {claim}
-    seen: list[bool] = []
-    clock.after(5, lambda: seen.append(counted(host) is not None))
-    clock.after(6, lambda: host.objects.pop(claim))
+    host.change(claim, HELD)
+    has_share: list[bool] = []
+    clock.after(5, lambda: has_share.append(counted(host) is not None))
+    clock.after(6, lambda: host.vanish(claim))
     absent(host, helm)
-    assert (seen, counted(host)) == ([True], None)
+    assert (has_share, counted(host)) == ([True], None)
 
 
-def test_kept_volumes_keep_their_share(host: FakeKubernetes, helm: Uninstaller) -> None:
+def test_kept_volumes_keep_their_share(host: DemoHost, helm: Uninstaller) -> None:
     virtual_cluster(host, {})
     of_group(host)
     checked(host, helm, keep_volumes=True)
@@ -856,7 +841,7 @@ def test_kept_volumes_keep_their_share(host: FakeKubernetes, helm: Uninstaller) 
     assert counted(host) is None
 
 
-def test_a_namespace_that_goes_is_not_changed_first(host: FakeKubernetes, helm: Uninstaller) -> None:
+def test_a_namespace_that_goes_is_not_changed_first(host: DemoHost, helm: Uninstaller) -> None:
     virtual_cluster(host)
     of_group(host, **{well_known.CREATED: "true"})
     outcome = checked(host, helm)
@@ -864,7 +849,7 @@ def test_a_namespace_that_goes_is_not_changed_first(host: FakeKubernetes, helm: 
     assert not [step for step in outcome.plan.steps if step.startswith("set ")]
 
 
-def test_the_share_of_another_stays(host: FakeKubernetes, helm: Uninstaller) -> None:
+def test_the_share_of_another_stays(host: DemoHost, helm: Uninstaller) -> None:
     """Of one whose volumes are kept there, or who is about to come."""
     virtual_cluster(host, {})
     of_group(host, "other")
@@ -873,18 +858,18 @@ def test_the_share_of_another_stays(host: FakeKubernetes, helm: Uninstaller) -> 
     assert counted(host) == before
 
 
-def test_a_broken_share_keeps_nothing_from_going(host: FakeKubernetes, helm: Uninstaller) -> None:
+def test_a_broken_share_keeps_nothing_from_going(host: DemoHost, helm: Uninstaller) -> None:
     virtual_cluster(host, {})
     of_group(host, **{well_known.SIZE_ANNOTATION: "broken"})
     checked(host, helm)
     assert counted(host) is None
 
 
-def test_without_a_group_nothing_is_taken_off(host: FakeKubernetes, helm: Uninstaller) -> None:
+def test_without_a_group_nothing_is_taken_off(host: DemoHost, helm: Uninstaller) -> None:
     virtual_cluster(host, {"team": "x", well_known.NAME_ANNOTATION: NAME})
-    before = host.objects[PLACE]["metadata"]["annotations"]
+    before = host.at(DEMO_NAMESPACE)["metadata"]["annotations"]
     checked(host, helm, keep_volumes=True)
-    assert host.objects[PLACE]["metadata"]["annotations"] == before
+    assert host.at(DEMO_NAMESPACE)["metadata"]["annotations"] == before
 
 
 # --- without a Helm record --------------------------------------------------------------------------------
@@ -892,30 +877,33 @@ def test_without_a_group_nothing_is_taken_off(host: FakeKubernetes, helm: Uninst
 FLUX = {"helm.toolkit.fluxcd.io/name": "tenant", "helm.toolkit.fluxcd.io/namespace": "flux-system"}
 
 
-def lose_record(host: FakeKubernetes) -> dict[str, Any]:
-    """Take Helm's record away; returns it."""
-    return host.objects.pop(path("v1", "secrets", NAMESPACE, f"sh.helm.release.v1.{NAME}.v1"))
+def lose_record(host: DemoHost) -> dict[str, Any]:
+    """Take Helm's record away, and return it."""
+    at = path("v1", "secrets", NAMESPACE, f"sh.helm.release.v1.{NAME}.v1")
+    record = host.at(at)
+    host.vanish(at)
+    return record
 
 
-def mark(host: FakeKubernetes, **labels: str) -> None:
-    host.objects[path("apps/v1", "statefulsets", NAMESPACE, NAME)]["metadata"]["labels"].update(labels)
+def mark(host: DemoHost, **labels: str) -> None:
+    host.change(path("apps/v1", "statefulsets", NAMESPACE, NAME), {"metadata": {"labels": labels}})
 
 
-def refused_deletion(host: FakeKubernetes, helm: Uninstaller) -> str:
+def refused_deletion(host: DemoHost, helm: Uninstaller) -> str:
     """The refusal, the same in check mode, with nothing deleted."""
-    before, messages = copy.deepcopy(host.objects), []
+    before, messages = host.state(), []
     for check in (True, False):
         with pytest.raises(NestedClustersError) as caught:
             absent(host, helm, check=check)
         messages.append(str(caught.value))
-    assert (host.objects, host.written, helm.runs) == (before, [], 0)
+    assert (host.state(), host.writes(), helm.runs) == (before, [], 0)
     assert messages[0] == messages[1]
     return messages[0]
 
 
 @pytest.mark.parametrize("by", ["Flux", "its record in another namespace", "its record in a ConfigMap"])
 def test_what_another_tool_manages_with_its_own_record_is_not_deleted(
-    host: FakeKubernetes, helm: Uninstaller, by: str
+    host: DemoHost, helm: Uninstaller, by: str
 ) -> None:
     """That tool would make it anew, empty, or keep a record of what is gone."""
     virtual_cluster(host)
@@ -923,40 +911,40 @@ def test_what_another_tool_manages_with_its_own_record_is_not_deleted(
     if by == "Flux":
         mark(host, **FLUX)
     elif "ConfigMap" in by:
-        host.have("ConfigMap", f"sh.helm.release.v1.{NAME}.v1", labels={"owner": "helm", "name": NAME})
+        host.have_inside("ConfigMap", f"sh.helm.release.v1.{NAME}.v1", labels={"owner": "helm", "name": NAME})
     else:
         record["metadata"]["namespace"] = "storage"
-        host.put(record)
+        host.add(record)
     message = refused_deletion(host, helm)
     owner = {"Flux": "Flux's HelmRelease flux-system/tenant", "its record in a ConfigMap": "HELM_DRIVER=configmap"}
     assert owner.get(by, "whoever keeps Helm records in namespace storage") in message
     assert "delete it there" in message
 
 
-def test_one_whose_record_was_lost_is_deleted(host: FakeKubernetes, helm: Uninstaller) -> None:
+def test_one_whose_record_was_lost_is_deleted(host: DemoHost, helm: Uninstaller) -> None:
     """Nobody else claims it, and all that it has is found without the record."""
     virtual_cluster(host)
     lose_record(host)
     checked(host, helm)
-    assert host.names() == set()
+    assert contents(host, NAMESPACE) == set()
 
 
-def test_one_with_a_record_is_deleted_whoever_else_claims_it(host: FakeKubernetes, helm: Uninstaller) -> None:
+def test_one_with_a_record_is_deleted_whoever_else_claims_it(host: DemoHost, helm: Uninstaller) -> None:
     """It can be made, changed and deleted as any other."""
     virtual_cluster(host)
     mark(host, **FLUX)
     checked(host, helm)
 
 
-def test_an_owner_of_what_is_synced_does_not_matter(host: FakeKubernetes, helm: Uninstaller) -> None:
+def test_an_owner_of_what_is_synced_does_not_matter(host: DemoHost, helm: Uninstaller) -> None:
     virtual_cluster(host)
     lose_record(host)
     synced = {**CHART, well_known.SYNCED_LABEL: NAME, **FLUX}
-    host.have("StatefulSet", "nested-x-default-x-demo", labels=synced, spec={"replicas": 1})
+    host.have_inside("StatefulSet", "nested-x-default-x-demo", labels=synced, spec={"replicas": 1})
     checked(host, helm)
 
 
-def test_a_record_of_another_namespace_is_not_uninstalled(host: FakeKubernetes, helm: Uninstaller) -> None:
+def test_a_record_of_another_namespace_is_not_uninstalled(host: DemoHost, helm: Uninstaller) -> None:
     """Flux keeps it here for one that lives elsewhere: helm would delete that."""
     virtual_cluster(host)
     release(host, namespace="elsewhere")
@@ -966,18 +954,16 @@ def test_a_record_of_another_namespace_is_not_uninstalled(host: FakeKubernetes, 
 # --- in the order in which it is announced -------------------------------------------------------------------
 
 
-def test_deletion_sends_what_it_announces(host: FakeKubernetes, helm: Uninstaller) -> None:
+def test_deletion_sends_what_it_announces(host: DemoHost, helm: Uninstaller) -> None:
     virtual_cluster(host)
-    record_helm(host, helm, "uninstall")
-    place = path("v1", "namespaces", None, NAMESPACE)
     plan = absent(host, helm, wait=None).plan
     kinds = [change.kind for change in plan.changes]
     assert (kinds[0], kinds[-1]) == (ChangeKind.UNINSTALL, ChangeKind.DELETE)
-    writes = [line for line in host.written if not line.startswith("patch ")]  # finalizers, before what they hold
+    writes = [line for line in host.writes() if not line.startswith("patch ")]  # finalizers, before what they hold
+    assert helm.writes_before == []
     assert writes == [
-        "helm uninstall",
         f"delete {path('scheduling.k8s.io/v1', 'priorityclasses', None, 'vcluster-high-x-demo')}",
-        f"delete {place}",  # which takes along what is in it
+        f"delete {DEMO_NAMESPACE}",  # which takes along what is in it
     ]
     assert plan.changes[1] == Change(ChangeKind.SWEEP, ChangeTarget("priorityclasses", "vcluster-high-x-demo"))
     inside = [change for change in plan.changes[2:-1] if change.kind is ChangeKind.SWEEP]
@@ -985,17 +971,15 @@ def test_deletion_sends_what_it_announces(host: FakeKubernetes, helm: Uninstalle
 
 
 def test_deletion_that_keeps_volumes_marks_them_first_and_leaves_the_group_last(
-    host: FakeKubernetes, helm: Uninstaller
+    host: DemoHost, helm: Uninstaller
 ) -> None:
-    place = path("v1", "namespaces", None, NAMESPACE)
     share = {well_known.SIZE_ANNOTATION: '{"cpu": "1", "memory": "1Gi", "storage": "1Gi"}'}
     virtual_cluster(host, namespace={**OURS, **share})
-    host.objects[place]["metadata"]["labels"] = {well_known.GROUP_LABEL: "dev"}
-    record_helm(host, helm, "uninstall")
+    host.change(DEMO_NAMESPACE, {"metadata": {"labels": {well_known.GROUP_LABEL: "dev"}}})
     plan = absent(host, helm, keep_volumes=True).plan
     kinds = [change.kind for change in plan.changes]
     assert kinds[:2] == [ChangeKind.MARK_KEPT, ChangeKind.UNINSTALL]
     assert kinds[-1] is ChangeKind.SET_METADATA
     claim = path("v1", "persistentvolumeclaims", NAMESPACE, f"data-{NAME}-0")
-    assert host.written[:2] == [f"patch {claim}", "helm uninstall"]
-    assert host.written[-1] == f"patch {place}"
+    assert helm.writes_before == [f"patch {claim}"]
+    assert host.writes()[-1] == f"patch {DEMO_NAMESPACE}"
