@@ -69,7 +69,7 @@ def by_name(result: Object) -> dict[str, Object]:
     return {one["name"]: one for one in result["virtual_clusters"]}
 
 
-def test_check_mode_places_each_as_if_those_before_were_there(world: World, run_module: Any) -> None:
+def test_check_mode_of_a_list_places_each_beside_those_before(world: World, run_module: Any) -> None:
     # 19.2 cpu and 38.4Gi on each of two: nine of 4 cpu are one too many.
     listed = [{"name": f"c{number}"} for number in range(9)]
     before = world.snapshot()
@@ -85,12 +85,14 @@ def test_check_mode_places_each_as_if_those_before_were_there(world: World, run_
     assert (world.snapshot(), world.written()) == (before, {})
 
 
-def test_a_new_one_that_shall_rest_starts_first(world: World, run_module: Any) -> None:
+def test_new_cluster_with_state_paused_starts_first(world: World, run_module: Any) -> None:
     (one,) = run(run_module, {"name": "c", "state": "paused"}, check_mode=True)["virtual_clusters"]
     assert (one["after"], one["steps"][-1]) == ("paused", "pause it when it has started")
 
 
-def test_what_helm_refuses_leaves_nothing(world: World, run_module: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_cluster_that_helm_refuses_leaves_nothing(
+    world: World, run_module: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(vcluster_fleet, "Helm", Refusing)
     world.hosts["a"].have("Namespace", "mine")
     before = set(world.hosts["a"].paths()) | set(world.hosts["b"].paths())
@@ -113,7 +115,7 @@ def test_what_helm_refuses_leaves_nothing(world: World, run_module: Any, monkeyp
         ([{"nmae": "c"}], {}, "missing required arguments: name"),
     ],
 )
-def test_a_list_that_cannot_be(
+def test_list_with_a_contradiction_is_refused(
     listed: list[Object], options: Object, message: str, world: World, run_module: Any
 ) -> None:
     result = run(run_module, *listed, **options)
@@ -121,18 +123,18 @@ def test_a_list_that_cannot_be(
     assert world.written() == {}
 
 
-def test_a_group_that_is_not_there(world: World, run_module: Any) -> None:
+def test_group_that_does_not_exist_is_refused(world: World, run_module: Any) -> None:
     told = run_module(vcluster_fleet, group="dve", virtual_clusters=[])
     assert "group: 'dve' is not usable; allowed: dev" in told["msg"]
 
 
-def test_nothing_listed_is_nothing_done(world: World, run_module: Any) -> None:
+def test_list_that_is_empty_does_nothing(world: World, run_module: Any) -> None:
     world.reserve("a", "other")
     assert run(run_module)["virtual_clusters"] == []
     assert world.written() == {}
 
 
-def test_an_empty_list_prunes_nothing(world: World, run_module: Any) -> None:
+def test_list_that_is_empty_prunes_nothing(world: World, run_module: Any) -> None:
     """It is what a template leaves whose variable is empty, and would be the whole group."""
     for check_mode in (True, False):
         result = run_module(vcluster_fleet, group="dev", virtual_clusters=[], prune=True, check_mode=check_mode)
@@ -142,7 +144,7 @@ def test_an_empty_list_prunes_nothing(world: World, run_module: Any) -> None:
     assert not run_module(vcluster_fleet, group="dev", virtual_clusters=[], prune=False)["changed"]
 
 
-def test_who_goes(world: World) -> None:
+def test_prune_removes_what_is_not_listed(world: World) -> None:
     kept: Object = {"cpu": 0, "memory": 0}
     for name, amounts in {"kept": kept, "listed": {}, "unlisted": {}, "absent": {}}.items():
         world.reserve("a", name, **amounts)
@@ -157,7 +159,7 @@ def test_who_goes(world: World) -> None:
 
 @pytest.mark.parametrize("check_mode", [True, False], ids=["check mode", "real run"])
 @pytest.mark.parametrize("refused", ["by its version", "for want of room", "by helm"])
-def test_nothing_unlisted_goes_while_an_entry_has_an_error(
+def test_prune_with_an_error_in_the_list_removes_nothing(
     refused: str, check_mode: bool, world: World, run_module: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """What is listed may replace what is not: whoever misspells it shall not be left without either."""
@@ -183,7 +185,7 @@ def test_nothing_unlisted_goes_while_an_entry_has_an_error(
     assert path("v1", "namespaces", None, "vcluster-old") in world.hosts["a"]
 
 
-def test_what_stays_because_of_an_error_frees_no_room(world: World, run_module: Any) -> None:
+def test_prune_with_an_error_in_the_list_frees_no_room(world: World, run_module: Any) -> None:
     """19.2 cpu on each of two host clusters: the big one has room only where the old ones go."""
     for host in "ab":
         world.reserve(host, f"old-{host}", cpu=16)
@@ -193,10 +195,9 @@ def test_what_stays_because_of_an_error_frees_no_room(world: World, run_module: 
     assert "no host cluster has room" in by_name(result)["big"]["msg"]
 
 
-def test_reserving_is_one_hold_of_the_locks(world: World) -> None:
-    names = [f"c{number}" for number in range(9)]
-    wanted = [(requests.Request(name, f"vcluster-{name}", CHART), admission_request()) for name in names]
-    done = reservation.reserve(world.host_clusters(), world.view(), wanted)
+def test_reservation_of_a_list_holds_the_locks_once(world: World) -> None:
+    wanted = [(requests.Request(f"c{number}", f"vcluster-c{number}", CHART), asked()) for number in range(9)]
+    done = reservation.reserve(world.given(), world.picture(), wanted)
     assert done.new == {f"c{number}" for number in range(8)}
     assert list(done.refused) == ["c8"]
     assert {item.name for item in done.view.allocations} == done.new
@@ -215,7 +216,7 @@ ALLOCATIONS = f"list {path('v1', 'namespaces')}"
 NODES = f"list {path('v1', 'nodes')}"
 
 
-def test_a_list_reads_each_host_cluster_once_before_and_once_under_the_lock(
+def test_requests_of_a_list_read_each_host_once_before_and_once_under_the_lock(
     world: World, run_module: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(vcluster_fleet, "Helm", Refusing)  # only after all is taken
@@ -231,7 +232,7 @@ def test_a_list_reads_each_host_cluster_once_before_and_once_under_the_lock(
             assert [part.count(read) for read in (RECORDS, ALLOCATIONS, NODES)] == [least] * 3
 
 
-def test_a_list_that_takes_nothing_more_reads_each_host_cluster_once(
+def test_requests_of_a_list_that_grows_nothing_read_each_host_once(
     world: World, run_module: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(vcluster_fleet, "Helm", Refusing)
@@ -245,7 +246,9 @@ def test_a_list_that_takes_nothing_more_reads_each_host_cluster_once(
         assert not [line for line in world.hosts[name].sent() if "leases" in line]
 
 
-def test_a_resize_is_foreseen_as_it_is_done(world: World, run_module: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_resize_in_check_mode_is_as_it_is_done(
+    world: World, run_module: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """What the reservation writes on the namespace is a part of the last change, as for a single one."""
     world.run(host_cluster="a")
     role = path("rbac.authorization.k8s.io/v1", "clusterroles", None, f"vc-{NAME}")
@@ -264,7 +267,7 @@ def grouped_default() -> Object:
     return {"cpu": "4", "memory": "4Gi", "storage": "2Gi"}
 
 
-def test_a_kubeconfig_has_a_file_of_its_own(tmp_path: Path) -> None:
+def test_kubeconfig_of_each_cluster_has_a_file_of_its_own(tmp_path: Path) -> None:
     params = {
         "group": "dev",
         "wait_timeout": 1,
@@ -281,7 +284,7 @@ def test_a_kubeconfig_has_a_file_of_its_own(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("check", [False, True])
-def test_a_kubeconfig_that_somebody_has_changed(
+def test_kubeconfig_that_was_changed_is_written_again(
     check: bool, world: World, run_module: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """It keeps its virtual cluster as it is, and no other: that one gets as far as helm."""
@@ -305,14 +308,14 @@ def test_a_kubeconfig_that_somebody_has_changed(
     assert list(tmp_path.iterdir()) == []
 
 
-def test_data_is_lost_only_if_that_may_be() -> None:
+def test_data_loss_that_is_not_accepted_is_refused() -> None:
     given = {name: option.get("default") for name, option in vcluster_fleet.argument_spec().items()}
     assert vcluster_fleet.order(given, False).accept_data_loss is False
     assert vcluster_fleet.order({**given, "accept_data_loss": True}, False).accept_data_loss is True
 
 
 @pytest.mark.parametrize("check_mode", [True, False])
-def test_one_that_another_tool_manages_is_refused_and_the_others_are_made(
+def test_cluster_of_another_tool_is_refused_and_the_others_are_made(
     world: World, run_module: Any, check_mode: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(vcluster_fleet, "Helm", Refusing if not check_mode else Rendering)

@@ -50,7 +50,7 @@ HARMLESS = [
 
 
 @pytest.mark.parametrize("text", CREDENTIALS)
-def test_a_credential_is_shown_in_no_error(text: str) -> None:
+def test_error_with_a_credential_hides_it(text: str) -> None:
     """Neither where it is the value, nor in what is said about it, nor in the data beside the message."""
     errors = [
         NestedClustersError(f"it says {text}", helm_output=text, hosts=[{"error": text}]),
@@ -64,7 +64,7 @@ def test_a_credential_is_shown_in_no_error(text: str) -> None:
 
 
 @pytest.mark.parametrize("text", HARMLESS)
-def test_what_is_no_credential_is_shown(text: str) -> None:
+def test_error_without_a_credential_shows_all(text: str) -> None:
     assert redacted_text(text) == text
     assert repr(text) in str(OptionError("chart_ref", text, "others"))
 
@@ -84,7 +84,7 @@ def test_what_is_no_credential_is_shown(text: str) -> None:
         ("replicas", 3, 3),
     ],
 )
-def test_a_name_that_speaks_of_a_secret_hides_its_value(name: str, value: Any, shown: Any) -> None:
+def test_error_with_a_secret_name_hides_its_value(name: str, value: Any, shown: Any) -> None:
     error = OptionError(name, value, "others")
     assert "hunter2" not in str(error)
     assert "hunter2" not in json.dumps(error.data)
@@ -126,14 +126,14 @@ def raise_(error: Exception) -> None:
 
 
 @pytest.mark.parametrize("what", option_errors())
-def test_every_place_that_prints_a_value_hides_credentials(what: str) -> None:
+def test_error_that_prints_a_value_hides_credentials(what: str) -> None:
     with pytest.raises(NestedClustersError) as caught:
         option_errors()[what]()
     assert "hunter2" not in str(caught.value)
     assert "hunter2" not in json.dumps(caught.value.data, default=str)
 
 
-def test_an_example_stays_as_it_is_written() -> None:
+def test_error_with_an_example_shows_it() -> None:
     with pytest.raises(OptionError) as caught:
         BackingStore.of({"type": "external_database"}).check_complete({})
     assert backing_store._ADDRESS_EXAMPLES["data_source"] in str(caught.value)

@@ -31,21 +31,21 @@ def leaves(node: Any, path: Path = ()) -> dict[Path, Any]:
 
 
 @given(TREES)
-def test_comments_change_nothing(data: Object) -> None:
+def test_dump_with_comments_says_the_same(data: Object) -> None:
     comments = dict.fromkeys(leaves(data), "from somewhere")
     assert yaml.safe_load(yaml_io.dump_commented(data, comments)) == data
     assert yaml.safe_load(yaml_io.dump_commented(data, {})) == data
 
 
 @given(TREES)
-def test_each_comment_stands_on_a_line_of_its_own(data: Object) -> None:
+def test_dump_with_comments_has_each_on_a_line(data: Object) -> None:
     comments = {where: f"comment {number}" for number, where in enumerate(leaves(data))}
     lines = yaml_io.dump_commented(data, comments).splitlines()
     for comment in comments.values():
         assert len([line for line in lines if line.endswith(f"  # {comment}")]) == 1
 
 
-def test_it_reads_as_any_yaml() -> None:
+def test_dump_of_anything_reads_as_any_yaml() -> None:
     data = {"b": {"list": [1, {"x": 2}], "none": None, "empty": {}}, "a": "1Gi"}
     assert yaml_io.dump_commented(data, {}) == yaml_io.dump(data)
     comments = {("a",): "group", ("b", "list"): "request", ("b", "empty"): "built-in"}
@@ -55,9 +55,9 @@ def test_it_reads_as_any_yaml() -> None:
 
 
 @pytest.mark.parametrize("data", [{}, [], None, "x", [1]])
-def test_what_has_no_entries(data: Any) -> None:
+def test_dump_of_nothing_is_empty(data: Any) -> None:
     assert yaml_io.dump_commented(data, {}) == yaml_io.dump(data)
 
 
-def test_comments_of_what_is_not_there_are_left_out() -> None:
+def test_dump_with_comments_on_missing_paths_leaves_them_out() -> None:
     assert yaml_io.dump_commented({"a": 1}, {("b",): "x", ("a", "c"): "y"}) == "a: 1\n"

@@ -42,7 +42,7 @@ def objects(of: Membership) -> dict[str, Object]:
     return {thing["kind"]: thing for thing in of.objects("team", "vcluster-team")}
 
 
-def test_what_is_written_is_what_is_counted() -> None:
+def test_metadata_of_a_member_is_read_as_its_allocation() -> None:
     """The namespace is all there is to read for everybody else."""
     of = member()
     metadata = {"name": "vcluster-team", "labels": of.labels(), "annotations": of.annotations("team")}
@@ -52,23 +52,23 @@ def test_what_is_written_is_what_is_counted() -> None:
     )
 
 
-def test_nobody_owns_it() -> None:
+def test_metadata_without_an_owner_has_none() -> None:
     assert member(owner="").annotations("team")[well_known.OWNER_ANNOTATION] is None
 
 
-def test_the_same_is_always_written_the_same() -> None:
+def test_metadata_of_equal_members_is_equal() -> None:
     one = member(applied={"a": "1", "b": "2"}, request={"values": {"x": 1, "y": 2}, "kubernetes_version": None})
     two = member(applied={"b": "2", "a": "1"}, request={"kubernetes_version": None, "values": {"y": 2, "x": 1}})
     assert one.annotations("team") == two.annotations("team")
     assert one.objects("team", "x") == two.objects("team", "x")
 
 
-def test_everything_of_a_member_is_named() -> None:
+def test_annotations_of_members_are_all_listed() -> None:
     """What leaving a group takes off again."""
     assert set(member().annotations("team")) == set(well_known.OF_MEMBERS)
 
 
-def test_the_quota_is_the_size() -> None:
+def test_quota_of_a_member_is_its_size() -> None:
     quota = objects(member())["ResourceQuota"]
     assert quota["spec"]["hard"] == {
         "requests.cpu": "1500m",
@@ -80,7 +80,7 @@ def test_the_quota_is_the_size() -> None:
     assert quota["metadata"]["namespace"] == "vcluster-team"
 
 
-def test_containers_without_limits_get_some() -> None:
+def test_limit_range_of_a_member_sets_defaults() -> None:
     """Else the quota refuses them. A dozen fit into the default size beside the control plane."""
     (limits,) = objects(member())["LimitRange"]["spec"]["limits"]
     for resource, most in (("cpu", "4"), ("memory", "4Gi")):
@@ -92,7 +92,7 @@ def test_containers_without_limits_get_some() -> None:
     assert "LimitRange" not in objects(member(limit_range=False))
 
 
-def test_all_of_it_goes_with_the_virtual_cluster() -> None:
+def test_objects_of_a_member_carry_the_labels_of_its_cluster() -> None:
     for kind, thing in objects(member()).items():
         plural = {"Secret": "secrets", "ResourceQuota": "resourcequotas", "LimitRange": "limitranges"}[kind]
         assert thing["metadata"]["name"] == membership.object_name("team")
@@ -110,7 +110,7 @@ JSON = st.recursive(
 
 
 @given(st.dictionaries(st.text(), JSON, max_size=3), st.none() | st.text())
-def test_a_request_is_read_as_it_was_written(values: Object, version: str | None) -> None:
+def test_stored_request_written_and_read_is_the_same(values: Object, version: str | None) -> None:
     request = {"values": values, "kubernetes_version": version}
     assert membership.stored_request(objects(member(request=request))["Secret"]) == request
 
@@ -138,7 +138,7 @@ def encoded(data: Any) -> str:
         {"request": encoded({"values": {}})},
     ],
 )
-def test_a_request_that_somebody_broke(data: Any) -> None:
+def test_stored_request_that_is_broken_is_an_error(data: Any) -> None:
     """It is named, and nothing of it shown: it can hold credentials."""
     secret = {"metadata": {"name": "nested-clusters-team", "namespace": "vcluster-team"}, "data": data}
     with pytest.raises(NestedClustersError) as caught:
