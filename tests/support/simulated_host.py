@@ -171,7 +171,7 @@ class SimulatedHost(FakeCluster):
         if f"/api/v1/namespaces/{namespace}/pods/{name}" in self:
             return
         owners = [{"uid": owner["metadata"]["uid"], "controller": True}] if owner else []
-        metadata = {"namespace": namespace, "labels": labels, "ownerReferences": owners}
+        metadata: Object = {"namespace": namespace, "labels": labels, "ownerReferences": owners}
         status = {"conditions": [{"type": "Ready", "status": "False"}]}
         self.have("Pod", name, spec={"nodeName": "node"}, status=status, **metadata)
 

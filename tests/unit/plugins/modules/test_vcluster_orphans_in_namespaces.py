@@ -28,7 +28,7 @@ from orphan_hosts import (
 )
 from populated_host import OF_EVERY_HOST, member
 from release_records import release_secret
-from tasks_on_hosts import Task, contents
+from tasks_on_hosts import Result, Task, contents
 
 
 @pytest.fixture
@@ -193,9 +193,9 @@ def test_kind_that_is_not_selected_keeps_the_namespace(task: Task, host: OrphanH
 
 def test_namespace_that_finalizers_hold_is_named(task: Task, host: OrphanHost) -> None:
     """By vCluster's own finalizer, which nobody else takes off, and by somebody else's."""
-    gone = {"deletionTimestamp": "2026-01-01T00:00:00Z", "annotations": MADE}
+    gone: Result = {"deletionTimestamp": "2026-01-01T00:00:00Z", "annotations": MADE}
     host.have("Namespace", SPACE, **gone)
-    hold = {"deletionTimestamp": "2026-01-01T00:00:00Z", "labels": CHART}
+    hold: Result = {"deletionTimestamp": "2026-01-01T00:00:00Z", "labels": CHART}
     host.have_left("ConfigMap", "request", finalizers=["vcluster.loft.sh/snapshot-controller"], **hold)
     host.have("Namespace", "other", deletionTimestamp="2026-01-01T00:00:00Z")
     host.have("ConfigMap", "x", namespace="other", finalizers=["example.com/x"])

@@ -29,7 +29,7 @@ from orphan_hosts import (
     states_of,
 )
 from populated_host import member
-from tasks_on_hosts import Task, contents
+from tasks_on_hosts import Result, Task, contents
 
 
 @pytest.fixture
@@ -142,7 +142,7 @@ def test_namespace_that_is_synced_is_an_orphan_without_its_cluster(task: Task, h
     space = host.have_cluster("b")
     mark = {well_known.SYNCED_LABEL: f"{space}-x-b"}
     host.have("Namespace", "synced", labels=mark, deletionTimestamp="2026-01-01T00:00:00Z")
-    ours = {"labels": {well_known.SYNCED_LABEL: "b"}, "finalizers": ["vcluster.loft.sh/x"]}
+    ours: Result = {"labels": {well_known.SYNCED_LABEL: "b"}, "finalizers": ["vcluster.loft.sh/x"]}
     host.have("ConfigMap", "x", namespace="synced", deletionTimestamp="2026-01-01T00:00:00Z", **ours)
     assert checked(task, host, older_than=0)["orphans"] == []
     host.vanish_with(f"/{space}/")

@@ -220,7 +220,7 @@ def test_requests_for_many_deletions_do_not_grow(task: Task, host: PopulatedHost
 def test_deletion_takes_off_finalizers_of_vcluster(task: Task, host: PopulatedHost) -> None:
     for name, made in (("a", True), ("b", False)):
         host.have_cluster(name, made=made)
-        hold = {"finalizers": ["vcluster.loft.sh/snapshot-controller"], "labels": {well_known.REQUESTED: name}}
+        hold: Result = {"finalizers": ["vcluster.loft.sh/snapshot-controller"], "labels": {well_known.REQUESTED: name}}
         host.have("ConfigMap", "request", namespace=f"vcluster-{name}", **hold)
     checked(task, host, names=["a", "b"])
 
