@@ -14,7 +14,7 @@ import time
 from collections import deque
 from collections.abc import Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 
 from ..common.batch import BatchOptions, BatchResult, Budget, report_progress
@@ -81,12 +81,10 @@ def plan(given: Sequence[HostCluster], selector: Selector, order: BatchOptions) 
     refuse_protected(jobs)
     refuse_managed(jobs)
     kinds = {name: planned.kinds for name, planned in answers.given.items()}
-    planned = DeletionPlan(
-        order, selector.namespace, jobs, kinds, {name: str(error) for name, error in answers.failed.items()}
-    )
+    unread = {name: str(error) for name, error in answers.failed.items()}
+    planned = DeletionPlan(order, selector.namespace, jobs, kinds, unread)
     if _budget(planned).spent:
-        for job in jobs:
-            job.begun = False
+        return replace(planned, jobs=[replace(job, begun=False) for job in jobs])
     return planned
 
 

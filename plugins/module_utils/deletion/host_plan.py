@@ -5,7 +5,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 
@@ -52,11 +52,11 @@ def plan(selector: Selector, order: BatchOptions, host: HostCluster) -> HostPlan
     remains = _without_others(kubernetes, _remains(selector, order.keep_volumes, host, held), held)
     held = contents.examined(kubernetes, held, [target.key for target in [*targets, *remains]])
     read = replace(read, inside=held)
-    jobs = [_job(target, read, order) for target in targets]
-    _look_for_managers(kubernetes, jobs)
+    jobs = _with_managers(kubernetes, [_job(target, read, order) for target in targets])
     left = [_job(target, read, order) for target in remains]
-    _keep_copies(kubernetes, [*jobs, *left])
-    return HostPlan(jobs + [job for job in left if job.steps or job.scope.going], kinds.namespaced)
+    sorted_out = _without_copies(kubernetes, [*jobs, *left])
+    left = [job for job in sorted_out[len(jobs) :] if job.changes or job.scope.going]
+    return HostPlan(sorted_out[: len(jobs)] + left, kinds.namespaced)
 
 
 def _read(kubernetes: Kubernetes, selector: Selector, kinds: ServedKinds) -> tuple[list[Object], HostContents]:
@@ -107,30 +107,32 @@ def _job(target: Target, read: HostContents, order: BatchOptions) -> DeletionJob
         scope,
         elsewhere,
         ownership.deleted_with(read.volumes, target.namespace, claims),
-        [change.text for change in left],
+        left,
     )
 
 
-def _keep_copies(kubernetes: Kubernetes, jobs: Sequence[DeletionJob]) -> None:
-    """Leave alone what is outside of the namespaces and only says that it is of one of these releases."""
+def _without_copies(kubernetes: Kubernetes, jobs: Sequence[DeletionJob]) -> list[DeletionJob]:
+    """Return jobs without what is outside of the namespaces and only says that it is of one of these releases."""
     known = Records(kubernetes, {job.target.key: job.outside for job in jobs})
+    result = []
     for job in jobs:
-        job.outside, others = known.sort_out(job.outside, job.target.key)
+        own, others = known.sort_out(job.outside, job.target.key)
         notes = filter(None, (job.target.note, stayed(others, job.target.name)))
-        job.target = replace(job.target, note="; ".join(notes))
+        result.append(replace(job, outside=own, target=replace(job.target, note="; ".join(notes))))
+    return result
 
 
-def _look_for_managers(kubernetes: Kubernetes, jobs: Iterable[DeletionJob]) -> None:
-    """See who manages those of which Helm has no record in their namespaces; of others nothing is asked."""
+def _with_managers(kubernetes: Kubernetes, jobs: Sequence[DeletionJob]) -> list[DeletionJob]:
+    """Return jobs with who manages those of which Helm has no record here; of others nothing is asked."""
     without = [
-        (job, workload)
-        for job in jobs
+        (number, job.target.namespace, workload)
+        for number, job in enumerate(jobs)
         if not (job.scope.going or any(map(ownership.is_record, job.scope.own)))
         for workload in ownership.workloads(job.scope.own)[:1]
     ]
-    found = parallel([partial(manager, kubernetes, workload, job.target.namespace) for job, workload in without])
-    for (job, _workload), by in zip(without, found, strict=True):
-        job.manager = by
+    found = parallel([partial(manager, kubernetes, workload, namespace) for _number, namespace, workload in without])
+    managers = {number: by for (number, *_rest), by in zip(without, found, strict=True)}
+    return [replace(job, manager=managers.get(number)) for number, job in enumerate(jobs)]
 
 
 def _remains(selector: Selector, keep_volumes: bool, host: HostCluster, held: Contents) -> list[Target]:

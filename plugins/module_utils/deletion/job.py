@@ -15,8 +15,10 @@ from ..k8s.host_clusters import HostCluster
 from ..k8s.objects import Object
 from ..listing.contents import Contents, ObjectRef
 from ..listing.observed import ClusterKey
+from ..virtual_cluster.change import Change
 from ..virtual_cluster.provenance import Manager
 from . import ownership
+from .removal_changes import mark_changes, namespace_change, object_changes, uninstall_change
 
 
 @dataclass(frozen=True)
@@ -76,7 +78,7 @@ class DeletionJob(BatchJob):
     scope: DeletionScope  # as it was planned
     outside: list[ObjectRef]
     volumes: set[str]  # names of PersistentVolumes that go with their claims
-    leaving: list[str]  # what becomes of a namespace that stays, in words
+    leaving: list[Change]  # what becomes of a namespace that stays
     manager: Manager | None = None  # who manages it where Helm has no record of it here
     sent: bool = False
     asked: bool = False  # for the deletion of the namespace
@@ -86,20 +88,27 @@ class DeletionJob(BatchJob):
         return f"not gone after {order.timeout:g} s (wait_timeout): {self.last}; run the task again"
 
     @property
-    def steps(self) -> list[str]:
-        """What there is to do, in words."""
-        name, namespace = self.target.name, self.target.namespace
+    def changes(self) -> list[Change]:
+        """What there is to do, in the order in which the result names it."""
         if self.scope.namespace is None or self.scope.going:
-            return ownership.steps(False, name, namespace, self.outside, whole=False)
-        has_release = any(thing.secret_type == RELEASE_SECRET_TYPE for thing in self.scope.own)
-        marks = ownership.mark_steps(ownership.to_mark(self.scope.kept))
-        things = [*self.scope.own, *self.outside]
-        return [*marks, *ownership.steps(has_release, name, namespace, things, self.scope.whole), *self.leaving]
+            return object_changes(self.target.key, self.outside, uninstalled=False)
+        has_release = any(one.secret_type == RELEASE_SECRET_TYPE for one in self.scope.own)
+        return [
+            *mark_changes(ownership.to_mark(self.scope.kept)),
+            *([uninstall_change(self.target.name)] if has_release else []),
+            *object_changes(self.target.key, [*self.scope.own, *self.outside], has_release),
+            *([namespace_change(self.target.namespace)] if self.scope.whole else []),
+            *self.leaving,
+        ]
+
+    def done(self, order: BatchOptions) -> list[Change]:
+        """Return what was done, or in check mode would be done."""
+        return self.changes if (order.check and self.begun) or self.sent else []
 
     def describe(self, order: BatchOptions) -> dict[str, Any]:
         """The virtual cluster's part of the result."""
         target = self.target
-        steps = self.steps if (order.check and self.begun) or self.sent else []
+        steps = [change.text for change in self.done(order)]
         gone = "absent" if order.check or order.wait else "deleting"
         return {
             "name": target.name,

@@ -32,7 +32,7 @@ from ..virtual_cluster.cluster_names import readings
 from ..virtual_cluster.membership import allocation
 from ..virtual_cluster.metadata import metadata_patch
 from ..virtual_cluster.provenance import Workload
-from .of_release import chart_names, is_copy
+from .of_release import is_copy
 
 
 def leaving(place: dict[str, Any], name: str, keep_volumes: bool) -> dict[str, Any]:
@@ -54,10 +54,6 @@ def leaving(place: dict[str, Any], name: str, keep_volumes: bool) -> dict[str, A
 def to_mark(claims: Iterable[ObjectRef]) -> list[ObjectRef]:
     """Volume claims that stay because the task says so, and do not say it themselves yet."""
     return [claim for claim in claims if well_known.KEPT not in claim.annotations]
-
-
-def mark_steps(claims: Iterable[ObjectRef]) -> list[str]:
-    return [f"mark volume claim {name} as kept" for name in sorted(claim.name for claim in claims)]
 
 
 def sort_out(things: Iterable[ObjectRef], name: str, known: bool = False) -> tuple[list[ObjectRef], list[ObjectRef]]:
@@ -143,13 +139,6 @@ def made_for(place: dict[str, Any], name: str, namespace: str, seen: bool) -> bo
     return annotations.get(NAME_ANNOTATION, name if seen or namespace == f"vcluster-{name}" else "") == name
 
 
-def steps(helm: bool, name: str, namespace: str, things: Iterable[ObjectRef], whole: bool) -> list[str]:
-    """A removal in words; ``helm`` says whether there is a release, ``whole`` whether the namespace goes as well."""
-    found = [f"uninstall release {name}"] if helm else []
-    found += [f"delete {text}" for text in deleted_singly(helm, name, namespace, things)]
-    return found + ([f"delete namespace {namespace}"] if whole else [])
-
-
 def unclear_notes(things: Iterable[ObjectRef], name: str, namespace: str) -> list[str]:
     """What to say of synced objects that stay because they may be another virtual cluster's."""
     there = sorted(map(str, things))
@@ -163,36 +152,10 @@ def unclear_notes(things: Iterable[ObjectRef], name: str, namespace: str) -> lis
     ]
 
 
-def deleted_singly(helm: bool, name: str, namespace: str, things: Iterable[ObjectRef]) -> list[str]:
-    """What is to be told of by itself; with the namespace where that is another one."""
-    return sorted({told(thing, namespace) for thing in named_singly(helm, name, namespace, things)})
-
-
-def named_singly(helm: bool, name: str, namespace: str, things: Iterable[ObjectRef]) -> list[ObjectRef]:
-    """Return the objects that are to be told of by themselves."""
-    return [
-        thing
-        for thing in things
-        if not (helm and thing.namespace == namespace and _goes_with_another(thing, name))
-    ]
-
-
 def told(thing: ObjectRef, namespace: str) -> str:
     """An object in words; with its namespace where that is another one."""
     elsewhere = thing.namespace not in (None, namespace)
     return f"{thing} in namespace {thing.namespace}" if elsewhere else str(thing)
-
-
-def _goes_with_another(thing: ObjectRef, name: str) -> bool:
-    """Whether something else's deletion takes an object along: Helm's of the release, or its controller's.
-
-    Helm's of what the chart makes; what only has its annotations is told of by itself.
-    """
-    return (
-        (not thing.synced and RELEASE_NAME in thing.annotations and thing.name in chart_names(name))
-        or thing.secret_type == RELEASE_SECRET_TYPE
-        or any(owner.get("controller") for owner in thing.meta.get("ownerReferences") or [])
-    )
 
 
 def deleted_with(volumes: Iterable[dict[str, Any]], namespace: str, claims: Collection[str]) -> set[str]:

@@ -39,6 +39,7 @@ from . import ownership
 from .of_release import is_cluster_role
 from .ownership import deleted_with, made_for, sort_out, to_mark
 from .preparation import mark_kept, release_hold
+from .removal_changes import mark_changes, namespace_change, object_changes, uninstall_change
 
 
 def absent(
@@ -118,18 +119,13 @@ def _uninstall(cluster: ClusterRef, helm: Helm) -> None:
 def _plan_marks(kubernetes: Kubernetes, kept: list[ObjectRef]) -> list[Change]:
     """Plan the marks on volume claims that stay: before anything goes, so that nobody takes them for left over."""
     apply = partial(mark_kept, kubernetes, to_mark(kept))
-    changes = []
-    for name in sorted(claim.name for claim in to_mark(kept)):
-        target = ChangeTarget("volume claim", name)
-        diff = tuple(diff_entries({}, {well_known.KEPT: "true"}, f"annotations of {target}"))
-        changes.append(Change(ChangeKind.MARK_KEPT, target, diff=diff, apply=apply))
-    return changes
+    return [replace(change, apply=apply) for change in mark_changes(to_mark(kept))]
 
 
 def _plan_cluster_scoped(cluster: ClusterRef, synced: list[ObjectRef]) -> list[Change]:
     """Plan to delete what a virtual cluster has in no namespace."""
     apply = partial(_delete_cluster_scoped, cluster.kubernetes, synced)
-    return [replace(change, apply=apply) for change in _deletions(cluster, False, synced)]
+    return [replace(change, apply=apply) for change in object_changes(cluster.key, synced, uninstalled=False)]
 
 
 def _delete_cluster_scoped(kubernetes: Kubernetes, synced: list[ObjectRef]) -> None:
@@ -148,8 +144,8 @@ def _plan_uninstall(
     def apply() -> None:
         _uninstall(cluster, open_helm())
 
-    uninstall = Change(ChangeKind.UNINSTALL, ChangeTarget("release", cluster.name), diff=diff, apply=apply)
-    outside = [replace(change, apply=apply) for change in _deletions(cluster, True, by_helm)]
+    uninstall = replace(uninstall_change(cluster.name), diff=diff, apply=apply)
+    outside = [replace(change, apply=apply) for change in object_changes(cluster.key, by_helm, uninstalled=True)]
     return [uninstall, *outside]
 
 
@@ -158,19 +154,8 @@ def _plan_sweep(cluster: ClusterRef, helm: bool, mine: list[ObjectRef], whole: b
 
     ``helm`` says whether there is a release, ``whole`` whether the namespace goes as well.
     """
-    place = [Change(ChangeKind.DELETE, ChangeTarget("namespace", cluster.namespace))] if whole else []
-    return [*_deletions(cluster, helm, mine), *place]
-
-
-def _deletions(cluster: ClusterRef, helm: bool, things: list[ObjectRef]) -> list[Change]:
-    """Return a change for each object that is told of by itself."""
-    namespace = cluster.namespace
-    found = ownership.named_singly(helm, cluster.name, namespace, things)
-    targets = {
-        ChangeTarget(thing.plural, thing.name, "" if thing.namespace in (None, namespace) else str(thing.namespace))
-        for thing in found
-    }
-    return sorted((Change(ChangeKind.SWEEP, target) for target in targets), key=lambda change: change.text)
+    last = [namespace_change(cluster.namespace)] if whole else []
+    return [*object_changes(cluster.key, mine, uninstalled=helm), *last]
 
 
 def _shown(changes: list[Change], name: str) -> list[Change]:

@@ -18,5 +18,10 @@ class ClusterRef:
     name: str
     namespace: str
 
+    @property
+    def key(self) -> tuple[str, str]:
+        """Return namespace and name, which tell virtual clusters of one host cluster apart."""
+        return self.namespace, self.name
+
     def __str__(self) -> str:
         return f"virtual cluster {self.name} in namespace {self.namespace}"

@@ -203,7 +203,7 @@ def test_carry_out_of_an_empty_plan_sends_no_request(host: CountingHost) -> None
 
 
 def result_of(plan: batch.DeletionPlan) -> Result:
-    return {job.target.name: job.steps for job in plan.jobs}
+    return {job.target.name: [change.text for change in job.changes] for job in plan.jobs}
 
 
 def test_run_does_what_a_plan_says(host: CountingHost) -> None:
