@@ -6,12 +6,16 @@
 from __future__ import annotations
 
 import json
+import re
 
 from ..common.errors import NestedClustersError
 
 TERMINATED = "because it is being terminated"  # the API server's words for a namespace that is being deleted
 WHEN_TERMINATED = "somebody is deleting it: run again, which waits until it is gone"
 WHEN_GONE = "somebody deleted it meanwhile: run again"
+# What urllib3 puts in front of an error: the connection's repr, or in newer versions its class, host and port
+# (source: urllib3/exceptions.py, urllib3/connection.py).
+_CONNECTION = re.compile(r"^(?:<.*?>|HTTPS?Connection(?:Pool)?\(host=[^)]*\)): ")
 
 
 class KubernetesError(NestedClustersError):
@@ -33,10 +37,10 @@ class Unreachable(KubernetesError):
 
 
 def root_cause(error: BaseException) -> str:
+    """Return what went wrong in an error of urllib3, without the connection in front of it."""
     reason = getattr(error, "reason", None)
     cause = reason if isinstance(reason, BaseException) else error
-    text = str(cause.args[-1] if cause.args else cause)
-    return text.rsplit(">: ", 1)[-1].strip()  # urllib3 puts the connection object's repr in front
+    return _CONNECTION.sub("", str(cause.args[-1] if cause.args else cause)).strip()
 
 
 def refusal(method: str, where: str, status: int, data: bytes, host: str) -> KubernetesError:

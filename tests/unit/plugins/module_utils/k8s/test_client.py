@@ -227,6 +227,7 @@ def test_server_that_does_not_exist_is_unreachable(scheme: str) -> None:
     assert "connection options" in str(caught.value)
     assert "hunter2" not in str(caught.value)
     assert "object at 0x" not in str(caught.value)
+    assert "Connection(" not in str(caught.value)
 
 
 def test_server_without_tls_is_unreachable(server: ApiServer) -> None:
