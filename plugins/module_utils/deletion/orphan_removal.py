@@ -32,16 +32,16 @@ from .orphans import DELETE, FREE, PATCH, Criteria, Leftover
 Identity = tuple[str, str, str]
 
 
-@dataclass
+@dataclass(frozen=True)
 class HostOrphans:
     """One host cluster: what was found there, and what became of it, by the identity of a leftover."""
 
     host: HostCluster
     kinds: ServedKinds
     view: View
-    found: list[Leftover] = field(default_factory=list)
-    sent: set[Identity] = field(default_factory=set)
-    errors: dict[Identity, str] = field(default_factory=dict)
+    found: tuple[Leftover, ...] = ()
+    sent: frozenset[Identity] = frozenset()
+    errors: Mapping[Identity, str] = field(default_factory=dict)
 
     @property
     def name(self) -> str | None:
@@ -69,12 +69,15 @@ def find(given: Iterable[HostCluster], criteria: Criteria) -> tuple[list[HostOrp
     """(what is left over on each host cluster, why others could not be read)."""
     with readers.garbage_collection_paused():
         answers = host_clusters.ask_apart(given, _read)
-    sites = list(answers.some().values())
-    known = orphan_rules_outside.known_groups(site.view for site in sites)
-    for site in sites:
-        judged = orphan_rules.judge(site.view, known, criteria, datetime.now(timezone.utc))
-        site.found = sorted(judged, key=lambda one: (one.namespace or "", one.kind, str(one.thing)))
-    return sites, {name: str(error) for name, error in answers.failed.items()}
+    hosts = list(answers.some().values())
+    known = orphan_rules_outside.known_groups(host.view for host in hosts)
+    found = [_judged(host, known, criteria) for host in hosts]
+    return found, {name: str(error) for name, error in answers.failed.items()}
+
+
+def _judged(host: HostOrphans, known: Groups, criteria: Criteria) -> HostOrphans:
+    judged = orphan_rules.judge(host.view, known, criteria, datetime.now(timezone.utc))
+    return replace(host, found=tuple(sorted(judged, key=lambda one: (one.namespace or "", one.kind, str(one.thing)))))
 
 
 def _read(host: HostCluster) -> HostOrphans:
@@ -82,49 +85,67 @@ def _read(host: HostCluster) -> HostOrphans:
     return HostOrphans(host, kinds, orphan_view.read(host.kubernetes, kinds))
 
 
-def remove(sites: Sequence[HostOrphans], criteria: Criteria, timeout: float) -> None:
-    """Remove what was found, and wait for it to be gone; what is not is in the ``errors`` of its host cluster."""
-    known = orphan_rules_outside.known_groups(site.view for site in sites)
+def remove(found: Sequence[HostOrphans], criteria: Criteria, timeout: float) -> list[HostOrphans]:
+    """Remove what was found, wait for it to be gone, and return what became of it.
 
-    def work(host: HostCluster) -> None:
-        site = next(site for site in sites if site.host is host)
-        _remove(site, known, criteria, timeout)
+    What is not gone is in the ``errors`` of its host cluster. ``timeout`` is in seconds.
+    """
+    known = orphan_rules_outside.known_groups(host.view for host in found)
+    by_cluster = {id(host.host): host for host in found}
 
-    host_clusters.ask([site.host for site in sites if site.due], work).all()
+    def work(cluster: HostCluster) -> HostOrphans:
+        return _remove(by_cluster[id(cluster)], known, criteria, timeout)
+
+    removed = host_clusters.ask([host.host for host in found if host.due], work).all()
+    return [removed.get(host.host.name, host) for host in found]
 
 
-def _remove(site: HostOrphans, known: Groups, criteria: Criteria, timeout: float) -> None:
+def _remove(host: HostOrphans, known: Groups, criteria: Criteria, timeout: float) -> HostOrphans:
     criteria = replace(criteria, first=False)
     deadline = time.monotonic() + timeout
-    due = {one.identity: one for one in site.due}
+    due = {one.identity: one for one in host.due}
+    done = _Turn()
     while due:
         try:
-            view = orphan_view.read(site.host.kubernetes, site.kinds)
+            view = orphan_view.read(host.host.kubernetes, host.kinds)
         except KubernetesError as error:
+            turn = _Turn(left=dict.fromkeys(due, str(error)))
             if not error.passing:
-                site.errors.update(dict.fromkeys(due, str(error)))
-                return
-            left: dict[Identity, str] = dict.fromkeys(due, str(error))
+                turn = _Turn(errors=turn.left)
         else:
-            left = _turn(site, view, orphan_rules.judge(view, known, criteria, datetime.now(timezone.utc)), due)
-        due = {identity: one for identity, one in due.items() if identity in left and identity not in site.errors}
-        if due and time.monotonic() > deadline:
-            site.errors.update({identity: left[identity] for identity in due})
-            return
+            judged = orphan_rules.judge(view, known, criteria, datetime.now(timezone.utc))
+            turn = _send_due(host.host.kubernetes, view, judged, due)
+        due = {identity: one for identity, one in due.items() if identity in turn.left}
+        late = turn.left if due and time.monotonic() > deadline else {}
+        done = _Turn(done.sent | turn.sent, errors={**done.errors, **turn.errors, **late})
+        if late:
+            break
         if due:
             first = next(iter(due))
-            text = f"{len(due)} orphaned objects left; {due[first].thing}: {left[first]}"
-            progress.report(f"host cluster {site.host.name}", text)
+            text = f"{len(due)} orphaned objects left; {due[first].thing}: {turn.left[first]}"
+            progress.report(f"host cluster {host.host.name}", text)
             time.sleep(readiness.POLL_SECONDS)
+    return replace(host, sent=done.sent, errors=done.errors)
 
 
-def _turn(
-    site: HostOrphans, view: View, judged: Iterable[Leftover], due: Mapping[Identity, Leftover]
-) -> dict[Identity, str]:
-    """Send what is due and still left over; what is there after all, with the reason why it is."""
+@dataclass(frozen=True)
+class _Turn:
+    """What one turn of a removal has sent, what is left after it and why, and what failed for good."""
+
+    sent: frozenset[Identity] = frozenset()
+    left: Mapping[Identity, str] = field(default_factory=dict)
+    errors: Mapping[Identity, str] = field(default_factory=dict)
+
+
+def _send_due(
+    kubernetes: Kubernetes, view: View, judged: Iterable[Leftover], due: Mapping[Identity, Leftover]
+) -> _Turn:
+    """Send what is due and still left over."""
     again = {one.identity: one for one in judged if one.identity in due}
     here = _uids(view)
-    left, ready = {}, []
+    left: dict[Identity, str] = {}
+    errors: dict[Identity, str] = {}
+    ready: list[Leftover] = []
     for identity, one in due.items():
         meta = here.get(identity[1])
         if meta is None or (identity not in again and one.action in (PATCH, FREE)):
@@ -132,28 +153,29 @@ def _turn(
         if meta.get("deletionTimestamp") and not (identity in again and orphan_rules.is_held_by_us(one)):
             left[identity] = _why_held(view, meta, one)
         elif identity not in again:
-            site.errors[identity] = "it is not left over any more: somebody uses it, or a task is at work"
+            errors[identity] = "it is not left over any more: somebody uses it, or a task is at work"
         elif _is_last(one, due, here):
             left[identity] = "what is in it goes first"
         else:
             ready.append(again[identity])
             left[identity] = "it was asked to go"
-    left.update(_send_all(site, ready))
-    return left
+    turn = _send_all(kubernetes, ready)
+    # What failed for good is not left.
+    left = {identity: why for identity, why in {**left, **turn.left}.items() if identity not in turn.errors}
+    return _Turn(turn.sent, left, {**errors, **turn.errors})
 
 
-def _send_all(site: HostOrphans, ready: list[Leftover]) -> dict[Identity, str]:
-    """Send what is due at once; what was refused only for now."""
-    errors = parallel([partial(_send, site.host.kubernetes, one) for one in ready])
-    refused = {}
-    for one, error in zip(ready, errors, strict=True):
-        if error is None:
-            site.sent.add(one.identity)
-        elif error.status in (404, 409) or error.passing:
-            refused[one.identity] = str(error)
-        else:
-            site.errors[one.identity] = str(error)
-    return refused
+def _send_all(kubernetes: Kubernetes, ready: Sequence[Leftover]) -> _Turn:
+    """Send what is due at once. What was refused only for now is left."""
+    answers = zip(ready, parallel([partial(_send, kubernetes, one) for one in ready]), strict=True)
+    answered = {one.identity: error for one, error in answers}
+    refused = {identity: error for identity, error in answered.items() if error is not None}
+    passing = {key for key, error in refused.items() if error.status in (404, 409) or error.passing}
+    return _Turn(
+        frozenset(answered.keys() - refused.keys()),
+        {identity: str(error) for identity, error in refused.items() if identity in passing},
+        {identity: str(error) for identity, error in refused.items() if identity not in passing},
+    )
 
 
 def _is_last(one: Leftover, due: Mapping[Identity, Leftover], here: dict[str, Any]) -> bool:

@@ -33,10 +33,10 @@ def selection_spec() -> dict[str, Any]:
 
 def find(module: AnsibleModule) -> ModuleResult:
     """Find orphans. Raises NestedClustersError for options that cannot be used, or if no host cluster answers."""
-    sites, unread = orphan_removal.find(host_clusters.open_hosts(module), _criteria(module.params))
-    found = [entry for site in sites for entry in site.describe(check=True, remove=False)]
+    hosts, unread = orphan_removal.find(host_clusters.open_hosts(module), _criteria(module.params))
+    found = [entry for host in hosts for entry in host.describe(check=True, remove=False)]
     orphans = [{key: value for key, value in entry.items() if key not in _OF_REMOVAL} for entry in found]
-    return ModuleResult({"orphans": orphans, **_failed(unread)}, warnings=_warnings(sites, unread))
+    return ModuleResult({"orphans": orphans, **_failed(unread)}, warnings=_warnings(hosts, unread))
 
 
 def remove(module: AnsibleModule, only_report: bool = False) -> ModuleResult:
@@ -46,17 +46,17 @@ def remove(module: AnsibleModule, only_report: bool = False) -> ModuleResult:
     is in the result's ``failure``.
     """
     criteria, check = _criteria(module.params), module.check_mode
-    sites, unread = orphan_removal.find(host_clusters.open_hosts(module), criteria)
+    hosts, unread = orphan_removal.find(host_clusters.open_hosts(module), criteria)
     if not (only_report or check):
-        orphan_removal.remove(sites, criteria, module.params["wait_timeout"])
-    found = [entry for site in sites for entry in site.describe(check, not only_report)]
+        hosts = orphan_removal.remove(hosts, criteria, module.params["wait_timeout"])
+    found = [entry for host in hosts for entry in host.describe(check, not only_report)]
     failed = [entry for entry in found if entry["failed"]]
     reasons = "; ".join(f"{_named(entry)}: {entry['msg']}" for entry in failed)
     return ModuleResult(
         {"orphans": found, **_failed(unread)},
         changed=any(entry["changed"] for entry in found),
-        diff=[_diff(site, check) for site in sites if site.due and not only_report],
-        warnings=_warnings(sites, unread),
+        diff=[_diff(host, check) for host in hosts if host.due and not only_report],
+        warnings=_warnings(hosts, unread),
         failure=f"{len(failed)} of {len(found)} leftovers are not gone: {reasons}" if failed else "",
     )
 
@@ -80,13 +80,13 @@ def _failed(unread: Mapping[str, str]) -> dict[str, list[str]]:
     return {"failed_host_clusters": sorted(unread)} if unread else {}
 
 
-def _warnings(sites: Iterable[HostOrphans], unread: Mapping[str, str]) -> list[str]:
+def _warnings(hosts: Iterable[HostOrphans], unread: Mapping[str, str]) -> list[str]:
     """What is not known, one sentence for each host cluster."""
     found = [f"host cluster {name}: {why}" for name, why in sorted(unread.items())]
-    for site in sites:
-        unseen = sorted({thing.plural for thing in site.view.held.unseen})
+    for host in hosts:
+        unseen = sorted({thing.plural for thing in host.view.held.unseen})
         if unseen:
-            on = f"host cluster {site.name}: " if site.name else ""
+            on = f"host cluster {host.name}: " if host.name else ""
             found.append(f"{on}{', '.join(unseen)} cannot be listed: what is left of them is not known")
     return found
 
@@ -96,13 +96,13 @@ def _named(entry: Mapping[str, Any]) -> str:
     return "/".join(filter(None, (entry["namespace"], entry["resource"], entry["name"])))
 
 
-def _diff(site: HostOrphans, check: bool) -> dict[str, str]:
+def _diff(host: HostOrphans, check: bool) -> dict[str, str]:
     """What goes from one host cluster."""
-    where = f"left over on host cluster {site.name}" if site.name else "left over"
+    where = f"left over on host cluster {host.name}" if host.name else "left over"
 
     def lines(entries: Iterable[Mapping[str, Any]]) -> str:
         return "".join(f"{_named(entry)}: {entry['reason']}\n" for entry in entries)
 
-    found = site.describe(check, True)
+    found = host.describe(check, True)
     rest = [entry for entry in found if not entry["changed"]]
     return {"before_header": where, "after_header": where, "before": lines(found), "after": lines(rest)}

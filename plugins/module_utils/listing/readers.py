@@ -128,6 +128,12 @@ class Reader:
         self.advice = advice
         self.refused: set[str] = set()
 
+    def within(self, namespace: str) -> Reader:
+        """Return a reader of one namespace, whose warnings are those of this one."""
+        result = Reader(self.kubernetes, namespace, self.advice)
+        result.refused = self.refused
+        return result
+
     def warnings(self) -> list[str]:
         """One warning for all that may not be read."""
         effects = dict.fromkeys(effect for plural, effect in _EFFECTS.items() if plural in self.refused)
@@ -180,7 +186,7 @@ def details(
         return {}, {}
     namespaces = {workload["metadata"]["namespace"] for workload in unclear}
     if len(namespaces) == 1:
-        reader.namespace = namespaces.pop()
+        reader = reader.within(namespaces.pop())
     pods: dict[ClusterKey, list[Object]] = defaultdict(list)
     for pod in reader.optional("v1", "pods", selection.labels("app in (vcluster,vcluster-etcd)")):
         pods[key_of(pod)].append(pod)

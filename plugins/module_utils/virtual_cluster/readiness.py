@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterable
+from dataclasses import replace
 from datetime import datetime, timezone
 from functools import partial
 from typing import Any
@@ -25,7 +26,7 @@ from .manifests import Key, workload_key
 def wait_ready(
     kubernetes: Kubernetes, name: str, namespace: str, state: State, timeout: float, kubeconfig: bool
 ) -> State:
-    """Wait until the control plane is ready; a paused one is left alone.
+    """Wait until the control plane is ready, and return the state as it is then; a paused one is left alone.
 
     ``kubeconfig``: wait for its Secret as well, which vCluster writes some seconds after it is ready.
     Raises WaitError as soon as it is clear that it will not become ready, with the reason and what to try.
@@ -43,9 +44,11 @@ def wait_ready(
     while True:
         elapsed = time.monotonic() - started
         try:
-            state.live[where] = workload = _still_there(kubernetes.get(url), where)
+            workload = _still_there(kubernetes.get(url), where)
+            state = replace(state, live={**state.live, where: workload})
             if workloads.workload_ready(workload) and kubeconfig:
-                state.secrets += read_one(kubernetes, path("v1", "secrets", namespace, f"vc-{name}"))
+                secret = read_one(kubernetes, path("v1", "secrets", namespace, f"vc-{name}"))
+                state = replace(state, secrets=[*state.secrets, *secret])
                 last = f"Secret vc-{name} with its kubeconfig is not there yet"
             elif elapsed - looked >= LOOK_SECONDS or elapsed > timeout:
                 last, looked = _fail_early(kubernetes, namespace, workload, before, elapsed), elapsed
