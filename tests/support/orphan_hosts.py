@@ -14,8 +14,8 @@ from ansible_collections.nested.clusters.plugins.module_utils.groups import grou
 from ansible_collections.nested.clusters.plugins.module_utils.groups.model import Group
 from ansible_collections.nested.clusters.plugins.modules import vcluster_orphan, vcluster_orphan_info, vcluster_orphans
 from fake_api import Request
+from helm_releases import release_secret
 from populated_host import PopulatedHost
-from release_records import release_secret
 from tasks_on_hosts import Result, Task, task_on
 
 CHART = {"app": "vcluster", "release": "a"}

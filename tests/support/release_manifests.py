@@ -11,8 +11,8 @@ import json
 from typing import Any
 
 from ansible_collections.nested.clusters.plugins.module_utils.common import well_known
+from helm_releases import raw_secret, release_json
 from populated_host import PopulatedHost
-from release_records import raw_secret, release_json
 from tasks_on_hosts import Result
 
 

@@ -12,8 +12,8 @@ from collections import defaultdict
 from typing import Any
 
 from ansible_collections.nested.clusters.plugins.module_utils.k8s.objects import path
+from clock import Clock
 from fake_api import FakeCluster
-from fake_clock import Clock
 
 Object = dict[str, Any]
 SYNCED = "vcluster.loft.sh/managed-by"

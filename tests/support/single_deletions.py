@@ -14,7 +14,7 @@ from ansible_collections.nested.clusters.plugins.module_utils.listing.contents i
 from ansible_collections.nested.clusters.plugins.module_utils.virtual_cluster.cluster_ref import ClusterRef
 from ansible_collections.nested.clusters.plugins.module_utils.virtual_cluster.cluster_state import Outcome
 from demo_host import NAME, NAMESPACE, DemoHost
-from release_records import release_secret
+from helm_releases import release_secret
 
 
 class Uninstaller:

@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 from ansible_collections.nested.clusters.plugins.module_utils.k8s import host_clusters
 from ansible_collections.nested.clusters.plugins.module_utils.k8s.host_clusters import HostCluster
+from clock import Clock
 from fake_api import FakeCluster
 
 Result = dict[str, Any]
@@ -29,6 +30,12 @@ def task_on(
 
     monkeypatch.setattr(host_clusters, "open_hosts", open_hosts)
     return lambda **options: run_module(module, **{**defaults, **options})
+
+
+def replace_time(monkeypatch: pytest.MonkeyPatch, clock: Clock, modules: Sequence[Any]) -> None:
+    """Replace the clocks of modules that wait."""
+    for module in modules:
+        monkeypatch.setattr(module, "time", clock)
 
 
 def of(result: Result, name: str) -> Result:

@@ -12,12 +12,7 @@ from typing import Any
 
 from ansible_collections.nested.clusters.plugins.module_utils.k8s.client import Kubernetes
 from fake_api import GATEWAY_API, FakeCluster, Request, Response, refusal
-from fake_clock import Clock as Clock
-from release_records import raw_secret as raw_secret
-from release_records import release_json as release_json
-from release_records import release_secret as release_secret
-
-NAME, NAMESPACE = "demo", "vcluster-demo"
+from helm_releases import NAMESPACE
 
 
 class Objects(MutableMapping[str, dict[str, Any]]):
@@ -192,27 +187,3 @@ def merge_patch(target: Any, patch: Any) -> Any:
         else:
             result[name] = merge_patch(result.get(name), value)
     return result
-
-
-def pem(label: str, content: bytes = b"\x30\x03any") -> str:
-    """Base64 of a PEM block, as a kubeconfig has it; what is in it is of no kind."""
-    body = base64.b64encode(content).decode()
-    return base64.b64encode(f"-----BEGIN {label}-----\n{body}\n-----END {label}-----\n".encode()).decode()
-
-
-def kubeconfig_secret(name: str, namespace: str, change: Callable[[dict[str, Any]], None] | None = None) -> Any:
-    """Secret ``vc-NAME`` as vCluster writes it, with a change of its kubeconfig."""
-    entries: dict[str, Any] = {
-        "clusters": {"server": "https://localhost:8443", "certificate-authority-data": pem("CERTIFICATE")},
-        "users": {"client-certificate-data": pem("CERTIFICATE"), "client-key-data": pem("RSA PRIVATE KEY")},
-        "contexts": {"cluster": "my-vcluster", "user": "my-vcluster"},
-    }
-    config: dict[str, Any] = {"apiVersion": "v1", "kind": "Config", "current-context": "my-vcluster", "preferences": {}}
-    for section, entry in entries.items():
-        config[section] = [{"name": "my-vcluster", section[:-1]: entry}]
-    if change:
-        change(config)
-    return {
-        "metadata": {"name": f"vc-{name}", "namespace": namespace},
-        "data": {"config": base64.b64encode(yaml.safe_dump(config).encode()).decode()},
-    }

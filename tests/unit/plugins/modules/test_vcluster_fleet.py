@@ -196,8 +196,9 @@ def test_prune_with_an_error_in_the_list_frees_no_room(world: World, run_module:
 
 
 def test_reservation_of_a_list_holds_the_locks_once(world: World) -> None:
-    wanted = [(requests.Request(f"c{number}", f"vcluster-c{number}", CHART), asked()) for number in range(9)]
-    done = reservation.reserve(world.given(), world.picture(), wanted)
+    names = [f"c{number}" for number in range(9)]
+    wanted = [(requests.Request(name, f"vcluster-{name}", CHART), admission_request()) for name in names]
+    done = reservation.reserve(world.host_clusters(), world.view(), wanted)
     assert done.new == {f"c{number}" for number in range(8)}
     assert list(done.refused) == ["c8"]
     assert {item.name for item in done.view.allocations} == done.new
@@ -246,9 +247,7 @@ def test_requests_of_a_list_that_grows_nothing_read_each_host_once(
         assert not [line for line in world.hosts[name].sent() if "leases" in line]
 
 
-def test_resize_in_check_mode_is_as_it_is_done(
-    world: World, run_module: Any, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_resize_in_check_mode_is_as_it_is_done(world: World, run_module: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     """What the reservation writes on the namespace is a part of the last change, as for a single one."""
     world.run(host_cluster="a")
     role = path("rbac.authorization.k8s.io/v1", "clusterroles", None, f"vc-{NAME}")

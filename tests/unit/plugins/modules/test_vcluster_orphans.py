@@ -12,15 +12,15 @@ import yaml
 from ansible_collections.nested.clusters.plugins.doc_fragments import orphans as orphans_fragment
 from ansible_collections.nested.clusters.plugins.module_utils.deletion import orphan_removal, orphans
 from ansible_collections.nested.clusters.plugins.modules import vcluster_orphan, vcluster_orphan_info, vcluster_orphans
+from clock import Clock
 from fake_api import Request
-from fake_clock import Clock, replace_time
 from orphan_hosts import (
     BOTH_WAYS,
     OrphanHost,
     orphan_task,
     states_of,
 )
-from tasks_on_hosts import Result, Task
+from tasks_on_hosts import Result, Task, replace_time
 
 
 @pytest.fixture

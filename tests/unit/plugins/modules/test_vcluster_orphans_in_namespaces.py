@@ -11,7 +11,8 @@ from collections.abc import Iterator
 import pytest
 from ansible_collections.nested.clusters.plugins.module_utils.common import well_known
 from ansible_collections.nested.clusters.plugins.module_utils.deletion import orphan_removal
-from fake_clock import Clock, replace_time
+from clock import Clock
+from helm_releases import release_secret
 from orphan_hosts import (
     BOTH_WAYS,
     CERTIFICATES,
@@ -27,8 +28,7 @@ from orphan_hosts import (
     states_of,
 )
 from populated_host import OF_EVERY_HOST, member
-from release_records import release_secret
-from tasks_on_hosts import Result, Task, contents
+from tasks_on_hosts import Result, Task, contents, replace_time
 
 
 @pytest.fixture

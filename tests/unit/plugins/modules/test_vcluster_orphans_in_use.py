@@ -10,7 +10,8 @@ from collections.abc import Iterator
 import pytest
 from ansible_collections.nested.clusters.plugins.module_utils.common import well_known
 from ansible_collections.nested.clusters.plugins.module_utils.deletion import orphan_removal
-from fake_clock import Clock, replace_time
+from clock import Clock
+from helm_releases import release_secret
 from orphan_hosts import (
     BOTH_WAYS,
     MADE,
@@ -25,8 +26,7 @@ from orphan_hosts import (
     states_of,
 )
 from populated_host import member
-from release_records import release_secret
-from tasks_on_hosts import Task, contents
+from tasks_on_hosts import Task, contents, replace_time
 
 
 @pytest.fixture

@@ -12,8 +12,8 @@ import pytest
 from ansible_collections.nested.clusters.plugins.module_utils.common import well_known
 from ansible_collections.nested.clusters.plugins.module_utils.deletion import orphan_removal
 from ansible_collections.nested.clusters.plugins.module_utils.groups.model import Group, Member
+from clock import Clock
 from fake_api import Request
-from fake_clock import Clock, replace_time
 from orphan_hosts import (
     BOTH_WAYS,
     CHART,
@@ -29,7 +29,7 @@ from orphan_hosts import (
     states_of,
 )
 from populated_host import member
-from tasks_on_hosts import Result, Task, contents
+from tasks_on_hosts import Result, Task, contents, replace_time
 
 
 @pytest.fixture

@@ -18,12 +18,11 @@ from ansible_collections.nested.clusters.plugins.module_utils.power import batch
 from ansible_collections.nested.clusters.plugins.module_utils.virtual_cluster import phases, workloads
 from ansible_collections.nested.clusters.plugins.modules import vcluster_state
 from fake_api import Request, refusal
-from fake_clock import replace_time
 from power_cases import (
     MARKED,
 )
 from simulated_host import SYNCED, SimulatedHost, Ticking, workload
-from tasks_on_hosts import Task, checked, of, task_on
+from tasks_on_hosts import Task, checked, of, replace_time, task_on
 
 
 @pytest.fixture

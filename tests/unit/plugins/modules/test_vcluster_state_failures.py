@@ -12,7 +12,6 @@ from ansible_collections.nested.clusters.plugins.module_utils.power import steps
 from ansible_collections.nested.clusters.plugins.modules import vcluster_state
 from fake_api import ANSWER_LOST, Request
 from fake_api.messages import Fault
-from fake_clock import replace_time
 from power_cases import (
     MARKED,
     crash,
@@ -20,7 +19,7 @@ from power_cases import (
     refuse,
 )
 from simulated_host import SimulatedHost, Ticking
-from tasks_on_hosts import Task, names, of, task_on
+from tasks_on_hosts import Task, names, of, replace_time, task_on
 
 
 @pytest.fixture

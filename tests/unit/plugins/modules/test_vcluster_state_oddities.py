@@ -16,13 +16,12 @@ from ansible_collections.nested.clusters.plugins.module_utils.power import batch
 from ansible_collections.nested.clusters.plugins.module_utils.power import steps as power_steps
 from ansible_collections.nested.clusters.plugins.modules import vcluster_state
 from fake_api import Request
-from fake_clock import replace_time
 from power_cases import (
     MARKED,
     kill,
 )
 from simulated_host import SimulatedHost, Ticking
-from tasks_on_hosts import Result, Task, checked, of, task_on
+from tasks_on_hosts import Result, Task, checked, of, replace_time, task_on
 
 
 @pytest.fixture

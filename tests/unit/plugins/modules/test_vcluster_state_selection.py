@@ -9,13 +9,12 @@ import pytest
 from ansible_collections.nested.clusters.plugins.module_utils.common import batch
 from ansible_collections.nested.clusters.plugins.module_utils.power import batch as power_batch
 from ansible_collections.nested.clusters.plugins.modules import vcluster_state
-from fake_clock import replace_time
 from power_cases import (
     EVERYTHING,
     have_five,
 )
 from simulated_host import SimulatedHost, Ticking
-from tasks_on_hosts import Result, Task, checked, of, task_on
+from tasks_on_hosts import Result, Task, checked, of, replace_time, task_on
 
 
 @pytest.fixture

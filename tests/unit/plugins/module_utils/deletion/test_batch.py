@@ -16,13 +16,13 @@ from ansible_collections.nested.clusters.plugins.module_utils.deletion import ba
 from ansible_collections.nested.clusters.plugins.module_utils.deletion import host_plan
 from ansible_collections.nested.clusters.plugins.module_utils.power import batch as power_batch
 from ansible_collections.nested.clusters.plugins.modules import vcluster_state
-from fake_clock import Clock, replace_time
+from clock import Clock
+from helm_releases import raw_secret
 from populated_host import OF_EVERY_HOST, PopulatedHost, member
 from release_manifests import (
     nginx,
 )
-from release_records import raw_secret
-from tasks_on_hosts import Result, Task, checked, contents, of, task_on
+from tasks_on_hosts import Result, Task, checked, contents, of, replace_time, task_on
 
 
 @pytest.fixture

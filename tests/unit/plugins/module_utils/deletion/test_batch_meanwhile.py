@@ -13,10 +13,10 @@ from ansible_collections.nested.clusters.plugins.module_utils.common import batc
 from ansible_collections.nested.clusters.plugins.module_utils.deletion import batch as deletion_batch
 from ansible_collections.nested.clusters.plugins.module_utils.power import batch as power_batch
 from ansible_collections.nested.clusters.plugins.modules import vcluster_state
+from clock import Clock
 from fake_api import Request, refusal
-from fake_clock import Clock, replace_time
 from populated_host import PopulatedHost
-from tasks_on_hosts import Task, of, task_on
+from tasks_on_hosts import Task, of, replace_time, task_on
 
 
 @pytest.fixture

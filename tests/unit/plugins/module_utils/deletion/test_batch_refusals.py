@@ -13,9 +13,9 @@ from ansible_collections.nested.clusters.plugins.module_utils.common import batc
 from ansible_collections.nested.clusters.plugins.module_utils.deletion import batch as deletion_batch
 from ansible_collections.nested.clusters.plugins.module_utils.power import batch as power_batch
 from ansible_collections.nested.clusters.plugins.modules import vcluster_state
-from fake_clock import Clock, replace_time
+from clock import Clock
 from populated_host import PopulatedHost, member
-from tasks_on_hosts import Task, checked, task_on
+from tasks_on_hosts import Task, checked, replace_time, task_on
 
 
 @pytest.fixture

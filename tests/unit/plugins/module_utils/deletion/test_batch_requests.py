@@ -18,9 +18,9 @@ from ansible_collections.nested.clusters.plugins.module_utils.k8s.host_clusters 
 from ansible_collections.nested.clusters.plugins.module_utils.k8s.objects import path
 from ansible_collections.nested.clusters.plugins.module_utils.listing.contents import DERIVED
 from ansible_collections.nested.clusters.plugins.module_utils.listing.selection import Selector
-from fake_clock import Clock, replace_time
+from clock import Clock
 from populated_host import Names, PopulatedHost, Result
-from tasks_on_hosts import contents
+from tasks_on_hosts import contents, replace_time
 
 SECRETS = path("v1", "secrets")
 WORKLOAD_OF_A = path("apps/v1", "statefulsets", "vcluster-a", "a")

@@ -13,14 +13,14 @@ from ansible_collections.nested.clusters.plugins.module_utils.common import batc
 from ansible_collections.nested.clusters.plugins.module_utils.deletion import batch as deletion_batch
 from ansible_collections.nested.clusters.plugins.module_utils.power import batch as power_batch
 from ansible_collections.nested.clusters.plugins.modules import vcluster_state
-from fake_clock import Clock, replace_time
+from clock import Clock
 from populated_host import PopulatedHost
 from release_manifests import (
     COPIES,
     have_manifest,
     marked,
 )
-from tasks_on_hosts import Task, checked, contents, of, task_on
+from tasks_on_hosts import Task, checked, contents, of, replace_time, task_on
 
 
 @pytest.fixture

@@ -20,9 +20,9 @@ from ansible_collections.nested.clusters.plugins.module_utils.virtual_cluster.ch
     ChangeTarget,
 )
 from ansible_collections.nested.clusters.plugins.module_utils.virtual_cluster.cluster_state import Outcome
+from clock import Clock
 from demo_host import NAME, NAMESPACE, DemoHost
 from fake_api import GATEWAY_API
-from fake_clock import Clock, replace_time
 from single_deletions import (
     CHART,
     DEMO_NAMESPACE,
@@ -36,7 +36,7 @@ from single_deletions import (
     vanish,
     virtual_cluster,
 )
-from tasks_on_hosts import contents
+from tasks_on_hosts import contents, replace_time
 
 
 @pytest.fixture(autouse=True)

@@ -18,9 +18,9 @@ from ansible_collections.nested.clusters.plugins.module_utils.k8s.errors import 
 from ansible_collections.nested.clusters.plugins.module_utils.k8s.objects import path
 from ansible_collections.nested.clusters.plugins.module_utils.lifecycle import present as lifecycle
 from ansible_collections.nested.clusters.plugins.module_utils.virtual_cluster import namespaces, readiness
+from clock import Clock
 from demo_host import NAME, NAMESPACE, DemoHost
 from fake_api import GATEWAY_API
-from fake_clock import Clock, replace_time
 from single_deletions import (
     DEMO_NAMESPACE,
     HELD,
@@ -30,7 +30,7 @@ from single_deletions import (
     vanish,
     virtual_cluster,
 )
-from tasks_on_hosts import contents
+from tasks_on_hosts import contents, replace_time
 
 
 @pytest.fixture(autouse=True)
