@@ -16,7 +16,8 @@ import yaml
 from ansible_collections.nested.clusters.plugins.module_utils.common import well_known
 from ansible_collections.nested.clusters.plugins.module_utils.helm import post_renderer
 from ansible_collections.nested.clusters.plugins.module_utils.helm.chart import Chart
-from ansible_collections.nested.clusters.plugins.module_utils.helm.cli import PausedWorkloads, ReleaseSpec
+from ansible_collections.nested.clusters.plugins.module_utils.helm.cli import ReleaseSpec
+from ansible_collections.nested.clusters.plugins.module_utils.helm.post_renderer import PausedWorkloads
 from ansible_collections.nested.clusters.plugins.module_utils.helm.release import HelmError, Release
 from ansible_collections.nested.clusters.plugins.module_utils.k8s.objects import path
 from ansible_collections.nested.clusters.plugins.module_utils.values import tree
@@ -194,7 +195,7 @@ class FakeHelm:
 
     def _write(self, at: str, document: Object, namespace: str) -> None:
         before = self.cluster.at(at) if at in self.cluster else {}
-        defaults = {"status": {}} if document["kind"] == "StatefulSet" else {"immutable": False}
+        defaults: Object = {"status": {}} if document["kind"] == "StatefulSet" else {"immutable": False}
         after: Any = merged(merged(before, {**document, **defaults}), {"metadata": OF_HELM})
         if self.cluster.kind(document["kind"], document["apiVersion"]).namespaced:
             after["metadata"]["namespace"] = namespace

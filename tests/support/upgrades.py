@@ -9,7 +9,6 @@ import json
 from typing import Any
 
 from ansible_collections.nested.clusters.plugins.module_utils.common import well_known
-from ansible_collections.nested.clusters.plugins.module_utils.helm import post_renderer
 from fake_api import FakeCluster
 from fake_helm import WORKLOAD
 
@@ -22,7 +21,7 @@ def marked(cluster: FakeCluster, **mark: Any) -> None:
 
 
 def pause(cluster: FakeCluster) -> None:
-    annotations = {post_renderer.PAUSED: "true"}
+    annotations = {well_known.PAUSED: "true"}
     cluster.change(WORKLOAD, {"metadata": {"annotations": annotations}, "spec": {"replicas": 0}})
 
 
