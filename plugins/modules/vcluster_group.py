@@ -761,12 +761,12 @@ def run(module: AnsibleModule) -> ModuleResult:
     params, check = module.params, module.check_mode
     hosts = open_hosts(module)
     options = params["host_clusters"] or [MEMBER]
-    there = [entry for entry in options if entry["state"] != LOST]
+    remaining = [entry for entry in options if entry["state"] != LOST]
     lost = [entry["name"] for entry in options if entry["state"] == LOST]
     if params["state"] == "absent":
         change = group_change.absent(hosts, params["name"], check, lost)
     else:
-        change = group_change.present(list(zip(hosts, there, strict=True)), params, check, lost)
+        change = group_change.present(list(zip(hosts, remaining, strict=True)), params, check, lost)
     steps = change.sentences()
     data = {
         "steps": steps,

@@ -78,46 +78,46 @@ class PlanOutdated(NestedClustersError):
 # --- deciding ---------------------------------------------------------------------------------------------
 
 
-def decide(seen: GroupView, request: Request, asked: AdmissionRequest) -> Decision:
+def decide(view: GroupView, request: Request, admission: AdmissionRequest) -> Decision:
     """Where the virtual cluster goes or stays, and with what size.
 
     Checked in this order, each with its own error: the owner's quota, the group's maximum, its minimum, room on a
     host cluster. What does not grow is not checked again. Raises OptionError or quotas.AdmissionDenied.
     """
-    group, current = seen.group, seen.of(request.name)
-    _check_identity(seen, request, asked, current)
-    if asked.oidc and not group.oidc:
+    group, current = view.group, view.of(request.name)
+    _check_identity(view, request, admission, current)
+    if admission.oidc and not group.oidc:
         raise OptionError("export_kubeconfig.user", "oidc", "admin", reason=f"group {group.name} has no oidc settings")
     stays = current is not None and not (current.kept or current.deleting)  # else it is made anew
     before = current.owner if current and not current.deleting else ""
-    owner = asked.owner if asked.owner is not None else before
-    size = asked.size.filled(_size_before(group, current))
+    owner = admission.owner if admission.owner is not None else before
+    size = admission.size.filled(_size_before(group, current))
     for resource in ("cpu", "memory"):
         if getattr(size, resource) == 0:  # what has neither counts as no virtual cluster
             raise OptionError(f"size.{resource}", "0", "more than 0", reason="a control plane needs some")
     if current and stays and (size, owner) == (current.size, current.owner):
-        view = seen.views[current.host_cluster]
+        host_view = view.views[current.host_cluster]
         member = group.member(current.host_cluster) or Member(current.host_cluster)
-        return Decision(member, view.host.kubernetes, current.namespace, owner, size, current, None)
+        return Decision(member, host_view.host.kubernetes, current.namespace, owner, size, current, None)
     if not stays:
-        _check_open(seen, asked, owner)
-    if current and current.kept and not (asked.force or current.deleting):
+        _check_open(view, admission, owner)
+    if current and current.kept and not (admission.force or current.deleting):
         _check_kept(current, size)
     held = current.size if current and current.owner == owner else None
     wanted = quotas.SizeRequest(owner, request.name, group.name, size, held)
-    quotas.check_owner_quota(wanted, group.owner_quota, seen.allocations, seen.exempt)
+    quotas.check_owner_quota(wanted, group.owner_quota, view.allocations, view.exempt)
     quotas.check_size(size, *_bounds(group, size, current))
     namespace = current.namespace if current else request.namespace
-    place = _resize(seen, size, current) if current else _place(seen, request, asked, size)
-    if place.host is None:
-        raise place.refusal()
-    view = seen.views[place.host]
+    placement = _resize(view, size, current) if current else _choose_host(view, request, admission, size)
+    if placement.host is None:
+        raise placement.refusal()
+    host_view = view.views[placement.host]
     if current is None:
-        _check_free(view, request)
-    elif not (asked.force or current.deleting):
-        check_in_use(view.host.kubernetes, request.name, current, size)
-    chosen = next(member for member in group.members if member.name == place.host)
-    return Decision(chosen, view.host.kubernetes, namespace, owner, size, current, place)
+        _check_free(host_view, request)
+    elif not (admission.force or current.deleting):
+        check_in_use(host_view.host.kubernetes, request.name, current, size)
+    chosen = next(member for member in group.members if member.name == placement.host)
+    return Decision(chosen, host_view.host.kubernetes, namespace, owner, size, current, placement)
 
 
 def _size_before(group: Group, current: Allocation | None) -> Size:
@@ -132,10 +132,10 @@ def _size_before(group: Group, current: Allocation | None) -> Size:
 def _check_kept(current: Allocation, size: Size) -> None:
     """Refuse a smaller share of storage than that of the volumes that were kept: they would not be counted."""
     if "storage" in current.size.fits_in(size):
-        had, asked = current.size.as_dict()["storage"], size.as_dict()["storage"]
+        had, wanted = current.size.as_dict()["storage"], size.as_dict()["storage"]
         raise OptionError(
             "size.storage",
-            asked,
+            wanted,
             f"{had} or more, or force: true",
             reason=f"the kept volumes of virtual cluster {current.name} have a share of {had}",
         )
@@ -153,44 +153,44 @@ def _bounds(group: Group, size: Size, current: Allocation | None) -> tuple[Size,
     return minimum, maximum
 
 
-def _check_identity(seen: GroupView, request: Request, asked: AdmissionRequest, current: Allocation | None) -> None:
+def _check_identity(view: GroupView, request: Request, admission: AdmissionRequest, current: Allocation | None) -> None:
     """Refuse what would be another virtual cluster than the one that is there."""
     if current is None:
         same = (request.name, request.namespace)
-        other = next((item for item in seen.allocations if (item.name, item.namespace) == same), None)
+        other = next((item for item in view.allocations if (item.name, item.namespace) == same), None)
         if other:
             raise OptionError(
                 "group",
-                asked.group,
+                admission.group,
                 other.group,
                 reason=f"virtual cluster {request.name} is in group {other.group}, and does not move to another",
             )
-        if seen.failed and asked.host_cluster is None:
-            names = ", ".join(sorted(seen.failed))
-            reasons = "; ".join(f"{name}: {error}" for name, error in sorted(seen.failed.items()))
+        if view.failed and admission.host_cluster is None:
+            names = ", ".join(sorted(view.failed))
+            reasons = "; ".join(f"{name}: {error}" for name, error in sorted(view.failed.items()))
             raise NestedClustersError(
                 f"virtual cluster {request.name} is on none of the host clusters that answer, but may be on {names} "
                 f"({reasons}); to make it anew on another one in any case, name that with host_cluster",
-                failed_host_clusters=sorted(seen.failed),
+                failed_host_clusters=sorted(view.failed),
             )
         return
-    check_host_cluster(asked.host_cluster, current)
+    check_host_cluster(admission.host_cluster, current)
 
 
-def check_host_cluster(asked: str | None, current: Allocation) -> None:
+def check_host_cluster(host_cluster: str | None, current: Allocation) -> None:
     """Refuse another host cluster than the one that a virtual cluster is on."""
-    if asked not in (None, current.host_cluster):
+    if host_cluster not in (None, current.host_cluster):
         raise OptionError(
             "host_cluster",
-            asked,
+            host_cluster,
             current.host_cluster,
             reason=f"virtual cluster {current.name} lives there, and does not move to another host cluster",
         )
 
 
-def _check_free(view: HostView, request: Request) -> None:
+def _check_free(host_view: HostView, request: Request) -> None:
     """Refuse a namespace in which another virtual cluster, or its volumes, have their share."""
-    for item in view.allocations:
+    for item in host_view.allocations:
         if item.namespace == request.namespace:
             raise OptionError(
                 "namespace",
@@ -200,15 +200,16 @@ def _check_free(view: HostView, request: Request) -> None:
             )
 
 
-def _check_open(seen: GroupView, asked: AdmissionRequest, owner: str) -> None:
+def _check_open(view: GroupView, admission: AdmissionRequest, owner: str) -> None:
     """Refuse a new virtual cluster where the group takes none."""
-    group = seen.group
-    if asked.host_cluster is not None and group.member(asked.host_cluster) is None:
+    group = view.group
+    if admission.host_cluster is not None and group.member(admission.host_cluster) is None:
         names = ", ".join(sorted(member.name for member in group.members))
-        raise OptionError("host_cluster", asked.host_cluster, names, reason=f"it is no member of group {group.name}")
+        reason = f"it is no member of group {group.name}"
+        raise OptionError("host_cluster", admission.host_cluster, names, reason=reason)
     if not owner and group.owner_quota.limits:
         raise OptionError("owner", None, "who the virtual cluster is for", reason=f"group {group.name} has a quota")
-    behind = group_pending.waiting_for_upgrade(group, seen.allocations)
+    behind = group_pending.waiting_for_upgrade(group, view.allocations)
     if behind:
         raise NestedClustersError(
             f"group {group.name} is locked to vCluster {group.vcluster_version}, and {', '.join(behind)} "
@@ -219,35 +220,35 @@ def _check_open(seen: GroupView, asked: AdmissionRequest, owner: str) -> None:
         )
 
 
-def _candidate(member: Member, group: Group, view: HostView, nodes: list[dict[str, Any]]) -> Candidate:
+def _candidate(member: Member, group: Group, host_view: HostView, nodes: list[dict[str, Any]]) -> Candidate:
     usable = capacities.capacity(nodes, member.capacity, member.node_selector)
     return Candidate(
         member.name,
         capacities.limit(usable, group.oversubscription),
-        capacities.total(view.allocations),
+        capacities.total(host_view.allocations),
         capacities.why_no_nodes(nodes, member.node_selector),
     )
 
 
-def _resize(seen: GroupView, size: Size, current: Allocation) -> Placement:
-    member = next(member for member in seen.group.members if member.name == current.host_cluster)
-    view = seen.views[current.host_cluster]
-    nodes = view.host.kubernetes.list(path("v1", "nodes"))
-    return placements.room(size, current.size, _candidate(member, seen.group, view, nodes))
+def _resize(view: GroupView, size: Size, current: Allocation) -> Placement:
+    member = next(member for member in view.group.members if member.name == current.host_cluster)
+    host_view = view.views[current.host_cluster]
+    nodes = host_view.host.kubernetes.list(path("v1", "nodes"))
+    return placements.room(size, current.size, _candidate(member, view.group, host_view, nodes))
 
 
-def _place(seen: GroupView, request: Request, asked: AdmissionRequest, size: Size) -> Placement:
+def _choose_host(view: GroupView, request: Request, admission: AdmissionRequest, size: Size) -> Placement:
     """Choose among all members; one that holds this virtual cluster already, made without a group, keeps it."""
     answers = host_clusters.ask(
-        [HostCluster(name, view.host.kubernetes) for name, view in seen.views.items()],
+        [HostCluster(name, host_view.host.kubernetes) for name, host_view in view.views.items()],
         lambda host: (host.kubernetes.list(path("v1", "nodes")), _made_before(host.kubernetes, request)),
     )
     candidates = []
-    failed = {**seen.failed, **answers.failed}
-    for member in seen.group.members:
+    failed = {**view.failed, **answers.failed}
+    for member in view.group.members:
         if member.name in answers.given:
-            nodes, _there = answers.given[member.name]
-            candidates.append(_candidate(member, seen.group, seen.views[member.name], nodes))
+            nodes, _existing = answers.given[member.name]
+            candidates.append(_candidate(member, view.group, view.views[member.name], nodes))
             continue
         why = (
             f"cannot be asked: {failed[member.name]}"
@@ -255,24 +256,24 @@ def _place(seen: GroupView, request: Request, asked: AdmissionRequest, size: Siz
             else "is not among the task's host clusters"
         )
         candidates.append(Candidate(member.name, Size.zero(), Size.zero(), why))
-    there = [name for name, (_nodes, made) in answers.given.items() if made]
-    pinned = asked.host_cluster or (there[0] if len(there) == 1 else None)
-    if there and pinned not in there:
+    existing = [name for name, (_nodes, made) in answers.given.items() if made]
+    pinned = admission.host_cluster or (existing[0] if len(existing) == 1 else None)
+    if existing and pinned not in existing:
         raise OptionError(
             "host_cluster",
-            asked.host_cluster,
-            ", ".join(there),
+            admission.host_cluster,
+            ", ".join(existing),
             reason=f"virtual cluster {request.name} lives there, made without a group",
         )
-    return placements.place(size, candidates, seen.group.placement, pinned)
+    return placements.place(size, candidates, view.group.placement, pinned)
 
 
 def _made_before(kubernetes: Kubernetes, request: Request) -> bool:
     """Whether a virtual cluster of this name is there that is in no group; without a Helm record, by its workload."""
-    asked = [(path("v1", "secrets", request.namespace), f"owner=helm,name={request.name}")]
+    lists = [(path("v1", "secrets", request.namespace), f"owner=helm,name={request.name}")]
     workload = f"app={well_known.CONTROL_PLANE},release={request.name},!{well_known.SYNCED_LABEL}"
-    asked += [(path("apps/v1", plural, request.namespace), workload) for plural in ("statefulsets", "deployments")]
-    questions = [partial(kubernetes.list, where, labels=labels, metadata_only=True) for where, labels in asked]
+    lists += [(path("apps/v1", plural, request.namespace), workload) for plural in ("statefulsets", "deployments")]
+    questions = [partial(kubernetes.list, where, labels=labels, metadata_only=True) for where, labels in lists]
     return any(parallel(questions))
 
 

@@ -43,7 +43,7 @@ _ETCD_STATEFUL_SET = ("controlPlane", "backingStore", "etcd", "deploy", "statefu
 
 
 def layers(
-    group: Group, member: Member, name: str, asked: dict[str, Any], options: ControlPlane = NOTHING
+    group: Group, member: Member, name: str, requested: dict[str, Any], options: ControlPlane = NOTHING
 ) -> list[Layer]:
     """The values of a virtual cluster on a member of its group, from the bottom to the top.
 
@@ -56,7 +56,7 @@ def layers(
         ("built-in", BUILT_IN_CONTROL_PLANE),
         ("group", _of_group(group, member, name)),
         ("group", dict(group.values)),
-        ("request", asked),
+        ("request", requested),
     ]
     for origin, said in (("group", group.control_plane.without(options)), ("request", options)):
         layer = said.layer(merge(found))
@@ -126,9 +126,9 @@ def _of_group(group: Group, member: Member, name: str) -> dict[str, Any]:
 
 def _appended(merged: dict[str, Any], where: tuple[str, ...], more: list[str]) -> dict[str, Any]:
     """The list at a path with ``more`` at its end; {} where it has them already."""
-    there = tree.get(merged, where) or []
-    missing = [item for item in more if item not in there]
-    return tree.at(where, [*there, *missing]) if missing else {}
+    existing = tree.get(merged, where) or []
+    missing = [item for item in more if item not in existing]
+    return tree.at(where, [*existing, *missing]) if missing else {}
 
 
 def _oidc_arguments(group: Group, merged: dict[str, Any]) -> list[str]:

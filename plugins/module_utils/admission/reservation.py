@@ -33,7 +33,7 @@ class Proposal:
 
     given: Sequence[HostCluster]
     request: Request
-    asked: AdmissionRequest
+    admission: AdmissionRequest
     view: GroupView
     decision: Decision
     full: Request  # as complete() gave it
@@ -54,8 +54,8 @@ def reserve_one(proposal: Proposal, plan: Plan) -> None:
         namespaces.wait_until_free(planned.kubernetes, planned.namespace, proposal.patience)
     locks = lock_order(proposal.view)
     with group_lock.locked(locks) as lock:
-        view = group_view.picture(proposal.given, proposal.asked.group)
-        decision = decide(view, proposal.request, proposal.asked)
+        view = group_view.picture(proposal.given, proposal.admission.group)
+        decision = decide(view, proposal.request, proposal.admission)
         is_known = _is_locked(view, locks) and view.group == proposal.view.group
         if not is_known or decision.what != planned.what:
             raise _outdated(full.name)
@@ -99,10 +99,10 @@ def reserve(
         view = group_view.picture(snapshots, before.group.name)
         if not _is_locked(view, locks):
             raise PlanOutdated(f"group {view.group.name} has other host clusters by now")
-        for request, asked in wanted:
+        for request, admission in wanted:
             try:
-                decision = decide(view, request, asked)
-                full = complete(request, view.group, decision, asked.ahead)
+                decision = decide(view, request, admission)
+                full = complete(request, view.group, decision, admission.ahead)
                 if full.membership is None or not decision.takes_more:
                     continue
                 lock.check()
@@ -132,8 +132,8 @@ def _write(kubernetes: Kubernetes, full: Request, wanted: Membership, decision: 
     Returns whether the namespace is new.
     """
     where = path("v1", "namespaces", None, full.namespace)
-    there = kubernetes.get(where)
-    if there is None:
+    namespace = kubernetes.get(where)
+    if namespace is None:
         kubernetes.create(path("v1", "namespaces"), namespace_of(full))
         return True
     held = decision.current.size if decision.current else Size.zero()
@@ -141,7 +141,7 @@ def _write(kubernetes: Kubernetes, full: Request, wanted: Membership, decision: 
     annotations[well_known.SIZE_ANNOTATION] = json.dumps(held.maximum(decision.size).as_dict())
     if decision.current:
         annotations[well_known.APPLIED_ANNOTATION] = json.dumps(dict(decision.current.applied), sort_keys=True)
-    patch = metadata_patch(there, wanted.labels(), annotations)
+    patch = metadata_patch(namespace, wanted.labels(), annotations)
     if patch:
         kubernetes.patch(where, {"metadata": patch})
     return False

@@ -98,7 +98,7 @@ class Records:
             named = records.named(found[-1]) if found else []
         except HelmError:
             return set()
-        return {(thing.group, below) for thing in named if (below := _below(thing.place(self._kubernetes)[1]))}
+        return {(thing.group, below) for thing in named if (below := _below(thing.location(self._kubernetes)[1]))}
 
 
 def stayed(things: Iterable[ObjectRef], name: str) -> str:

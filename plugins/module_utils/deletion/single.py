@@ -221,7 +221,7 @@ def _refuse(cluster: ClusterRef, release: Release | None, mine: list[ObjectRef])
 def _outside(cluster: ClusterRef) -> list[ObjectRef]:
     """What Helm is going to delete outside of the namespace. Refuses what of that is somebody else's."""
     found = records.check(cluster.kubernetes, cluster.name, cluster.namespace)
-    return [ObjectRef(one.thing.api_version, one.plural, one.meta) for one in found]
+    return [ObjectRef(one.target.api_version, one.plural, one.meta) for one in found]
 
 
 def _refuse_managed(cluster: ClusterRef, state: State, mine: list[ObjectRef]) -> None:

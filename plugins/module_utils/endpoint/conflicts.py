@@ -17,24 +17,24 @@ from .host_support import endpoint_problems, list_routes
 
 
 def check(
-    kubernetes: Kubernetes, name: str, namespace: str, wanted: Object, deployed: Object, asked: Endpoint | None
+    kubernetes: Kubernetes, name: str, namespace: str, wanted: Object, deployed: Object, requested: Endpoint | None
 ) -> None:
     """OptionError for an endpoint that cannot be on this host cluster: ``wanted`` and ``deployed`` are values.
 
     ``asked`` is the endpoint of a task; that of a group was held to its host clusters when they became members.
     """
-    if asked and _parts(wanted) != _parts(deployed):
-        problems = endpoint_problems(kubernetes, asked, wanted)
+    if requested and _parts(wanted) != _parts(deployed):
+        problems = endpoint_problems(kubernetes, requested, wanted)
         if problems:
             allowed = "an endpoint that the host cluster can serve"
-            raise OptionError("endpoint.type", asked.type.name, allowed, reason="; ".join(problems))
+            raise OptionError("endpoint.type", requested.type.name, allowed, reason="; ".join(problems))
     new = _hosts(wanted) - _hosts(deployed)
     if not new:
         return
     for route in HOST_ROUTES:
-        for thing in list_routes(kubernetes, route):
-            meta = thing["metadata"]
-            taken = new & set(description.hosts(thing["spec"]))
+        for live in list_routes(kubernetes, route):
+            meta = live["metadata"]
+            taken = new & set(description.hosts(live["spec"]))
             if taken and (meta["name"], meta["namespace"]) != (name, namespace):
                 raise OptionError(
                     "endpoint.host",

@@ -60,9 +60,9 @@ def merge_kubeconfig(existing: Object, new: Object) -> Object:
     for section in _SECTIONS:
         entries = list(merged.get(section) or [])
         for entry in new[section]:
-            places = [place for place, old in enumerate(entries) if old["name"] == entry["name"]]
-            if places:
-                entries[places[0]] = entry
+            positions = [position for position, old in enumerate(entries) if old["name"] == entry["name"]]
+            if positions:
+                entries[positions[0]] = entry
             else:
                 entries.append(entry)
         merged[section] = entries

@@ -54,7 +54,7 @@ def prove(url: str | None, routes: Iterable[Object], service: Object | None, sec
     """
     target = urlsplit(url or "")
     host, port = target.hostname or "", target.port or 443
-    seen: list[ProbeStep] = []
+    steps: list[ProbeStep] = []
     questions: list[tuple[str, Callable[[], str]]] = [
         ("route", lambda: _route(url, routes, service)),
         ("dns", lambda: _dns(host, port)),
@@ -64,11 +64,11 @@ def prove(url: str | None, routes: Iterable[Object], service: Object | None, sec
     ]
     for name, ask in questions:
         try:
-            seen.append(ProbeStep(name, True, ask()))
+            steps.append(ProbeStep(name, True, ask()))
         except Broken as error:
-            seen.append(ProbeStep(name, False, str(error)))
+            steps.append(ProbeStep(name, False, str(error)))
             break
-    return seen
+    return steps
 
 
 def broken(links: Iterable[ProbeStep]) -> ProbeStep | None:

@@ -39,13 +39,13 @@ class EndpointStatus:
 
 def look(kubernetes: Kubernetes, name: str, namespace: str) -> EndpointStatus:
     """The endpoint as it is now. Raises KubernetesError where the host cluster does not say."""
-    mine = f"app=vcluster,release={name}"
+    selector = f"app=vcluster,release={name}"
     service, secret, pods, *listed = parallel(
         [
             partial(kubernetes.get, path("v1", "services", namespace, name)),
             partial(kubernetes.get, path("v1", "secrets", namespace, f"vc-{name}")),
-            partial(kubernetes.list, path("v1", "pods", namespace), labels=mine),
-            *(partial(list_routes, kubernetes, route, namespace, mine) for route in HOST_ROUTES),
+            partial(kubernetes.list, path("v1", "pods", namespace), labels=selector),
+            *(partial(list_routes, kubernetes, route, namespace, selector) for route in HOST_ROUTES),
         ]
     )
     routes = [

@@ -193,14 +193,14 @@ def _check_eligibility(
 ) -> None:
     """Ask host clusters that are new to the group, or all where the endpoint changes, whether they can do it."""
     same = before is not None and before.endpoint == after.endpoint
-    asked = [
+    reads = [
         host
         for host, options in entries
         if options["state"] == "present" and host.name in stored and (stored[host.name].record is None or not same)
     ]
     named = {member.name: member.host_name("team-a") for member in after.members}
     found = host_clusters.ask(
-        asked, lambda host: eligibility.problems(host.kubernetes, after, named.get(host.name))
+        reads, lambda host: eligibility.problems(host.kubernetes, after, named.get(host.name))
     ).all()
     unfit = {name: reasons for name, reasons in found.items() if reasons}
     if unfit:

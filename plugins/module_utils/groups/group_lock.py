@@ -108,7 +108,7 @@ def _renew(held: list[_Held]) -> None:
 
 
 def _acquire(kubernetes: Kubernetes, holder: str, deadline: float, held: list[_Held]) -> _Held:
-    seen: dict[str, str] = {}
+    observed: dict[str, str] = {}
     since = time.monotonic()
     while True:
         now = time.monotonic()
@@ -118,14 +118,14 @@ def _acquire(kubernetes: Kubernetes, holder: str, deadline: float, held: list[_H
         except KubernetesError as error:
             if error.reason != "AlreadyExists":
                 raise
-        there = kubernetes.get(f"{LEASES}/{LEASE}")
-        state = {key: there["metadata"][key] for key in ("uid", "resourceVersion")} if there else {}
-        if state != seen:
-            seen, since = state, time.monotonic()
+        existing = kubernetes.get(f"{LEASES}/{LEASE}")
+        state = {key: existing["metadata"][key] for key in ("uid", "resourceVersion")} if existing else {}
+        if state != observed:
+            observed, since = state, time.monotonic()
         elif state and time.monotonic() - since > LEASE_SECONDS:
             kubernetes.delete(f"{LEASES}/{LEASE}", state)  # only as it was seen: another waiter may have been faster
             continue
-        who = ((there or {}).get("spec") or {}).get("holderIdentity", "somebody")
+        who = ((existing or {}).get("spec") or {}).get("holderIdentity", "somebody")
         if time.monotonic() > deadline:
             raise NestedClustersError(
                 f"host cluster {kubernetes.host}: virtual clusters are being allocated by others (Lease "

@@ -169,14 +169,14 @@ def _load(group: Group, member: Member, found: HostReport) -> tuple[HostLoad, st
     why = found.uncounted
     if group.name not in found.groups:
         why = f"it has no record of group {group.name}: run the group's vcluster_group task again"
-    there = member.capacity
+    capacity = member.capacity
     if found.nodes is not None:
         why = why or capacities.why_no_nodes(found.nodes, member.node_selector)
         try:
-            there = capacities.capacity(found.nodes, member.capacity, member.node_selector)
+            capacity = capacities.capacity(found.nodes, member.capacity, member.node_selector)
         except NestedClustersError as error:
             why = why or str(error)
-    load = HostLoad(there, capacities.limit(there, group.oversubscription), found.allocated, found.used)
+    load = HostLoad(capacity, capacities.limit(capacity, group.oversubscription), found.allocated, found.used)
     return load, why or _why_no_room(group, member, load)
 
 

@@ -45,7 +45,7 @@ class GroupView:
 
     @property
     def allocations(self) -> list[Allocation]:
-        return [item for view in [*self.views.values(), *self.others] for item in view.allocations]
+        return [item for host_view in [*self.views.values(), *self.others] for item in host_view.allocations]
 
     def uncounted(self) -> list[str]:
         """What the owner quota cannot know, one sentence for each host cluster that does not answer."""
@@ -65,12 +65,13 @@ class GroupView:
     def without(self, names: Collection[str]) -> GroupView:
         """What it will be without virtual clusters of the group."""
 
-        def left(view: HostView) -> HostView:
+        def left(host_view: HostView) -> HostView:
             gone = {(name, self.group.name) for name in names}
-            return replace(view, allocations=tuple(i for i in view.allocations if (i.name, i.group) not in gone))
+            kept = [item for item in host_view.allocations if (item.name, item.group) not in gone]
+            return replace(host_view, allocations=tuple(kept))
 
-        views = {own: left(view) for own, view in self.views.items()}
-        return replace(self, views=views, others=[left(view) for view in self.others])
+        views = {own: left(host_view) for own, host_view in self.views.items()}
+        return replace(self, views=views, others=[left(host_view) for host_view in self.others])
 
     @property
     def exempt(self) -> set[str]:
@@ -83,10 +84,10 @@ class GroupView:
         """
         found = [item for item in self.allocations if (item.name, item.group) == (name, self.group.name)]
         if len(found) > 1:
-            places = ", ".join(f"{item.host_cluster} (namespace {item.namespace})" for item in found)
+            locations = ", ".join(f"{item.host_cluster} (namespace {item.namespace})" for item in found)
             raise NestedClustersError(
-                f"group {self.group.name} has two virtual clusters {name}: on {places}; delete one of them with a task "
-                "without group, for its host cluster and namespace"
+                f"group {self.group.name} has two virtual clusters {name}: on {locations}; delete one of them with a "
+                "task without group, for its host cluster and namespace"
             )
         if found and found[0].host_cluster not in self.views:
             raise NestedClustersError(
@@ -132,8 +133,9 @@ def picture(given: Iterable[HostCluster], name: str) -> GroupView:
     Raises OptionError where no record of it is found, NestedClustersError where records differ.
     """
     answers = ask_apart(given, look)
-    known = {group.name: group for view in answers.given.values() for group in view.groups.values()}
-    records = {view.host.name: view.groups[name] for view in answers.given.values() if name in view.groups}
+    known = {group.name: group for host_view in answers.given.values() for group in host_view.groups.values()}
+    members = [host_view for host_view in answers.given.values() if name in host_view.groups]
+    records = {host_view.host.name: host_view.groups[name] for host_view in members}
     if not records:
         answers.all()
         raise OptionError("group", name, ", ".join(sorted(known)) or "none: no group is defined on these host clusters")
@@ -144,36 +146,35 @@ def picture(given: Iterable[HostCluster], name: str) -> GroupView:
         )
     group = next(iter(records.values()))
     views = {}
-    for view in answers.given.values():
-        own = view.names.get(name)
+    for host_view in answers.given.values():
+        own = host_view.names.get(name)
         if own is None:
             continue
-        if view.host.name not in (own, ONLY):
-            raise OptionError(
-                "host_clusters.name", view.host.name, own, reason=f"this host cluster is member {own} of group {name}"
-            )
+        if host_view.host.name not in (own, ONLY):
+            reason = f"this host cluster is member {own} of group {name}"
+            raise OptionError("host_clusters.name", host_view.host.name, own, reason=reason)
         if own in views:
             raise OptionError("host_clusters", own, "each host cluster once", reason="it is given twice")
-        named = tuple(replace(item, host_cluster=own) for item in view.allocations)
-        views[own] = replace(view, allocations=named)
+        named = tuple(replace(item, host_cluster=own) for item in host_view.allocations)
+        views[own] = replace(host_view, allocations=named)
     return GroupView(
         group,
         views,
-        [view for view in answers.given.values() if name not in view.groups],
+        [host_view for host_view in answers.given.values() if name not in host_view.groups],
         {host: error for host, error in answers.failed.items() if group.member(host)},
         known,
         answers.failed,
     )
 
 
-def lock_order(seen: GroupView) -> list[LockTarget]:
+def lock_order(view: GroupView) -> list[LockTarget]:
     """Return the host clusters to lock: those of other groups as well, where owners may have something."""
     found = {}
-    for view in [*seen.views.values(), *seen.others]:
-        for group, own in view.names.items():
-            member = view.groups[group].member(own)
+    for host_view in [*view.views.values(), *view.others]:
+        for group, own in host_view.names.items():
+            member = host_view.groups[group].member(own)
             if member:
-                found[member.id] = view.host.kubernetes
+                found[member.id] = host_view.host.kubernetes
     return [LockTarget(*item) for item in found.items()]
 
 
@@ -182,12 +183,12 @@ def find(given: list[HostCluster], name: str, group: str) -> ClusterInGroup:
 
     Raises NestedClustersError where it may be on one that does not answer.
     """
-    seen = picture(given, group)
-    current = seen.of(name)
-    if current is None and seen.failed:
-        reasons = "; ".join(f"{host}: {error}" for host, error in sorted(seen.failed.items()))
+    view = picture(given, group)
+    current = view.of(name)
+    if current is None and view.failed:
+        reasons = "; ".join(f"{host}: {error}" for host, error in sorted(view.failed.items()))
         raise NestedClustersError(
             f"virtual cluster {name} is on none of the host clusters that answer, but may be on another: {reasons}",
-            failed_host_clusters=sorted(seen.failed),
+            failed_host_clusters=sorted(view.failed),
         )
-    return ClusterInGroup(seen, current)
+    return ClusterInGroup(view, current)

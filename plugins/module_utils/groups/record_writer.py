@@ -48,11 +48,11 @@ def write(kubernetes: Kubernetes, group: Group, host: str, stored: StoredRecord)
         raise
 
 
-def _create(kubernetes: Kubernetes, where: str, thing: dict[str, Any]) -> None:
+def _create(kubernetes: Kubernetes, where: str, live: dict[str, Any]) -> None:
     try:
-        kubernetes.create(where, thing)
+        kubernetes.create(where, live)
     except KubernetesError as error:
-        if error.reason != "AlreadyExists" or thing["kind"] != "Namespace":
+        if error.reason != "AlreadyExists" or live["kind"] != "Namespace":
             raise
 
 

@@ -65,7 +65,7 @@ class ManifestObject:
     def group(self) -> str:
         return self.api_version.rpartition("/")[0]
 
-    def place(self, kubernetes: Kubernetes) -> tuple[str, str]:
+    def location(self, kubernetes: Kubernetes) -> tuple[str, str]:
         """(plural, path) on a host cluster; "" for both where that does not serve its kind, or it has no name."""
         try:
             plural, namespaced = kubernetes.resource(self.api_version, self.kind)
@@ -81,7 +81,7 @@ class ManifestObject:
 class NamedObject(NamedTuple):
     """An object that a manifest names, as it is on the host cluster."""
 
-    thing: ManifestObject
+    target: ManifestObject
     plural: str
     meta: dict[str, Any]
 
@@ -98,14 +98,14 @@ def check(kubernetes: Kubernetes, name: str, namespace: str, rollback_to: int | 
     records = kubernetes.list(path("v1", "secrets", namespace), labels=of_release(name))
     acting = _acting(revisions(records, name, namespace), rollback_to)
     for release in acting:
-        unusual = {thing for thing in named(release) if not _is_usual(thing, name, namespace)}
+        unusual = {target for target in named(release) if not _is_usual(target, name, namespace)}
         secrets.update(dict.fromkeys(unusual, release.secret_name))
-    answers = parallel([partial(_look, kubernetes, thing) for thing in sorted(secrets)])
-    there = [found for found in answers if found]
-    foreign = [found for found in there if not is_of_release(found.meta, name, namespace)]
+    answers = parallel([partial(_look, kubernetes, target) for target in sorted(secrets)])
+    existing = [found for found in answers if found]
+    foreign = [found for found in existing if not is_of_release(found.meta, name, namespace)]
     if foreign:
-        _refuse(name, namespace, foreign, sorted({secrets[found.thing] for found in foreign}))
-    return [found for found in there if secrets[found.thing] == acting[-1].secret_name]
+        _refuse(name, namespace, foreign, sorted({secrets[found.target] for found in foreign}))
+    return [found for found in existing if secrets[found.target] == acting[-1].secret_name]
 
 
 def is_of_release(meta: dict[str, Any], name: str, namespace: str) -> bool:
@@ -121,9 +121,9 @@ def named(release: Release) -> list[ManifestObject]:
         if _BEGINS.search(release.manifest.strip()):
             raise ValueError("a line begins with ---, and goes on")
         return [
-            thing
+            target
             for document in yaml_io.compose_all(release.manifest)
-            for thing in _objects(document, release.namespace)
+            for target in _objects(document, release.namespace)
         ]
     except (yaml_io.YAMLError, ValueError) as error:
         raise HelmError(
@@ -142,15 +142,15 @@ def _acting(releases: list[Release], rollback_to: int | None) -> list[Release]:
     ]
 
 
-def _is_usual(thing: ManifestObject, name: str, namespace: str) -> bool:
-    kind = (thing.group, thing.kind)
-    return thing.namespace == namespace and (kind in _TENANTS or (kind in _OPERATORS and thing.name == f"vc-{name}"))
+def _is_usual(target: ManifestObject, name: str, namespace: str) -> bool:
+    kind = (target.group, target.kind)
+    return target.namespace == namespace and (kind in _TENANTS or (kind in _OPERATORS and target.name == f"vc-{name}"))
 
 
-def _look(kubernetes: Kubernetes, thing: ManifestObject) -> NamedObject | None:
-    plural, where = thing.place(kubernetes)
-    there = kubernetes.get(where) if where else None
-    return NamedObject(thing, plural, there.get("metadata") or {}) if there is not None else None
+def _look(kubernetes: Kubernetes, target: ManifestObject) -> NamedObject | None:
+    plural, where = target.location(kubernetes)
+    existing = kubernetes.get(where) if where else None
+    return NamedObject(target, plural, existing.get("metadata") or {}) if existing is not None else None
 
 
 def _objects(
@@ -185,7 +185,7 @@ def _namespace(node: Any, namespace: str) -> str:
 
 
 def _refuse(name: str, namespace: str, foreign: list[NamedObject], secrets: list[str]) -> None:
-    shown = "; ".join(_told(found.thing, found.meta) for found in foreign)
+    shown = "; ".join(_told(found.target, found.meta) for found in foreign)
     raise NestedClustersError(
         f"virtual cluster {name} in namespace {namespace}: Helm's record of it (Secret {', '.join(secrets)}) names "
         f"what is not its own, and Helm would delete or overwrite that: {shown}. Helm was not run. What Helm makes for "
@@ -196,9 +196,9 @@ def _refuse(name: str, namespace: str, foreign: list[NamedObject], secrets: list
     )
 
 
-def _told(thing: ManifestObject, meta: dict[str, Any]) -> str:
+def _told(target: ManifestObject, meta: dict[str, Any]) -> str:
     """An object, and whose it is."""
-    place = f" in namespace {meta['namespace']}" if meta.get("namespace") else ""
+    location = f" in namespace {meta['namespace']}" if meta.get("namespace") else ""
     notes, labels = meta.get("annotations") or {}, meta.get("labels") or {}
     manager = labels.get(MANAGED_BY_LABEL)
     if RELEASE_NAME in notes:
@@ -207,4 +207,4 @@ def _told(thing: ManifestObject, meta: dict[str, Any]) -> str:
         whose = f"managed by {manager}"
     else:
         whose = "of no Helm release"
-    return f"{thing.kind} {thing.name}{place} ({whose})"
+    return f"{target.kind} {target.name}{location} ({whose})"

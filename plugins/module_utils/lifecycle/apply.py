@@ -50,8 +50,8 @@ def apply(
     # As helm says that it made them: what it has stored, others can have changed since.
     wanted = manifests.objects(made.manifest, request.namespace, kubernetes.namespaced)
     after = cluster_state.read(kubernetes, request.name, request.namespace)
-    for where, thing in drift.as_found(wanted, after.live).items():
-        patch = drift.repair_patch(thing, wanted[where])
+    for where, live in drift.as_found(wanted, after.live).items():
+        patch = drift.repair_patch(live, wanted[where])
         if patch:
             plural, namespaced = kubernetes.resource(*where[:2])
             kubernetes.patch(path(where[0], plural, where[2] if namespaced else None, where[3]), patch)

@@ -53,8 +53,8 @@ class KubeconfigExport:
             or description.endpoint(
                 name,
                 namespace,
-                [thing for key, thing in state.live.items() if key[1] == "Service"],
-                [thing for key, thing in state.live.items() if key[1] in description.ROUTE_KINDS],
+                [live for key, live in state.live.items() if key[1] == "Service"],
+                [live for key, live in state.live.items() if key[1] in description.ROUTE_KINDS],
                 release.values if release else None,
             )
         )

@@ -17,8 +17,8 @@ def describe(outcome: Outcome, name: str) -> dict[str, Any]:
     workload = outcome.state.workload(name)
     if workload is None:
         return {}
-    services = [thing for key, thing in outcome.state.live.items() if key[1] == "Service"]
-    routes = [thing for key, thing in outcome.state.live.items() if key[1] in description.ROUTE_KINDS]
+    services = [live for key, live in outcome.state.live.items() if key[1] == "Service"]
+    routes = [live for key, live in outcome.state.live.items() if key[1] in description.ROUTE_KINDS]
     release = outcome.state.release
     return description.describe(
         workload,

@@ -115,15 +115,15 @@ class UpgradeBackup:
         """Stop the control plane and copy the data; nothing runs afterwards."""
         self.write(mark)
         self.stop()
-        seen = self._find()
-        self._run("take", TAKE, seen.control_plane, claims(seen.control_plane, seen.etcd))
+        observed = self._find()
+        self._run("take", TAKE, observed.control_plane, claims(observed.control_plane, observed.etcd))
         self.write(UpgradeRecord(**{**asdict(mark), "copied": True}))
 
     def restore(self, mark: UpgradeRecord) -> None:
         """Put the copy of the data in the place of the data; the control plane has to be stopped."""
         if not mark.copied:
             return  # then nothing else was done either
-        seen = self._find()
+        observed = self._find()
         # The image of before: that of the new version may be what failed.
         url = path("v1", "secrets", self.namespace, f"sh.helm.release.v1.{self.name}.v{mark.revision}")
         secret = self.kubernetes.get(url)
@@ -131,9 +131,9 @@ class UpgradeBackup:
             raise NestedClustersError(f"Helm has no revision {mark.revision} of release {self.name} any more")
         before = manifests.objects(decode_release(secret).manifest, self.namespace, self.kubernetes.namespaced)
         key = manifests.workload_key(before, self.name, self.namespace)
-        template = before[key] if key else seen.control_plane
-        owner = {**template, "metadata": seen.control_plane["metadata"]}
-        self._run("restore", RESTORE, owner, claims(seen.control_plane, seen.etcd))
+        template = before[key] if key else observed.control_plane
+        owner = {**template, "metadata": observed.control_plane["metadata"]}
+        self._run("restore", RESTORE, owner, claims(observed.control_plane, observed.etcd))
 
     def leave(self, mark: UpgradeRecord) -> None:
         """The upgrade has ended, one way or the other: pause again what was paused, and forget the way back."""
@@ -232,20 +232,21 @@ class UpgradeBackup:
         """Send what is due; what is still missing, in words."""
         pausing = transition.state == "paused"
         try:
-            seen = self._workloads()
+            observed = self._workloads()
             if pausing:  # which waits for pods to end
                 own = self._pods(self._own_pods)
-                seen = replace(seen, pods=own, synced=self._pods(f"{SYNCED_LABEL}={self.name}") if synced else ())
+                of_users = self._pods(f"{SYNCED_LABEL}={self.name}") if synced else ()
+                observed = replace(observed, pods=own, synced=of_users)
         except KubernetesError as error:
             if not error.passing:  # an API server that restarts is no reason to give up
                 raise
             return str(error)
-        steps = transition.advance(seen, time.monotonic() - began)
+        steps = transition.advance(observed, time.monotonic() - began)
         if steps is None:
             return transition.last
         if steps:
             return steps[0].text
-        return power_steps.awaited(seen, transition.state) if pausing else ""
+        return power_steps.awaited(observed, transition.state) if pausing else ""
 
     def _workload(self) -> str:
         return _path((self._found or self._find()).control_plane)
@@ -359,8 +360,8 @@ def problem_inside(ask: Any) -> str:
     if status != 200:
         return f"its CoreDNS cannot be read: {status} {_short(answer)}"
     deployment = json.loads(answer)
-    seen = (deployment.get("status") or {}).get("observedGeneration", 0) >= deployment["metadata"]["generation"]
-    runs = seen and (deployment.get("status") or {}).get("availableReplicas", 0) > 0
+    observed = (deployment.get("status") or {}).get("observedGeneration", 0) >= deployment["metadata"]["generation"]
+    runs = observed and (deployment.get("status") or {}).get("availableReplicas", 0) > 0
     return "" if runs or workloads.replicas(deployment) == 0 else "its CoreDNS does not run"
 
 

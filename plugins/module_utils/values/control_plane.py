@@ -73,10 +73,10 @@ class ControlPlane:
 
     # --- checks -------------------------------------------------------------------------------------------
 
-    def check_given(self, asked: dict[str, Any] | None, deployed: dict[str, Any] | None) -> None:
+    def check_given(self, requested: dict[str, Any] | None, deployed: dict[str, Any] | None) -> None:
         """OptionError for options that contradict each other, the values of the task, or what is deployed."""
         self.check_form()
-        self.check_values(asked or {})
+        self.check_values(requested or {})
         if deployed is not None:
             self._check_deployed(deployed)
 
@@ -85,16 +85,16 @@ class ControlPlane:
         if self.replicas is not None and self.replicas < 1:
             raise OptionError("replicas", self.replicas, "1 or more")
 
-    def check_values(self, asked: dict[str, Any]) -> None:
+    def check_values(self, requested: dict[str, Any]) -> None:
         """OptionError where the values of the same task, or the same group, say something else."""
         for option, path, value in self._settings():
-            said = tree.get(asked, path)
+            said = tree.get(requested, path)
             if said is not None and said != value:
                 reason = f"{path} is {redacted(said, path)!r}"
                 raise OptionError(option, value, "what values say, or values without it", reason=reason)
-        store, enabled = self.backing_store, enabled_store(asked)
+        store, enabled = self.backing_store, enabled_store(requested)
         for option, wanted, named in (
-            ("distribution", self.distribution, _enabled_distribution(asked)),
+            ("distribution", self.distribution, _enabled_distribution(requested)),
             ("backing_store.type", store.type.name if store else None, enabled.name if enabled else None),
         ):
             if wanted and named and wanted != named:
@@ -159,7 +159,7 @@ class ControlPlane:
 
 
 def desired(
-    asked: dict[str, Any] | None,
+    requested: dict[str, Any] | None,
     options: ControlPlane,
     kubernetes_version: Version | None,
     deployed: dict[str, Any] | None,
@@ -167,22 +167,22 @@ def desired(
 ) -> dict[str, Any]:
     """The values that the release shall have.
 
-    ``asked`` is None when the task does not speak of values: what is deployed stays. A release that this
+    ``requested`` is None when the task does not speak of values: what is deployed stays. A release that this
     collection made has exactly the built-in values and those of the task. One that somebody else made keeps its
     own values under those of the task, so that taking it over restarts nothing. ``options`` lie over all of them.
     """
     if deployed is None:
-        result = tree.merge(accessors.BUILT_IN, asked or {})
-    elif asked is None:
+        result = tree.merge(accessors.BUILT_IN, requested or {})
+    elif requested is None:
         result = copy.deepcopy(deployed)
     elif ours:
-        result = tree.merge(accessors.BUILT_IN, asked)
+        result = tree.merge(accessors.BUILT_IN, requested)
         kept_at = kubernetes_version_at(accessors.distribution_of(result))
         kept = tree.get(deployed, kept_at)
-        if kept and tree.get(asked, kept_at) is None:  # leaving it out is no order to change Kubernetes
+        if kept and tree.get(requested, kept_at) is None:  # leaving it out is no order to change Kubernetes
             result = tree.merge(result, tree.at(kept_at, kept))
     else:
-        result = tree.merge(deployed, asked)
+        result = tree.merge(deployed, requested)
     if options.distribution:
         result = _without_other_distributions(result, options.distribution)
     result = tree.merge(result, options.layer(result))
@@ -215,5 +215,5 @@ def _without_other_distributions(deployed: dict[str, Any], distribution: str) ->
     return {**deployed, _DISTRO[0]: {**deployed[_DISTRO[0]], _DISTRO[1]: kept}}
 
 
-def _enabled_distribution(asked: dict[str, Any]) -> str | None:
-    return next((name for name in DISTRIBUTIONS if tree.get(asked, (*_DISTRO, name, "enabled")) is True), None)
+def _enabled_distribution(requested: dict[str, Any]) -> str | None:
+    return next((name for name in DISTRIBUTIONS if tree.get(requested, (*_DISTRO, name, "enabled")) is True), None)
