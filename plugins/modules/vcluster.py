@@ -818,7 +818,7 @@ kubeconfig:
       contains: *named
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass, field, replace
 from functools import partial
@@ -826,7 +826,7 @@ from typing import TYPE_CHECKING, Any
 
 from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.nested.clusters.plugins.module_utils.common.errors import OptionError
-from ansible_collections.nested.clusters.plugins.module_utils.helm.cli import Helm
+from ansible_collections.nested.clusters.plugins.module_utils.helm.cli import Helm, OpenHelmOn
 from ansible_collections.nested.clusters.plugins.module_utils.k8s.client import Kubernetes
 from ansible_collections.nested.clusters.plugins.module_utils.k8s.connection import auth_argument_spec
 from ansible_collections.nested.clusters.plugins.module_utils.k8s.host_clusters import (
@@ -843,14 +843,12 @@ from ansible_collections.nested.clusters.plugins.module_utils.virtual_cluster im
 from ansible_collections.nested.clusters.plugins.module_utils.virtual_cluster.cluster_state import Outcome, is_paused
 
 if TYPE_CHECKING:  # what a task with state present does not need is imported where it is needed
-    from ansible_collections.nested.clusters.plugins.module_utils.fleet.single import Power
+    from ansible_collections.nested.clusters.plugins.module_utils.fleet.single import Power, PowerChange
 
 STATES = ("paused", "running", "restarted")  # those that are more than being present
 
-OpenHelm = Callable[[Kubernetes], Helm]
 
-
-@dataclass
+@dataclass(frozen=True)
 class Placed:
     """A virtual cluster where it is: what was done there, its endpoint, and what its group adds."""
 
@@ -929,41 +927,43 @@ def check_options(params: dict[str, Any]) -> None:
         raise OptionError("export_kubeconfig.user", "oidc", "admin, or oidc with option group")
 
 
-def bring(module: AnsibleModule, open_helm: OpenHelm, requested: Request) -> ModuleResult:
+def bring(module: AnsibleModule, open_helm: OpenHelmOn, requested: Request) -> ModuleResult:
     """Create or change the virtual cluster, then pause, resume or restart it if the task says so."""
     params, check = module.params, module.check_mode
     power = power_of(module, requested) if params["state"] in STATES else None
     # What runs already, and is about to be paused, is neither waited for nor reached.
-    rests = params["state"] == "paused" and not (power and power.starts_first)
+    pauses = params["state"] == "paused"
+    rests = pauses and not (power and power.starts_first)
     found = (in_group if params["group"] else alone)(module, open_helm, requested, patience(params, rests))
-    steps, diff = list(found.outcome.plan.steps), list(found.outcome.plan.diff)
-    warnings = [*found.warnings]
-
-    def switch() -> None:
-        if power is None:
-            return
-        change = power.apply(found.kubernetes, found.namespace)
-        steps.extend(change.steps)
-        diff.extend(change.diff)
-        warnings.extend(change.warnings)
-        if change.steps and not check:
-            found.outcome = look_again(module, found)
-
-    if params["state"] != "paused":
-        switch()
+    switched = None
+    if power and not pauses:
+        switched, found = switch(module, power, found)
     reached = {} if rests else verified(module, found)
     wanted = options.kubeconfig_export(params, url_in(reached))
     exported = export.export(wanted, requested.name, found.namespace, found.outcome.state, check, found.oidc)
-    steps += [change.text for change in exported.changes]
-    if params["state"] == "paused":
-        switch()
+    writes = [change.text for change in exported.changes]
+    if power and pauses:
+        switched, found = switch(module, power, found)
+    plan, of_switch = found.outcome.plan, switched.steps if switched else []
+    steps = [*plan.steps, *writes, *of_switch] if pauses else [*plan.steps, *of_switch, *writes]
     description = outcomes.describe(found.outcome, requested.name)
     data = {**reached, **exported.result(), "virtual_cluster": description, "steps": steps}
-    if data["virtual_cluster"]:
-        data["virtual_cluster"].update(found.description)
+    if description:
+        data["virtual_cluster"] = {**description, **found.description}
     if found.placement is not None:
         data["placement"] = found.placement
-    return ModuleResult(data, bool(steps), diff, [*warnings, *found.outcome.plan.notes])
+    diff = [*plan.diff, *(switched.diff if switched else [])]
+    warnings = [*found.warnings, *(switched.warnings if switched else []), *plan.notes]
+    return ModuleResult(data, bool(steps), diff, warnings)
+
+
+def switch(module: AnsibleModule, power: Power, found: Placed) -> tuple[PowerChange, Placed]:
+    """Pause, resume or restart the virtual cluster; return what that did, and the virtual cluster as it is then."""
+    change = power.apply(found.kubernetes, found.namespace)
+    if change.steps and not module.check_mode:
+        found = replace(found, outcome=look_again(module, found))
+    return change, found
+
 
 
 def patience(params: Mapping[str, Any], rests: bool) -> float | None:
@@ -1004,12 +1004,12 @@ def look_again(module: AnsibleModule, found: Placed) -> Outcome:
     return replace(found.outcome, state=state)
 
 
-def in_group(module: AnsibleModule, open_helm: OpenHelm, requested: Request, wait: float | None) -> Placed:
+def in_group(module: AnsibleModule, open_helm: OpenHelmOn, requested: Request, wait: float | None) -> Placed:
     """Create or change a virtual cluster of a group, wherever in it that is."""
     from ansible_collections.nested.clusters.plugins.module_utils.admission import admit
 
     params = module.params
-    outcome, decision, seen = admit.present(
+    outcome, decision, view = admit.present(
         open_hosts(module),
         open_helm,
         requested,
@@ -1020,15 +1020,15 @@ def in_group(module: AnsibleModule, open_helm: OpenHelm, requested: Request, wai
         outcome,
         decision.kubernetes,
         decision.namespace,
-        seen.group.endpoint,
-        seen.group.oidc,
+        view.group.endpoint,
+        view.group.oidc,
         decision.placement_dict(),
         decision.describe(module.check_mode),
-        seen.uncounted() if decision.takes_more else [],
+        view.uncounted() if decision.takes_more else [],
     )
 
 
-def alone(module: AnsibleModule, open_helm: OpenHelm, requested: Request, wait: float | None) -> Placed:
+def alone(module: AnsibleModule, open_helm: OpenHelmOn, requested: Request, wait: float | None) -> Placed:
     """Create or change a virtual cluster that is in no group."""
     params = module.params
     kubernetes = only_host(module, params["host_cluster"]).kubernetes
@@ -1062,7 +1062,7 @@ def url_in(reached: Mapping[str, Any]) -> str | None:
     return reached["endpoint"]["url"] if reached else None
 
 
-def delete(module: AnsibleModule, open_helm: OpenHelm, requested: Request) -> ModuleResult:
+def delete(module: AnsibleModule, open_helm: OpenHelmOn, requested: Request) -> ModuleResult:
     """Delete the virtual cluster, and describe in check mode what goes."""
     outcome = absent(module, open_helm, requested, patience(module.params, rests=False))
     data = {
@@ -1072,7 +1072,7 @@ def delete(module: AnsibleModule, open_helm: OpenHelm, requested: Request) -> Mo
     return ModuleResult(data, outcome.plan.changed, outcome.plan.diff, outcome.plan.notes)
 
 
-def absent(module: AnsibleModule, open_helm: OpenHelm, requested: Request, wait: float | None) -> Outcome:
+def absent(module: AnsibleModule, open_helm: OpenHelmOn, requested: Request, wait: float | None) -> Outcome:
     """Delete the virtual cluster, wherever in its group it is."""
     from ansible_collections.nested.clusters.plugins.module_utils.deletion import single as deletion
     from ansible_collections.nested.clusters.plugins.module_utils.virtual_cluster.cluster_ref import ClusterRef
@@ -1082,11 +1082,11 @@ def absent(module: AnsibleModule, open_helm: OpenHelm, requested: Request, wait:
         from ansible_collections.nested.clusters.plugins.module_utils.admission import decision_rules
         from ansible_collections.nested.clusters.plugins.module_utils.groups import group_view
 
-        seen, current = group_view.find(open_hosts(module), requested.name, module.params["group"])
+        view, current = group_view.find(open_hosts(module), requested.name, module.params["group"])
         if current is None:
             return deletion.nothing()
         decision_rules.check_host_cluster(module.params["host_cluster"], current)
-        namespace, kubernetes = current.namespace, seen.views[current.host_cluster].host.kubernetes
+        namespace, kubernetes = current.namespace, view.views[current.host_cluster].host.kubernetes
     else:
         kubernetes = only_host(module, module.params["host_cluster"]).kubernetes
     return deletion.absent(

@@ -10,14 +10,12 @@ namespace with its size is the reservation.
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from functools import partial
 
 from ..common.errors import NestedClustersError
 from ..groups import group_lock, group_view
 from ..groups.group_view import GroupView
-from ..helm.cli import Helm
-from ..k8s.client import Kubernetes
+from ..helm.cli import OpenHelmOn
 from ..k8s.host_clusters import HostCluster
 from ..lifecycle import reconcile
 from ..lifecycle.request import Request, RunOptions
@@ -35,9 +33,9 @@ ATTEMPTS = 50  # each is lost only to somebody who got what was left
 
 def present(
     given: list[HostCluster],
-    open_helm: Callable[[Kubernetes], Helm],
+    open_helm: OpenHelmOn,
     request: Request,
-    asked: AdmissionRequest,
+    admission: AdmissionRequest,
     run: RunOptions,
     first: GroupView | None = None,
 ) -> tuple[Outcome, Decision, GroupView]:
@@ -47,16 +45,16 @@ def present(
     OptionError; all of them before anything is changed, except where waiting or Helm fails.
     """
     for attempt in range(ATTEMPTS):
-        seen = first if first and not attempt else group_view.picture(given, asked.group)
-        decision = decide(seen, request, asked)
-        full = complete(request, seen.group, decision, asked.ahead)
-        proposal = reservation.Proposal(given, request, asked, seen, decision, full, run.patience)
+        view = first if first and not attempt else group_view.picture(given, admission.group)
+        decision = decide(view, request, admission)
+        full = complete(request, view.group, decision, admission.ahead)
+        proposal = reservation.Proposal(given, request, admission, view, decision, full, run.patience)
         helm, reserve = partial(open_helm, decision.kubernetes), partial(reservation.reserve_one, proposal)
         try:
             outcome = reconcile.present(decision.kubernetes, helm, full, run, reserve)
         except (PlanOutdated, group_lock.LockLost):
             continue
-        return outcome, decision, seen
+        return outcome, decision, view
     raise NestedClustersError(
         f"virtual cluster {request.name}: each of {ATTEMPTS} times somebody else was faster; run the task again"
     )

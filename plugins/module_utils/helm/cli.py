@@ -21,7 +21,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from functools import lru_cache
 from types import TracebackType
-from typing import Any
+from typing import Any, TypeAlias
 
 from ..common.errors import NestedClustersError, OptionError
 from ..k8s.client import Kubernetes
@@ -30,6 +30,12 @@ from . import post_renderer
 from .chart import Chart
 from .post_renderer import PausedWorkloads
 from .release import HelmError, Release
+
+# What starts helm when it is first needed, for one host cluster, and for the one that it is called with. An unchanged
+# task needs none, and to find helm and to ask for its version would take most of its time. Whoever makes such a
+# function also ends what it has started.
+OpenHelm: TypeAlias = "Callable[[], Helm]"
+OpenHelmOn: TypeAlias = "Callable[[Kubernetes], Helm]"
 
 OLDEST = (3, 14)  # the first that takes --dry-run=server and release labels together
 HOW_TO_GET = "helm 3.14 or later, or 4, on the PATH or named by binary_path (https://helm.sh/docs/intro/install)"

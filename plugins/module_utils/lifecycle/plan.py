@@ -15,7 +15,7 @@ from ..common.errors import NestedClustersError, OptionError
 from ..common.semver import Version
 from ..helm import records
 from ..helm.chart import is_vcluster
-from ..helm.cli import Helm, ReleaseSpec
+from ..helm.cli import Helm, OpenHelm, ReleaseSpec
 from ..k8s.client import Kubernetes, list_allowed
 from ..k8s.errors import KubernetesError
 from ..k8s.objects import path
@@ -35,7 +35,7 @@ from .validate import check_name, check_request, is_upgrade, kubernetes_named, w
 
 def make_plan(
     kubernetes: Kubernetes,
-    open_helm: Callable[[], Helm] | None,
+    open_helm: OpenHelm | None,
     request: Request,
     state: State,
     run: RunOptions,

@@ -18,7 +18,7 @@ from collections.abc import Callable
 from ..common import progress
 from ..endpoint import credentials
 from ..helm import records
-from ..helm.cli import Helm
+from ..helm.cli import Helm, OpenHelm
 from ..k8s.client import Kubernetes
 from ..k8s.objects import path
 from ..virtual_cluster import cluster_state
@@ -36,7 +36,7 @@ SETTLE_SECONDS = 30  # without --wait helm is done in seconds; one that is pendi
 
 def present(
     kubernetes: Kubernetes,
-    open_helm: Callable[[], Helm] | None,
+    open_helm: OpenHelm | None,
     request: Request,
     run: RunOptions,
     reserve: Callable[[Plan], None] | None = None,
@@ -83,7 +83,7 @@ def _unless_leaving(kubernetes: Kubernetes, request: Request, state: State) -> S
     The namespace is looked at only if something is missing or going, so that an unchanged task does not pay for it.
     """
     found = [state.live.get(key) for key in state.manifest]
-    whole = all(thing and not thing["metadata"].get("deletionTimestamp") for thing in found)
+    whole = all(live and not live["metadata"].get("deletionTimestamp") for live in found)
     if whole and not (state.pending or (request.group and request.group.leaving)):
         return state
     namespace = kubernetes.get(path("v1", "namespaces", None, request.namespace))
