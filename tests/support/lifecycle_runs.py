@@ -37,8 +37,8 @@ def run_clock(monkeypatch: pytest.MonkeyPatch, more: Iterable[ModuleType] = ()) 
 def demo_request(**options: Any) -> Request:
     """Return a request for the virtual cluster, with versions as a task writes them."""
     parse = {"vcluster_version": parse_version, "kubernetes_version": parse_kubernetes_version}
-    typed: dict[str, Any] = {name: parse[name](value) if name in parse and value else value for name, value in options.items()}
-    return Request(**{"name": NAME, "namespace": NAMESPACE, "chart": CHART, **typed})
+    typed: dict[str, Any] = {name: parse[name](options[name]) for name in parse if options.get(name)}
+    return Request(**{"name": NAME, "namespace": NAMESPACE, "chart": CHART, **options, **typed})
 
 
 def present(
