@@ -12,7 +12,7 @@ from typing import Any
 
 from ansible_collections.nested.clusters.plugins.module_utils.lifecycle import upgrade_backup
 from ansible_collections.nested.clusters.plugins.module_utils.lifecycle.upgrade_record import UpgradeRecord
-from simulation import workload
+from simulated_host import workload
 
 MARK = UpgradeRecord(1, "0.35.1", paused=False)
 
