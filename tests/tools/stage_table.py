@@ -13,9 +13,7 @@ UNIT, API, REAL, BENCHMARKS = "tests/unit", "tests/api", "tests/real", "tests/be
 IN_TWO = ("--numprocesses=2",)
 SLOWEST = "--durations=15"
 HOST_UNITS = "tests/host_cluster/test_units.py"
-# Packages whose tests import each other.
-SHARED = ("admission", "groups", "lifecycle")
-UNIT_PATH = ":".join(("tests/support", UNIT, *(f"{UNIT}/plugins/module_utils/{package}" for package in SHARED)))
+UNIT_PATH = f"tests/support:{UNIT}"
 CORES = ("2.16", "2.17", "2.18", "2.19", "2.20")  # all that the collection supports but the default one
 FAULTS = {
     API: ("test_fault_interruptions", "test_fault_obstacles", "test_vcluster_interruption", "test_vcluster_waiting"),
