@@ -82,7 +82,7 @@ def test_namespace_that_is_being_deleted_is_waited_for(site: Site, clock: Clock)
 
 def test_namespace_that_does_not_go_is_an_error_with_the_reason(site: Site) -> None:
     conditions = [{"status": "True", "message": "Some resources are remaining: pods"}]
-    where = {"deletionTimestamp": "2026-01-01T00:00:00Z", "status": {"conditions": conditions}}
+    where: Object = {"deletionTimestamp": "2026-01-01T00:00:00Z", "status": {"conditions": conditions}}
     site.hosts["a"].have("Namespace", NAMESPACE, **where)
     with pytest.raises(
         NestedClustersError, match=r"done on b, not done on a: .*Some resources are remaining"

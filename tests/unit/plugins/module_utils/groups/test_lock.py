@@ -122,7 +122,7 @@ def test_lock_of_several_hosts_is_taken_in_order(clock: Clock) -> None:
 def test_lock_while_waiting_holds_only_those_before(clock: Clock) -> None:
     first, second = ready(1), ready(2)
     have_lease(first)
-    clock.after(2, lambda: (leases(second), first.delete(LEASE)))
+    clock.after(2, lambda: first.delete(LEASE))
     with locked(second, first):
         assert (len(leases(first)), len(leases(second))) == (1, 1)
     assert [line for line in second.sent() if line.startswith("create")] == [f"create {group_lock.LEASES}"]

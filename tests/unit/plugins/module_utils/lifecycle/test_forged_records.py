@@ -30,7 +30,11 @@ def forge(cluster: FakeCluster, revision: int, *documents: dict[str, Any], **lab
 
 
 VCLUSTER_35 = {"name": "vcluster", "version": "0.35.0"}
-COREDNS = {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "coredns", "namespace": "kube-system"}}
+COREDNS: dict[str, Any] = {
+    "apiVersion": "v1",
+    "kind": "ConfigMap",
+    "metadata": {"name": "coredns", "namespace": "kube-system"},
+}
 VIEW = {"apiVersion": "rbac.authorization.k8s.io/v1", "kind": "ClusterRole", "metadata": {"name": "view"}}
 
 

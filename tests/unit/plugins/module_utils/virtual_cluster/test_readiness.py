@@ -130,7 +130,7 @@ def test_readiness_crash_loop_ends_wait_with_log(
     cluster.api.pod_answer = answer
     helm.ready = False
     labels = {"app": "vcluster", "release": NAME}
-    pod = {"namespace": NAMESPACE, "labels": labels, "status": crash_looping()}
+    pod: dict[str, Any] = {"namespace": NAMESPACE, "labels": labels, "status": crash_looping()}
     clock.after(3, lambda: cluster.have("Pod", f"{NAME}-0", **pod))
     with pytest.raises(WaitError, match="will not become ready") as caught:
         present(cluster, helm)
