@@ -65,22 +65,23 @@ def main(names: Collection[str], annotations: Mapping[str, str]) -> None:
     """Read a manifest and write it with these workloads at rest; helm reports what is said on standard error."""
     manifest = sys.stdin.buffer.read().decode()
     result = at_rest(manifest, names, annotations)
-    wanted = [_rest(thing, names, annotations) for thing in yaml.safe_load_all(manifest)]
+    wanted = [_rest(document, names, annotations) for document in yaml.safe_load_all(manifest)]
     if list(yaml.safe_load_all(result)) != wanted:
         raise SystemExit(f"the replicas of {', '.join(names)} cannot be set to 0 in the manifest of this chart")
     sys.stdout.buffer.write(result.encode())
 
 
-def _rest(thing: Any, names: Collection[str], annotations: Mapping[str, str]) -> Any:
+def _rest(document: Any, names: Collection[str], annotations: Mapping[str, str]) -> Any:
     """The same on an object, to check the text by."""
-    if not isinstance(thing, dict) or not _is_one(thing.get("kind"), (thing.get("metadata") or {}).get("name"), names):
-        return thing
-    thing = copy.deepcopy(thing)
-    count = thing["spec"].get("replicas")
-    thing["spec"]["replicas"] = 0
-    own = thing["metadata"].get("annotations") or {}
-    thing["metadata"]["annotations"] = {**own, **annotations, **_marks(1 if count is None else count)}
-    return thing
+    metadata = document.get("metadata") or {} if isinstance(document, dict) else {}
+    if not isinstance(document, dict) or not _is_one(document.get("kind"), metadata.get("name"), names):
+        return document
+    document = copy.deepcopy(document)
+    count = document["spec"].get("replicas")
+    document["spec"]["replicas"] = 0
+    own = document["metadata"].get("annotations") or {}
+    document["metadata"]["annotations"] = {**own, **annotations, **_marks(1 if count is None else count)}
+    return document
 
 
 def _is_one(kind: Any, name: Any, names: Collection[str]) -> bool:

@@ -119,8 +119,8 @@ def _moved(request: Request, state: State, wanted: dict[str, Any]) -> list[str]:
     if state.release is None:
         return []
     before = state.release.values
-    services = [thing for key, thing in state.live.items() if key[1] == "Service"]
-    routes = [thing for key, thing in state.live.items() if key[1] in description.ROUTE_KINDS]
+    services = [live for key, live in state.live.items() if key[1] == "Service"]
+    routes = [live for key, live in state.live.items() if key[1] in description.ROUTE_KINDS]
     old = description.endpoint(request.name, request.namespace, services, routes, before)
     said = moved(request.name, before, wanted, old)
     return [said] if said else []
@@ -153,8 +153,8 @@ def _render(
 
 def _etcd(state: State) -> dict[str, Any] | None:
     """The deployed etcd of a virtual cluster, as it is in the cluster."""
-    found = [thing for key, thing in state.live.items() if manifests.runs(key, thing, well_known.ETCD)]
-    return next((thing for thing in found if thing["metadata"]["name"].endswith("-etcd")), None)
+    found = [live for key, live in state.live.items() if manifests.runs(key, live, well_known.ETCD)]
+    return next((live for live in found if live["metadata"]["name"].endswith("-etcd")), None)
 
 
 def _plan_namespace(
@@ -190,31 +190,31 @@ def _plan_objects(kubernetes: Kubernetes, request: Request, state: State, is_new
     Before Helm, so that a run that is interrupted there is finished from what it finds here.
     """
     changes = []
-    for thing in request.membership.objects(request.name, request.namespace) if request.membership else ():
-        plural, _namespaced = kubernetes.resource(thing["apiVersion"], thing["kind"])
-        name, kind = thing["metadata"]["name"], thing["kind"]
+    for wanted in request.membership.objects(request.name, request.namespace) if request.membership else ():
+        plural, _namespaced = kubernetes.resource(wanted["apiVersion"], wanted["kind"])
+        name, kind = wanted["metadata"]["name"], wanted["kind"]
         where = path("v1", plural, request.namespace)
-        there = state.secret(name) if kind == "Secret" else kubernetes.get(f"{where}/{name}")
+        live = state.secret(name) if kind == "Secret" else kubernetes.get(f"{where}/{name}")
         if is_new:  # one that is being deleted takes it along
-            there = None
-        found = drift.project({"apiVersion": "v1", "kind": kind, **(there or {})}, thing)
-        if there and found == thing:
+            live = None
+        found = drift.project({"apiVersion": "v1", "kind": kind, **(live or {})}, wanted)
+        if live and found == wanted:
             continue
         key = ("v1", kind, request.namespace, name)
-        before, after = {key: found} if there else {}, {key: thing}
+        before, after = {key: found} if live else {}, {key: wanted}
         shown = drift.show(before, after, "before"), drift.show(after, before, "after")
         diff = tuple(diff_entries(*shown, f"{kind} {name}"))
-        apply: Callable[[], Any] = partial(_create, kubernetes, where, thing)
-        if there:
-            apply = partial(kubernetes.patch, f"{where}/{name}", drift.repair_patch(found, thing))
-        doing = ChangeKind.CHANGE if there else ChangeKind.CREATE
+        apply: Callable[[], Any] = partial(_create, kubernetes, where, wanted)
+        if live:
+            apply = partial(kubernetes.patch, f"{where}/{name}", drift.repair_patch(found, wanted))
+        doing = ChangeKind.CHANGE if live else ChangeKind.CREATE
         changes.append(Change(doing, ChangeTarget(kind, name), diff=diff, apply=apply))
     return changes
 
 
-def _create(kubernetes: Kubernetes, where: str, thing: dict[str, Any]) -> None:
+def _create(kubernetes: Kubernetes, where: str, body: dict[str, Any]) -> None:
     try:
-        kubernetes.create(where, thing)
+        kubernetes.create(where, body)
     except KubernetesError as error:
         if error.reason != "AlreadyExists":  # somebody was faster
             raise
