@@ -19,11 +19,12 @@ from ..common.errors import OptionError, given_twice
 from ..common.size import RESOURCES, Size
 from ..scheduling.placements import STRATEGIES
 from ..scheduling.quotas import OwnerQuota
-from ..values import accessors, masking, support_matrix, tree, validation
+from ..values import accessors, masking, tree, validation
 from ..values.backing_store import BackingStore
 from ..values.control_plane import DISTRIBUTIONS
 from ..values.endpoint import Endpoint
 from ..values.oidc import Oidc
+from ..values.support_matrix import DEFAULT_VCLUSTER_VERSION, check_vcluster_version
 from .model import DEFAULT_SIZE, MINIMUM_SIZE, Group, Member
 
 _GROUP_NAME = re.compile(r"[a-z0-9]([a-z0-9-]*[a-z0-9])?")
@@ -221,12 +222,10 @@ def _check_sizes(group: Group) -> None:
 
 
 def _check_versions(group: Group) -> None:
-    version = support_matrix.DEFAULT_VCLUSTER_VERSION
-    if group.vcluster_version:
-        version = str(support_matrix.check_vcluster_version(group.vcluster_version))
+    target, options = semver.parse_version(group.vcluster_version or DEFAULT_VCLUSTER_VERSION), group.control_plane
+    check_vcluster_version(target)
     if group.kubernetes_version:
         semver.parse_kubernetes_version(group.kubernetes_version)
-    target, options = semver.parse_version(version), group.control_plane
     options.check_values(dict(group.values))
     merged = tree.merge(dict(group.values), options.layer(dict(group.values)))
     options.check(merged, target, tree.get(merged, accessors.IMAGE_REPOSITORY))

@@ -15,17 +15,15 @@ DEFAULT_VCLUSTER_VERSION = "0.36.1"
 OLDEST_VCLUSTER_VERSION = "0.20.0"
 
 
-def check_vcluster_version(version: str | Version) -> Version:
-    """The version, parsed; OptionError where it is no version or below the oldest that is supported."""
-    parsed = parse_version(version) if isinstance(version, str) else version
-    if parsed < parse_version(OLDEST_VCLUSTER_VERSION):
+def check_vcluster_version(version: Version) -> None:
+    """Raise OptionError for a version below the oldest that is supported."""
+    if version < parse_version(OLDEST_VCLUSTER_VERSION):
         raise OptionError(
             "vcluster_version",
-            str(version),
+            version.text,
             f"{OLDEST_VCLUSTER_VERSION} or later",
             reason=f"vcluster.yaml does not exist before {OLDEST_VCLUSTER_VERSION}",
         )
-    return parsed
 
 
 # --- Kubernetes versions ----------------------------------------------------------------------------------
