@@ -78,3 +78,11 @@ def test_parse_kubernetes_version_valid_text_has_its_parts(text: str) -> None:
 @pytest.mark.parametrize("text", ["1.36", "v1.36", "0.36.1", "latest", ""])
 def test_parse_kubernetes_version_invalid_text_is_refused(text: str) -> None:
     assert refusal(semver.parse_kubernetes_version, text).data["option"] == "kubernetes_version"
+
+
+@pytest.mark.parametrize("text", ["v0.36.1", "0.36.1", "0.37.0-rc.1+build.5"])
+def test_version_text_is_kept_as_it_was_written(text: str) -> None:
+    assert V(text).text == text
+    assert V(text).normalized.text == text.removeprefix("v")
+    assert V(text).with_v().text == f"v{text.removeprefix('v')}"
+    assert V(text).normalized == V(text) == V(text).with_v()
