@@ -101,5 +101,5 @@ def api_host(name: str) -> Iterator[ApiHost]:
         account = "/api/v1/namespaces/default/serviceaccounts/default"
         eventually("the controllers at work", lambda: host.get(account), pause=0.05)
         pods, planes = PodNetwork(state / "pods", state / "pki"), VirtualControlPlanes(host, state / "pki")
-        with pods, planes, NamespaceDeletion(host):
+        with pods, planes, NamespaceDeletion(host, state / "etcd"):
             yield ApiHost(**vars(host), pods=pods, planes=planes)

@@ -4,14 +4,12 @@
 from __future__ import annotations
 
 import base64
-import contextlib
 import json
 import threading
-from collections.abc import Callable, Iterator
 from pathlib import Path
 from types import TracebackType
 
-import urllib3
+from following import start_following
 from host_api import Host, Object, is_ready
 
 PODS, CLAIMS, VOLUMES = "/api/v1/pods", "/api/v1/persistentvolumeclaims", "/api/v1/persistentvolumes"
@@ -44,39 +42,13 @@ class VirtualControlPlanes:
 
     def __enter__(self) -> VirtualControlPlanes:
         for path, act in ((PODS, self.pod), (CLAIMS, self.claim), (VOLUMES, self.volume)):
-            threading.Thread(target=self.follow, args=(path, act), daemon=True).start()
+            start_following(self.host, path, act, self.ended)
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.ended.set()
-
-    def follow(self, path: str, act: Callable[[Object], None]) -> None:
-        """Act on each object, and on each that changes."""
-        while not self.ended.is_set():
-            with contextlib.suppress(OSError, urllib3.exceptions.HTTPError, AssertionError, ValueError):
-                for thing in self.changes(path):
-                    with contextlib.suppress(AssertionError):  # it has changed meanwhile, or is there, or its end came
-                        act(thing)
-            self.ended.wait(0.1)
-
-    def changes(self, path: str) -> Iterator[Object]:
-        """Yield every object that there is, then each that is made or changed."""
-        listed = self.host.get(path)
-        yield from listed["items"]
-        version = listed["metadata"]["resourceVersion"]
-        url = f"{self.host.configuration.host}{path}?watch=1&resourceVersion={version}"
-        answer = self.host.pool.request("GET", url, headers=self.host.headers, preload_content=False)
-        try:
-            for line in answer:
-                event = json.loads(line)
-                if event["type"] == "ERROR":
-                    return
-                if event["type"] != "DELETED":
-                    yield event["object"]
-        finally:
-            answer.close()
 
     def pod(self, pod: Object) -> None:
         """Do what a control plane does when it is ready."""
