@@ -109,7 +109,7 @@ def _renew(held: list[_Held]) -> None:
 
 def _acquire(kubernetes: Kubernetes, holder: str, deadline: float, held: list[_Held]) -> _Held:
     observed: dict[str, str] = {}
-    since = time.monotonic()
+    since = began = time.monotonic()
     while True:
         now = time.monotonic()
         try:
@@ -135,7 +135,15 @@ def _acquire(kubernetes: Kubernetes, holder: str, deadline: float, held: list[_H
         _renew(held)
         text = f"virtual clusters are being allocated by others (Lease {NAMESPACE}/{LEASE}, now held by {who})"
         progress.report(f"host cluster {kubernetes.host}", text)
-        time.sleep(random.uniform(0.02, 0.2))
+        time.sleep(random.uniform(0.02, _longest_pause(time.monotonic() - began)))
+
+
+def _longest_pause(waited: float) -> float:
+    """Return the longest pause, in seconds, before the next try of one that has waited so many seconds.
+
+    Who waits for long waits with many others, and all of them keep the API server busy.
+    """
+    return min(max(0.2, waited / 10), 1.0)
 
 
 def _lease(holder: str) -> dict[str, object]:

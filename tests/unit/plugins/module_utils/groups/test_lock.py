@@ -128,6 +128,27 @@ def test_lock_while_waiting_holds_only_those_before(clock: Clock) -> None:
     assert [line for line in second.sent() if line.startswith("create")] == [f"create {group_lock.LEASES}"]
 
 
+def test_pauses_between_tries_grow_with_the_time_waited(
+    host: Host, clock: Clock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Many that wait for long do not keep the API server busy."""
+    pauses: list[float] = []
+
+    def longest(_low: float, high: float) -> float:
+        pauses.append(high)
+        return high
+
+    monkeypatch.setattr(random, "uniform", longest)
+    have_lease(host)
+    for second in range(0, 20, 2):
+        clock.after(second, lambda: touch(host))
+    clock.after(20, lambda: host.delete(LEASE))
+    with locked(host):
+        assert 20 <= clock.now - START < 21
+    assert pauses == sorted(pauses)
+    assert (pauses[0], pauses[-1]) == (0.2, 1.0)
+
+
 # --- who was killed ---------------------------------------------------------------------------------------
 
 
