@@ -17,7 +17,7 @@ from collections.abc import Iterator
 
 import pytest
 from api_host import ApiHost, api_host
-from fixtures import members, new, proxy, vcluster, vcluster_group
+from fixtures import impatient, members, new, proxy, vcluster, vcluster_group
 from hooks import (
     pytest_collection_modifyitems,
     pytest_configure,
@@ -26,6 +26,7 @@ from hooks import (
 )
 
 __all__ = [
+    "impatient",
     "members",
     "new",
     "proxy",

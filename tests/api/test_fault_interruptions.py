@@ -39,10 +39,10 @@ def usual(host: Host, vcluster: Module) -> dict[str, float]:
 @pytest.mark.long
 @pytest.mark.parametrize("turn", range(20 if FULL else 1))
 def test_operation_that_is_killed_is_finished_by_a_second_run(
-    host: Host, vcluster: Module, usual: dict[str, float], record_property: Record, turn: int
+    host: Host, impatient: Module, usual: dict[str, float], record_property: Record, turn: int
 ) -> None:
     """kill -9 of the task and all that it started, somewhere in each operation of a life."""
-    with life(host, vcluster, record_property, "kill9") as lived:
+    with life(host, impatient, record_property, "kill9") as lived:
         lived.seconds.update(usual)
         for operation in ("create", "pause", "change", DELETIONS[turn % 2]):
             after = moment(lived, operation, turn)
@@ -54,17 +54,17 @@ def test_operation_that_is_killed_is_finished_by_a_second_run(
 @pytest.mark.long
 @pytest.mark.parametrize("turn", range(6 if FULL else 1))
 def test_operation_that_is_cut_off_is_finished_by_a_second_run(
-    host: Host, vcluster: Module, usual: dict[str, float], record_property: Record, turn: int, tmp_path: Path
+    host: Host, impatient: Module, usual: dict[str, float], record_property: Record, turn: int, tmp_path: Path
 ) -> None:
     """The connection to the API server breaks somewhere in each operation, and comes back some seconds later."""
-    with life(host, vcluster, record_property, "cut") as lived, line_to(host, tmp_path) as (line, kubeconfig):
+    with life(host, impatient, record_property, "cut") as lived, line_to(host, tmp_path) as (line, kubeconfig):
         lived.seconds.update(usual)
         for operation in ("create", "pause", "change", DELETIONS[turn % 2]):
             after, lasting = moment(lived, operation, "cut", turn), chance(operation, "lasting", turn).uniform(0.1, 5)
 
             def cut(operation: str = operation, after: float = after, lasting: float = lasting) -> None:
                 timers = [later(after, line.cut), later(after + lasting, line.restore)]
-                told(vcluster.finish(lived.start(operation, kubeconfig=kubeconfig)))
+                told(impatient.finish(lived.start(operation, kubeconfig=kubeconfig)))
                 for timer in timers:
                     timer.join()
 

@@ -212,15 +212,15 @@ def test_deletion_not_waited_for_is_in_nobodys_way(host: Host, vcluster: Module,
 
 @pytest.mark.parametrize("status", ["pending-install", "uninstalling"])
 def test_creation_killed_before_helm_makes_a_record_goes_on(
-    host: Host, vcluster: Module, new: New, status: str
+    host: Host, impatient: Module, new: New, status: str
 ) -> None:
     """It had cleared the only one, which helm had not finished: the next task goes on from what is there."""
     where = new("cleared")
     asked: dict[str, Any] = {"name": where.name, "values": IDLE, "wait": False}
-    vcluster(**asked)
+    impatient(**asked)
     set_status(host, where, status)
     with serve_proxy(host) as proxy:
-        kill_at(vcluster, proxy, asked, request_has("POST", "/secrets"))
-    assert vcluster(**asked)["virtual_cluster"]["managed"]
-    assert vcluster(**asked)["steps"] == []
+        kill_at(impatient, proxy, asked, request_has("POST", "/secrets"))
+    assert impatient(**asked)["virtual_cluster"]["managed"]
+    assert impatient(**asked)["steps"] == []
     assert host.call("helm", "list", "-n", where.namespace, "--deployed", "-q").stdout.split() == [where.name]

@@ -9,13 +9,14 @@ import signal
 import time
 from collections.abc import Iterator
 from contextlib import suppress
+from dataclasses import replace
 
 import pytest
 from forked import Process
 from group_values import NOWHERE, SMALL
 from group_watch import watching_group
 from host_api import Host, connections, remove_namespaces, spaces_of
-from modules import Module
+from modules import IMPATIENT, Module
 
 pytestmark = pytest.mark.long
 
@@ -83,7 +84,7 @@ def kill_some(members: dict[str, Host], running: list[Process]) -> None:
             time.sleep(chance.uniform(0, 0.5))
             with suppress(ProcessLookupError):  # it has ended meanwhile
                 os.killpg(chance.choice(alive).pid, signal.SIGKILL)
-        time.sleep(0.02)
+        time.sleep(0.1)
 
 
 def test_writers_that_are_killed_never_oversell_a_host_cluster(members: dict[str, Host], writer: Module) -> None:
@@ -96,6 +97,6 @@ def test_writers_that_are_killed_never_oversell_a_host_cluster(members: dict[str
         killed = [process.returncode for process in running].count(-signal.SIGKILL)
         print(f"{killed} of {WRITERS} were killed before they were done")
         assert killed >= 5, "too few were killed to mean anything"
-        placed, refused = finish(writer, start(writer))
+        placed, refused = finish(writer, start(replace(writer, constants=IMPATIENT)))
     assert {name: watcher.most for name, watcher in watchers.items()} == ROOM
     check_full(members, placed, refused)

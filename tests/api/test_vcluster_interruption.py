@@ -72,22 +72,30 @@ def where(host: Host) -> Iterator[Place]:
         yield found
 
 
+@pytest.mark.long
 @pytest.mark.fault(FAULT, len(CREATE_MOMENTS))
-def test_creation_killed_at_each_moment_goes_on(host: Host, vcluster: Module, where: Place, proxy: Proxy) -> None:
+def test_creation_killed_at_each_moment_goes_on(host: Host, impatient: Module, where: Place, proxy: Proxy) -> None:
     """Killed again and again, each time a little later, it goes on from what it finds."""
     asked: dict[str, Any] = {"name": where.name, "values": IDLE}
     for moment in CREATE_MOMENTS.values():
-        kill_at(vcluster, proxy, asked, moment)
-    result = vcluster(**asked, wait=False)
+        kill_at(impatient, proxy, asked, moment)
+    result = impatient(**asked, wait=False)
     assert result["virtual_cluster"]["managed"]
-    check_whole(host, vcluster, where, IDLE)
+    check_whole(host, impatient, where, IDLE)
 
 
-@pytest.mark.parametrize("moment", ["first object", "end of helm"])
+@pytest.mark.parametrize(
+    ("moment", "module"),
+    [
+        ("first object", "impatient"),
+        pytest.param("end of helm", "vcluster", marks=pytest.mark.long),  # with the real wait for what was killed
+    ],
+)
 def test_creation_killed_once_is_finished_by_the_next(
-    host: Host, vcluster: Module, where: Place, proxy: Proxy, moment: str
+    host: Host, where: Place, proxy: Proxy, request: pytest.FixtureRequest, moment: str, module: str
 ) -> None:
     """What one killed task leaves is enough for the next one to end as if nothing had been."""
+    vcluster: Module = request.getfixturevalue(module)
     asked: dict[str, Any] = {"name": where.name, "values": IDLE}
     kill_at(vcluster, proxy, asked, CREATE_MOMENTS[moment])
     result = vcluster(**asked, wait=False)
@@ -95,65 +103,68 @@ def test_creation_killed_once_is_finished_by_the_next(
     check_whole(host, vcluster, where, IDLE)
 
 
+@pytest.mark.long
 @pytest.mark.fault(FAULT, len(CHANGE_MOMENTS))
 def test_change_killed_at_each_moment_is_finished_by_the_next(
-    host: Host, vcluster: Module, where: Place, proxy: Proxy
+    host: Host, impatient: Module, where: Place, proxy: Proxy
 ) -> None:
     """Each change is finished by the next task, and the next change is killed later."""
-    vcluster(name=where.name, values=IDLE, wait=False)
+    impatient(name=where.name, values=IDLE, wait=False)
     wanted = IDLE
     for moment in CHANGE_MOMENTS.values():
         wanted = IDLE if wanted is MORE else MORE
         asked: dict[str, Any] = {"name": where.name, "values": wanted, "wait": False}
-        kill_at(vcluster, proxy, asked, moment)
-        vcluster(**asked)
-        assert vcluster(**asked)["steps"] == []
-    check_whole(host, vcluster, where, wanted)
+        kill_at(impatient, proxy, asked, moment)
+        impatient(**asked)
+        assert impatient(**asked)["steps"] == []
+    check_whole(host, impatient, where, wanted)
 
 
 @pytest.mark.fault(FAULT, len(DELETE_MOMENTS))
 def test_deletion_killed_at_each_moment_deletes_the_rest(
-    host: Host, vcluster: Module, where: Place, proxy: Proxy
+    host: Host, impatient: Module, where: Place, proxy: Proxy
 ) -> None:
     """Killed again and again, each time a little later, it deletes the rest."""
-    vcluster(name=where.name, values=IDLE, wait=False)
+    impatient(name=where.name, values=IDLE, wait=False)
     asked: dict[str, Any] = {"name": where.name, "state": "absent"}
     for moment in DELETE_MOMENTS.values():
-        kill_at(vcluster, proxy, asked, moment)
-    vcluster(**asked)
-    check_gone(host, vcluster, where)
+        kill_at(impatient, proxy, asked, moment)
+    impatient(**asked)
+    check_gone(host, impatient, where)
 
 
+@pytest.mark.long
 @pytest.mark.fault(FAULT, len(DELETE_MOMENTS))
 def test_deletion_killed_and_revoked_leaves_a_whole_virtual_cluster(
-    host: Host, vcluster: Module, where: Place, proxy: Proxy
+    host: Host, impatient: Module, where: Place, proxy: Proxy
 ) -> None:
     """However far a killed deletion came, the virtual cluster can be had again."""
     asked: dict[str, Any] = {"name": where.name, "values": IDLE, "wait": False}
-    vcluster(**asked)
+    impatient(**asked)
     for moment in DELETE_MOMENTS.values():
-        kill_at(vcluster, proxy, {"name": where.name, "state": "absent"}, moment)
-        vcluster(**asked)
-        assert vcluster(**asked)["steps"] == []
-    check_whole(host, vcluster, where, IDLE)
+        kill_at(impatient, proxy, {"name": where.name, "state": "absent"}, moment)
+        impatient(**asked)
+        assert impatient(**asked)["steps"] == []
+    check_whole(host, impatient, where, IDLE)
 
 
+@pytest.mark.long
 @pytest.mark.fault(FAULT, len(UNFINISHED))
-def test_release_left_unfinished_by_helm_is_finished(host: Host, vcluster: Module, where: Place) -> None:
+def test_release_left_unfinished_by_helm_is_finished(host: Host, impatient: Module, where: Place) -> None:
     """Whatever helm was doing, check mode names it, and the task ends as if nothing had been."""
     asked: dict[str, Any] = {"name": where.name, "values": IDLE, "wait": False}
-    vcluster(**asked)
+    impatient(**asked)
     for status in UNFINISHED:
         if status == "pending-upgrade":
             asked = {**asked, "values": MORE}
-            vcluster(**asked)
+            impatient(**asked)
         set_status(host, where, status)
-        check = vcluster(check=True, **asked)
+        check = impatient(check=True, **asked)
         assert status in " ".join(check["steps"])
-        run = vcluster(**asked)
+        run = impatient(**asked)
         assert run["steps"] == check["steps"]
-        assert vcluster(**asked)["steps"] == []
-    check_whole(host, vcluster, where, MORE)
+        assert impatient(**asked)["steps"] == []
+    check_whole(host, impatient, where, MORE)
 
 
 def test_creations_at_once_make_one_that_runs(host: Host, vcluster: Module, new: Callable[..., Place]) -> None:

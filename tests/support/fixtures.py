@@ -5,10 +5,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
+from dataclasses import replace
 
 import pytest
 from host_api import Host, connections
-from modules import Module
+from modules import IMPATIENT, Module
 from places import Place, place
 from proxy import Proxy, serve_proxy
 
@@ -24,6 +25,12 @@ def vcluster(host: Host, tmp_path_factory: pytest.TempPathFactory) -> Module:
     """The module nested.clusters.vcluster, with the chart of this machine if there is one."""
     defaults = {"chart_ref": host.chart} if host.chart else {}
     return Module(host, tmp_path_factory.mktemp("module"), "vcluster", defaults)
+
+
+@pytest.fixture(scope="session")
+def impatient(vcluster: Module) -> Module:
+    """The same module, for tests that have killed helm: it waits for its end for two seconds, and not for thirty."""
+    return replace(vcluster, constants=IMPATIENT)
 
 
 @pytest.fixture(scope="session")

@@ -98,10 +98,18 @@ class ModuleServer:
                 start_new_session=True,  # an interrupt is for the tests
             )
 
-    def start(self, arguments: list[str], environment: dict[str, str]) -> ForkedProcess:
-        """Start the module whose file is the first argument, in a fork, with exactly this environment."""
+    def start(self, arguments: list[str], environment: dict[str, str], constants: dict[str, float]) -> ForkedProcess:
+        """Start the module whose file is the first argument, in a fork, with exactly this environment.
+
+        ``constants``: values of constants of module_utils, by name, that differ from what they are.
+        """
         pipes = [os.pipe() for _what in ("output", "errors", "status")]
-        request = {"arguments": arguments, "environment": environment, "directory": os.getcwd()}
+        request = {
+            "arguments": arguments,
+            "environment": environment,
+            "constants": constants,
+            "directory": os.getcwd(),
+        }
         try:
             with self.lock:
                 socket.send_fds(self.requests, [json.dumps(request).encode()], [write for _read, write in pipes])
@@ -119,8 +127,10 @@ _servers: dict[int, ModuleServer] = {}
 _lock = threading.Lock()
 
 
-def start(arguments: list[str], environment: dict[str, str]) -> ForkedProcess:
+def start(
+    arguments: list[str], environment: dict[str, str], constants: dict[str, float] | None = None
+) -> ForkedProcess:
     """Start a module in a fork of this process's server, which the first call starts."""
     with _lock:
         server = _servers.get(os.getpid()) or _servers.setdefault(os.getpid(), ModuleServer())
-    return server.start(arguments, environment)
+    return server.start(arguments, environment, constants or {})

@@ -61,6 +61,15 @@ def become(request: dict[str, Any], descriptors: list[int]) -> None:
     os.environ.update(request["environment"])
     sys.argv = request["arguments"]
     sys.path[0] = os.path.dirname(sys.argv[0])
+    for name, value in request["constants"].items():
+        set_constant(name, value)
+
+
+def set_constant(name: str, value: float) -> None:
+    """Set a constant that module_utils have, such as ``lifecycle.present.SETTLE_SECONDS``."""
+    module, _dot, constant = f"{COLLECTION}.{name}".rpartition(".")
+    assert hasattr(sys.modules[module], constant), name
+    setattr(sys.modules[module], constant, value)
 
 
 def run_module() -> None:

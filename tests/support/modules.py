@@ -9,7 +9,7 @@ import signal
 import subprocess
 import sys
 import uuid
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -28,6 +28,10 @@ OWN_PYTHON = "{{ ansible_playbook_python }}"
 SAME_PYTHON = "{{ ansible_playbook_python | dirname }}/./{{ ansible_playbook_python | basename }}"
 
 
+# For a task that follows one whose helm was killed: how long it waits until it takes it for killed, else 30 seconds.
+IMPATIENT = {"lifecycle.present.SETTLE_SECONDS": 2.0}
+
+
 @dataclass
 class Module:
     """A module of the collection, run as Ansible runs it: a process of its own with a file of arguments.
@@ -42,6 +46,8 @@ class Module:
     environment: dict[str, str] = field(default_factory=dict, repr=False)
     through: tuple[str, ...] = field(default=(), repr=False)
     """A command that runs the module, where it is not to run here."""
+    constants: dict[str, float] = field(default_factory=dict, repr=False)
+    """Values of constants of module_utils by name, where a test would only wait for what they say."""
 
     def start(self, options: dict[str, Any], check: bool = False) -> Process:
         """Start the module without waiting for it."""
@@ -58,7 +64,8 @@ class Module:
         command = [str(MODULES / f"{self.name}.py"), str(file)]
         environment = {**os.environ, "KUBECONFIG": self.host.kubeconfig, **self.environment}
         if not self.through and not any(name.startswith("PYTHON") for name in self.environment):
-            return forked.start(command, environment)
+            return forked.start(command, environment, self.constants)
+        assert not self.constants, "only a fork can have other constants"
         return subprocess.Popen(
             [*self.through, sys.executable, *command],
             env=environment,
@@ -103,9 +110,7 @@ class Module:
 
     def against(self, **defaults: Any) -> Module:
         """The same module with other defaults."""
-        return Module(
-            self.host, self.directory, self.name, {**self.defaults, **defaults}, self.environment, self.through
-        )
+        return replace(self, defaults={**self.defaults, **defaults})
 
 
 def same(check: dict[str, Any], run: dict[str, Any]) -> None:
