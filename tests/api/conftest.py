@@ -18,25 +18,26 @@ from collections.abc import Iterator
 import pytest
 from api_host import ApiHost, api_host
 from fixtures import impatient, members, new, proxy, vcluster, vcluster_group
-from hooks import (
-    pytest_collection_modifyitems,
-    pytest_configure,
-    pytest_runtest_setup,
-    pytest_terminal_summary,
-)
+from hooks import is_long, pytest_configure, pytest_runtest_setup, pytest_terminal_summary
+from worker_parts import in_parts
 
 __all__ = [
     "impatient",
     "members",
     "new",
     "proxy",
-    "pytest_collection_modifyitems",
     "pytest_configure",
     "pytest_runtest_setup",
     "pytest_terminal_summary",
     "vcluster",
     "vcluster_group",
 ]
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    workers = int(os.environ.get("PYTEST_XDIST_WORKER_COUNT", "1"))
+    long = [item for item in items if is_long(item)]
+    items[:] = in_parts(long, [item for item in items if not is_long(item)], workers)
 
 
 @pytest.fixture(scope="session")

@@ -15,7 +15,7 @@ os.environ.setdefault("NESTED_CLUSTERS_SEED", str(random.SystemRandom().randrang
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    config.addinivalue_line("markers", "long: takes a minute, so it is begun with, and no worker ends alone with it")
+    config.addinivalue_line("markers", "long: takes long, so it is begun with, and no worker ends alone with it")
     config.addinivalue_line("markers", "fault(what, times=1): a test of faults, counted in the table of them")
 
 
@@ -45,4 +45,9 @@ def pytest_terminal_summary(terminalreporter: Any) -> None:
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    items.sort(key=lambda item: item.get_closest_marker("long") is None)
+    items.sort(key=lambda item: not is_long(item))
+
+
+def is_long(item: pytest.Item) -> bool:
+    """Tell whether a test is to be begun with."""
+    return item.get_closest_marker("long") is not None
