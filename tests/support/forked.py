@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import atexit
 import json
 import os
 import select
@@ -11,6 +12,7 @@ import subprocess
 import sys
 import threading
 import time
+from contextlib import suppress
 from pathlib import Path
 from typing import Protocol
 
@@ -85,7 +87,7 @@ class ForkedProcess:
 
 
 class ModuleServer:
-    """The other side of module_server.py; it ends with this process."""
+    """The other side of module_server.py; it ends with this process, however that ends."""
 
     def __init__(self) -> None:
         self.lock = threading.Lock()
@@ -123,6 +125,13 @@ class ModuleServer:
         return ForkedProcess(arguments, pid, {out: bytearray(), err: bytearray()}, status)
 
 
+    def end(self) -> None:
+        """End it, and wait for that: only of whom a process has waited for its CPU time is told."""
+        self.requests.close()
+        with suppress(subprocess.TimeoutExpired):  # a module may run that a test has left
+            self.process.wait(5)
+
+
 _servers: dict[int, ModuleServer] = {}
 _lock = threading.Lock()
 
@@ -132,5 +141,8 @@ def start(
 ) -> ForkedProcess:
     """Start a module in a fork of this process's server, which the first call starts."""
     with _lock:
-        server = _servers.get(os.getpid()) or _servers.setdefault(os.getpid(), ModuleServer())
+        server = _servers.get(os.getpid())
+        if server is None:
+            server = _servers[os.getpid()] = ModuleServer()
+            atexit.register(server.end)
     return server.start(arguments, environment, constants or {})
