@@ -37,7 +37,7 @@ LICENSED = {"controlPlane": {"statefulSet": {"image": {"repository": "example.co
         ),
     ],
 )
-def test_bad_backing_store_is_refused(
+def test_backing_store_with_bad_option_is_refused(
     host: Host, vcluster: Module, new: Callable[..., Place], options: dict[str, Any], words: list[str]
 ) -> None:
     where = new("bad")

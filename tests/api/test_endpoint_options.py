@@ -29,7 +29,7 @@ from places import Place
         ({"type": "gateway", "host": "a.example.com"}, ["endpoint.gateway_name"]),
     ],
 )
-def test_bad_endpoint_is_refused(
+def test_endpoint_with_bad_option_is_refused(
     host: Host, vcluster: Module, new: Callable[..., Place], endpoint: dict[str, Any], words: list[str]
 ) -> None:
     """Before a half-made virtual cluster stands there."""

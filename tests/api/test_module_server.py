@@ -33,7 +33,7 @@ NEW_PYTHON = ("env",)  # a command that runs a module runs it in a new one
         ("vcluster_orphans", {"names": ["it-forked"]}),
     ],
 )
-def test_result_is_the_same(host: Host, vcluster: Module, name: str, options: dict[str, Any]) -> None:
+def test_module_in_a_fork_has_the_same_result(host: Host, vcluster: Module, name: str, options: dict[str, Any]) -> None:
     """Success, refusal, wrong options and warnings."""
     module = replace(vcluster, name=name, defaults=vcluster.defaults if name == "vcluster" else {})
     assert module.raw(check=True, **options) == replace(module, through=NEW_PYTHON).raw(check=True, **options)
@@ -61,7 +61,7 @@ def program(directory: Path, text: str) -> list[str]:
         "import sys, threading; print(threading.active_count(), sys.modules['__main__'].__file__ == __file__)",
     ],
 )
-def test_program_ends_the_same_way(tmp_path: Path, text: str) -> None:
+def test_program_in_a_fork_ends_the_same_way(tmp_path: Path, text: str) -> None:
     """Exit status, output, session, environment and what is done at the end."""
     arguments, environment = program(tmp_path, text), {"MARK": "1", "PATH": os.environ["PATH"]}
     options: dict[str, Any] = {"env": environment, "stdin": subprocess.DEVNULL, "capture_output": True, "text": True}

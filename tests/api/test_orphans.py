@@ -51,7 +51,7 @@ def claim_of(host: Host, where: Place, name: str, **labels: str) -> None:
     host.create(where.path("persistentvolumeclaims"), {"metadata": {"name": name, "labels": labels}, "spec": CLAIM})
 
 
-def test_what_other_tools_leave(
+def test_orphans_left_by_other_tools_are_found_and_removed(
     host: Host, vcluster: Module, orphans: Module, living: Place, new: Callable[..., Place]
 ) -> None:
     """After `helm uninstall`: claims of every ordinal, what vCluster wrote, snapshot requests, our own objects."""
@@ -116,7 +116,7 @@ def test_what_other_tools_leave(
     assert vcluster(name=living.name, wait=False)["steps"] == []
 
 
-def test_a_failed_release_and_a_deletion_by_hand(
+def test_orphans_of_failed_release_and_deletion_by_hand_are_removed(
     host: Host, vcluster: Module, orphans: Module, living: Place, new: Callable[..., Place]
 ) -> None:
     """Records of a release that was being uninstalled, and cluster roles whose namespace is gone."""
@@ -146,7 +146,7 @@ def without_pods(host: Host, where: Place) -> None:
     eventually(f"the end of the pods of {where.name}", lambda: not host.items(where.path("pods")))
 
 
-def test_pods_that_outlive_their_workload(
+def test_pods_that_outlive_their_workload_are_no_orphans(
     host: Host, vcluster: Module, orphans: Module, new: Callable[..., Place]
 ) -> None:
     """They are a virtual cluster that is there, although nothing else says so."""
@@ -165,7 +165,7 @@ def test_pods_that_outlive_their_workload(
     assert f"persistentvolumeclaims/data-{where.name}-0" in checked(orphans, names=[where.name])
 
 
-def test_a_record_that_is_kept_elsewhere(
+def test_record_that_is_kept_elsewhere_is_no_orphan(
     host: Host, vcluster: Module, orphans: Module, new: Callable[..., Place]
 ) -> None:
     """As Flux does with targetNamespace and storageNamespace: while its release is there, it is no failed one."""
@@ -190,7 +190,9 @@ def test_a_record_that_is_kept_elsewhere(
     assert f"in namespace {where.namespace}, which has no control plane there" in found[1][1]
 
 
-def test_volumes(host: Host, vcluster: Module, orphans: Module, new: Callable[..., Place]) -> None:
+def test_volumes_kept_on_purpose_are_removed_only_when_named(
+    host: Host, vcluster: Module, orphans: Module, new: Callable[..., Place]
+) -> None:
     """Kept on purpose: reported, and removed only in so many words. Released volumes are removed."""
     where = new("vols")
     vcluster(name=where.name, values=IDLE, wait=False)
@@ -222,7 +224,9 @@ def test_volumes(host: Host, vcluster: Module, orphans: Module, new: Callable[..
     wait_gone(host, f"/api/v1/namespaces/{where.namespace}")
 
 
-def test_a_namespace_that_does_not_go(host: Host, vcluster: Module, orphans: Module, new: Callable[..., Place]) -> None:
+def test_namespace_held_by_a_finalizer_is_freed_or_named(
+    host: Host, vcluster: Module, orphans: Module, new: Callable[..., Place]
+) -> None:
     """Held by vCluster's own finalizer it is freed; by another one, it is named with the object, and not touched."""
     where = new("held")
     vcluster(name=where.name, values=IDLE, wait=False)
@@ -244,7 +248,9 @@ def test_a_namespace_that_does_not_go(host: Host, vcluster: Module, orphans: Mod
     wait_gone(host, space)
 
 
-def test_it_is_no_race(host: Host, vcluster: Module, orphans: Module, new: Callable[..., Place]) -> None:
+def test_removal_while_it_is_made_again_leaves_it_whole(
+    host: Host, vcluster: Module, orphans: Module, new: Callable[..., Place]
+) -> None:
     """Made again while its remains are being removed, by many rounds of both at once: it is whole in the end."""
     where = new("race")
     for _round in range(2):
@@ -269,7 +275,7 @@ def group_of_one(vcluster_group: Module, given: list[dict[str, Any]], name: str)
         vcluster_group(name=name, host_clusters=given, state="absent")
 
 
-def test_groups(members: dict[str, Host], vcluster_group: Module, orphans: Module) -> None:
+def test_orphans_of_groups_are_found(members: dict[str, Host], vcluster_group: Module, orphans: Module) -> None:
     """A share that a killed task reserved, a Lease whose holder is gone, and a record that no member knows."""
     given, one = connections(members), members["host-a"]
     asked = orphans.against(host_clusters=given)
@@ -312,7 +318,9 @@ def test_groups(members: dict[str, Host], vcluster_group: Module, orphans: Modul
         assert one.items(leases) == []
 
 
-def test_the_playbook(host: Host, vcluster: Module, new: Callable[..., Place], tmp_path: Path) -> None:
+def test_playbook_only_reports_unless_told_to_remove(
+    host: Host, vcluster: Module, new: Callable[..., Place], tmp_path: Path
+) -> None:
     """It only reports, unless it is told to remove."""
     where = new("book")
     vcluster(name=where.name, values=IDLE, wait=False)

@@ -67,7 +67,9 @@ def living(host: Host, name: str = "it-living", version: str | None = None) -> N
     host.namespace(name, labels={"nested-clusters/group": GROUP}, annotations=annotations)
 
 
-def test_life_of_a_group(members: dict[str, Host], vcluster_group: Module) -> None:
+def test_group_from_creation_to_deletion_does_what_check_mode_said(
+    members: dict[str, Host], vcluster_group: Module
+) -> None:
     """Made on all host clusters, left alone, changed and deleted; check mode and diff say before what happens."""
     remove(members, vcluster_group)
     group = vcluster_group.against(name=GROUP)
@@ -96,13 +98,13 @@ def test_life_of_a_group(members: dict[str, Host], vcluster_group: Module) -> No
     assert not group(state="absent")["changed"]
 
 
-def test_check_mode_writes_nothing(members: dict[str, Host], group: Module) -> None:
+def test_group_creation_in_check_mode_writes_nothing(members: dict[str, Host], group: Module) -> None:
     """Check mode of a creation leaves nothing on any host cluster."""
     group(check=True)
     assert all(record(member) is None for member in members.values())
 
 
-def test_unchanged_costs_few_requests(host: Host, vcluster_group: Module, group: Module, proxy: Proxy) -> None:
+def test_group_unchanged_costs_few_requests(host: Host, vcluster_group: Module, group: Module, proxy: Proxy) -> None:
     """Two LISTs and three GETs a host cluster, no writes, however many virtual clusters there are."""
     one = [{"name": "host-a", **proxy.options}]
     group(host_clusters=one)
@@ -117,7 +119,7 @@ def test_unchanged_costs_few_requests(host: Host, vcluster_group: Module, group:
     assert counts == [5, 5]
 
 
-def test_no_credential_is_stored(members: dict[str, Host], group: Module) -> None:
+def test_group_with_credentials_of_hosts_stores_none(members: dict[str, Host], group: Module) -> None:
     """Nothing that leads into a host cluster is found on any of them, in whatever object."""
     group(values={"sync": {"toHost": {"ingresses": {"enabled": True}}}})
     secrets = set()
@@ -135,7 +137,7 @@ def test_no_credential_is_stored(members: dict[str, Host], group: Module) -> Non
             assert not [secret for secret in secrets if secret in text], key
 
 
-def test_credentials_in_values_are_refused(members: dict[str, Host], group: Module) -> None:
+def test_group_with_credentials_in_values_is_refused(members: dict[str, Host], group: Module) -> None:
     """Values with a password name the path, not the password, and nothing is written."""
     store = {"database": {"embedded": {"dataSource": "mysql://root:hunter2@db/vcluster"}}}
     message = group.refused(values={"controlPlane": {"backingStore": store}})
@@ -144,7 +146,7 @@ def test_credentials_in_values_are_refused(members: dict[str, Host], group: Modu
     assert all(record(member) is None for member in members.values())
 
 
-def test_a_host_cluster_that_does_not_answer(members: dict[str, Host], group: Module) -> None:
+def test_member_that_does_not_answer_is_completed_by_the_next_task(members: dict[str, Host], group: Module) -> None:
     """The others are done and named, so is the one that is not; the same task again completes the rest."""
     if len(members) < 2:
         pytest.fail("this test needs a second host cluster")
@@ -164,7 +166,7 @@ def test_a_host_cluster_that_does_not_answer(members: dict[str, Host], group: Mo
     assert record(members["host-a"]) == record(members["host-b"])
 
 
-def test_a_new_member_that_does_not_answer(members: dict[str, Host], group: Module) -> None:
+def test_new_member_that_does_not_answer_is_refused(members: dict[str, Host], group: Module) -> None:
     """Nothing is written while a host cluster that shall become a member cannot be looked at."""
     dead = {"name": "host-c", "host": "https://127.0.0.1:1", "api_key": "x"}
     message = group.refused(host_clusters=[*connections(members), dead])
@@ -173,7 +175,7 @@ def test_a_new_member_that_does_not_answer(members: dict[str, Host], group: Modu
     assert all(record(member) is None for member in members.values())
 
 
-def test_members_come_and_go(members: dict[str, Host], group: Module) -> None:
+def test_member_that_leaves_is_refused_while_it_is_used(members: dict[str, Host], group: Module) -> None:
     """A host cluster joins and leaves: not while a virtual cluster lives there, and never by omission."""
     if len(members) < 2:
         pytest.fail("this test needs a second host cluster")
@@ -196,7 +198,7 @@ def test_members_come_and_go(members: dict[str, Host], group: Module) -> None:
     assert not members["host-b"].items("/apis/coordination.k8s.io/v1/namespaces/nested-clusters/leases")
 
 
-def test_a_lost_member(members: dict[str, Host], group: Module) -> None:
+def test_member_that_is_lost_is_taken_off_with_a_warning(members: dict[str, Host], group: Module) -> None:
     """One that does not exist any more is taken off in so many words, with a warning."""
     if len(members) < 2:
         pytest.fail("this test needs a second host cluster")
@@ -207,7 +209,7 @@ def test_a_lost_member(members: dict[str, Host], group: Module) -> None:
     assert [host["name"] for host in run["group"]["host_clusters"]] == ["host-a"]
 
 
-def test_what_cannot_be_a_member(host: Host, group: Module) -> None:
+def test_member_that_cannot_serve_the_endpoint_is_refused(host: Host, group: Module) -> None:
     """A host cluster that cannot serve the endpoint is refused with what is missing."""
     one = connections({"host-a": host})
     pattern = [{**one[0], "dns_pattern": "*.vc.example.com"}]
@@ -221,7 +223,7 @@ def test_what_cannot_be_a_member(host: Host, group: Module) -> None:
     assert record(host) is None
 
 
-def test_an_ingress_class_makes_it_fit(host: Host, group: Module) -> None:
+def test_member_with_the_ingress_class_is_accepted(host: Host, group: Module) -> None:
     """With the class there, the same task works."""
     classes = "/apis/networking.k8s.io/v1/ingressclasses"
     host.create(classes, {"metadata": {"name": "it-class"}, "spec": {"controller": "example.com/it"}})
@@ -232,7 +234,7 @@ def test_an_ingress_class_makes_it_fit(host: Host, group: Module) -> None:
         host.delete(f"{classes}/it-class")
 
 
-def test_read_only_is_refused(host: Host, group: Module) -> None:
+def test_member_with_read_only_connection_is_refused(host: Host, group: Module) -> None:
     """A connection that may only read is refused with what it may not do."""
     role = "/apis/rbac.authorization.k8s.io/v1/clusterroles"
     binding = "/apis/rbac.authorization.k8s.io/v1/clusterrolebindings"
@@ -252,7 +254,7 @@ def test_read_only_is_refused(host: Host, group: Module) -> None:
     assert record(host) is None
 
 
-def test_locked_version_marks_what_is_behind(host: Host, group: Module) -> None:
+def test_group_with_another_locked_version_names_who_is_behind(host: Host, group: Module) -> None:
     """A changed lock changes nothing by itself: it says which virtual clusters wait for it."""
     one = connections({"host-a": host})
     group(host_clusters=one, vcluster_version="0.36.0")
@@ -280,14 +282,16 @@ def test_locked_version_marks_what_is_behind(host: Host, group: Module) -> None:
         ({"name": "Dev_1"}, ["name", "Dev_1"]),
     ],
 )
-def test_bad_option(members: dict[str, Host], group: Module, options: dict[str, Any], words: list[str]) -> None:
+def test_group_with_bad_option_is_refused(
+    members: dict[str, Host], group: Module, options: dict[str, Any], words: list[str]
+) -> None:
     """One error names the option, the value and what is allowed; nothing is written."""
     message = group.refused(**options)
     assert all(word in message for word in words), message
     assert all(record(member) is None for member in members.values())
 
 
-def test_bad_host_clusters(host: Host, group: Module) -> None:
+def test_group_with_bad_host_clusters_is_refused(host: Host, group: Module) -> None:
     """Two of one name, one under two names, a pattern without a wildcard: each is told apart."""
     one = connections({"host-a": host})[0]
     assert "2 times" in group.refused(host_clusters=[one, one])

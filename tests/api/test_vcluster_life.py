@@ -66,7 +66,7 @@ def test_creation_uses_the_open_source_image(host: Host, where: Place) -> None:
     assert "vcluster-oss" in spec["containers"][0]["image"]
 
 
-def test_unchanged_starts_no_helm(vcluster: Module, where: Place, tmp_path: Path) -> None:
+def test_task_unchanged_starts_no_helm(vcluster: Module, where: Place, tmp_path: Path) -> None:
     """An unchanged virtual cluster starts no helm, neither in check mode nor in a run."""
     trap = tmp_path / "helm"
     trap.write_text(f"#!/bin/sh\ntouch {tmp_path}/started\nexit 1\n")
@@ -80,7 +80,7 @@ def test_unchanged_starts_no_helm(vcluster: Module, where: Place, tmp_path: Path
     assert not (tmp_path / "started").exists()
 
 
-def test_unchanged_costs_few_requests(host: Host, vcluster: Module, where: Place, proxy: Proxy) -> None:
+def test_task_unchanged_costs_few_requests(host: Host, vcluster: Module, where: Place, proxy: Proxy) -> None:
     """An unchanged run reads each kind of the release once, and nothing else: no discovery, no writes."""
     result = vcluster(name=where.name, **proxy.options)
     assert not result["changed"]
@@ -91,7 +91,7 @@ def test_unchanged_costs_few_requests(host: Host, vcluster: Module, where: Place
     assert all(request.startswith("GET ") for request in proxy.seen)
 
 
-def test_unchanged_when_options_repeat_what_is_so(vcluster: Module, where: Place) -> None:
+def test_task_that_repeats_what_is_so_changes_nothing(vcluster: Module, where: Place) -> None:
     """Saying what is so already is no change: version with v, the default values, no protection."""
     values = {"controlPlane": {"statefulSet": {"image": {"repository": "loft-sh/vcluster-oss"}}}}
     ways: list[dict[str, Any]] = [
@@ -148,7 +148,7 @@ def test_metadata_that_is_no_string_is_refused(vcluster: Module, where: Place) -
         assert "quote" in messages[0]
 
 
-def test_options_left_empty_change_nothing(vcluster: Module, where: Place) -> None:
+def test_task_with_options_left_empty_changes_nothing(vcluster: Module, where: Place) -> None:
     """Options that a playbook leaves empty (`values:`) count as not given."""
     for option in ("values", "export_kubeconfig", "namespace", "protected", "vcluster_version"):
         empty: dict[str, Any] = {option: None}

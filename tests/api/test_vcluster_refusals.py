@@ -98,7 +98,9 @@ def refused(host: Host, module: Module, where: Place | None, **options: Any) -> 
     ],
     ids=lambda value: None,
 )
-def test_bad_option(host: Host, vcluster: Module, options: dict[str, Any], words: list[str]) -> None:
+def test_task_with_bad_option_is_refused(
+    host: Host, vcluster: Module, options: dict[str, Any], words: list[str]
+) -> None:
     """The error names the option, its value and what is allowed."""
     chart = {"vcluster_version": "0.36.1"} if not host.chart and "chart_ref" not in options else {}
     message = refused(host, vcluster, None, **{**chart, **options})
@@ -115,7 +117,7 @@ def test_bad_option(host: Host, vcluster: Module, options: dict[str, Any], words
         ({"sync": [1, 2]}, ["values", "sync"]),
     ],
 )
-def test_values_against_the_schema(
+def test_values_against_the_schema_are_refused(
     host: Host, vcluster: Module, where: Place, values: dict[str, Any], words: list[str]
 ) -> None:
     """What the chart's schema rejects, with the path; for a new virtual cluster no namespace is made."""
@@ -136,7 +138,7 @@ def test_values_against_the_schema(
         ),
     ],
 )
-def test_changes_that_lose_data(
+def test_change_that_loses_data_is_refused(
     host: Host, vcluster: Module, where: Place, values: dict[str, Any], word: str
 ) -> None:
     """A change that Kubernetes refuses or that loses the data names the key."""
@@ -145,7 +147,7 @@ def test_changes_that_lose_data(
     assert word in message
 
 
-def test_versions_of_a_repository(
+def test_versions_of_a_repository_are_used_or_refused(
     host: Host, vcluster: Module, new: Callable[..., Place], repository: str
 ) -> None:
     """Install, upgrade, downgrade, a jump and an unknown version, from a chart repository over HTTP."""
@@ -174,7 +176,9 @@ def test_versions_of_a_repository(
     assert "vcluster_version" in refused(host, old, where, name=where.name, vcluster_version="0.35.9")
 
 
-def test_versions_between_two(host: Host, vcluster: Module, new: Callable[..., Place], repository: str) -> None:
+def test_upgrade_over_two_versions_names_the_one_between(
+    host: Host, vcluster: Module, new: Callable[..., Place], repository: str
+) -> None:
     """An upgrade over two minor versions names the one between, also in check mode, and waits until that runs."""
     module = vcluster.against(chart_ref="vcluster", chart_repo_url=repository, wait=False, wait_timeout=2)
     where = new("between")
@@ -191,7 +195,7 @@ def test_versions_between_two(host: Host, vcluster: Module, new: Callable[..., P
         assert release["chart"] == "vcluster-0.35.3"
 
 
-def test_repository_that_does_not_answer(host: Host, vcluster: Module) -> None:
+def test_repository_that_does_not_answer_is_named(host: Host, vcluster: Module) -> None:
     """A chart repository that is not there is named."""
     message = refused(
         host, vcluster, None, name=UNUSED, chart_ref="vcluster", chart_repo_url="http://127.0.0.1:1/charts"
@@ -199,7 +203,7 @@ def test_repository_that_does_not_answer(host: Host, vcluster: Module) -> None:
     assert "127.0.0.1:1" in message
 
 
-def test_host_cluster_with_closed_port(vcluster: Module, tmp_path: Path) -> None:
+def test_host_cluster_with_closed_port_is_named_at_once(vcluster: Module, tmp_path: Path) -> None:
     """A refused connection is said with the address, at once."""
     started = time.monotonic()
     options: dict[str, Any] = {"host": "https://127.0.0.1:1", "api_key": "x", "kubeconfig": "/dev/null"}
@@ -210,7 +214,7 @@ def test_host_cluster_with_closed_port(vcluster: Module, tmp_path: Path) -> None
     assert time.monotonic() - started < 30
 
 
-def test_host_cluster_that_is_a_black_hole(vcluster: Module) -> None:
+def test_host_cluster_that_does_not_react_is_named_soon(vcluster: Module) -> None:
     """An address that does not react does not take minutes, and the message is a sentence."""
     with socket.create_server(("127.0.0.1", 0), backlog=0) as server, ExitStack() as clients:
         for _attempt in range(4):  # packets are dropped where the queue of connections is full
@@ -229,7 +233,7 @@ def test_host_cluster_that_is_a_black_hole(vcluster: Module) -> None:
     assert seconds < 60
 
 
-def test_kubeconfig_and_context(host: Host, vcluster: Module, tmp_path: Path) -> None:
+def test_kubeconfig_or_context_that_is_none_is_named(host: Host, vcluster: Module, tmp_path: Path) -> None:
     """A kubeconfig that cannot be read, and a context that it does not have, are named."""
     broken = tmp_path / "broken"
     broken.write_text("clusters: [")
@@ -246,7 +250,7 @@ def test_kubeconfig_and_context(host: Host, vcluster: Module, tmp_path: Path) ->
     assert not vcluster(check=True, name=UNUSED, state="absent", kubeconfig=config)["changed"]
 
 
-def test_wrong_ca(host: Host, vcluster: Module, tmp_path: Path) -> None:
+def test_certificate_of_another_authority_is_refused(host: Host, vcluster: Module, tmp_path: Path) -> None:
     """The host cluster's certificate is verified, by the module and by its helm."""
     ca = tmp_path / "ca.crt"
     create = (
@@ -264,7 +268,7 @@ def test_wrong_ca(host: Host, vcluster: Module, tmp_path: Path) -> None:
     assert "certificate" in message.lower()
 
 
-def test_wrong_token(host: Host, vcluster: Module) -> None:
+def test_token_that_is_unknown_is_named(host: Host, vcluster: Module) -> None:
     """A token that the host cluster does not know is not called a lack of permission."""
     options = {
         "host": host.configuration.host,
@@ -277,7 +281,9 @@ def test_wrong_token(host: Host, vcluster: Module) -> None:
 
 
 @pytest.mark.parametrize("verbs", [[], ["get", "list"]], ids=["nothing", "reading"])
-def test_no_permission(host: Host, vcluster: Module, new: Callable[..., Place], verbs: list[str]) -> None:
+def test_task_without_permission_names_verb_and_resource(
+    host: Host, vcluster: Module, new: Callable[..., Place], verbs: list[str]
+) -> None:
     """Without permission the message names the verb and the resource, and nothing is made."""
     where = new("narrow", made_by_user=True)
     eventually("default ServiceAccount", lambda: host.get(where.path("serviceaccounts", "default")))
@@ -301,7 +307,7 @@ def test_no_permission(host: Host, vcluster: Module, new: Callable[..., Place], 
     assert set(host.contents(where.namespace)) == before
 
 
-def test_helm(host: Host, vcluster: Module, tmp_path: Path) -> None:
+def test_helm_that_cannot_be_used_is_named(host: Host, vcluster: Module, tmp_path: Path) -> None:
     """A helm that is missing, too old or none is named, with what is needed."""
     scripts = {"old": "echo v3.9.0", "other": "echo hello", "broken": "exit 3"}
     for name, line in scripts.items():
@@ -318,7 +324,7 @@ def test_helm(host: Host, vcluster: Module, tmp_path: Path) -> None:
         assert "3.14" in message
 
 
-def test_another_virtual_cluster_in_the_namespace(host: Host, vcluster: Module, where: Place) -> None:
+def test_namespace_of_another_virtual_cluster_is_refused(host: Host, vcluster: Module, where: Place) -> None:
     """vCluster allows one virtual cluster a namespace: the other one is named."""
     message = refused(host, vcluster, where, name=UNUSED, namespace=where.namespace)
     assert f"namespace: '{where.namespace}'" in message
@@ -327,7 +333,7 @@ def test_another_virtual_cluster_in_the_namespace(host: Host, vcluster: Module, 
     assert absent["steps"] == []
 
 
-def test_release_of_another_chart(
+def test_release_of_another_chart_is_refused(
     host: Host, vcluster: Module, new: Callable[..., Place], tmp_path: Path
 ) -> None:
     """A Helm release of that name from another chart is neither changed nor deleted."""
@@ -345,7 +351,7 @@ def test_release_of_another_chart(
     host.call("helm", "uninstall", where.name, "-n", where.namespace)
 
 
-def test_chart_that_is_no_vcluster(
+def test_chart_that_is_no_vcluster_is_refused(
     host: Host, vcluster: Module, new: Callable[..., Place], tmp_path: Path
 ) -> None:
     """A chart of something else is refused, and not installed."""
