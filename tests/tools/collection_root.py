@@ -25,8 +25,9 @@ def working_tree() -> list[str]:
 
 
 def all_files(directory: Path) -> list[str]:
-    """Return the files below a directory, relative to it."""
-    return [str(path.relative_to(directory)) for path in directory.rglob("*") if path.is_file()]
+    """Return the files below a directory, relative to it, without what Python compiles there."""
+    found = (path.relative_to(directory) for path in directory.rglob("*") if path.is_file())
+    return [str(path) for path in found if "__pycache__" not in path.parts]
 
 
 def mirror(source: Path, names: Iterable[str], target: Path) -> None:
@@ -40,8 +41,8 @@ def mirror(source: Path, names: Iterable[str], target: Path) -> None:
     for name in set(all_files(target)) - wanted:
         (target / name).unlink()
     for directory in sorted((path for path in target.rglob("*") if path.is_dir()), reverse=True):
-        if not any(directory.iterdir()):
-            directory.rmdir()
+        if directory.name != "__pycache__" and not any(path.name != "__pycache__" for path in directory.iterdir()):
+            shutil.rmtree(directory)
 
 
 def main() -> None:

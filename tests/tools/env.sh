@@ -12,6 +12,8 @@ export PATH="$toolbox/bin:$PATH"
 export PYTHONPATH="$ANSIBLE_COLLECTIONS_PATH"
 # Modules run where the tools are: discovery might choose a Python that has no Kubernetes client.
 export ANSIBLE_PYTHON_INTERPRETER="$toolbox/bin/python"
+# Tests and modules are compiled once, not by each of the hundreds of processes that import them.
+unset PYTHONDONTWRITEBYTECODE
 # A user's own packages would shadow the pinned ones.
 export PYTHONNOUSERSITE=1
 unset here toolbox
