@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Start modules through module_server.py, of which each process of the tests has one."""
+"""Start modules and ansible-playbook in forks of servers that have imported what they import; see fork_server.py."""
 
 from __future__ import annotations
 
@@ -7,21 +7,25 @@ import atexit
 import json
 import os
 import select
+import signal
 import socket
 import subprocess
 import sys
 import threading
 import time
+from collections.abc import Mapping
 from contextlib import suppress
 from pathlib import Path
 from typing import Protocol
 
-PROGRAM = Path(__file__).with_name("module_server.py")
+MODULES, PLAYBOOKS = (Path(__file__).with_name(f"{name}_server.py") for name in ("module", "playbook"))
 MOST_BYTES = 65536
+# What neither Ansible nor Python reads when it starts.
+OF_A_RUN = frozenset(("ANSWERS", "NESTED_CLUSTERS_FORK", "PLAYED", "PYTEST_CURRENT_TEST", "TMPDIR"))
 
 
 class Process(Protocol):
-    """A module that runs: of subprocess.Popen, what the tests use."""
+    """A program that runs: of subprocess.Popen, what the tests use."""
 
     @property
     def pid(self) -> int: ...
@@ -37,7 +41,7 @@ class Process(Protocol):
 
 
 class ForkedProcess:
-    """A module in a fork; its number, its exit status and its output as subprocess.Popen has them."""
+    """A program in a fork; its number, its exit status and its output as subprocess.Popen has them."""
 
     def __init__(self, arguments: list[str], pid: int, output: dict[int, bytearray], status: int) -> None:
         self.args = arguments
@@ -81,37 +85,36 @@ class ForkedProcess:
             told = os.read(self._status, MOST_BYTES)
             os.close(self._status)
             if not told:
-                raise ChildProcessError(f"the server of module {self.args[0]} has ended, and with it the exit status")
+                raise ChildProcessError(f"the server of {self.args[0]} has ended, and with it the exit status")
             self.returncode = int(told)
         return self.returncode
 
 
-class ModuleServer:
-    """The other side of module_server.py; it ends with this process, however that ends."""
+class ForkServer:
+    """The other side of a server; it ends with this process, however that ends."""
 
-    def __init__(self) -> None:
+    def __init__(self, program: Path, environment: Mapping[str, str]) -> None:
+        self.program = program
         self.lock = threading.Lock()
         self.requests, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         with theirs:
             self.process = subprocess.Popen(
-                [sys.executable, str(PROGRAM)],
+                [sys.executable, str(program)],
+                env=environment,
                 stdin=theirs.fileno(),
                 stdout=subprocess.DEVNULL,
                 start_new_session=True,  # an interrupt is for the tests
             )
 
-    def start(self, arguments: list[str], environment: dict[str, str], constants: dict[str, float]) -> ForkedProcess:
-        """Start the module whose file is the first argument, in a fork, with exactly this environment.
+    def start(
+        self, arguments: list[str], environment: Mapping[str, str], directory: str, **more: object
+    ) -> ForkedProcess:
+        """Start the program that the first argument names, in a fork, with exactly this environment.
 
-        ``constants``: values of constants of module_utils, by name, that differ from what they are.
+        ``more``: what else the program of the server reads from a request.
         """
         pipes = [os.pipe() for _what in ("output", "errors", "status")]
-        request = {
-            "arguments": arguments,
-            "environment": environment,
-            "constants": constants,
-            "directory": os.getcwd(),
-        }
+        request = {"arguments": arguments, "environment": dict(environment), "directory": directory, **more}
         try:
             with self.lock:
                 socket.send_fds(self.requests, [json.dumps(request).encode()], [write for _read, write in pipes])
@@ -120,29 +123,68 @@ class ModuleServer:
             for _read, write in pipes:
                 os.close(write)
         if not pid:
-            raise ChildProcessError(f"the server of modules has ended with {self.process.wait()}")
+            raise ChildProcessError(f"{self.program.name} has ended with {self.process.wait()}")
         out, err, status = (read for read, _write in pipes)
         return ForkedProcess(arguments, pid, {out: bytearray(), err: bytearray()}, status)
 
-
-    def end(self) -> None:
-        """End it, and wait for that: only of whom a process has waited for its CPU time is told."""
+    def close(self) -> None:
+        """End it and wait for its end, so that its CPU time and that of its children count as this process's."""
         self.requests.close()
-        with suppress(subprocess.TimeoutExpired):  # a module may run that a test has left
+        with suppress(subprocess.TimeoutExpired):  # a program may run that a test has left
             self.process.wait(5)
 
 
-_servers: dict[int, ModuleServer] = {}
+_servers: dict[tuple[object, ...], ForkServer] = {}
 _lock = threading.Lock()
 
 
-def start(
-    arguments: list[str], environment: dict[str, str], constants: dict[str, float] | None = None
-) -> ForkedProcess:
-    """Start a module in a fork of this process's server, which the first call starts."""
+def _server(program: Path, environment: Mapping[str, str], *kind: object) -> ForkServer:
+    """Return this process's server of a kind, which the first call starts."""
+    key = (os.getpid(), program, *kind)
     with _lock:
-        server = _servers.get(os.getpid())
-        if server is None:
-            server = _servers[os.getpid()] = ModuleServer()
-            atexit.register(server.end)
-    return server.start(arguments, environment, constants or {})
+        if key not in _servers:
+            _servers[key] = ForkServer(program, environment)
+        return _servers[key]
+
+
+@atexit.register
+def close() -> None:
+    """End the servers of this process."""
+    for key in [key for key in _servers if key[0] == os.getpid()]:
+        _servers.pop(key).close()
+
+
+def start(
+    arguments: list[str], environment: dict[str, str], constants: Mapping[str, float] | None = None
+) -> ForkedProcess:
+    """Start the module whose file is the first argument, in a fork, with exactly this environment.
+
+    ``constants``: values of constants of module_utils, by name, that differ from what they are.
+    """
+    return _server(MODULES, os.environ).start(arguments, environment, os.getcwd(), constants=dict(constants or {}))
+
+
+def start_playbook(
+    arguments: list[str], environment: Mapping[str, str], directory: Path | None = None
+) -> ForkedProcess:
+    """Start ansible-playbook in a fork, with these arguments, exactly this environment, and a working directory.
+
+    Its server is of the same environment but for OF_A_RUN, so it is worth its start where many runs have one.
+    """
+    lasting = {name: value for name, value in environment.items() if name not in OF_A_RUN}
+    program = str(Path(sys.prefix) / "bin/ansible-playbook")
+    server = _server(PLAYBOOKS, lasting, *sorted(lasting.items()))
+    return server.start([program, *arguments], environment, str(directory or Path.cwd()))
+
+
+def run_playbook(
+    arguments: list[str], environment: Mapping[str, str], directory: Path | None = None, timeout: float = 300
+) -> subprocess.CompletedProcess[str]:
+    """Run ansible-playbook in a fork to its end, as start_playbook starts it. Raises subprocess.TimeoutExpired."""
+    process = start_playbook(arguments, environment, directory)
+    try:
+        out, err = process.communicate(timeout=timeout)
+    except subprocess.TimeoutExpired:
+        os.killpg(process.pid, signal.SIGKILL)
+        raise
+    return subprocess.CompletedProcess(process.args, process.wait(), out, err)

@@ -29,7 +29,7 @@ SAME_PYTHON = "{{ ansible_playbook_python | dirname }}/./{{ ansible_playbook_pyt
 
 
 # For a task that follows one whose helm was killed: how long it waits until it takes it for killed, else 30 seconds.
-IMPATIENT = {"lifecycle.present.SETTLE_SECONDS": 2.0}
+IMPATIENT = {"lifecycle.reconcile.SETTLE_SECONDS": 2.0}
 
 
 @dataclass

@@ -22,6 +22,8 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
+import forked
+
 Object = dict[str, Any]
 
 OWN_PYTHON = "{{ ansible_playbook_python }}"
@@ -207,10 +209,16 @@ class Played:
 
 
 class Playbook:
-    """Runs tasks with ansible-playbook, in a directory of their own."""
+    """Runs tasks with ansible-playbook, in a directory of their own.
 
-    def __init__(self, directory: Path) -> None:
+    With a home that many runs have in common, they are forks of one process: see tests/support/playbook_server.py.
+    Without one, a run is a real ansible-playbook, for tests whose subject is its process.
+    """
+
+    def __init__(self, directory: Path, common_home: str = "") -> None:
         self.directory = directory
+        self.in_forks = bool(common_home)
+        self.home = Path(common_home or directory / "ansible")
         # Not in there: ansible-core's sockets are in it, and the path of a socket has at most 107 bytes.
         self.temporary = Path(tempfile.mkdtemp(prefix="play-"))
         weakref.finalize(self, shutil.rmtree, self.temporary, ignore_errors=True)
@@ -231,13 +239,16 @@ class Playbook:
         book.write_text(json.dumps([play]))
         return book
 
+    def arguments(self, *more: str) -> list[str]:
+        return ["-i", "one,", *more, str(self.directory / "play.json")]
+
     def command(self, *arguments: str) -> list[str]:
         # The tool of this very Python, which is that of the fork.
         program = Path(sys.executable).with_name("ansible-playbook")
-        return [sys.executable, str(program), "-i", "one,", *arguments, str(self.directory / "play.json")]
+        return [sys.executable, str(program), *self.arguments(*arguments)]
 
     def environment(self, **settings: str) -> dict[str, str]:
-        own = {"ANSIBLE_HOME": str(self.directory / "ansible"), "TMPDIR": str(self.temporary), "KUBECONFIG": "/nowhere"}
+        own = {"ANSIBLE_HOME": str(self.home), "TMPDIR": str(self.temporary), "KUBECONFIG": "/nowhere"}
         kept = {name: value for name, value in os.environ.items() if not name.startswith("COV_")}
         return {**kept, "ANSIBLE_FORCE_COLOR": "0", **own, **FORK_WARNINGS, **settings}
 
@@ -245,9 +256,19 @@ class Playbook:
         """Run tasks. Settings in capitals are environment variables, and others the play's variables."""
         environment = {name: value for name, value in settings.items() if name.isupper()}
         self.write(tasks, **{name: value for name, value in settings.items() if name not in environment})
-        done = subprocess.run(
-            self.command(*([verbosity] if verbosity else [])),
-            env=self.environment(**environment),
+        done = self._run([verbosity] if verbosity else [], self.environment(**environment))
+        file = self.directory / "results.json"
+        assert FORK_WARNING not in done.stdout + done.stderr, done.stderr
+        results = json.loads(file.read_text()) if file.exists() else []
+        file.unlink(missing_ok=True)
+        return Played(done.returncode, done.stdout, done.stderr, results)
+
+    def _run(self, arguments: list[str], environment: dict[str, str]) -> subprocess.CompletedProcess[str]:
+        if self.in_forks:
+            return forked.run_playbook(self.arguments(*arguments), environment, self.directory, timeout=900)
+        return subprocess.run(
+            self.command(*arguments),
+            env=environment,
             cwd=self.directory,
             stdin=subprocess.DEVNULL,
             capture_output=True,
@@ -255,13 +276,8 @@ class Playbook:
             timeout=900,
             check=False,
         )
-        file = self.directory / "results.json"
-        assert FORK_WARNING not in done.stdout + done.stderr
-        results = json.loads(file.read_text()) if file.exists() else []
-        file.unlink(missing_ok=True)
-        return Played(done.returncode, done.stdout, done.stderr, results)
 
     def left(self) -> list[Path]:
         """The files that a run has left."""
-        tops = (self.temporary, self.directory / "ansible/tmp")
+        tops = (self.temporary, self.home / "tmp")
         return [path for top in tops for path in top.rglob("*") if path.is_file()]

@@ -1,16 +1,22 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The collection's playbooks, run by a real ansible-playbook with modules that only write down their options."""
+"""The collection's playbooks, run by ansible-playbook with modules that only write down their options.
+
+Of ansible-playbook, only the imports are not done for each run: see tests/support/playbook_server.py. So what it reads
+when it is imported, such as the path of the collections, is the same for all runs of this process.
+"""
 
 from __future__ import annotations
 
+import functools
 import json
 import os
-import subprocess
 import sys
+import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import forked
 import yaml
 
 REPOSITORY = Path(__file__).resolve().parents[2]
@@ -67,29 +73,54 @@ class Played:
         return found
 
 
+@functools.cache
+def scratch() -> tempfile.TemporaryDirectory[str]:
+    """Return a directory of this process, which goes with it."""
+    return tempfile.TemporaryDirectory(prefix="playing-")
+
+
+def home() -> str:
+    """Return a home of Ansible that is nobody's, and the same for all tests of this process."""
+    return str(Path(scratch().name) / "home")
+
+
+def log() -> Path:
+    """Return Ansible's log file, for ANSIBLE_LOG_PATH. It is empty, and the same for all tests of this process."""
+    file = Path(scratch().name) / "log"
+    file.write_text("")
+    return file
+
+
+@functools.cache
+def collections() -> Path:
+    """Return the path of a copy of the collection, in which modules and roles only write down what they are given."""
+    collection = Path(scratch().name) / "ansible_collections/nested/clusters"
+    (collection / "plugins/action").mkdir(parents=True)
+    plugins = (f"plugins/{name}" for name in ("filter", "lookup", "modules", "plugin_utils"))
+    for name in ("galaxy.yml", "meta", "playbooks", *plugins):
+        (collection / name).symlink_to(REPOSITORY / name)
+    for name in ANSWERS:
+        (collection / f"plugins/action/{name}.py").write_text(STAND_IN)
+    for role in REPOSITORY.glob("roles/*"):
+        _stand_in(collection / "roles" / role.name, role)
+    return Path(scratch().name)
+
+
+def _stand_in(directory: Path, role: Path) -> None:
+    """A role that only writes down its variables."""
+    (directory / "tasks").mkdir(parents=True)
+    (directory / "meta").symlink_to(role / "meta")
+    known = yaml.safe_load((role / "meta/argument_specs.yml").read_text())["argument_specs"]["main"]["options"]
+    options = {name: f"{{{{ {name} | default(omit) }}}}" for name in known}
+    task = {"name": "Write down", "nested.clusters.vcluster_endpoint_info": {"role": role.name, **options}}
+    (directory / "tasks/main.yml").write_text(yaml.safe_dump([task]))
+
+
 class Playbooks:
-    """A copy of the collection, in which modules only write down what they are given."""
+    """Runs playbooks of the collection, whose modules only write down what they are given."""
 
     def __init__(self, directory: Path) -> None:
         self.directory = directory
-        collection = directory / "ansible_collections/nested/clusters"
-        (collection / "plugins/action").mkdir(parents=True)
-        plugins = (f"plugins/{name}" for name in ("filter", "lookup", "modules", "plugin_utils"))
-        for name in ("galaxy.yml", "meta", "playbooks", *plugins):
-            (collection / name).symlink_to(REPOSITORY / name)
-        for name in ANSWERS:
-            (collection / f"plugins/action/{name}.py").write_text(STAND_IN)
-        for role in REPOSITORY.glob("roles/*"):
-            self._stand_in(collection / "roles" / role.name, role)
-
-    def _stand_in(self, directory: Path, role: Path) -> None:
-        """A role that only writes down its variables."""
-        (directory / "tasks").mkdir(parents=True)
-        (directory / "meta").symlink_to(role / "meta")
-        known = yaml.safe_load((role / "meta/argument_specs.yml").read_text())["argument_specs"]["main"]["options"]
-        options = {name: f"{{{{ {name} | default(omit) }}}}" for name in known}
-        task = {"name": "Write down", "nested.clusters.vcluster_endpoint_info": {"role": role.name, **options}}
-        (directory / "tasks/main.yml").write_text(yaml.safe_dump([task]))
 
     def run(
         self, playbooks: str, extra: dict[str, Any], *arguments: str, answers: dict[str, Any] | None = None
@@ -99,8 +130,8 @@ class Playbooks:
         played.write_text("")
         environment = {name: value for name, value in os.environ.items() if not name.startswith(("ANSIBLE", "PYTHON"))}
         environment |= {
-            "ANSIBLE_COLLECTIONS_PATH": f"{self.directory}:{sys.prefix}",  # there, kubernetes.core
-            "ANSIBLE_HOME": str(self.directory / "home"),
+            "ANSIBLE_COLLECTIONS_PATH": f"{collections()}:{sys.prefix}",  # there, kubernetes.core
+            "ANSIBLE_HOME": home(),
             "ANSIBLE_LOCALHOST_WARNING": "false",
             "ANSIBLE_INVENTORY_UNPARSED_WARNING": "false",
             "ANSIBLE_PYTHON_INTERPRETER": sys.executable,
@@ -108,9 +139,7 @@ class Playbooks:
             "ANSWERS": json.dumps({**ANSWERS, **(answers or {})}),
         }
         names = [name if "/" in name else f"nested.clusters.{name}" for name in playbooks.split()]
-        program = str(Path(sys.prefix) / "bin/ansible-playbook")
-        command = [program, *names, "--extra-vars", json.dumps(extra), *arguments]
-        done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
+        done = forked.run_playbook([*names, "--extra-vars", json.dumps(extra), *arguments], environment)
         tasks = [json.loads(line) for line in played.read_text().splitlines()]
         return Played(done.returncode, done.stdout + done.stderr, tasks)
 

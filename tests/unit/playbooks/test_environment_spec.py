@@ -5,14 +5,15 @@ from __future__ import annotations
 
 import json
 import os
-import subprocess
 from pathlib import Path
 from typing import Any
 
+import forked
 import pytest
 import yaml
 from ansible.module_utils.common.arg_spec import ArgumentSpecValidator
 from ansible_collections.nested.clusters.plugins.modules import vcluster_fleet, vcluster_group
+from playing import home
 
 REPOSITORY = Path(__file__).resolve().parents[3]
 SPEC: dict[str, Any] = yaml.safe_load((REPOSITORY / "playbooks/vars/environment_spec.yml").read_text())
@@ -150,8 +151,7 @@ def test_the_endpoint_says_which_roles_run(endpoint: dict[str, Any], roles: list
         "host_settings": [{"name": f"h{number}", **own} for number, own in enumerate(settings)],
         "virtual_clusters": [],
     }
-    command = ["ansible-playbook", str(playbooks / "try.yml"), "--extra-vars", json.dumps(told)]
-    environment = {**os.environ, "ANSIBLE_HOME": str(tmp_path / "ansible")}
-    done = subprocess.run(command, capture_output=True, text=True, check=False, env=environment)
+    environment = {**os.environ, "ANSIBLE_HOME": home(), "ANSIBLE_NOCOLOR": "true"}
+    done = forked.run_playbook([str(playbooks / "try.yml"), "--extra-vars", json.dumps(told)], environment)
     assert done.returncode == 0, done.stdout + done.stderr
     assert [(tmp_path / f"h{number}").read_text() for number in range(4)] == roles

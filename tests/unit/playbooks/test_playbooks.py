@@ -6,14 +6,16 @@ from __future__ import annotations
 import json
 import os
 import re
-import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import forked
 import pytest
 import yaml
+from local_play import FORK_WARNING, FORK_WARNINGS
+from playing import home, log
 
 REPOSITORY = Path(__file__).resolve().parents[3]
 # What a playbook cannot do without.
@@ -47,12 +49,11 @@ def play(tmp_path: Path) -> Play:
 
     def run(name: str, *arguments: str, **extra: Any) -> tuple[int, str]:
         playbook = name if "/" in name else f"nested.clusters.{name}"
-        command = ["ansible-playbook", playbook, "--extra-vars", json.dumps(extra), *arguments]
-        environment = {**os.environ, "ANSIBLE_HOME": str(tmp_path / "ansible"), "ANSIBLE_NOCOLOR": "true"}
-        done = subprocess.run(
-            command, cwd=tmp_path, capture_output=True, text=True, check=False, timeout=300, env=environment
-        )
-        return done.returncode, done.stdout + done.stderr
+        environment = {**os.environ, "ANSIBLE_HOME": home(), "ANSIBLE_NOCOLOR": "true", **FORK_WARNINGS}
+        done = forked.run_playbook([playbook, "--extra-vars", json.dumps(extra), *arguments], environment, tmp_path)
+        said = done.stdout + done.stderr
+        assert FORK_WARNING not in said
+        return done.returncode, said
 
     return run
 
@@ -155,11 +156,13 @@ def test_no_secret_is_shown(
 ) -> None:
     """Neither on the screen nor in a log file."""
     (tmp_path / "dev.yml").write_text(broken(wrong))
-    monkeypatch.setenv("ANSIBLE_LOG_PATH", str(tmp_path / "log"))
+    written = log()
+    monkeypatch.setenv("ANSIBLE_LOG_PATH", str(written))
     status, said = play("environment", "-vvvv", environment_file="dev.yml")
     assert status != 0
     assert re.search(message, said), said
-    assert sorted(set(re.findall("canary-[a-z-]+", said + (tmp_path / "log").read_text()))) == []
+    assert "TASK [" in written.read_text()
+    assert sorted(set(re.findall("canary-[a-z-]+", said + written.read_text()))) == []
 
 
 @pytest.mark.parametrize(

@@ -5,11 +5,12 @@ from __future__ import annotations
 
 import json
 import os
-import subprocess
 from pathlib import Path
 from typing import Any
 
+import forked
 import yaml
+from playing import home, log
 
 VALUES = """
 fine: "{{ 1 + 1 }}"
@@ -47,12 +48,13 @@ def test_each_failing_variable_is_named(tmp_path: Path) -> None:
     (tmp_path / "values.yml").write_text(VALUES)
     (tmp_path / "try.yml").write_text(PLAYBOOK)
     told = {"values": str(tmp_path / "values.yml"), "out": str(tmp_path / "out.json")}
-    environment = {**os.environ, "ANSIBLE_HOME": str(tmp_path / "ansible"), "ANSIBLE_LOG_PATH": str(tmp_path / "log")}
-    command = ["ansible-playbook", str(tmp_path / "try.yml"), "-vvvv", "--extra-vars", json.dumps(told)]
-    done = subprocess.run(command, capture_output=True, text=True, check=False, env=environment)
+    written = log()
+    settings = {"ANSIBLE_HOME": home(), "ANSIBLE_NOCOLOR": "true", "ANSIBLE_LOG_PATH": str(written)}
+    arguments = [str(tmp_path / "try.yml"), "-vvvv", "--extra-vars", json.dumps(told)]
+    done = forked.run_playbook(arguments, {**os.environ, **settings})
     said = done.stdout + done.stderr
     assert done.returncode == 0, said
-    assert "canary" not in said + (tmp_path / "log").read_text()
+    assert "canary" not in said + written.read_text()
     found: dict[str, Any] = json.loads((tmp_path / "out.json").read_text())
     failing = {one["name"]: one["undefined"] for one in found["all"]}
     names = list(yaml.safe_load(VALUES.replace("!unsafe ", "")))

@@ -12,7 +12,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from local_play import OTHER_PYTHON, PASSWORD, ApiServer, Object, Playbook, connection, settle
+from ansible_collections.nested.clusters.plugins.plugin_utils import forked_module
+from local_play import FORK_WARNING, OTHER_PYTHON, PASSWORD, ApiServer, Object, Playbook, connection, settle
+from playing import home
 
 HERE, ELSEWHERE = "runs in a fork of ansible-playbook", "is sent to a new Python"
 LATER = ("age", "loft.sh/paused-date")  # not the same for two
@@ -72,7 +74,7 @@ def comparable(data: Any, key: str = "") -> Any:
 
 
 def test_result_in_fork_equals_that_of_a_new_python(server: ApiServer, tmp_path: Path) -> None:
-    playbook, tasks = Playbook(tmp_path), tasks_for(server)
+    playbook, tasks = Playbook(tmp_path, home()), tasks_for(server)
     settle(server)
     fork = playbook.run(tasks)
     assert not playbook.left(), "what the modules need for a time goes with them"
@@ -92,7 +94,7 @@ def test_result_in_fork_equals_that_of_a_new_python(server: ApiServer, tmp_path:
 
 def test_output_without_details_in_fork_equals_that_of_a_new_python(server: ApiServer, tmp_path: Path) -> None:
     """Also what is on standard error, and that of a callback which writes JSON."""
-    playbook = Playbook(tmp_path)
+    playbook = Playbook(tmp_path, home())
     settle(server)
     tasks = [
         {"nested.clusters.vcluster_info": {"name": "dev", **connection(server), "namespace": "{{ 'dev' }}"}},
@@ -106,7 +108,7 @@ def test_output_without_details_in_fork_equals_that_of_a_new_python(server: ApiS
 
 
 def test_traceback_in_fork_has_the_frames_of_a_new_python(tmp_path: Path) -> None:
-    playbook, tasks = Playbook(tmp_path), [{"nested.clusters.vcluster": {"name": "Not_a_name"}}]
+    playbook, tasks = Playbook(tmp_path, home()), [{"nested.clusters.vcluster": {"name": "Not_a_name"}}]
     fork = playbook.run(tasks, ANSIBLE_DISPLAY_TRACEBACK="always")
     new = playbook.run(tasks, ANSIBLE_DISPLAY_TRACEBACK="always", nested_clusters_fork=False)
     assert HERE in fork.said
@@ -116,7 +118,7 @@ def test_traceback_in_fork_has_the_frames_of_a_new_python(tmp_path: Path) -> Non
 
 
 def test_task_that_needs_a_new_python_gets_one(server: ApiServer, tmp_path: Path) -> None:
-    playbook = Playbook(tmp_path)
+    playbook = Playbook(tmp_path, home())
     settle(server)
     look: Object = {"nested.clusters.vcluster_info": {"name": "dev", **connection(server)}}
     thread = "{{ lookup('thread') }}"
@@ -152,11 +154,31 @@ class LookupModule(LookupBase):
 """
 
 
+def test_warning_about_a_fork_beside_a_thread_fails_a_run(tmp_path: Path) -> None:
+    """Python writes it to the standard error of the process of a task, and Ansible shows that in its own way."""
+    (tmp_path / "lookup_plugins").mkdir()
+    (tmp_path / "lookup_plugins/warning.py").write_text(WARNING)
+    words = "', '".join(FORK_WARNING.split())
+    with pytest.raises(AssertionError, match="may lead to deadlocks"):
+        Playbook(tmp_path, home()).run([{"ansible.builtin.debug": {"msg": f"{{{{ lookup('warning', '{words}') }}}}"}}])
+
+
+WARNING = f"""
+import warnings
+from ansible.plugins.lookup import LookupBase
+
+class LookupModule(LookupBase):
+    def run(self, terms, variables=None, **kwargs):
+        warnings.warn_explicit(" ".join(terms), DeprecationWarning, "file", 1, module="{forked_module.__name__}")
+        return ["warned"]
+"""
+
+
 def test_environment_variable_switches_the_fork_off_and_a_variable_on_again(tmp_path: Path) -> None:
     look: Object = {"nested.clusters.vcluster": {"name": "Not_a_name"}}
     wrong = {**look, "vars": {"nested_clusters_fork": "perhaps"}}
     tasks = [look, {**look, "vars": {"nested_clusters_fork": True}}, wrong]
-    done = Playbook(tmp_path).run(tasks, NESTED_CLUSTERS_FORK="false")
+    done = Playbook(tmp_path, home()).run(tasks, NESTED_CLUSTERS_FORK="false")
     assert done.said.count(f"{ELSEWHERE}: nested_clusters_fork is false") == 1
     assert done.said.count(HERE) == 1
     assert comparable(done.results[0]) == comparable(done.results[1])
@@ -164,7 +186,7 @@ def test_environment_variable_switches_the_fork_off_and_a_variable_on_again(tmp_
 
 
 def test_chosen_remote_tmp_holds_the_files_of_a_module(server: ApiServer, tmp_path: Path) -> None:
-    playbook = Playbook(tmp_path)
+    playbook = Playbook(tmp_path, home())
     helper = {
         "apiVersion": "client.authentication.k8s.io/v1",
         "command": "sh",
