@@ -19,5 +19,8 @@ if [ "${1:-}" = test ]; then
   # A run that was killed leaves its host cluster, or molecule's belief that there is one: a test starts without both.
   tests/host_cluster/host-cluster down --name "$HOST_CLUSTER_NAME"
   rm -rf "$MOLECULE_EPHEMERAL_DIRECTORY"
+  # Servers that scenarios start end with this process, which becomes molecule. What `converge` starts goes on for the
+  # commands that follow it.
+  export MOLECULE_RUN=$$
 fi
 exec molecule "$@"
