@@ -54,7 +54,7 @@ faults: ## break things while tasks run, two hundred times: 25 minutes
 	@$(STAGES) tools faults
 
 soak: ## random tasks of four processes in one group, watched: 30 minutes
-	@$(STAGES) tools soak
+	@$(STAGES) tools binaries soak
 
 bench: ## measure, on KUBECONFIG's cluster
 	@tests/tools/run.sh python tests/benchmarks/run.py

@@ -133,8 +133,7 @@ STAGES = (
     Stage(
         "soak",
         "random tasks of four processes in one group: 30 min",
-        ("env", f"NESTED_CLUSTERS_SOAK_SECONDS={SOAK}", RUN, "pytest", "-s", f"{REAL}/test_soak.py"),
-        cluster=True,
+        ("env", f"NESTED_CLUSTERS_SOAK_SECONDS={SOAK}", RUN, "pytest", "-s", f"{API}/test_soak.py"),
         extra=True,
     ),
     Stage("galaxy-importer", "the built artifact, as Automation Hub checks it", ("tests/tools/importer.sh",)),

@@ -13,25 +13,26 @@ import random
 import time
 from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import ExitStack
 from dataclasses import dataclass, field
 from typing import Any
 
 import pytest
 import yaml
-from fake_nodes import ONE, STATEFUL_SET, fake_nodes
 from fault_tools import SEED, chance
 from group_watch import watching_group
 from host_api import Host, connections, remove_namespaces, spaces_of
 from modules import Module
-
-pytestmark = pytest.mark.xdist_group("groups")  # what is allocated on a host cluster counts for every group on it
 
 SECONDS = int(os.environ.get("NESTED_CLUSTERS_SOAK_SECONDS") or 30)
 GROUP = "it-soak"
 WORKERS = 4
 NAMES = [f"it-soak-{number}" for number in range(8)]
 ROOM = {"host-a": 6, "host-b": 4}
+ONE = {"cpu": "1", "memory": "1Gi", "storage": "1Gi"}
+STATEFUL_SET = {
+    "resources": {"requests": {"cpu": "10m", "memory": "32Mi"}, "limits": {"cpu": "100m", "memory": "128Mi"}},
+    "persistence": {"volumeClaim": {"enabled": False}},
+}
 SECRET = f"not-to-be-shown-{SEED}"
 RECORDS = "labelSelector=nested-clusters%2Frecord"
 # A refusal that says that there is no place, or that somebody else is at work, is an answer.
@@ -128,21 +129,18 @@ def test_soak(members: dict[str, Host], vcluster: Module, vcluster_group: Module
     orphans = Module(vcluster.host, vcluster.directory, "vcluster_orphans", {"host_clusters": given, "older_than": 0})
     soak = Soak(members, vcluster, given, time.monotonic() + SECONDS)
     try:
-        with ExitStack() as stack:
-            for member in members.values():
-                stack.enter_context(fake_nodes(member))
-            with watching_group(members, GROUP) as watchers:
-                with ThreadPoolExecutor(WORKERS + 1) as pool:
-                    tasks = [pool.submit(soak.read_records), *(pool.submit(soak.work, n) for n in range(WORKERS))]
-                for task in tasks:
-                    task.result()
-            print(f"seed {SEED}, {SECONDS} s: " + ", ".join(f"{n} {word}" for word, n in sorted(soak.done.items())))
-            most = {name: watcher.most for name, watcher in watchers.items()}
-            print(*(f"refused {number} times: {text}" for text, number in soak.told.items()), sep="\n")
-            print(f"most cpu allocated: {most} of {ROOM}")
-            assert soak.wrong == []
-            assert all(most[name] <= ROOM[name] for name in most)
-            state(group=GROUP, all=True, state="absent")
+        with watching_group(members, GROUP) as watchers:
+            with ThreadPoolExecutor(WORKERS + 1) as pool:
+                tasks = [pool.submit(soak.read_records), *(pool.submit(soak.work, n) for n in range(WORKERS))]
+            for task in tasks:
+                task.result()
+        print(f"seed {SEED}, {SECONDS} s: " + ", ".join(f"{n} {word}" for word, n in sorted(soak.done.items())))
+        most = {name: watcher.most for name, watcher in watchers.items()}
+        print(*(f"refused {number} times: {text}" for text, number in soak.told.items()), sep="\n")
+        print(f"most cpu allocated: {most} of {ROOM}")
+        assert soak.wrong == []
+        assert all(most[name] <= ROOM[name] for name in most)
+        state(group=GROUP, all=True, state="absent")
         assert orphans(names=NAMES)["orphans"] == []
         for member in members.values():
             assert spaces_of(member, GROUP) == []
