@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The collection's playbooks for cluster groups, by their fully qualified names, on a real host cluster."""
+"""The collection's playbooks for cluster groups, by their fully qualified names."""
 
 from __future__ import annotations
 
@@ -9,12 +9,9 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-import pytest
 from host_api import Host, connections, remove_namespaces, spaces_of
 from modules import Module
 from places import Place
-
-pytestmark = pytest.mark.xdist_group("groups")  # what is allocated on a host cluster counts for every group on it
 
 GROUP = "it-playbooks"
 
