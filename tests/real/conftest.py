@@ -8,6 +8,9 @@ Several tests run at once on one host cluster, each in a worker process (pytest-
 from the fixture ``new`` or from ``place``, and says nothing about objects that are not its own. What it lists of
 the whole host cluster may hold anything else as well. Tests that share a virtual cluster are of one
 ``xdist_group``, so that one worker runs them and it is made once; they leave it as they found it.
+
+Tests of groups have a group and a capacity of their own: what is allocated on a host cluster counts for every group on
+it, so each says how much it has, with room for those beside it.
 """
 
 from __future__ import annotations
@@ -16,7 +19,7 @@ import os
 from collections.abc import Iterator
 
 import pytest
-from fixtures import cli, members, new, proxy, vcluster, vcluster_group
+from fixtures import cli, new, proxy, vcluster, vcluster_group
 from hooks import (
     pytest_collection_modifyitems,
     pytest_configure,
@@ -24,11 +27,9 @@ from hooks import (
     pytest_terminal_summary,
 )
 from host_api import Host, open_host
-from second_host import second_kubeconfig
 
 __all__ = [
     "cli",
-    "members",
     "new",
     "proxy",
     "pytest_collection_modifyitems",
@@ -52,7 +53,6 @@ def host() -> Iterator[Host]:
 
 
 @pytest.fixture(scope="session")
-def second_host(host: Host) -> Iterator[Host | None]:
-    """Another host cluster, started when the first test asks for it; None, with a warning, where none can be had."""
-    with second_kubeconfig(host.kubeconfig) as kubeconfig:
-        yield open_host(kubeconfig) if kubeconfig else None
+def members(host: Host) -> dict[str, Host]:
+    """The one host cluster of the groups of this tier; those of two are tests of the API tier."""
+    return {"host-a": host}

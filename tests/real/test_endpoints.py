@@ -12,8 +12,9 @@ from modules import Module, same
 from places import Place, place
 from waiting import eventually
 
-# Tests of groups are told that the host cluster has no load balancer, and one of these lets it look as if it had.
-pytestmark = pytest.mark.xdist_group("groups")
+# One virtual cluster for all. One test lets the host cluster look as if it had a load balancer: no test beside these
+# may be about there being none.
+pytestmark = pytest.mark.xdist_group("endpoints")
 
 NODE_PORT: dict[str, Any] = {"endpoint": {"type": "node_port"}}
 

@@ -13,8 +13,6 @@ from modules import Module
 from places import settled
 from waiting import eventually
 
-pytestmark = pytest.mark.xdist_group("groups")  # what is allocated on a host cluster counts for every group on it
-
 
 @pytest.fixture
 def dev(members: dict[str, Host], vcluster: Module) -> Iterator[Dev]:

@@ -8,15 +8,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from group_values import CAPACITY
 from host_api import Host, connections, remove_namespaces, spaces_of
 from modules import Module, same
 from places import Place
 from waiting import eventually
 
-pytestmark = pytest.mark.xdist_group("groups")  # what is allocated on a host cluster counts for every group on it
-
 GROUP = "it-smallest"
+CAPACITY = {"cpu": "60", "memory": "120Gi", "storage": "300Gi"}  # with room for the groups of tests beside this one
 
 
 @pytest.fixture

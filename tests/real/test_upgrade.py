@@ -22,7 +22,7 @@ from waiting import eventually
 
 pytestmark = [
     pytest.mark.long,
-    pytest.mark.xdist_group("groups"),  # what is allocated on a host cluster counts for every group on it
+    pytest.mark.xdist_group("upgrade"),  # one group of virtual clusters for all
 ]
 
 GROUP = "it-upgrade"
@@ -118,7 +118,8 @@ def upgraded(
         defaults["chart_ref"] = host.chart.replace(AFTER, "{version}")
     module = Module(host, vcluster.directory, "vcluster", defaults)
     given = connections({"host-a": host})
-    capacity = {"cpu": "40", "memory": "80Gi", "storage": "100Gi"}
+    # With room for the groups of tests beside these.
+    capacity = {"cpu": "60", "memory": "120Gi", "storage": "300Gi"}
     lock = {"vcluster_version": BEFORE}
     vcluster_group(name=GROUP, host_clusters=[{**given[0], "capacity": capacity}], **lock)
     with ExitStack() as stack:

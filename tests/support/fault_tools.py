@@ -10,6 +10,7 @@ import os
 import random
 import signal
 import socket
+import subprocess
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -31,11 +32,12 @@ from cryptography.hazmat.primitives.serialization import (
 )
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 from host_api import Host
-from second_host import command
+from modules import REPOSITORY
 
 FULL = os.environ.get("NESTED_CLUSTERS_FAULTS") == "full"
 SEED = int(os.environ["NESTED_CLUSTERS_SEED"])  # hooks.py sets it, once for all processes
 OWN = "nested-faults"
+SECONDS_TO_BUILD = 1800  # its binaries may have to be built
 
 
 def chance(*words: object) -> random.Random:
@@ -188,6 +190,19 @@ class Machine:
         kubeconfig.touch(0o600)
         kubeconfig.write_text(json.dumps(config))
         return str(kubeconfig)
+
+
+def command(*arguments: str) -> subprocess.CompletedProcess[str]:
+    """Run host-cluster in a process group of its own: an interrupt of the tests leaves nothing half done."""
+    return subprocess.run(
+        [str(REPOSITORY / "tests/host_cluster/host-cluster"), *arguments],
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        timeout=SECONDS_TO_BUILD,
+        check=False,
+        start_new_session=True,
+    )
 
 
 @contextmanager

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Fixtures of both tiers; each has its own ``host`` and ``second_host``, and takes these into its conftest."""
+"""Fixtures of both tiers; each has its own ``host``, and takes these into its conftest."""
 
 from __future__ import annotations
 
@@ -15,9 +15,9 @@ from proxy import Proxy, serve_proxy
 
 
 @pytest.fixture(scope="session")
-def members(host: Host, second_host: Host | None) -> dict[str, Host]:
-    """The host clusters of a group by name: ``host-a`` and, where it can be had, ``host-b``."""
-    return {"host-a": host, **({"host-b": second_host} if second_host else {})}
+def members(host: Host, second_host: Host) -> dict[str, Host]:
+    """The host clusters of a group by name: ``host-a`` and ``host-b``."""
+    return {"host-a": host, "host-b": second_host}
 
 
 @pytest.fixture(scope="session")

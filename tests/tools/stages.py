@@ -23,8 +23,7 @@ from typing import Any, NoReturn
 from stage_table import GROUPS, HOST_CLUSTER, STAGES, Stage
 
 REPOSITORY = Path(__file__).resolve().parents[2]
-# The second one is for groups. Both are there before the tests make the machine busy.
-CLUSTERS = {"KUBECONFIG": "nested-ci", "NESTED_CLUSTERS_SECOND_KUBECONFIG": "nested-ci-b"}
+CLUSTERS = {"KUBECONFIG": "nested-ci"}
 SECONDS_TO_STOP = 20
 NOT_RUN = 77  # the exit status of toolbox.py where no Python fits the ansible-core of a stage
 # CPU seconds vary a little from run to run, and with what else the machine does: from the first on, a stage is named
@@ -157,7 +156,7 @@ def ask(question: str) -> str:
 
 @contextmanager
 def host_cluster() -> Iterator[dict[str, str]]:
-    """Yield the environment of a stage that needs host clusters; end the two that we start."""
+    """Yield the environment of a stage that needs a host cluster; end the one that we start."""
     environment = dict(os.environ)
     if own := environment.get("KUBECONFIG"):
         print(f"using the host cluster of KUBECONFIG={own}", flush=True)
@@ -222,7 +221,7 @@ def announce(stages: list[Stage]) -> None:
     for stage in stages:
         print(f"  {stage.name:<18} {stage.about}")
     if any(stage.cluster for stage in stages) and not os.environ.get("KUBECONFIG"):
-        print(f"Host clusters {' and '.join(CLUSTERS.values())} are started and taken down again (root on Linux).")
+        print(f"Host cluster {' and '.join(CLUSTERS.values())} is started and taken down again (root on Linux).")
         print("With KUBECONFIG set, that cluster is used instead.")
     if {stage.name for stage in stages} >= set(GROUPS["test"]):
         print("On 2 cores: about 40 minutes, and 30 more the first time, for what is then kept in the cache.")
