@@ -9,6 +9,7 @@ from the fixture ``new`` or from ``place``, and says nothing about objects that 
 the whole host cluster may hold anything else as well. Tests that share a virtual cluster are of one
 ``xdist_group``, so that one worker runs them and it is made once; they leave it as they found it.
 
+A test that needs a virtual cluster and neither its creation nor its deletion takes ``plain`` or ``used`` (pool.py).
 Tests of groups have a group and a capacity of their own: what is allocated on a host cluster counts for every group on
 it, so each says how much it has, with room for those beside it.
 """
@@ -27,6 +28,9 @@ from hooks import (
     pytest_terminal_summary,
 )
 from host_api import Host, open_host
+from modules import Module
+from places import Place
+from pool import Cli, Shared, plain_one, problems_of_release, problems_of_running, problems_of_use, used_one
 
 __all__ = [
     "cli",
@@ -56,3 +60,41 @@ def host() -> Iterator[Host]:
 def members(host: Host) -> dict[str, Host]:
     """The one host cluster of the groups of this tier; those of two are tests of the API tier."""
     return {"host-a": host}
+
+
+@pytest.fixture(scope="session")
+def shared_plain(host: Host, vcluster: Module) -> Iterator[Shared]:
+    """A virtual cluster without options; take ``plain``, or for what was said of its creation this one too."""
+    with plain_one(host, vcluster) as shared:
+        yield shared
+
+
+@pytest.fixture
+def plain(host: Host, vcluster: Module, shared_plain: Shared, request: pytest.FixtureRequest) -> Place:
+    """A virtual cluster that runs, whose release is as it was made."""
+
+    def problems() -> list[str]:
+        where = shared_plain.where
+        return problems_of_release(host, where) or problems_of_running(host, vcluster, where)
+
+    return shared_plain.hand_out(problems, request.node.name)
+
+
+@pytest.fixture(scope="session")
+def shared_used(
+    host: Host, vcluster: Module, cli: Cli, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Shared]:
+    """A virtual cluster with a user's objects; take ``used``."""
+    with used_one(host, vcluster, cli, tmp_path_factory.mktemp("use")) as shared:
+        yield shared
+
+
+@pytest.fixture
+def used(host: Host, vcluster: Module, shared_used: Shared, request: pytest.FixtureRequest) -> Place:
+    """A virtual cluster that runs, with a user's objects, pod and volume; its values are any."""
+
+    def problems() -> list[str]:
+        where = shared_used.where
+        return problems_of_use(host, where) or problems_of_running(host, vcluster, where)
+
+    return shared_used.hand_out(problems, request.node.name)

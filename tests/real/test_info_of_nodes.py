@@ -54,15 +54,12 @@ def test_info_of_missing_image_is_failed(
     assert found["managed"] is False
 
 
-def test_info_of_paused_by_cli_is_paused(
-    vcluster: Module, info: Module, new: Callable[..., Place], cli: Callable[..., str]
-) -> None:
+@pytest.mark.xdist_group("plain")
+def test_info_of_paused_by_cli_is_paused(info: Module, plain: Place, cli: Callable[..., str]) -> None:
     """What `vcluster pause` did is called paused, and running again after `vcluster resume`."""
-    running = new("info")
-    vcluster(name=running.name)
-    cli("pause", running.name, "--namespace", running.namespace)
-    found = one(info, running)
+    cli("pause", plain.name, "--namespace", plain.namespace)
+    found = one(info, plain)
     assert found is not None
     assert (found["phase"], found["replicas"]) == ("paused", 0)
-    cli("resume", running.name, "--namespace", running.namespace)
-    eventually("running", lambda: (one(info, running) or {}).get("phase") == "running")
+    cli("resume", plain.name, "--namespace", plain.namespace)
+    eventually("running", lambda: (one(info, plain) or {}).get("phase") == "running")

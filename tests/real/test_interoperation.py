@@ -32,14 +32,6 @@ def revision(host: Host, where: Place) -> int:
 
 
 @pytest.fixture(scope="module")
-def ours(host: Host, vcluster: Module) -> Iterator[Place]:
-    """A running virtual cluster that the module made."""
-    with place(host, "ours") as where:
-        vcluster(name=where.name)
-        yield where
-
-
-@pytest.fixture(scope="module")
 def theirs(host: Host, cli: Callable[..., str]) -> Iterator[Place]:
     """A virtual cluster that the CLI made, with values of its own."""
     with place(host, "theirs") as where:
@@ -54,24 +46,24 @@ def create_with_cli(host: Host, cli: Callable[..., str], where: Place) -> None:
     cli("create", where.name, "--connect=false", "--add=false", *chart, *own)
 
 
-@pytest.mark.xdist_group("ours")
-def test_helm_and_cli_list_ours(host: Host, ours: Place, cli: Callable[..., str]) -> None:
+@pytest.mark.xdist_group("plain")
+def test_helm_and_cli_list_ours(host: Host, plain: Place, cli: Callable[..., str]) -> None:
     """`helm list` has a deployed first revision, and `vcluster list` a running virtual cluster."""
-    assert revision(host, ours) == 1
-    said = cli("list", "--namespace", ours.namespace, "--output", "json")
+    assert revision(host, plain) == 1
+    said = cli("list", "--namespace", plain.namespace, "--output", "json")
     listed = json.loads(said.partition("\n{")[0] or "[]")
-    found = [entry for entry in listed if entry["Name"] == ours.name]
-    assert found[0]["Namespace"] == ours.namespace
+    found = [entry for entry in listed if entry["Name"] == plain.name]
+    assert found[0]["Namespace"] == plain.namespace
     assert found[0]["Status"] == "Running"
     assert found[0]["Version"] == "0.36.1"
 
 
-@pytest.mark.xdist_group("ours")
-def test_cli_connects_to_ours(ours: Place, cli: Callable[..., str]) -> None:
+@pytest.mark.xdist_group("plain")
+def test_cli_connects_to_ours(plain: Place, cli: Callable[..., str]) -> None:
     """`vcluster connect` runs a command in a virtual cluster that the module made."""
-    said = cli("connect", ours.name, "--background-proxy=false", "--", "kubectl", "get", "namespaces")
+    said = cli("connect", plain.name, "--background-proxy=false", "--", "kubectl", "get", "namespaces")
     assert "kube-system" in said
-    assert ours.namespace not in said.partition("NAME ")[2]
+    assert plain.namespace not in said.partition("NAME ")[2]
 
 
 @pytest.mark.xdist_group("theirs")
@@ -108,7 +100,11 @@ def test_change_of_an_adopted_one_keeps_its_values(host: Host, vcluster: Module,
 
 
 @pytest.mark.parametrize(
-    "which", [pytest.param(which, marks=pytest.mark.xdist_group(which)) for which in ("ours", "theirs")]
+    "which",
+    [
+        pytest.param("used", marks=pytest.mark.xdist_group("used"), id="ours"),
+        pytest.param("theirs", marks=pytest.mark.xdist_group("theirs")),
+    ],
 )
 def test_paused_by_the_cli(
     host: Host, vcluster: Module, cli: Callable[..., str], request: pytest.FixtureRequest, which: str
@@ -133,13 +129,13 @@ def test_paused_by_the_cli(
     assert result["virtual_cluster"]["phase"] == "running"
 
 
-@pytest.mark.xdist_group("ours")
-def test_cli_respects_protection(host: Host, vcluster: Module, ours: Place, cli: Callable[..., str]) -> None:
+@pytest.mark.xdist_group("plain")
+def test_cli_respects_protection(host: Host, vcluster: Module, plain: Place, cli: Callable[..., str]) -> None:
     """`vcluster delete` refuses what the module protected."""
-    vcluster(name=ours.name, protected=True)
-    said = cli("delete", ours.name, "-n", ours.namespace, check=False)
-    assert host.get(ours.workload), said
-    assert vcluster(name=ours.name, protected=False)["changed"]
+    vcluster(name=plain.name, protected=True)
+    said = cli("delete", plain.name, "-n", plain.namespace, check=False)
+    assert host.get(plain.workload), said
+    assert vcluster(name=plain.name, protected=False)["changed"]
 
 
 def test_cli_deletes_ours(

@@ -3,32 +3,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 from host_api import Host
 from modules import Module, same, texts
-from places import Place, place, secret_values, settled
+from places import Place, secret_values
+from pool import Shared
 
 PASSWORD = "correct-horse-battery"
-Made = tuple[Place, dict[str, Any], dict[str, Any]]
 
 
-@pytest.fixture(scope="module")
-def made(host: Host, vcluster: Module) -> Iterator[Made]:
-    """A running virtual cluster, with what check mode and the run said."""
-    with place(host, "life") as where:
-        check, run = (vcluster(check=check, name=where.name) for check in (True, False))
-        settled(host, where)
-        yield where, check, run
-
-
-@pytest.mark.xdist_group("life")
-def test_creation_becomes_ready_as_check_mode_said(vcluster: Module, made: Made) -> None:
+@pytest.mark.xdist_group("plain")
+def test_creation_becomes_ready_as_check_mode_said(vcluster: Module, plain: Place, shared_plain: Shared) -> None:
     """Check mode predicts steps, diff and changed; what the virtual cluster then makes itself changes nothing."""
-    where, check, run = made
+    where, check, run = plain, shared_plain.check, shared_plain.run
     same(check, run)
     assert run["changed"]
     assert run["steps"][0] == f"create namespace {where.namespace}"
@@ -47,12 +37,12 @@ def test_creation_becomes_ready_as_check_mode_said(vcluster: Module, made: Made)
         assert again["virtual_cluster"]["phase"] == "running"
 
 
-@pytest.mark.xdist_group("life")
+@pytest.mark.xdist_group("plain")
 def test_kubeconfig_file_reaches_the_virtual_cluster(
-    host: Host, vcluster: Module, made: Made, tmp_path: Path
+    host: Host, vcluster: Module, plain: Place, tmp_path: Path
 ) -> None:
     """And not its host cluster."""
-    where, file = made[0], tmp_path / "new" / "config"
+    where, file = plain, tmp_path / "new" / "config"
     address = host.get(where.path("services", where.name))["spec"]["clusterIP"]
     export = {"path": str(file), "server": f"https://{address}:443", "context": "mine"}
     assert vcluster(name=where.name, export_kubeconfig=export)["steps"] == [f"write kubeconfig {file}"]
@@ -61,22 +51,20 @@ def test_kubeconfig_file_reaches_the_virtual_cluster(
     assert f"namespace/{where.namespace}" not in spaces
 
 
-@pytest.mark.xdist_group("life")
-def test_kubeconfig_content_of_running_has_the_context_of_the_cli(vcluster: Module, made: Made) -> None:
+@pytest.mark.xdist_group("plain")
+def test_kubeconfig_content_of_running_has_the_context_of_the_cli(vcluster: Module, plain: Place) -> None:
     """What a real vCluster writes comes back when asked for; never else."""
-    where = made[0]
+    where = plain
     result = vcluster(name=where.name, export_kubeconfig={"return_content": True})
     assert not result["changed"]
     assert result["kubeconfig"]["current-context"] == f"vcluster_{where.name}_{where.namespace}"
     assert result["kubeconfig"]["clusters"][0]["cluster"]["server"] == "https://localhost:8443"
 
 
-def test_change_of_values_becomes_ready_without_showing_secrets(
-    host: Host, vcluster: Module, new: Callable[..., Place]
-) -> None:
+@pytest.mark.xdist_group("used")
+def test_change_of_values_becomes_ready_without_showing_secrets(host: Host, vcluster: Module, used: Place) -> None:
     """Values change as check mode said, once, without showing a secret; leaving them out keeps them."""
-    where = new("values")
-    vcluster(name=where.name)
+    where = used
     environment = [{"name": "DB_PASSWORD", "value": PASSWORD}, {"name": "LEVEL", "value": "info"}]
     workload = {"env": environment, "resources": {"requests": {"cpu": "50m"}}}
     values = {"controlPlane": {"statefulSet": workload}, "sync": {"toHost": {"ingresses": {"enabled": True}}}}

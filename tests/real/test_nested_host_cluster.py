@@ -3,9 +3,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from pathlib import Path
 
+import pytest
 import yaml
 from host_api import Host, open_host
 from modules import Module
@@ -13,11 +13,12 @@ from places import Place
 from waiting import eventually
 
 
+@pytest.mark.xdist_group("plain")
 def test_a_virtual_cluster_is_no_host_cluster(
-    host: Host, vcluster: Module, new: Callable[..., Place], vcluster_group: Module, tmp_path: Path
+    host: Host, vcluster: Module, plain: Place, vcluster_group: Module, tmp_path: Path
 ) -> None:
     """What runs on a host cluster is none itself."""
-    where = new("inside")
+    where = plain
     file = tmp_path / "kubeconfig"
     address = f"https://{where.name}.{where.namespace}"
     vcluster(name=where.name, export_kubeconfig={"path": str(file)})

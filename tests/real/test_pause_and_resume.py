@@ -27,10 +27,8 @@ from pausing import (
     workload,
 )
 from places import IDLE, Place, place
+from pool import SYNCED, Cli, inside
 from waiting import eventually
-
-Cli = Callable[..., str]
-SYNCED = "labelSelector=vcluster.loft.sh/managed-by"
 
 
 @pytest.fixture(scope="module")
@@ -40,51 +38,6 @@ def state(host: Host, vcluster: Module) -> Module:
 
 
 # --- a virtual cluster that is used -----------------------------------------------------------------------
-
-USE = """
-apiVersion: v1
-kind: ConfigMap
-metadata: {name: note}
-data: {text: written before the pause}
----
-apiVersion: v1
-kind: PersistentVolumeClaim
-metadata: {name: notes}
-spec: {accessModes: [ReadWriteOnce], resources: {requests: {storage: 1Mi}}}
----
-apiVersion: apps/v1
-kind: Deployment
-metadata: {name: writer}
-spec:
-  selector: {matchLabels: {app: writer}}
-  template:
-    metadata: {labels: {app: writer}}
-    spec:
-      terminationGracePeriodSeconds: 1
-      volumes: [{name: notes, persistentVolumeClaim: {claimName: notes}}]
-      containers:
-        - name: writer
-          image: docker.io/library/busybox:stable
-          imagePullPolicy: IfNotPresent
-          command: [sh, -c, "test -e /notes/first || cat /proc/sys/kernel/random/uuid > /notes/first; exec sleep 3600"]
-          volumeMounts: [{name: notes, mountPath: /notes}]
-"""
-
-
-@pytest.fixture(scope="module")
-def used(host: Host, vcluster: Module, cli: Cli, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Place]:
-    """A virtual cluster with a user's objects, pod and volume."""
-    file = tmp_path_factory.mktemp("use") / "use.yaml"
-    file.write_text(USE)
-    with place(host, "used") as where:
-        vcluster(name=where.name)
-        inside(cli, where, "apply", "-f", str(file))
-        yield where
-
-
-def inside(cli: Cli, where: Place, *arguments: str) -> str:
-    """kubectl in a virtual cluster."""
-    return cli("connect", where.name, "-n", where.namespace, "--background-proxy=false", "--", "kubectl", *arguments)
 
 
 def written(host: Host, where: Place) -> str:
@@ -101,7 +54,7 @@ def written(host: Host, where: Place) -> str:
     return str(eventually("what was written", read, 120))
 
 
-@pytest.mark.xdist_group("state-used")
+@pytest.mark.xdist_group("used")
 def test_pause_of_used_virtual_cluster_keeps_its_data(
     host: Host, vcluster: Module, state: Module, cli: Cli, used: Place
 ) -> None:
@@ -135,7 +88,7 @@ def test_pause_of_used_virtual_cluster_keeps_its_data(
     assert vcluster(name=used.name)["steps"] == []
 
 
-@pytest.mark.xdist_group("state-used")
+@pytest.mark.xdist_group("used")
 def test_cli_and_module_resume_what_the_other_paused(host: Host, state: Module, cli: Cli, used: Place) -> None:
     """`vcluster resume` wakes what the module paused, and the module what `vcluster pause` did."""
     state(name=used.name, state="paused")
@@ -154,7 +107,7 @@ def test_cli_and_module_resume_what_the_other_paused(host: Host, state: Module, 
     assert "note" in inside(cli, used, "get", "configmaps")
 
 
-@pytest.mark.xdist_group("state-used")
+@pytest.mark.xdist_group("used")
 def test_restart_of_used_virtual_cluster_leaves_tenant_pods_alone(host: Host, state: Module, used: Place) -> None:
     """Another pod serves; what users run is not touched, and the release is still as helm made it."""
     pod = host.get(used.path("pods", f"{used.name}-0"))["metadata"]["uid"]
@@ -171,7 +124,7 @@ def test_restart_of_used_virtual_cluster_leaves_tenant_pods_alone(host: Host, st
     state(name=used.name, state="running")
 
 
-@pytest.mark.xdist_group("state-used")
+@pytest.mark.xdist_group("used")
 def test_resume_with_missing_image_fails_early(host: Host, state: Module, used: Place) -> None:
     """Waiting ends early with the reason, which is the same that a vcluster task gives."""
     state(name=used.name, state="paused")
