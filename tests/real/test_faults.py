@@ -1,7 +1,8 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Faults of what runs: upgrades that are killed, and a host cluster of its own, whose components are killed.
 
-`make faults` tries them. Most other faults are tests of the API tier: tests/api/test_fault_*.py.
+`make faults` tries all of them, and `make test` one upgrade. Most other faults are tests of the API tier:
+tests/api/test_fault_*.py.
 """
 
 from __future__ import annotations
@@ -21,17 +22,17 @@ from host_api import Host, open_host, wait_gone
 from modules import Module
 from waiting import eventually
 
-if FULL:
 
-    @pytest.mark.parametrize("turn", range(20))
-    def test_upgrade_that_is_killed_is_finished_by_a_second_run(
-        host: Host, vcluster: Module, record_property: Record, turn: int
-    ) -> None:
-        """kill -9 somewhere in an upgrade: its way back is taken, or used, or was not needed any more."""
-        with upgradable(host, vcluster, record_property, "up") as lived:
-            after = moment(lived, "upgrade", turn)
-            print(f"upgrade: killed after {after:.2f} s, seed {SEED}")
-            lived.suffer("kill -9 during upgrade", "upgrade", partial(kill_after, lived, "upgrade", after))
+@pytest.mark.long
+@pytest.mark.parametrize("turn", range(20 if FULL else 1))
+def test_upgrade_that_is_killed_is_finished_by_a_second_run(
+    host: Host, vcluster: Module, record_property: Record, turn: int
+) -> None:
+    """kill -9 somewhere in an upgrade: its way back is taken, or used, or was not needed any more."""
+    with upgradable(host, vcluster, record_property, "up") as lived:
+        after = moment(lived, "upgrade", turn)
+        print(f"upgrade: killed after {after:.2f} s, seed {SEED}")
+        lived.suffer("kill -9 during upgrade", "upgrade", partial(kill_after, lived, "upgrade", after))
 
 
 # --- on a host cluster of its own -------------------------------------------------------------------------
