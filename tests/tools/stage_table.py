@@ -84,11 +84,6 @@ STAGES = (
     ),
     Stage("page", "the report's page in a browser: 1 min", (RUN, "pytest", "tests/page")),
     Stage("binaries", "of control planes, built once: 20 min", (HOST_CLUSTER, "binaries")),
-    Stage(
-        "api",
-        "on a control plane without a kubelet for each worker, no root: 10 min",
-        (RUN, "pytest", API, *IN_FOUR, SLOWEST),
-    ),
     Stage("host-cluster", "its images, built once: 2 min", (HOST_CLUSTER, "build"), ours=True),
     Stage(
         "host-cluster-tests",
@@ -97,9 +92,14 @@ STAGES = (
         ours=True,
     ),
     Stage(
+        "api",
+        "on a control plane without a kubelet for each worker, no root: 10 min",
+        (RUN, "pytest", API, *IN_FOUR, SLOWEST),
+    ),
+    Stage(
         "real",
-        "on two real host clusters: 15 min",
-        # Tests mostly wait. What must not run beside each other has the mark xdist_group. One file is run by molecule,
+        "virtual clusters that run, on a real host cluster: 8 min",
+        # Tests mostly wait. Those that share a virtual cluster have the mark xdist_group. One file is run by molecule,
         # on the host cluster where load balancers, a Gateway and DNS are.
         (
             *(RUN, "pytest", REAL, f"--ignore={REAL}/test_outside.py"),
@@ -109,10 +109,11 @@ STAGES = (
     ),
     Stage(
         "molecule",
-        "roles, ways and an environment, on a host cluster of their own, beside those tests",
+        "roles, endpoints and an environment, on a host cluster of their own, since the API tier began",
         ("tests/tools/molecule.sh", "test", "--all"),
         ours=True,
-        beside="real",  # alone, each waits a third of its time
+        # It is the longest of all, because its scenarios follow each other; and it waits a third of its time.
+        beside="api",
     ),
     Stage(
         "faults-api",

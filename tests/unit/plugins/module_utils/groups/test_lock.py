@@ -129,7 +129,7 @@ def test_lock_while_waiting_holds_only_those_before(clock: Clock) -> None:
 
 
 def test_pauses_between_tries_grow_with_the_time_waited(
-    host: Host, clock: Clock, monkeypatch: pytest.MonkeyPatch
+    host: FakeCluster, clock: Clock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Many that wait for long do not keep the API server busy."""
     pauses: list[float] = []
