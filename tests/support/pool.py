@@ -22,6 +22,7 @@ from pausing import MARKS
 from places import Place, place, settled
 
 Cli = Callable[..., str]
+SECONDS_BETWEEN = 1
 SECONDS_TO_SETTLE = 60  # what the test before has resumed may not have all its pods yet
 PROTECTED = "loft.sh/non-deletable"
 SYNCED = "labelSelector=vcluster.loft.sh/managed-by"
@@ -71,7 +72,7 @@ class Shared:
         """Return it to a test, which fails in its setup where ``look`` goes on finding problems."""
         deadline = time.monotonic() + SECONDS_TO_SETTLE
         while (problems := look()) and time.monotonic() < deadline:
-            time.sleep(1)
+            time.sleep(SECONDS_BETWEEN)
         if problems:
             found = "; ".join(problems)
             pytest.fail(f"{self.where.name} of the pool, which {self.user} had before: {found}", pytrace=False)
