@@ -1,13 +1,13 @@
 # Copyright (c) 2026, nested.clusters contributors
 # GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The options that select orphaned resources."""
+"""The options that select orphaned resources, and those of their removal."""
 
 from __future__ import annotations
 
 
 class ModuleDocFragment:
-    """Which orphaned resources a module finds."""
+    """Which orphaned resources a module finds, and how it removes them."""
 
     DOCUMENTATION = r"""
 options:
@@ -66,4 +66,37 @@ options:
         be working on younger ones.
     type: int
     default: 600
+notes:
+  - Requires permission to list every kind of object on the host cluster. The module does not find objects that it may
+    not list, and warns about their kinds.
+"""
+
+    # What a module that removes them has beside.
+    REMOVAL = r"""
+options:
+  kept_volumes:
+    description:
+      - Where the module removes resources, also remove volume claims that were kept on purpose with
+        O(nested.clusters.vcluster#module:keep_volumes).
+      - By default, the module reports these claims and keeps them.
+    type: bool
+    default: false
+  wait_timeout:
+    description:
+      - How long to wait until the removed objects are gone, in seconds.
+    type: int
+    default: 120
+attributes:
+  check_mode:
+    support: full
+  diff_mode:
+    support: full
+    details:
+      - Shows every object that is removed.
+notes:
+  - C(helm uninstall) and C(vcluster delete --keep-pvc) leave volume claims without a mark that says whether they are
+    still wanted. They count as orphans. Review the result of M(nested.clusters.vcluster_orphan_info) before you remove
+    V(volume_claims).
+  - If another controller's finalizer holds a namespace, the module reports the finalizer and the object, and leaves
+    both alone. It removes finalizers that only the deleted virtual cluster itself would remove.
 """

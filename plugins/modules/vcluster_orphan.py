@@ -30,39 +30,14 @@ options:
     type: str
     choices: [absent]
     default: absent
-  kept_volumes:
-    description:
-      - Also remove volume claims that were kept on purpose with O(nested.clusters.vcluster#module:keep_volumes).
-      - By default, the module reports these claims and keeps them.
-    type: bool
-    default: false
-  wait_timeout:
-    description:
-      - How long to wait until the removed objects are gone, in seconds.
-    type: int
-    default: 120
 extends_documentation_fragment:
   - nested.clusters.connection
   - nested.clusters.host_clusters
   - nested.clusters.orphans
+  - nested.clusters.orphans.removal
   - nested.clusters.requirements
   - nested.clusters.attributes
   - nested.clusters.attributes.action_group
-attributes:
-  check_mode:
-    support: full
-  diff_mode:
-    support: full
-    details:
-      - Shows every object that is removed.
-notes:
-  - Requires permission to list every kind of object on the host cluster. The module does not find objects that it may
-    not list, and warns about their kinds.
-  - C(helm uninstall) and C(vcluster delete --keep-pvc) leave volume claims without a mark that says whether they are
-    still wanted. They count as orphans. Review the result of M(nested.clusters.vcluster_orphan_info) before you remove
-    V(volume_claims).
-  - If another controller's finalizer holds a namespace, the module reports the finalizer and the object, and leaves
-    both alone. It removes finalizers that only the deleted virtual cluster itself would remove.
 seealso:
   - module: nested.clusters.vcluster_orphan_info
     description: Find resources left behind by deleted virtual clusters.
@@ -196,7 +171,7 @@ def argument_spec() -> dict[str, Any]:
         **auth_argument_spec(),
         **orphan_report.selection_spec(),
         "host_clusters": host_clusters_spec(),
-        "wait_timeout": {"type": "int", "default": 120},
+        **orphan_report.removal_spec(),
         "state": {"type": "str", "choices": ["absent"], "default": "absent"},
     }
 

@@ -38,9 +38,6 @@ extends_documentation_fragment:
   - nested.clusters.attributes
   - nested.clusters.attributes.action_group
   - nested.clusters.attributes.info_module
-notes:
-  - Requires permission to list every kind of object on the host cluster. The module does not find objects that it may
-    not list, and warns about their kinds.
 seealso:
   - module: nested.clusters.vcluster_orphan
     description: Remove resources left behind by deleted virtual clusters.

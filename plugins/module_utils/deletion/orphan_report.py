@@ -31,6 +31,11 @@ def selection_spec() -> dict[str, Any]:
     }
 
 
+def removal_spec() -> dict[str, Any]:
+    """Return the options that only a removal has."""
+    return {"wait_timeout": {"type": "int", "default": 120}}
+
+
 def find(module: AnsibleModule) -> ModuleResult:
     """Find orphans. Raises NestedClustersError for options that cannot be used, or if no host cluster answers."""
     hosts, unread = orphan_removal.find(host_clusters.open_hosts(module), _criteria(module.params))

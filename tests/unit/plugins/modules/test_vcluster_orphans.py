@@ -147,3 +147,16 @@ def test_results_of_the_modules_for_orphans_are_documented(task: Task, host: Orp
         result = run_module(module, check_mode=True)
         contents = yaml.safe_load(module.RETURN)["orphans"]["contains"]
         assert contents.keys() == result["orphans"][0].keys()
+
+
+def test_results_of_the_modules_for_orphans_are_described_alike() -> None:
+    """Ansible has no fragments for results: what becomes of an orphan is the only difference."""
+    of_three = [yaml.safe_load(module.RETURN) for module in (vcluster_orphan, vcluster_orphans, vcluster_orphan_info)]
+    states = [found["orphans"]["contains"].pop("state") for found in of_three]
+    removal, deprecated, report = of_three
+    assert removal == deprecated
+    entry = report["orphans"]["contains"]
+    assert removal["orphans"]["contains"].keys() - entry.keys() == {"changed", "failed", "msg"}
+    assert entry.items() <= removal["orphans"]["contains"].items()
+    assert removal["failed_host_clusters"] == report["failed_host_clusters"]
+    assert len({len(state["description"]) for state in states}) == 1
