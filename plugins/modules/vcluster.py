@@ -1074,7 +1074,7 @@ def delete(module: AnsibleModule, open_helm: OpenHelmOn, requested: Request) -> 
 
 def absent(module: AnsibleModule, open_helm: OpenHelmOn, requested: Request, wait: float | None) -> Outcome:
     """Delete the virtual cluster, wherever in its group it is."""
-    from ansible_collections.nested.clusters.plugins.module_utils.deletion import single as deletion
+    from ansible_collections.nested.clusters.plugins.module_utils.deletion import removal
     from ansible_collections.nested.clusters.plugins.module_utils.virtual_cluster.cluster_ref import ClusterRef
 
     namespace = requested.namespace
@@ -1084,12 +1084,12 @@ def absent(module: AnsibleModule, open_helm: OpenHelmOn, requested: Request, wai
 
         view, current = group_view.find(open_hosts(module), requested.name, module.params["group"])
         if current is None:
-            return deletion.nothing()
+            return removal.nothing()
         decision_rules.check_host_cluster(module.params["host_cluster"], current)
         namespace, kubernetes = current.namespace, view.views[current.host_cluster].host.kubernetes
     else:
         kubernetes = only_host(module, module.params["host_cluster"]).kubernetes
-    return deletion.absent(
+    return removal.absent(
         ClusterRef(kubernetes, requested.name, namespace),
         partial(open_helm, kubernetes),
         check=module.check_mode,

@@ -384,8 +384,8 @@ from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.nested.clusters.plugins.module_utils.common.errors import NestedClustersError, OptionError
-from ansible_collections.nested.clusters.plugins.module_utils.fleet import converge as fleet
-from ansible_collections.nested.clusters.plugins.module_utils.fleet import job as fleet_jobs
+from ansible_collections.nested.clusters.plugins.module_utils.fleet import converge
+from ansible_collections.nested.clusters.plugins.module_utils.fleet.job import ENTRY_STATES, Entry, Order
 from ansible_collections.nested.clusters.plugins.module_utils.helm.cli import Helm
 from ansible_collections.nested.clusters.plugins.module_utils.k8s import host_clusters
 from ansible_collections.nested.clusters.plugins.module_utils.k8s.connection import auth_argument_spec
@@ -400,7 +400,7 @@ def argument_spec() -> dict[str, Any]:
     """The options of the module."""
     one = {
         **options.virtual_cluster_spec(),
-        "state": {"type": "str", "choices": list(fleet_jobs.ENTRY_STATES), "default": "present"},
+        "state": {"type": "str", "choices": list(ENTRY_STATES), "default": "present"},
         "server": {"type": "str"},
     }
     return {
@@ -420,7 +420,7 @@ def argument_spec() -> dict[str, Any]:
     }
 
 
-def entries(params: dict[str, Any]) -> list[fleet_jobs.Entry]:
+def entries(params: dict[str, Any]) -> list[Entry]:
     """The list as requests. Raises OptionError that names the virtual cluster."""
     shared = {name: params[name] for name in ("group", "chart_ref", "chart_repo_url")}
     directory = params["kubeconfig_directory"]
@@ -429,14 +429,14 @@ def entries(params: dict[str, Any]) -> list[fleet_jobs.Entry]:
         asked = {**SINGLE, **shared, **one}
         file = os.path.join(directory, f"{one['name']}.kubeconfig") if directory else ""
         try:
-            entry = fleet_jobs.Entry(options.request(asked), options.in_group(asked), one["state"], file, one["server"])
+            entry = Entry(options.request(asked), options.in_group(asked), one["state"], file, one["server"])
         except OptionError as error:
             raise NestedClustersError(f"virtual_clusters: {one['name']}: {error}", **error.data) from error
         found.append(entry)
     return found
 
 
-def order(params: dict[str, Any], check: bool) -> fleet_jobs.Order:
+def order(params: dict[str, Any], check: bool) -> Order:
     """What goes for all of them. Raises OptionError for numbers that would do nothing."""
     for option in ("at_once", "wait_timeout"):
         if params[option] < 1:
@@ -445,7 +445,7 @@ def order(params: dict[str, Any], check: bool) -> fleet_jobs.Order:
         whole = f"vcluster_state with group: {params['group']}, all: true and state: absent to delete all of them"
         reason = f"with prune: true an empty list would delete every virtual cluster of group {params['group']}"
         raise OptionError("virtual_clusters", [], f"at least one, prune: false, or {whole}", reason=reason)
-    return fleet_jobs.Order(
+    return Order(
         params["group"],
         check,
         params["prune"],
@@ -468,7 +468,7 @@ def failure(found: list[dict[str, Any]]) -> str:
 def run(module: AnsibleModule) -> ModuleResult:
     """Bring the list to what it says. Raises NestedClustersError before anything is changed."""
     params = module.params
-    done = fleet.run(
+    done = converge.run(
         host_clusters.open_hosts(module),
         lambda kubernetes: Helm(kubernetes, module.run_command, params["binary_path"], module.tmpdir),
         entries(params),

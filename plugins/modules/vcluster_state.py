@@ -330,8 +330,8 @@ from ansible_collections.nested.clusters.plugins.module_utils.k8s import host_cl
 from ansible_collections.nested.clusters.plugins.module_utils.k8s.connection import auth_argument_spec
 from ansible_collections.nested.clusters.plugins.module_utils.k8s.module import ModuleResult, run_module
 from ansible_collections.nested.clusters.plugins.module_utils.listing.selection import Selector
-from ansible_collections.nested.clusters.plugins.module_utils.power import batch as power_batch
-from ansible_collections.nested.clusters.plugins.module_utils.power.steps import POWER_STATES
+from ansible_collections.nested.clusters.plugins.module_utils.power import power_batch
+from ansible_collections.nested.clusters.plugins.module_utils.power.power_steps import POWER_STATES
 from ansible_collections.nested.clusters.plugins.module_utils.virtual_cluster.phases import PHASES
 
 SELECTING = ("name", "names", "owner", "label_selectors")
@@ -442,7 +442,7 @@ def run(module: AnsibleModule) -> ModuleResult:
     asked = order(module.params, module.check_mode)
     work = power_batch.run
     if asked.state == "absent":
-        from ansible_collections.nested.clusters.plugins.module_utils.deletion import batch as deletion_batch
+        from ansible_collections.nested.clusters.plugins.module_utils.deletion import deletion_batch
 
         work = deletion_batch.run
     selected = selector(module.params)

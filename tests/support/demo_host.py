@@ -8,8 +8,7 @@ from __future__ import annotations
 from typing import Any
 
 from fake_api import FakeCluster
-
-NAME, NAMESPACE = "demo", "vcluster-demo"
+from helm_releases import NAMESPACE
 
 
 class DemoHost(FakeCluster):

@@ -17,7 +17,7 @@ from ansible_collections.nested.clusters.plugins.module_utils.admission.decision
 from ansible_collections.nested.clusters.plugins.module_utils.common import well_known
 from ansible_collections.nested.clusters.plugins.module_utils.common.errors import NestedClustersError
 from ansible_collections.nested.clusters.plugins.module_utils.common.size import Size
-from ansible_collections.nested.clusters.plugins.module_utils.deletion import single as deletion
+from ansible_collections.nested.clusters.plugins.module_utils.deletion import removal
 from ansible_collections.nested.clusters.plugins.module_utils.groups import group_lock, group_view
 from ansible_collections.nested.clusters.plugins.module_utils.groups.group_view import GroupView
 from ansible_collections.nested.clusters.plugins.module_utils.k8s.host_clusters import HostCluster
@@ -50,7 +50,7 @@ LARGEST = {"cpu": "8", "memory": "16Gi", "storage": "40Gi"}
 def run_world_clock(monkeypatch: pytest.MonkeyPatch) -> Iterator[Clock]:
     """Replace the clocks of all that waits; for a fixture."""
     fake = Clock()
-    for module in (group_lock, namespaces, reconcile, readiness, deletion):
+    for module in (group_lock, namespaces, reconcile, readiness, removal):
         monkeypatch.setattr(module, "time", fake)
     monkeypatch.setattr(random, "uniform", lambda low, high: 0.1)
     yield fake

@@ -8,13 +8,13 @@ from __future__ import annotations
 from typing import Any
 
 from ansible_collections.nested.clusters.plugins.module_utils.common import well_known
-from ansible_collections.nested.clusters.plugins.module_utils.deletion import single as deletion
+from ansible_collections.nested.clusters.plugins.module_utils.deletion import removal
 from ansible_collections.nested.clusters.plugins.module_utils.k8s.objects import path
 from ansible_collections.nested.clusters.plugins.module_utils.listing.contents import ObjectRef
 from ansible_collections.nested.clusters.plugins.module_utils.virtual_cluster.cluster_ref import ClusterRef
 from ansible_collections.nested.clusters.plugins.module_utils.virtual_cluster.cluster_state import Outcome
-from demo_host import NAME, NAMESPACE, DemoHost
-from helm_releases import release_secret
+from demo_host import DemoHost
+from helm_releases import NAME, NAMESPACE, release_secret
 
 
 class Uninstaller:
@@ -89,7 +89,7 @@ def absent(
     host: DemoHost, helm: Uninstaller, name: str = NAME, namespace: str = NAMESPACE, **options: Any
 ) -> Outcome:
     arguments = {"check": False, "keep_volumes": False, "wait": 60.0, **options}
-    return deletion.absent(ClusterRef(host.client(), name, namespace), lambda: helm, **arguments)  # type: ignore[arg-type,return-value]
+    return removal.absent(ClusterRef(host.client(), name, namespace), lambda: helm, **arguments)  # type: ignore[arg-type,return-value]
 
 
 def checked(host: DemoHost, helm: Uninstaller, **options: Any) -> Outcome:

@@ -21,7 +21,7 @@ from ..admission import admit, reservation
 from ..admission.decision_rules import PlanOutdated
 from ..common import batch
 from ..common.errors import NestedClustersError
-from ..deletion import batch as deletion_batch
+from ..deletion import deletion_batch
 from ..deletion.job import DeletionJob
 from ..endpoint import reachability
 from ..groups import group_lock, group_view
@@ -36,7 +36,7 @@ from ..lifecycle import reconcile
 from ..lifecycle.request import RunOptions
 from ..listing import readers
 from ..listing.selection import Selector
-from ..power import batch as power_batch
+from ..power import power_batch
 from ..virtual_cluster import cluster_state, namespaces, readiness
 from ..virtual_cluster.change import Change, ChangeKind, ChangeTarget
 from ..virtual_cluster.cluster_state import Outcome

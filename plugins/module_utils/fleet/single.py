@@ -17,7 +17,7 @@ from ..common.errors import NestedClustersError, OptionError
 from ..k8s.client import Kubernetes
 from ..k8s.host_clusters import ONLY, HostCluster
 from ..listing.selection import Selector
-from ..power import batch as power_batch
+from ..power import power_batch
 from ..virtual_cluster.change import Change, ChangeKind, ChangeTarget
 
 

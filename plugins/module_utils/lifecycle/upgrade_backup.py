@@ -27,7 +27,7 @@ from ..k8s.errors import KubernetesError
 from ..k8s.objects import Object, path
 from ..listing import readers, selection
 from ..listing.observed import ObservedCluster, label_of
-from ..power import steps as power_steps
+from ..power import power_steps
 from ..power.transition import Transition
 from ..virtual_cluster import manifests, readiness, workloads
 from ..virtual_cluster.change import Change, ChangeKind, ChangeTarget

@@ -13,8 +13,8 @@ from ..k8s.client import Kubernetes
 from ..k8s.errors import KubernetesError
 from ..listing.observed import ObservedCluster
 from ..virtual_cluster.change import Change
-from . import steps as power_steps
-from .steps import PowerStep
+from . import power_steps
+from .power_steps import PowerStep
 
 
 @dataclass

@@ -13,7 +13,7 @@ import pytest
 from ansible_collections.nested.clusters.plugins.module_utils.admission import admit
 from ansible_collections.nested.clusters.plugins.module_utils.admission.decision_rules import Decision
 from ansible_collections.nested.clusters.plugins.module_utils.common.size import Size
-from ansible_collections.nested.clusters.plugins.module_utils.deletion import single as deletion
+from ansible_collections.nested.clusters.plugins.module_utils.deletion import removal
 from ansible_collections.nested.clusters.plugins.module_utils.groups.model import Member
 from ansible_collections.nested.clusters.plugins.module_utils.k8s.client import Kubernetes
 from ansible_collections.nested.clusters.plugins.module_utils.lifecycle import reconcile
@@ -38,7 +38,7 @@ def present(monkeypatch: pytest.MonkeyPatch) -> Calls:
 def absent(monkeypatch: pytest.MonkeyPatch) -> Calls:
     """The work of a deletion."""
     calls = Calls()
-    monkeypatch.setattr(deletion, "absent", calls)
+    monkeypatch.setattr(removal, "absent", calls)
     return calls
 
 

@@ -17,7 +17,7 @@ from ansible_collections.nested.clusters.plugins.module_utils.common.well_known 
 from ansible_collections.nested.clusters.plugins.module_utils.k8s.client import Kubernetes
 from ansible_collections.nested.clusters.plugins.module_utils.lifecycle import reconcile
 from ansible_collections.nested.clusters.plugins.module_utils.lifecycle.request import RunOptions
-from ansible_collections.nested.clusters.plugins.module_utils.power import batch as power_batch
+from ansible_collections.nested.clusters.plugins.module_utils.power import power_batch
 from ansible_collections.nested.clusters.plugins.module_utils.virtual_cluster import cluster_state, phases
 from ansible_collections.nested.clusters.plugins.module_utils.virtual_cluster.change import (
     Change,

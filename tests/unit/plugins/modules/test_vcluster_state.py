@@ -14,7 +14,7 @@ from ansible_collections.nested.clusters.plugins.doc_fragments.host_clusters imp
 from ansible_collections.nested.clusters.plugins.module_utils.common import batch
 from ansible_collections.nested.clusters.plugins.module_utils.k8s.connection import auth_argument_spec
 from ansible_collections.nested.clusters.plugins.module_utils.listing import observed
-from ansible_collections.nested.clusters.plugins.module_utils.power import batch as power_batch
+from ansible_collections.nested.clusters.plugins.module_utils.power import power_batch
 from ansible_collections.nested.clusters.plugins.module_utils.virtual_cluster import phases, workloads
 from ansible_collections.nested.clusters.plugins.modules import vcluster_state
 from fake_api import Request, refusal

@@ -7,8 +7,7 @@ from __future__ import annotations
 
 import pytest
 from ansible_collections.nested.clusters.plugins.module_utils.common import batch
-from ansible_collections.nested.clusters.plugins.module_utils.power import batch as power_batch
-from ansible_collections.nested.clusters.plugins.module_utils.power import steps as power_steps
+from ansible_collections.nested.clusters.plugins.module_utils.power import power_batch, power_steps
 from ansible_collections.nested.clusters.plugins.modules import vcluster_state
 from fake_api import ANSWER_LOST, Request
 from fake_api.messages import Fault

@@ -12,8 +12,7 @@ from typing import Any
 import pytest
 from ansible_collections.nested.clusters.plugins.module_utils.common import batch
 from ansible_collections.nested.clusters.plugins.module_utils.listing import observed
-from ansible_collections.nested.clusters.plugins.module_utils.power import batch as power_batch
-from ansible_collections.nested.clusters.plugins.module_utils.power import steps as power_steps
+from ansible_collections.nested.clusters.plugins.module_utils.power import power_batch, power_steps
 from ansible_collections.nested.clusters.plugins.modules import vcluster_state
 from fake_api import Request
 from power_cases import (

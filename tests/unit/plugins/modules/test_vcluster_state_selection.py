@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import pytest
 from ansible_collections.nested.clusters.plugins.module_utils.common import batch
-from ansible_collections.nested.clusters.plugins.module_utils.power import batch as power_batch
+from ansible_collections.nested.clusters.plugins.module_utils.power import power_batch
 from ansible_collections.nested.clusters.plugins.modules import vcluster_state
 from power_cases import (
     EVERYTHING,

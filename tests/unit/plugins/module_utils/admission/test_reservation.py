@@ -16,7 +16,7 @@ from announcements import announced, without_repetitions
 from ansible_collections.nested.clusters.plugins.module_utils.admission import admit, decision_rules, reservation
 from ansible_collections.nested.clusters.plugins.module_utils.common import well_known
 from ansible_collections.nested.clusters.plugins.module_utils.common.errors import NestedClustersError
-from ansible_collections.nested.clusters.plugins.module_utils.deletion import single as deletion
+from ansible_collections.nested.clusters.plugins.module_utils.deletion import removal
 from ansible_collections.nested.clusters.plugins.module_utils.groups import group_lock
 from ansible_collections.nested.clusters.plugins.module_utils.k8s.objects import path
 from ansible_collections.nested.clusters.plugins.module_utils.lifecycle import reconcile
@@ -152,7 +152,7 @@ def test_reserve_parallel_tasks_never_oversell(
 
     def take(kubernetes: Any, open_helm: Any, request: Request, run: RunOptions, reserve: Any) -> Outcome:
         reserve(Plan([Change(ChangeKind.CREATE, ChangeTarget("namespace", NAMESPACE))]))
-        return deletion.nothing()
+        return removal.nothing()
 
     monkeypatch.setattr(reconcile, "present", take)
     errors: list[BaseException] = []

@@ -11,7 +11,7 @@ import pytest
 from ansible_collections.nested.clusters.plugins.module_utils.common import well_known
 from ansible_collections.nested.clusters.plugins.module_utils.deletion import ownership
 from ansible_collections.nested.clusters.plugins.module_utils.listing.contents import ObjectRef
-from demo_host import NAME, NAMESPACE
+from helm_releases import NAME, NAMESPACE
 from single_deletions import (
     CHART,
     HELM,

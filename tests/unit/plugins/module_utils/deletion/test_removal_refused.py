@@ -14,14 +14,15 @@ from ansible_collections.nested.clusters.plugins.module_utils.common.errors impo
     NestedClustersError,
     OptionError,
 )
-from ansible_collections.nested.clusters.plugins.module_utils.deletion import single as deletion
+from ansible_collections.nested.clusters.plugins.module_utils.deletion import removal
 from ansible_collections.nested.clusters.plugins.module_utils.k8s.objects import path
-from ansible_collections.nested.clusters.plugins.module_utils.lifecycle import present as lifecycle
+from ansible_collections.nested.clusters.plugins.module_utils.lifecycle import reconcile
 from ansible_collections.nested.clusters.plugins.module_utils.virtual_cluster import namespaces, readiness
 from ansible_collections.nested.clusters.plugins.module_utils.virtual_cluster.cluster_ref import ClusterRef
 from clock import Clock
-from demo_host import NAME, NAMESPACE, DemoHost
+from demo_host import DemoHost
 from fake_api import GATEWAY_API
+from helm_releases import NAME, NAMESPACE
 from single_deletions import (
     CHART,
     HELM,
@@ -40,7 +41,7 @@ from tasks_on_hosts import contents, replace_time
 @pytest.fixture(autouse=True)
 def clock(monkeypatch: pytest.MonkeyPatch) -> Iterator[Clock]:
     found = Clock()
-    replace_time(monkeypatch, found, (deletion, namespaces, lifecycle, readiness))
+    replace_time(monkeypatch, found, (removal, namespaces, reconcile, readiness))
     yield found
     assert found.now < 2000, "something waits for ever"
 
@@ -136,7 +137,7 @@ def test_absent_with_a_record_forged_meanwhile_is_refused(host: DemoHost, helm: 
         return helm
 
     with pytest.raises(NestedClustersError, match="names what is not its own"):
-        deletion.absent(ClusterRef(host.client(), NAME, NAMESPACE), open_helm, check=False, keep_volumes=False, wait=60)  # type: ignore[arg-type]
+        removal.absent(ClusterRef(host.client(), NAME, NAMESPACE), open_helm, check=False, keep_volumes=False, wait=60)  # type: ignore[arg-type]
     assert helm.runs == 0
 
 

@@ -30,8 +30,8 @@ from ..listing.observed import ClusterKey, ObservedCluster
 from ..listing.selection import Found, Selector
 from ..virtual_cluster import diagnosis, phases, readiness, workloads
 from ..virtual_cluster.change import Change
-from . import steps as power_steps
-from .steps import PowerStep
+from . import power_steps
+from .power_steps import PowerStep
 from .transition import Transition
 
 API_SECONDS = 3  # how long a question to a virtual cluster's API may take

@@ -9,7 +9,7 @@ import pytest
 from ansible_collections.nested.clusters.plugins.module_utils.common import batch
 from ansible_collections.nested.clusters.plugins.module_utils.k8s.host_clusters import ONLY, HostCluster
 from ansible_collections.nested.clusters.plugins.module_utils.listing.selection import Selector
-from ansible_collections.nested.clusters.plugins.module_utils.power import batch as power_batch
+from ansible_collections.nested.clusters.plugins.module_utils.power import power_batch
 from ansible_collections.nested.clusters.plugins.module_utils.virtual_cluster.change import ChangeKind
 from simulated_host import SimulatedHost, Ticking
 

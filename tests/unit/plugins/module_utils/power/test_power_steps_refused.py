@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import pytest
 from ansible_collections.nested.clusters.plugins.module_utils.listing.observed import ObservedCluster
-from ansible_collections.nested.clusters.plugins.module_utils.power import steps as power_steps
+from ansible_collections.nested.clusters.plugins.module_utils.power import power_steps
 from ansible_collections.nested.clusters.plugins.module_utils.virtual_cluster import workloads
 from observed_clusters import (
     MARKED,

@@ -10,8 +10,8 @@ from typing import Any
 
 import pytest
 from ansible_collections.nested.clusters.plugins.module_utils.common import batch, well_known
-from ansible_collections.nested.clusters.plugins.module_utils.deletion import batch as deletion_batch
-from ansible_collections.nested.clusters.plugins.module_utils.power import batch as power_batch
+from ansible_collections.nested.clusters.plugins.module_utils.deletion import deletion_batch
+from ansible_collections.nested.clusters.plugins.module_utils.power import power_batch
 from ansible_collections.nested.clusters.plugins.modules import vcluster_state
 from clock import Clock
 from populated_host import PopulatedHost, member

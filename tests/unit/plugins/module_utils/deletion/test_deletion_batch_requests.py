@@ -9,11 +9,10 @@ from collections import Counter
 from typing import Any
 
 import pytest
-from ansible_collections.nested.clusters.plugins.module_utils.common import batch as common_batch
-from ansible_collections.nested.clusters.plugins.module_utils.common import well_known
+from ansible_collections.nested.clusters.plugins.module_utils.common import batch, well_known
 from ansible_collections.nested.clusters.plugins.module_utils.common.batch import BatchOptions
 from ansible_collections.nested.clusters.plugins.module_utils.common.errors import NestedClustersError
-from ansible_collections.nested.clusters.plugins.module_utils.deletion import batch
+from ansible_collections.nested.clusters.plugins.module_utils.deletion import deletion_batch
 from ansible_collections.nested.clusters.plugins.module_utils.k8s.host_clusters import HostCluster
 from ansible_collections.nested.clusters.plugins.module_utils.k8s.objects import path
 from ansible_collections.nested.clusters.plugins.module_utils.listing.contents import DERIVED
@@ -61,7 +60,7 @@ NAMESPACED = {path(*kind) for kind, inside in SERVED if inside and kind[1] not i
 @pytest.fixture(autouse=True)
 def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
     found = Clock()
-    replace_time(monkeypatch, found, (batch, common_batch))
+    replace_time(monkeypatch, found, (deletion_batch, batch))
     return found
 
 
@@ -75,9 +74,9 @@ def host() -> CountingHost:
     return found
 
 
-def planned(host: CountingHost, selector: Selector | None = None, **options: Any) -> batch.DeletionPlan:
+def planned(host: CountingHost, selector: Selector | None = None, **options: Any) -> deletion_batch.DeletionPlan:
     hosts = [HostCluster("default", host.client())]
-    return batch.plan(hosts, selector or Selector(), BatchOptions("absent", **options))
+    return deletion_batch.plan(hosts, selector or Selector(), BatchOptions("absent", **options))
 
 
 def lists(requests: Counter[str]) -> Counter[str]:
@@ -133,7 +132,7 @@ def carried_out(host: CountingHost, *names: str) -> Counter[str]:
     """The requests that delete virtual clusters after they were planned for."""
     plan = planned(host, Selector(names=names))
     host.taken()
-    result = batch.carry_out(plan)
+    result = deletion_batch.carry_out(plan)
     assert result.jobs == plan.jobs
     assert [job.describe(plan.options)["after"] for job in plan.jobs] == ["absent"] * len(names)
     return host.taken()
@@ -165,7 +164,7 @@ def test_carry_out_in_a_namespace_that_stays_reads_once_more_after_it(host: Coun
 def test_carry_out_deletes_only_what_was_read(host: CountingHost) -> None:
     """Each deletion names the UID of what was read: one of the same name that was made meanwhile stays."""
     before = {at: one["metadata"]["uid"] for at, one in host.state().items()}
-    batch.carry_out(planned(host))
+    deletion_batch.carry_out(planned(host))
     only = {request.path: request.body["preconditions"] for request in host.requests if request.method == "DELETE"}
     assert only.keys() >= {path("v1", "namespaces", None, f"vcluster-{name}") for name in "abc"}
     assert only == {at: {"uid": before[at]} for at in only}
@@ -176,7 +175,7 @@ def test_carry_out_after_a_protection_deletes_nothing_of_it(host: CountingHost) 
     plan = planned(host)
     at = "/apis/apps/v1/namespaces/vcluster-b/statefulsets/b"
     host.change(at, {"metadata": {"annotations": {well_known.PROTECTED: "true"}}})
-    batch.carry_out(plan)
+    deletion_batch.carry_out(plan)
     assert [job.error for job in plan.jobs] == ["", "it was protected by somebody else meanwhile", "", ""]
     assert at in host
 
@@ -184,7 +183,7 @@ def test_carry_out_after_a_protection_deletes_nothing_of_it(host: CountingHost) 
 def test_carry_out_after_a_new_object_keeps_its_namespace(host: CountingHost) -> None:
     plan = planned(host, Selector(names=("a",)))
     host.have("ConfigMap", "new", namespace="vcluster-a")
-    batch.carry_out(plan)
+    deletion_batch.carry_out(plan)
     assert contents(host, "vcluster-a") == {"configmaps/new"}
 
 
@@ -198,20 +197,20 @@ def test_plan_of_a_protected_one_is_refused_without_a_write(host: CountingHost) 
 def test_carry_out_of_an_empty_plan_sends_no_request(host: CountingHost) -> None:
     plan = planned(host, Selector(names=("nobody",)))
     host.taken()
-    assert batch.carry_out(plan).jobs == []
+    assert deletion_batch.carry_out(plan).jobs == []
     assert host.taken() == Counter()
 
 
-def result_of(plan: batch.DeletionPlan) -> Result:
+def result_of(plan: deletion_batch.DeletionPlan) -> Result:
     return {job.target.name: [change.text for change in job.changes] for job in plan.jobs}
 
 
 def test_run_does_what_a_plan_says(host: CountingHost) -> None:
     foreseen = result_of(planned(host))
     hosts = [HostCluster("default", host.client())]
-    checked = batch.run(hosts, Selector(), BatchOptions("absent", check=True))
+    checked = deletion_batch.run(hosts, Selector(), BatchOptions("absent", check=True))
     assert host.writes() == []
-    done = batch.run(hosts, Selector(), BatchOptions("absent"))
+    done = deletion_batch.run(hosts, Selector(), BatchOptions("absent"))
     options = BatchOptions("absent")
     shown = [{job.describe(options)["name"]: job.describe(options)["steps"] for job in one.jobs} for one in (done,)]
     assert shown == [foreseen]

@@ -10,13 +10,14 @@ from collections.abc import Iterator
 
 import pytest
 from ansible_collections.nested.clusters.plugins.module_utils.common import well_known
-from ansible_collections.nested.clusters.plugins.module_utils.deletion import single as deletion
+from ansible_collections.nested.clusters.plugins.module_utils.deletion import removal
 from ansible_collections.nested.clusters.plugins.module_utils.k8s.objects import path
-from ansible_collections.nested.clusters.plugins.module_utils.lifecycle import present as lifecycle
+from ansible_collections.nested.clusters.plugins.module_utils.lifecycle import reconcile
 from ansible_collections.nested.clusters.plugins.module_utils.virtual_cluster import membership, namespaces, readiness
 from clock import Clock
-from demo_host import NAME, NAMESPACE, DemoHost
+from demo_host import DemoHost
 from fake_api import GATEWAY_API
+from helm_releases import NAME, NAMESPACE
 from single_deletions import (
     DEMO_NAMESPACE,
     HELD,
@@ -31,7 +32,7 @@ from tasks_on_hosts import replace_time
 @pytest.fixture(autouse=True)
 def clock(monkeypatch: pytest.MonkeyPatch) -> Iterator[Clock]:
     found = Clock()
-    replace_time(monkeypatch, found, (deletion, namespaces, lifecycle, readiness))
+    replace_time(monkeypatch, found, (removal, namespaces, reconcile, readiness))
     yield found
     assert found.now < 2000, "something waits for ever"
 

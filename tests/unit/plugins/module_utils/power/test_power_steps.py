@@ -7,8 +7,8 @@ from __future__ import annotations
 
 import pytest
 from ansible_collections.nested.clusters.plugins.module_utils.listing.observed import ObservedCluster
-from ansible_collections.nested.clusters.plugins.module_utils.power import steps as power_steps
-from ansible_collections.nested.clusters.plugins.module_utils.power.steps import PowerStep
+from ansible_collections.nested.clusters.plugins.module_utils.power import power_steps
+from ansible_collections.nested.clusters.plugins.module_utils.power.power_steps import PowerStep
 from observed_clusters import (
     DATE,
     MARKED,
