@@ -5,7 +5,6 @@
 
 from __future__ import annotations
 
-import copy
 from collections.abc import Callable
 from types import SimpleNamespace
 from typing import Any
@@ -27,9 +26,8 @@ from ansible_collections.nested.clusters.plugins.module_utils.virtual_cluster.ch
 from ansible_collections.nested.clusters.plugins.module_utils.virtual_cluster.cluster_state import Outcome, State
 from ansible_collections.nested.clusters.plugins.module_utils.virtual_cluster.plan import Plan
 from ansible_collections.nested.clusters.plugins.modules import vcluster
-from clock import Clock
 from kubeconfig_secrets import kubeconfig_secret
-from simulation import Host
+from simulated_host import SimulatedHost, Ticking
 
 Object = dict[str, Any]
 Run = Callable[..., Object]
@@ -43,41 +41,30 @@ PAUSE = ["scale StatefulSet demo from 1 to 0 replicas", "delete 2 synced pods"]
 RESUME = ["scale StatefulSet demo from 0 to 1 replica"]
 
 
-class Ticking(Clock):
-    """Time that passes by sleeping; meanwhile the controllers of the host cluster work."""
-
-    def __init__(self, host: Host) -> None:
-        super().__init__()
-        self.host = host
-
-    def sleep(self, seconds: float) -> None:
-        super().sleep(seconds)
-        self.host.tick()
-
-
 class World:
     """A host cluster, and a Helm that installs the virtual cluster, or upgrades it with ``changes``."""
 
     def __init__(self) -> None:
-        self.host = Host()
+        self.host = SimulatedHost()
+        self.client = self.host.client()
         self.changes: list[Change] = []
         self.waits: list[float | None] = []
 
     def phase(self) -> str:
-        return phases.phase(self.host.of(NAME))
+        return phases.phase(self.host.workload_of(NAME))
 
     def have(self, *states: str, run: Run, **changes: Any) -> None:
         """Have the virtual cluster, after it was brought to these states."""
-        self.host.cluster(NAME, **changes)
+        self.host.have_cluster(NAME, **changes)
         for state in states:
             assert run(state=state)["changed"]
-        self.host.sent.clear()
+        self.host.requests.clear()
 
     def read(self, _kubernetes: Any, name: str, namespace: str) -> State:
         where = f"/apis/apps/v1/namespaces/{namespace}/statefulsets/{name}"
-        if where not in self.host.objects:
+        if where not in self.host:
             return State(None, None, [], [], {}, {})
-        live = {("apps/v1", "StatefulSet", namespace, name): copy.deepcopy(self.host.objects[where])}
+        live = {("apps/v1", "StatefulSet", namespace, name): self.host.at(where)}
         return State(None, None, [], [kubeconfig_secret(name, namespace)], {}, live)
 
     def present(self, kubernetes: Any, _open_helm: Any, request: Any, run: RunOptions) -> Outcome:
@@ -85,7 +72,7 @@ class World:
         state = self.read(kubernetes, request.name, request.namespace)
         changes = [*self.changes] if state.live else [INSTALL]
         if not run.check and not state.live:
-            self.host.cluster(request.name)
+            self.host.have_cluster(request.name)
             state = self.read(kubernetes, request.name, request.namespace)
         return Outcome(Plan(changes), state)
 
@@ -93,7 +80,7 @@ class World:
 @pytest.fixture
 def world(monkeypatch: pytest.MonkeyPatch) -> World:
     found = World()
-    monkeypatch.setattr(Kubernetes, "from_module", classmethod(lambda cls, module: found.host))
+    monkeypatch.setattr(Kubernetes, "from_module", classmethod(lambda cls, module: found.client))
     monkeypatch.setattr(reconcile, "present", found.present)
     monkeypatch.setattr(cluster_state, "read", found.read)
     clock = Ticking(found.host)
@@ -112,9 +99,9 @@ def run(run_module: Run, world: World) -> Run:
 
 def checked(world: World, run: Run, **options: Any) -> Object:
     """Check mode, which changes nothing, and the real run, which does just that."""
-    before = copy.deepcopy(world.host.objects)
+    before = world.host.state()
     foreseen = run(check_mode=True, **options)
-    assert world.host.objects == before
+    assert world.host.state() == before
     result = run(**options)
     assert not result.get("failed"), result["msg"]
     for key in ("changed", "steps", "diff"):
@@ -140,7 +127,7 @@ def test_paused_cluster_paused_is_unchanged(world: World, run: Run) -> None:
     world.have("paused", run=run)
     result = checked(world, run, state="paused")
     assert (result["changed"], result["steps"], result["diff"]) == (False, [], [])
-    assert {request.split()[0] for request in world.host.sent} <= {"GET", "LIST"}
+    assert {request.split()[0] for request in world.host.sent()} <= {"get", "list"}
     assert world.phase() == "paused"
 
 
@@ -166,7 +153,7 @@ def test_paused_cluster_present_stays_paused(world: World, run: Run) -> None:
     world.have("paused", run=run)
     assert not checked(world, run, state="present")["changed"]
     assert world.phase() == "paused"
-    assert world.host.sent == [], "state present asks nothing about pausing"
+    assert world.host.requests == [], "state present asks nothing about pausing"
 
 
 def test_changes_come_before_the_state_and_the_kubeconfig_is_of_what_runs(
@@ -188,11 +175,11 @@ def test_new_cluster_running_is_created(world: World, run: Run) -> None:
 
 
 def test_new_cluster_paused_starts_first(world: World, run: Run) -> None:
-    before = copy.deepcopy(world.host.objects)
+    before = world.host.state()
     foreseen = run(state="paused", check_mode=True)
     assert foreseen["steps"] == [INSTALL.text, START_FIRST]
     assert phases_in(foreseen["diff"]) == [("phase: absent", "phase: paused")]
-    assert world.host.objects == before
+    assert world.host.state() == before
     result = run(state="paused")
     assert result["steps"] == [INSTALL.text, *PAUSE]
     assert phases_in(result["diff"]) == phases_in(foreseen["diff"])
@@ -201,14 +188,19 @@ def test_new_cluster_paused_starts_first(world: World, run: Run) -> None:
     assert not run(state="paused")["changed"]
 
 
+def uids_of_pods(world: World) -> set[str]:
+    pods = world.host.objects("Pod")
+    return {pod["metadata"]["uid"] for pod in pods if pod["metadata"]["name"].startswith(f"{NAME}-")}
+
+
 def test_restarted_changes_every_time(world: World, run: Run) -> None:
     world.have(run=run)
     for _time in range(2):
-        before = {thing["metadata"]["uid"] for where, thing in world.host.objects.items() if "/pods/demo-" in where}
+        before = uids_of_pods(world)
         result = checked(world, run, state="restarted")
         assert result["steps"] == ["delete pod demo-0"]
         assert result["virtual_cluster"]["phase"] == "running"
-        after = {thing["metadata"]["uid"] for where, thing in world.host.objects.items() if "/pods/demo-" in where}
+        after = uids_of_pods(world)
         assert not before & after
 
 
@@ -260,17 +252,17 @@ def test_cluster_that_is_not_waited_for_is_resumed_all_the_same(world: World, ru
 
 def test_other_clusters_of_the_namespace_and_the_host_are_left_alone(world: World, run: Run) -> None:
     world.have(run=run)
-    world.host.cluster("other")
-    world.host.cluster(NAME, namespace="elsewhere")
+    world.host.have_cluster("other")
+    world.host.have_cluster(NAME, namespace="elsewhere")
     run(state="paused")
-    workloads = {where: thing for where, thing in world.host.objects.items() if "/statefulsets/" in where}
+    workloads = {where: thing for where, thing in world.host.state().items() if "/statefulsets/" in where}
     paused = [where for where, thing in workloads.items() if not thing["spec"]["replicas"]]
     assert paused == [f"/apis/apps/v1/namespaces/{NAMESPACE}/statefulsets/{NAME}"]
 
 
 def test_cluster_of_a_group_is_found_in_it(world: World, run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
     decision = SimpleNamespace(
-        kubernetes=world.host,
+        kubernetes=world.client,
         namespace=NAMESPACE,
         takes_more=False,
         describe=lambda check: {"host_cluster": "host-a"},
@@ -279,11 +271,11 @@ def test_cluster_of_a_group_is_found_in_it(world: World, run: Run, monkeypatch: 
     seen = SimpleNamespace(group=SimpleNamespace(oidc=None, endpoint=None), uncounted=list)
 
     def present(_given: Any, open_helm: Any, request: Any, _asked: Any, run: RunOptions) -> Any:
-        return world.present(world.host, open_helm, request, run), decision, seen
+        return world.present(world.client, open_helm, request, run), decision, seen
 
     monkeypatch.setattr(admit, "present", present)
     world.have(run=run, of_namespace={"labels": {GROUP_LABEL: "dev"}})
-    world.host.cluster(NAME, namespace="elsewhere")
+    world.host.have_cluster(NAME, namespace="elsewhere")
     result = checked(world, run, state="paused", group="dev")
     assert result["steps"] == PAUSE
     assert result["virtual_cluster"]["host_cluster"] == result["placement"]["host"] == "host-a"

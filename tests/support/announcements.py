@@ -7,24 +7,22 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Iterable
-from typing import Any
 
 from ansible_collections.nested.clusters.plugins.module_utils.k8s.objects import path
 from ansible_collections.nested.clusters.plugins.module_utils.virtual_cluster.change import BY_HELM, Change, ChangeKind
 from ansible_collections.nested.clusters.plugins.module_utils.virtual_cluster.plan import Plan
-from fakes import FakeKubernetes
 from helm_releases import NAME, NAMESPACE
 
 RESOURCES = {"Secret": "secrets", "ResourceQuota": "resourcequotas", "LimitRange": "limitranges"}
 
 
 def without_repetitions(requests: Iterable[str]) -> list[str]:
-    """Requests without repetitions of the one before: neighbors of a plan can share one."""
+    """Return requests without repetitions of the one before: neighbors of a plan can share one."""
     return [request for request, _same in itertools.groupby(requests)]
 
 
 def request_of(change: Change) -> str:
-    """The request that carries out a change, as fakes record it."""
+    """Return the request that carries out a change, as VERB PATH or "helm VERB"."""
     kind, name = change.kind, change.target.name
     if kind in BY_HELM:
         return "helm uninstall" if kind is ChangeKind.UNINSTALL else "helm apply"
@@ -41,24 +39,5 @@ def request_of(change: Change) -> str:
 
 
 def announced(plan: Plan) -> list[str]:
+    """Return the requests that carry out a plan."""
     return without_repetitions(request_of(change) for change in plan.changes)
-
-
-def record_helm(host: FakeKubernetes, helm: Any, *verbs: str) -> None:
-    """Write what helm is run for between the requests of the host cluster."""
-
-    def recorded(verb: str) -> Any:
-        run = getattr(helm, verb)
-
-        def call(*arguments: Any, **options: Any) -> Any:
-            host.written.append(f"helm {verb}")
-            written, host.written = host.written, []  # helm's own requests are no part of the plan
-            try:
-                return run(*arguments, **options)
-            finally:
-                host.written = written
-
-        return call
-
-    for verb in verbs:
-        setattr(helm, verb, recorded(verb))
