@@ -55,23 +55,23 @@ class DeletionPlan:
         return BatchResult(self.jobs, self.unread, [])
 
 
-def run(given: Sequence[HostCluster], selector: Selector, order: BatchOptions) -> BatchResult:
+def run(hosts: Sequence[HostCluster], selector: Selector, order: BatchOptions) -> BatchResult:
     """Delete the virtual clusters that are selected on the given host clusters; with ``check`` only say so.
 
     A name that none of them has is absent already. Raises as ``plan`` does.
     """
-    planned = plan(given, selector, order)
+    planned = plan(hosts, selector, order)
     return planned.result if order.check else carry_out(planned)
 
 
-def plan(given: Sequence[HostCluster], selector: Selector, order: BatchOptions) -> DeletionPlan:
+def plan(hosts: Sequence[HostCluster], selector: Selector, order: BatchOptions) -> DeletionPlan:
     """Plan the deletion of the virtual clusters that are selected, from one read of each host cluster.
 
     Raises NestedClustersError with the names of all that are protected, or that another tool manages, OptionError
     where more are selected than the task allows.
     """
     with readers.garbage_collection_paused():
-        answers = host_clusters.ask_apart(given, partial(host_plan.plan, selector, order))
+        answers = host_clusters.ask_apart(hosts, partial(host_plan.plan, selector, order))
     answers.some()
     jobs = sorted(
         (job for planned in answers.given.values() for job in planned.jobs),
@@ -221,15 +221,16 @@ class DeletionRunner:
             job.error = "it was protected by somebody else meanwhile"
             return False
         self._send_outside(job)
-        place, namespace = now.namespace, job.target.namespace
-        if place is None or now.going:
-            job.last = f"namespace {namespace}: {namespaces.namespace_conditions(place)}" if place else _named(volumes)
+        namespace_object, namespace = now.namespace, job.target.namespace
+        if namespace_object is None or now.going:
+            why = namespaces.namespace_conditions(namespace_object) if namespace_object else ""
+            job.last = f"namespace {namespace}: {why}" if namespace_object else _named(volumes)
             return not (self.order.wait and job.last)
         if job.asked:  # yet it is there: another one of this name, or one that was not looked into
             job.asked = False
             return now.uid != job.scope.uid
-        for thing in now.own:
-            preparation.release_hold(self.kubernetes, thing, namespace)
+        for ref in now.own:
+            preparation.release_hold(self.kubernetes, ref, namespace)
         job.sent = True
         if now.whole:
             job.asked = self.kubernetes.delete(path("v1", "namespaces", None, namespace), now.uid)
@@ -239,17 +240,17 @@ class DeletionRunner:
 
     def _send_outside(self, job: DeletionJob) -> None:
         """What is outside of the namespace goes first: it is found by what is inside."""
-        for thing in job.outside:
-            where = thing.path(thing.namespace)
+        for ref in job.outside:
+            where = ref.path(ref.namespace)
             if where not in job.sent_outside:
                 job.sent = True
-                self.kubernetes.delete(where, {"uid": thing.meta["uid"]})
+                self.kubernetes.delete(where, {"uid": ref.meta["uid"]})
                 job.sent_outside.add(where)
 
     def _sweep_singly(self, job: DeletionJob, now: DeletionScope, volumes: set[str]) -> bool:
         preparation.mark_kept(self.kubernetes, ownership.to_mark(now.kept))
-        for thing in sorted(now.own, key=_order):
-            self.kubernetes.delete(thing.path(job.target.namespace), {"uid": thing.meta["uid"]})
+        for ref in sorted(now.own, key=_order):
+            self.kubernetes.delete(ref.path(job.target.namespace), {"uid": ref.meta["uid"]})
         job.last = "; ".join([*map(str, now.own), *filter(None, [_named(volumes)])])
         if job.last and self.order.wait:
             return False
@@ -263,10 +264,10 @@ def _named(volumes: Iterable[str]) -> str:
     return "; ".join(f"persistentvolumes/{name}" for name in sorted(volumes))
 
 
-def _order(thing: ObjectRef) -> int:
+def _order(ref: ObjectRef) -> int:
     """The control plane first, which writes the others; what the virtual cluster is found by goes last."""
-    if thing.plural in ("statefulsets", "deployments"):
+    if ref.plural in ("statefulsets", "deployments"):
         return 0
-    if thing.secret_type == RELEASE_SECRET_TYPE:
+    if ref.secret_type == RELEASE_SECRET_TYPE:
         return 2
-    return 3 if is_values(thing) else 1
+    return 3 if is_values(ref) else 1

@@ -94,13 +94,13 @@ def _is_control_plane(workload: Object) -> bool:
 
 def _job(target: Target, read: HostContents, order: BatchOptions) -> DeletionJob:
     scope = scope_of(read.inside, target, order.keep_volumes)
-    claims = {thing.name for thing in scope.own if thing.plural == "persistentvolumeclaims"}
+    claims = {ref.name for ref in scope.own if ref.plural == "persistentvolumeclaims"}
     left: list[Change] = []
     if scope.namespace and not (scope.whole or scope.going):
         patch = ownership.leaving(scope.namespace, target.name, order.keep_volumes)
         left = metadata_changes(ChangeTarget("namespace", target.namespace), scope.namespace, patch)
     elsewhere = outside.outside_of(read.outside, *target.key)
-    unclear = [thing for thing in outside.marked(read.outside, *target.key) if thing not in elsewhere]
+    unclear = [ref for ref in outside.marked(read.outside, *target.key) if ref not in elsewhere]
     notes = [*filter(None, [target.note]), *ownership.unclear_notes(unclear, target.name, target.namespace)]
     return DeletionJob(
         replace(target, note="; ".join(notes)),
@@ -142,17 +142,17 @@ def _remains(selector: Selector, keep_volumes: bool, host: HostCluster, held: Co
     there, known = control_planes(held), with_values(held)
     result = []
     for namespace, name in sorted((ownership.recorded(held) | known) - there):
-        place = held.namespaces.get(namespace)
-        if place is None:
+        namespace_object = held.namespaces.get(namespace)
+        if namespace_object is None:
             continue
-        group, owner = selection.membership_of(place, name)
-        phase = "deleting" if place["metadata"].get("deletionTimestamp") else "pending"
+        group, owner = selection.membership_of(namespace_object, name)
+        phase = "deleting" if namespace_object["metadata"].get("deletionTimestamp") else "pending"
         narrowed = (selector.group not in (None, group), selector.owner not in (None, owner))
         if any(narrowed) or (selector.names and name not in selector.names):
             continue
         if selector.phases and phase not in selector.phases:
             continue
-        if _is_kept(held, place, name) and (keep_volumes or name not in selector.names):
+        if _is_kept(held, namespace_object, name) and (keep_volumes or name not in selector.names):
             continue  # there are only volumes, which stay unless it is named
         result.append(Target(host, namespace, name, phase, group, owner, (namespace, name) in known, REMAINS))
     return result
@@ -166,6 +166,6 @@ def _without_others(kubernetes: Kubernetes, remains: list[Target], held: Content
     return [target for target in remains if target.key not in others]
 
 
-def _is_kept(held: Contents, place: Object, name: str) -> bool:
-    mine, _others = ownership.sort_out(held.of(place["metadata"]["name"]), name)
-    return bool(mine) and all(KEPT in thing.annotations for thing in mine)
+def _is_kept(held: Contents, namespace_object: Object, name: str) -> bool:
+    own, _others = ownership.sort_out(held.of(namespace_object["metadata"]["name"]), name)
+    return bool(own) and all(KEPT in ref.annotations for ref in own)

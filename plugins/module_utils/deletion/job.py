@@ -61,13 +61,14 @@ class DeletionScope:
 
 def scope_of(held: Contents, target: Target, keep_volumes: bool) -> DeletionScope:
     """What of the namespace of a virtual cluster goes with it."""
-    place = held.namespaces.get(target.namespace)
-    if place is None:
+    namespace_object = held.namespaces.get(target.namespace)
+    if namespace_object is None:
         return DeletionScope(None)
     found, others = ownership.sort_out(held.of(target.namespace), target.name, target.known)
-    mine, kept = ownership.keep(found, keep_volumes)
-    made_for_it = ownership.made_for(place, target.name, target.namespace, target.known or bool(found))
-    return DeletionScope(place, tuple(mine), tuple(others), tuple(kept), made_for_it and not others and not kept)
+    own, kept = ownership.keep(found, keep_volumes)
+    made_for_it = ownership.made_for(namespace_object, target.name, target.namespace, target.known or bool(found))
+    whole = made_for_it and not others and not kept
+    return DeletionScope(namespace_object, tuple(own), tuple(others), tuple(kept), whole)
 
 
 @dataclass
@@ -130,11 +131,11 @@ class DeletionJob(BatchJob):
         told = self.describe(order)
         on = f", host cluster {told['host_cluster']}" if told["host_cluster"] else ""
         name = f"virtual cluster {self.target.name} (namespace {self.target.namespace}{on})"
-        things = [] if self.scope.going else list(self.scope.own)
+        refs = [] if self.scope.going else list(self.scope.own)
         whole = [f"namespaces/{self.target.namespace}"] if self.scope.whole and not self.scope.going else []
-        going = sorted({ownership.told(thing, self.target.namespace) for thing in [*things, *self.outside]})
+        going = sorted({ownership.told(ref, self.target.namespace) for ref in [*refs, *self.outside]})
         before = [f"phase: {told['before']}", *going, *whole]
-        kept = [f"kept: {text}" for text in sorted(str(thing) for thing in self.scope.kept)]
+        kept = [f"kept: {text}" for text in sorted(str(ref) for ref in self.scope.kept)]
         return {
             "before_header": name,
             "after_header": name,

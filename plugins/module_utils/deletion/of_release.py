@@ -34,45 +34,45 @@ def chart_names(name: str) -> set[str]:
     return plain | {f"{kind}-{name}" for kind in kinds}
 
 
-def is_cluster_role(thing: ObjectRef, name: str, namespace: str) -> bool:
+def is_cluster_role(ref: ObjectRef, name: str, namespace: str) -> bool:
     """Whether it is a cluster role, or its binding, of the chart: no copy of one can have its name."""
     names = {f"{kind}-{name}-v-{namespace}"[:63].removesuffix("-") for kind in ("vc", "vc-mn")}
-    return (thing.api_version, thing.plural) in CHART_CLUSTER_KINDS and thing.name in names
+    return (ref.api_version, ref.plural) in CHART_CLUSTER_KINDS and ref.name in names
 
 
-def is_copy(thing: ObjectRef) -> bool:
+def is_copy(ref: ObjectRef) -> bool:
     """Whether an object is in another namespace than the release that made it, by what Helm wrote on it.
 
     On what is synced that is what Helm wrote inside a virtual cluster.
     """
-    told = thing.annotations.get(RELEASE_NAMESPACE)
-    return told not in (None, thing.namespace) and SYNCED_LABEL not in thing.labels
+    told = ref.annotations.get(RELEASE_NAMESPACE)
+    return told not in (None, ref.namespace) and SYNCED_LABEL not in ref.labels
 
 
 class Records:
     """The newest Helm records of releases, read in one LIST for every fifty that an object needs."""
 
-    def __init__(self, kubernetes: Kubernetes, things: Mapping[ClusterKey, Iterable[ObjectRef]]) -> None:
-        """``things`` are what labels and annotations take for a release's outside of its namespace, by release."""
+    def __init__(self, kubernetes: Kubernetes, refs: Mapping[ClusterKey, Iterable[ObjectRef]]) -> None:
+        """``refs`` are what labels and annotations take for a release's outside of its namespace, by release."""
         self._kubernetes = kubernetes
         asked = {
             (namespace, name)
-            for (namespace, name), found in things.items()
-            if any(not _is_certain(thing, name, namespace) for thing in found)
+            for (namespace, name), found in refs.items()
+            if any(not _is_certain(ref, name, namespace) for ref in found)
         }
         self._named = {key: self._objects(key, secrets) for key, secrets in self._read(asked).items()}
 
-    def sort_out(self, things: Iterable[ObjectRef], key: ClusterKey) -> tuple[list[ObjectRef], list[ObjectRef]]:
+    def sort_out(self, refs: Iterable[ObjectRef], key: ClusterKey) -> tuple[list[ObjectRef], list[ObjectRef]]:
         """(what is of this release, what only says so) of what is outside of its namespace."""
-        things = list(things)
+        refs = list(refs)
         named = self._named.get(key, set())
-        mine = [
-            thing
-            for thing in things
-            if _is_certain(thing, key[1], key[0])
-            or (_where(thing) in named and records.is_of_release(thing.meta, key[1], key[0]))
+        own = [
+            ref
+            for ref in refs
+            if _is_certain(ref, key[1], key[0])
+            or (_where(ref) in named and records.is_of_release(ref.meta, key[1], key[0]))
         ]
-        return mine, [thing for thing in things if thing not in mine]
+        return own, [ref for ref in refs if ref not in own]
 
     def _read(self, asked: set[ClusterKey]) -> dict[ClusterKey, list[dict[str, Any]]]:
         found: dict[ClusterKey, list[dict[str, Any]]] = {key: [] for key in asked}
@@ -98,12 +98,12 @@ class Records:
             named = records.named(found[-1]) if found else []
         except HelmError:
             return set()
-        return {(thing.group, below) for thing in named if (below := _below(thing.location(self._kubernetes)[1]))}
+        return {(ref.group, below) for ref in named if (below := _below(ref.location(self._kubernetes)[1]))}
 
 
-def stayed(things: Iterable[ObjectRef], name: str) -> str:
+def stayed(refs: Iterable[ObjectRef], name: str) -> str:
     """What to say of those that only say that they are of a release; "" of none."""
-    told = sorted(f"{thing} in namespace {thing.namespace}" if thing.namespace else str(thing) for thing in things)
+    told = sorted(f"{ref} in namespace {ref.namespace}" if ref.namespace else str(ref) for ref in refs)
     if not told:
         return ""
     more = f" and {len(told) - _SHOWN} more" if len(told) > _SHOWN else ""
@@ -113,12 +113,12 @@ def stayed(things: Iterable[ObjectRef], name: str) -> str:
     )
 
 
-def _is_certain(thing: ObjectRef, name: str, namespace: str) -> bool:
-    return SYNCED_LABEL in thing.labels or is_cluster_role(thing, name, namespace)
+def _is_certain(ref: ObjectRef, name: str, namespace: str) -> bool:
+    return SYNCED_LABEL in ref.labels or is_cluster_role(ref, name, namespace)
 
 
-def _where(thing: ObjectRef) -> tuple[str, str]:
-    return thing.api_version.rpartition("/")[0], _below(thing.path(thing.namespace))
+def _where(ref: ObjectRef) -> tuple[str, str]:
+    return ref.api_version.rpartition("/")[0], _below(ref.path(ref.namespace))
 
 
 def _below(where: str) -> str:

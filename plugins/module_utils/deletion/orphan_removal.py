@@ -199,31 +199,31 @@ def _why_held(view: View, meta: dict[str, Any], one: Leftover) -> str:
 
 def _uids(view: View) -> dict[str, dict[str, Any]]:
     """The metadata of all that is there, by UID."""
-    things = [thing.meta for things in view.held.inside.values() for thing in things]
-    things += [place["metadata"] for place in view.held.namespaces.values()]
-    things += [volume["metadata"] for volume in view.volumes]
-    things += [thing.meta for thing in view.outside]
-    return {str(meta.get("uid")): meta for meta in things}
+    refs = [ref.meta for refs in view.held.inside.values() for ref in refs]
+    refs += [namespace_object["metadata"] for namespace_object in view.held.namespaces.values()]
+    refs += [volume["metadata"] for volume in view.volumes]
+    refs += [ref.meta for ref in view.outside]
+    return {str(meta.get("uid")): meta for meta in refs}
 
 
 def _send(kubernetes: Kubernetes, one: Leftover) -> KubernetesError | None:
     """One request, or a few for a namespace that is held; the error where it was refused."""
-    thing, where = one.thing, one.thing.path(one.thing.namespace)
+    ref, where = one.thing, one.thing.path(one.thing.namespace)
     try:
         if one.action == PATCH:
-            versioned = {"resourceVersion": thing.meta["resourceVersion"], **one.patch}
+            versioned = {"resourceVersion": ref.meta["resourceVersion"], **one.patch}
             kubernetes.patch(where, {"metadata": versioned})
             return None
-        for held in (thing, *one.holders):
+        for held in (ref, *one.holders):
             preparation.release_hold(kubernetes, held, held.namespace)
-        if one.action == DELETE and not thing.meta.get("deletionTimestamp"):
+        if one.action == DELETE and not ref.meta.get("deletionTimestamp"):
             # Taking a finalizer off has made another version of it; the UID still says that it is the same.
-            freed = any(text.startswith(well_known.FINALIZERS) for text in thing.meta.get("finalizers") or [])
-            same = {"uid": thing.meta["uid"]}
+            freed = any(text.startswith(well_known.FINALIZERS) for text in ref.meta.get("finalizers") or [])
+            same = {"uid": ref.meta["uid"]}
             if not freed:
-                same["resourceVersion"] = thing.meta["resourceVersion"]
+                same["resourceVersion"] = ref.meta["resourceVersion"]
             if not kubernetes.delete(where, same):
-                return KubernetesError(f"{thing} was changed at the same moment", 409, "Conflict")
+                return KubernetesError(f"{ref} was changed at the same moment", 409, "Conflict")
     except KubernetesError as error:
         return error
     return None

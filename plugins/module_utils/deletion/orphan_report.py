@@ -89,7 +89,7 @@ def _warnings(hosts: Iterable[HostOrphans], unread: Mapping[str, str]) -> list[s
     """What is not known, one sentence for each host cluster."""
     found = [f"host cluster {name}: {why}" for name, why in sorted(unread.items())]
     for host in hosts:
-        unseen = sorted({thing.plural for thing in host.view.held.unseen})
+        unseen = sorted({ref.plural for ref in host.view.held.unseen})
         if unseen:
             on = f"host cluster {host.name}: " if host.name else ""
             found.append(f"{on}{', '.join(unseen)} cannot be listed: what is left of them is not known")

@@ -57,21 +57,21 @@ def judge(search: Search, gone: Collection[ClusterKey], known: Groups) -> Iterat
 def _left_outside(search: Search) -> Iterator[Leftover]:
     there = search.view.there
     markers = {marker(name, namespace) for namespace, name in there}
-    for thing in search.view.outside:
+    for ref in search.view.outside:
         # In a namespace, who may write there can copy Helm's labels and annotations.
-        if thing.namespace is not None or search.is_young([thing.meta]):
+        if ref.namespace is not None or search.is_young([ref.meta]):
             continue
-        if thing.synced:
-            text = thing.labels[well_known.SYNCED_LABEL]
+        if ref.synced:
+            text = ref.labels[well_known.SYNCED_LABEL]
             if text not in markers:
                 reason = f"synced by virtual cluster {text} (namespace-x-name), which is not on this host cluster"
-                yield Leftover("cluster_objects", thing, _marked_as(text), reason)
+                yield Leftover("cluster_objects", ref, _marked_as(text), reason)
             continue
-        name, namespace = thing.annotations.get(RELEASE_NAME), thing.annotations.get(RELEASE_NAMESPACE)
-        if not name or not namespace or name not in ownership.named_by(thing) or (namespace, name) in there:
+        name, namespace = ref.annotations.get(RELEASE_NAME), ref.annotations.get(RELEASE_NAMESPACE)
+        if not name or not namespace or name not in ownership.named_by(ref) or (namespace, name) in there:
             continue
         reason = f"of virtual cluster {name} in namespace {namespace}, which is gone"
-        yield Leftover("cluster_objects", thing, name, reason)
+        yield Leftover("cluster_objects", ref, name, reason)
 
 
 def _marked_as(text: str) -> str | None:
@@ -88,7 +88,7 @@ def _left_volumes(search: Search, gone: Collection[ClusterKey]) -> Iterator[Left
     """
     view = search.view
     proven = ownership.recorded(view.held)
-    claims = {thing.meta.get("uid") for things in view.held.inside.values() for thing in things}
+    claims = {ref.meta.get("uid") for refs in view.held.inside.values() for ref in refs}
     for volume in view.volumes:
         status, claim = volume.get("status") or {}, volume["spec"].get("claimRef") or {}
         if status.get("phase") not in ("Released", "Failed") or not claim or claim.get("uid", "") in claims:
@@ -99,14 +99,14 @@ def _left_volumes(search: Search, gone: Collection[ClusterKey]) -> Iterator[Left
         name = _claimed_by(claim, proven) or _claimed_by(claim, gone, by_namespace=True)
         if name is None or (claim["namespace"], name) in view.there:
             continue
-        thing = as_ref("persistentvolumes", volume)
+        ref = as_ref("persistentvolumes", volume)
         policy = volume["spec"].get("persistentVolumeReclaimPolicy")
         reason = f"{status['phase']}, with reclaim policy {policy}: its claim {claim['namespace']}/{claim['name']} "
         if (claim["namespace"], name) in proven:
-            yield Leftover("volumes", thing, name, f"{reason}was of virtual cluster {name}, which is gone")
+            yield Leftover("volumes", ref, name, f"{reason}was of virtual cluster {name}, which is gone")
         else:
             reason += f"may have been of virtual cluster {name}, and nothing but names says so; "
-            yield Leftover("volumes", thing, name, f"{reason}delete it yourself if it was", STATE_HELD, NO_ACTION)
+            yield Leftover("volumes", ref, name, f"{reason}delete it yourself if it was", STATE_HELD, NO_ACTION)
 
 
 def _claimed_by(claim: Mapping[str, str], known: Collection[ClusterKey], by_namespace: bool = False) -> str | None:
@@ -141,31 +141,31 @@ def _left_records(search: Search, known: Groups) -> Iterator[Leftover]:
         meta = record["metadata"]
         if search.is_young([meta]):
             continue
-        thing = ObjectRef("v1", "configmaps", meta)
+        ref = ObjectRef("v1", "configmaps", meta)
         try:
             own = group_records.load(record)
         except NestedClustersError as error:
-            yield Leftover("group_records", thing, None, str(error), STATE_HELD, NO_ACTION)
+            yield Leftover("group_records", ref, None, str(error), STATE_HELD, NO_ACTION)
             continue
         related = [group for group in known.get(own.name, ()) if own.has_member_of(group)]
         newest = max(related, key=lambda group: group.generation, default=None)
         if newest is None or any(member.id == view.identity for member in newest.members):
             continue  # or nobody knows whether it is the same group
-        yield _left_record(view, thing, newest)
+        yield _left_record(view, ref, newest)
 
 
-def _left_record(view: View, thing: ObjectRef, newest: Group) -> Leftover:
+def _left_record(view: View, ref: ObjectRef, newest: Group) -> Leftover:
     members = ", ".join(member.name for member in newest.members)
     reason = f"group {newest.name} has no member that is this host cluster; its members are {members or 'none'}"
     living = sorted(
-        place
-        for place, item in view.held.namespaces.items()
+        namespace_object
+        for namespace_object, item in view.held.namespaces.items()
         if (item["metadata"].get("labels") or {}).get(well_known.GROUP_LABEL) == newest.name
     )
     if living:
         reason += f", but namespaces {', '.join(living[:5])} have a share of it here"
-        return Leftover("group_records", thing, None, reason, STATE_IN_USE, NO_ACTION)
-    return Leftover("group_records", thing, None, reason)
+        return Leftover("group_records", ref, None, reason, STATE_IN_USE, NO_ACTION)
+    return Leftover("group_records", ref, None, reason)
 
 
 def known_groups(views: Iterable[View]) -> dict[str, list[Group]]:

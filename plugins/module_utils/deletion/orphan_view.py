@@ -55,10 +55,10 @@ def read(kubernetes: Kubernetes, kinds: ServedKinds) -> View:
         ]
     )
     held: Contents = host.inside
-    unseen = {thing.plural for thing in held.unseen} & REQUIRED
+    unseen = {ref.plural for ref in held.unseen} & REQUIRED
     if unseen:  # or everything would seem to be left over
         raise KubernetesError(f"no permission to list {', '.join(sorted(unseen))}: what is in use is not known", 403)
-    outside = {(thing.plural, thing.namespace, thing.name): thing for thing in [*host.outside, *chart]}
+    outside = {(ref.plural, ref.namespace, ref.name): ref for ref in [*host.outside, *chart]}
     there = alive(held)
     unfinished = {key: record for key, record in release_records.newest(held).items() if key not in there}
     homes, others = release_records.homes(kubernetes, unfinished)
@@ -81,7 +81,7 @@ def read(kubernetes: Kubernetes, kinds: ServedKinds) -> View:
 
 
 def _has_pods_or_claims(held: Contents, namespace: str) -> bool:
-    return any(thing.plural in ("pods", "persistentvolumeclaims") for thing in held.of(namespace))
+    return any(ref.plural in ("pods", "persistentvolumeclaims") for ref in held.of(namespace))
 
 
 def _of_chart(kubernetes: Kubernetes) -> list[ObjectRef]:
@@ -114,11 +114,11 @@ def _running(pods: Iterable[Object]) -> frozenset[ClusterKey]:
     """
     found = set[ClusterKey]()
     for pod in pods:
-        thing = ObjectRef("v1", "pods", pod["metadata"])
-        if thing.synced or thing.labels.get("app") not in well_known.APPS or thing.meta.get("deletionTimestamp"):
+        ref = ObjectRef("v1", "pods", pod["metadata"])
+        if ref.synced or ref.labels.get("app") not in well_known.APPS or ref.meta.get("deletionTimestamp"):
             continue
         if not _has_ended(pod):
-            found |= {(thing.namespace or "", name) for name in ownership.named_by(thing)}
+            found |= {(ref.namespace or "", name) for name in ownership.named_by(ref)}
     return frozenset(found)
 
 
@@ -134,7 +134,7 @@ def _elsewhere(
     there: set[ClusterKey],
 ) -> set[ClusterKey]:
     """Suspects, and virtual clusters with objects outside of namespaces, whose deployed release is kept elsewhere."""
-    speaking = {(thing.annotations.get(RELEASE_NAMESPACE), thing.annotations.get(RELEASE_NAME)) for thing in outside}
+    speaking = {(ref.annotations.get(RELEASE_NAMESPACE), ref.annotations.get(RELEASE_NAME)) for ref in outside}
     names = {name for _namespace, name in {*suspects, *speaking} - there}
     at_home = ownership.control_planes(held)
     candidates = {
@@ -154,22 +154,22 @@ def suspects(held: Contents, homes: Mapping[ClusterKey, ClusterKey], there: Coll
     """Every virtual cluster that something in a namespace speaks of, but exports of one that is there elsewhere."""
     found = {key for key, home in homes.items() if key == home}
     alive = {name for _namespace, name in there}
-    for namespace, things in held.inside.items():
+    for namespace, refs in held.inside.items():
         labels = (held.namespaces.get(namespace, {}).get("metadata") or {}).get("labels") or {}
         if well_known.SYNCED_LABEL in labels:  # a virtual cluster of another namespace made it, for what it syncs
             continue
         found |= {
             (namespace, name)
-            for thing in things
-            for name in ownership.named_by(thing)
-            if not (name in alive and _is_export(thing))
+            for ref in refs
+            for name in ownership.named_by(ref)
+            if not (name in alive and _is_export(ref))
         }
     return found
 
 
-def _is_export(thing: ObjectRef) -> bool:
+def _is_export(ref: ObjectRef) -> bool:
     """Whether it may be the kubeconfig that a virtual cluster keeps in another namespace, as its values say.
 
     The label with its name is all that vCluster writes on it (source: pkg/util/kubeconfig).
     """
-    return thing.plural == "secrets" and well_known.NAME_LABEL in thing.labels and "release" not in thing.labels
+    return ref.plural == "secrets" and well_known.NAME_LABEL in ref.labels and "release" not in ref.labels

@@ -19,9 +19,9 @@ def mark_kept(kubernetes: Kubernetes, claims: Iterable[ObjectRef]) -> None:
     parallel([partial(kubernetes.patch, claim.path(claim.namespace), marks) for claim in claims])
 
 
-def release_hold(kubernetes: Kubernetes, thing: ObjectRef, namespace: str | None) -> None:
+def release_hold(kubernetes: Kubernetes, ref: ObjectRef, namespace: str | None) -> None:
     """Take off an object the finalizers that only a running virtual cluster would take off."""
-    held = thing.meta.get("finalizers") or []
+    held = ref.meta.get("finalizers") or []
     free = [finalizer for finalizer in held if not finalizer.startswith(FINALIZERS)]
     if free != held:
-        kubernetes.patch(thing.path(namespace), {"metadata": {"finalizers": free}})
+        kubernetes.patch(ref.path(namespace), {"metadata": {"finalizers": free}})

@@ -65,9 +65,9 @@ def homes(
     return found, others
 
 
-def is_record_of(thing: ObjectRef, name: str) -> bool:
+def is_record_of(ref: ObjectRef, name: str) -> bool:
     """Whether an object is a record of a release of this name."""
-    return thing.secret_type == RELEASE_SECRET_TYPE and thing.labels.get("name") == name
+    return ref.secret_type == RELEASE_SECRET_TYPE and ref.labels.get("name") == name
 
 
 def _release(kubernetes: Kubernetes, key: ClusterKey, record: ObjectRef) -> Release | None:
@@ -76,14 +76,14 @@ def _release(kubernetes: Kubernetes, key: ClusterKey, record: ObjectRef) -> Rele
 
 def _records(held: Contents, plural: str) -> list[tuple[ClusterKey, ObjectRef]]:
     return [
-        ((namespace, thing.labels["name"]), thing)
-        for namespace, things in held.inside.items()
-        for thing in things
-        if thing.plural == plural and not thing.synced and thing.labels.get("name") and _is_record(thing)
+        ((namespace, ref.labels["name"]), ref)
+        for namespace, refs in held.inside.items()
+        for ref in refs
+        if ref.plural == plural and not ref.synced and ref.labels.get("name") and _is_record(ref)
     ]
 
 
-def _is_record(thing: ObjectRef) -> bool:
-    if thing.plural == "secrets":
-        return thing.secret_type == RELEASE_SECRET_TYPE
-    return thing.labels.get("owner") == "helm" and thing.name.startswith(RECORD_PREFIX)
+def _is_record(ref: ObjectRef) -> bool:
+    if ref.plural == "secrets":
+        return ref.secret_type == RELEASE_SECRET_TYPE
+    return ref.labels.get("owner") == "helm" and ref.name.startswith(RECORD_PREFIX)

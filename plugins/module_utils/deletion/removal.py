@@ -51,9 +51,9 @@ def absent(
     WaitError when something is still there after ``wait`` seconds.
     """
     kubernetes, name, namespace = cluster.kubernetes, cluster.name, cluster.namespace
-    place = kubernetes.get(path("v1", "namespaces", None, namespace))
+    namespace_object = kubernetes.get(path("v1", "namespaces", None, namespace))
     synced, unclear = cluster_scoped(cluster)
-    if place is None:
+    if namespace_object is None:
         plan = Plan(_shown(_plan_cluster_scoped(cluster, synced), name))
         if not check:
             plan.carry_out()
@@ -61,12 +61,12 @@ def absent(
     state = cluster_state.read(kubernetes, name, namespace)
     release = state.release or state.pending
     removal = Removal(cluster, keep_volumes, known=release is not None)
-    mine, others = removal.look()
-    going = bool(place["metadata"].get("deletionTimestamp"))  # somebody deletes it already: only wait
-    _refuse(cluster, release, mine)
-    _refuse_managed(cluster, state, [] if going else mine)
+    own, others = removal.look()
+    going = bool(namespace_object["metadata"].get("deletionTimestamp"))  # somebody deletes it already: only wait
+    _refuse(cluster, release, own)
+    _refuse_managed(cluster, state, [] if going else own)
     by_helm = [] if going or release is None else _outside(cluster)
-    whole = not others and made_for(place, name, namespace, bool(release or mine))
+    whole = not others and made_for(namespace_object, name, namespace, bool(release or own))
     outside = _plan_cluster_scoped(cluster, synced)
     leaving: list[Change] = []
     if going:
@@ -76,15 +76,16 @@ def absent(
         # What is in no namespace can be both Helm's and found by labels.
         by_helm_only = [change for change in uninstall if change not in outside]
         first = [*_plan_marks(kubernetes, removal.kept), *by_helm_only, *outside]
-        swept = _plan_sweep(cluster, bool(release), mine, whole)
+        swept = _plan_sweep(cluster, bool(release), own, whole)
         shown = _shown([*first, *swept], name)
         first, swept = shown[: len(first)], shown[len(first) :]
-        leaving = _plan_leaving(cluster, {} if whole else ownership.leaving(place, name, keep_volumes), place)
+        patch = {} if whole else ownership.leaving(namespace_object, name, keep_volumes)
+        leaving = _plan_leaving(cluster, patch, namespace_object)
     changes = [*first, *swept, *leaving]
     plan = Plan(changes, ownership.unclear_notes(unclear, name, namespace) if changes else [])
     if check:
         return Outcome(plan, state)
-    volumes = removal.volumes(mine)
+    volumes = removal.volumes(own)
     Plan(first).carry_out()
     if plan.changed and not going:
         removal.sweep(whole)  # what is there now, after Helm
@@ -99,10 +100,10 @@ def nothing() -> Outcome:
     return Outcome(Plan(), State(None, None, [], [], {}, {}))
 
 
-def _plan_leaving(cluster: ClusterRef, patch: dict[str, Any], place: dict[str, Any]) -> list[Change]:
+def _plan_leaving(cluster: ClusterRef, patch: dict[str, Any], namespace_object: dict[str, Any]) -> list[Change]:
     where = path("v1", "namespaces", None, cluster.namespace)
     apply = partial(cluster.kubernetes.patch, where, {"metadata": patch})
-    return metadata_changes(ChangeTarget("namespace", cluster.namespace), place, patch, apply)
+    return metadata_changes(ChangeTarget("namespace", cluster.namespace), namespace_object, patch, apply)
 
 
 def _uninstall(cluster: ClusterRef, helm: Helm) -> None:
@@ -129,7 +130,7 @@ def _plan_cluster_scoped(cluster: ClusterRef, synced: list[ObjectRef]) -> list[C
 
 
 def _delete_cluster_scoped(kubernetes: Kubernetes, synced: list[ObjectRef]) -> None:
-    parallel([partial(kubernetes.delete, thing.path(None)) for thing in synced])
+    parallel([partial(kubernetes.delete, ref.path(None)) for ref in synced])
 
 
 def _plan_uninstall(
@@ -149,13 +150,13 @@ def _plan_uninstall(
     return [uninstall, *outside]
 
 
-def _plan_sweep(cluster: ClusterRef, helm: bool, mine: list[ObjectRef], whole: bool) -> list[Change]:
+def _plan_sweep(cluster: ClusterRef, helm: bool, own: list[ObjectRef], whole: bool) -> list[Change]:
     """Plan the deletion of what is in the namespace, which :meth:`Removal.sweep` carries out.
 
     ``helm`` says whether there is a release, ``whole`` whether the namespace goes as well.
     """
     last = [namespace_change(cluster.namespace)] if whole else []
-    return [*object_changes(cluster.key, mine, uninstalled=helm), *last]
+    return [*object_changes(cluster.key, own, uninstalled=helm), *last]
 
 
 def _shown(changes: list[Change], name: str) -> list[Change]:
@@ -189,19 +190,19 @@ def cluster_scoped(cluster: ClusterRef) -> tuple[list[ObjectRef], list[ObjectRef
         found = list_allowed(cluster.kubernetes, path(*kind), labels=labels, metadata_only=True)
         return [ObjectRef(*kind, one["metadata"]) for one in found]
 
-    def ours(thing: ObjectRef) -> bool:  # a release of this name in another namespace has the same labels
-        by_helm = not thing.synced and thing.annotations.get(RELEASE_NAMESPACE) == namespace
-        return by_helm and is_cluster_role(thing, name, namespace)
+    def ours(ref: ObjectRef) -> bool:  # a release of this name in another namespace has the same labels
+        by_helm = not ref.synced and ref.annotations.get(RELEASE_NAMESPACE) == namespace
+        return by_helm and is_cluster_role(ref, name, namespace)
 
     questions = [partial(ask, kind, of_chart) for kind in CHART_CLUSTER_KINDS]
     questions += [partial(ask, kind, synced) for kind in SYNCED_CLUSTER_KINDS]
-    found = [thing for answer in parallel(questions) for thing in answer]
+    found = [ref for answer in parallel(questions) for ref in answer]
     its_own = certain(found, namespace, name)
-    unclear = [thing for thing in marked(found, namespace, name) if thing not in its_own]
-    return [thing for thing in found if ours(thing)] + its_own, unclear
+    unclear = [ref for ref in marked(found, namespace, name) if ref not in its_own]
+    return [ref for ref in found if ours(ref)] + its_own, unclear
 
 
-def _refuse(cluster: ClusterRef, release: Release | None, mine: list[ObjectRef]) -> None:
+def _refuse(cluster: ClusterRef, release: Release | None, own: list[ObjectRef]) -> None:
     if release and not is_vcluster(release.chart_name):
         raise OptionError(
             "name",
@@ -209,10 +210,10 @@ def _refuse(cluster: ClusterRef, release: Release | None, mine: list[ObjectRef])
             "the name of a virtual cluster",
             reason=f"the Helm release of this name in namespace {cluster.namespace} is of chart {release.chart_name}",
         )
-    thing = ownership.protection(mine, cluster.name)
-    if thing:
+    ref = ownership.protection(own, cluster.name)
+    if ref:
         raise NestedClustersError(
-            f"{cluster} is protected and was not deleted ({thing} says so); "
+            f"{cluster} is protected and was not deleted ({ref} says so); "
             "run the task with protected: false and state: present first",
             protected=True,
         )
@@ -224,9 +225,9 @@ def _outside(cluster: ClusterRef) -> list[ObjectRef]:
     return [ObjectRef(one.target.api_version, one.plural, one.meta) for one in found]
 
 
-def _refuse_managed(cluster: ClusterRef, state: State, mine: list[ObjectRef]) -> None:
+def _refuse_managed(cluster: ClusterRef, state: State, own: list[ObjectRef]) -> None:
     if not state.recorded:
-        workloads = ownership.workloads(mine)
+        workloads = ownership.workloads(own)
         provenance.check_removable(cluster.kubernetes, workloads, cluster.name, cluster.namespace)
 
 
@@ -243,29 +244,29 @@ class Removal:
         """(what is to go, what stays) of what is in the namespace now."""
         kubernetes, namespace = self.cluster.kubernetes, self.cluster.namespace
         there = {namespace: list_objects(kubernetes, namespace)}
-        things = look_into(kubernetes, there, {namespace: [self.cluster.name]})[namespace]
-        mine, others = sort_out(things, self.cluster.name, self.known)
-        self.known = self.known or bool(mine)
-        mine, self.kept = ownership.keep(mine, self.keep_volumes)
-        return mine, others + self.kept
+        refs = look_into(kubernetes, there, {namespace: [self.cluster.name]})[namespace]
+        own, others = sort_out(refs, self.cluster.name, self.known)
+        self.known = self.known or bool(own)
+        own, self.kept = ownership.keep(own, self.keep_volumes)
+        return own, others + self.kept
 
     def sweep(self, whole: bool) -> list[str]:
         """Ask for the deletion of what is there; returns it in words.
 
         A namespace that was made for the virtual cluster goes as a whole, unless something else is in it by now.
         """
-        mine, others = self.look()
-        for thing in mine:
-            release_hold(self.cluster.kubernetes, thing, self.cluster.namespace)
+        own, others = self.look()
+        for ref in own:
+            release_hold(self.cluster.kubernetes, ref, self.cluster.namespace)
         if whole and not others:
             self.cluster.kubernetes.delete(path("v1", "namespaces", None, self.cluster.namespace))
             return [f"namespace {self.cluster.namespace}"]
-        parallel([partial(self.cluster.kubernetes.delete, thing.path(self.cluster.namespace)) for thing in mine])
-        return [str(thing) for thing in mine]
+        parallel([partial(self.cluster.kubernetes.delete, ref.path(self.cluster.namespace)) for ref in own])
+        return [str(ref) for ref in own]
 
-    def volumes(self, mine: list[ObjectRef]) -> list[str]:
+    def volumes(self, own: list[ObjectRef]) -> list[str]:
         """The PersistentVolumes that go with the claims, by their reclaim policy."""
-        claims = {thing.name for thing in mine if thing.plural == "persistentvolumeclaims"}
+        claims = {ref.name for ref in own if ref.plural == "persistentvolumeclaims"}
         if not claims:
             return []
         return sorted(deleted_with(list_volumes(self.cluster.kubernetes), self.cluster.namespace, claims))
@@ -296,9 +297,9 @@ class Removal:
         return [f"persistentvolumes/{name}" for name in there]
 
     def _left(self, whole: bool) -> list[str]:
-        place = self.cluster.kubernetes.get(path("v1", "namespaces", None, self.cluster.namespace))
-        if place is None:
+        namespace_object = self.cluster.kubernetes.get(path("v1", "namespaces", None, self.cluster.namespace))
+        if namespace_object is None:
             return []
-        if place["metadata"].get("deletionTimestamp"):
-            return [f"namespace {self.cluster.namespace}: {namespaces.namespace_conditions(place)}"]
+        if namespace_object["metadata"].get("deletionTimestamp"):
+            return [f"namespace {self.cluster.namespace}: {namespaces.namespace_conditions(namespace_object)}"]
         return self.sweep(whole)

@@ -87,14 +87,14 @@ def list_objects(kubernetes: Kubernetes, namespace: str | None, kinds: Kinds | N
             # What may not be seen may be somebody's: the namespace stays.
             return [ObjectRef(api_version, plural, {"name": "(no permission to list)"})]
         found = [ObjectRef(api_version, plural, one["metadata"]) for one in listed]
-        return [thing for thing in found if (plural, thing.name) not in OF_EVERY_NAMESPACE]
+        return [ref for ref in found if (plural, ref.name) not in OF_EVERY_NAMESPACE]
 
     if kinds is None:
         kinds = namespaced_kinds(kubernetes)
     which_records = partial(_records, kubernetes, namespace) if ("v1", "secrets") in kinds else set[ObjectId]
     records, *answers = parallel([which_records, *(partial(ask, *kind) for kind in kinds)])
-    things = [thing for answer in answers for thing in answer]
-    return [replace(one, secret_type=RELEASE_SECRET_TYPE) if _id(one) in records else one for one in things]
+    refs = [ref for answer in answers for ref in answer]
+    return [replace(one, secret_type=RELEASE_SECRET_TYPE) if _id(one) in records else one for one in refs]
 
 
 def namespaced_kinds(kubernetes: Kubernetes) -> Kinds:
@@ -129,8 +129,8 @@ def _records(kubernetes: Kubernetes, namespace: str | None) -> set[ObjectId]:
     return {_id(ObjectRef("v1", "secrets", one["metadata"])) for one in listed}
 
 
-def _id(thing: ObjectRef) -> ObjectId:
-    return thing.plural, thing.namespace, thing.name
+def _id(ref: ObjectRef) -> ObjectId:
+    return ref.plural, ref.namespace, ref.name
 
 
 ObjectId: TypeAlias = "tuple[str, str | None, str]"  # plural, namespace, name
@@ -183,34 +183,34 @@ def look_into(
 ) -> dict[str, list[ObjectRef]]:
     """Things by namespace, with ``written_for`` where they have such names: one request for each of those few."""
     written = {
-        (where, *place): (name, fits)
+        (where, *namespace_object): (name, fits)
         for where, all_names in names.items()
         for name in sorted(all_names)
-        for place, fits in unlabelled(name).items()
+        for namespace_object, fits in unlabelled(name).items()
     }
     suspects = [
-        (thing, *written[key])
-        for where, things in inside.items()
-        for thing in things
-        if (key := (where, thing.api_version, thing.plural, thing.name)) in written and not _is_labelled(thing)
+        (ref, *written[key])
+        for where, refs in inside.items()
+        for ref in refs
+        if (key := (where, ref.api_version, ref.plural, ref.name)) in written and not _is_labelled(ref)
     ]
     answers = parallel([partial(_written_for, kubernetes, *suspect) for suspect in suspects])
-    known = {id(thing): answer for (thing, _name, _fits), answer in zip(suspects, answers, strict=True)}
-    return {where: [known.get(id(thing), thing) for thing in things] for where, things in inside.items()}
+    known = {id(ref): answer for (ref, _name, _fits), answer in zip(suspects, answers, strict=True)}
+    return {where: [known.get(id(ref), ref) for ref in refs] for where, refs in inside.items()}
 
 
-def _is_labelled(thing: ObjectRef) -> bool:
-    return thing.synced or bool({"release", well_known.NAME_LABEL} & thing.labels.keys())
+def _is_labelled(ref: ObjectRef) -> bool:
+    return ref.synced or bool({"release", well_known.NAME_LABEL} & ref.labels.keys())
 
 
-def _written_for(kubernetes: Kubernetes, thing: ObjectRef, name: str, fits: Callable[[Object], bool]) -> ObjectRef:
+def _written_for(kubernetes: Kubernetes, ref: ObjectRef, name: str, fits: Callable[[Object], bool]) -> ObjectRef:
     try:
-        whole = kubernetes.get(thing.path(thing.namespace))
+        whole = kubernetes.get(ref.path(ref.namespace))
     except KubernetesError as error:
         if error.status != 403:
             raise
-        return thing  # what may not be read may be somebody's
-    return replace(thing, written_for=name) if whole and fits(whole) else thing
+        return ref  # what may not be read may be somebody's
+    return replace(ref, written_for=name) if whole and fits(whole) else ref
 
 
 def _namespaces(kubernetes: Kubernetes, namespace: str | None) -> list[Object]:

@@ -26,39 +26,39 @@ SYNCED_CLUSTER_KINDS = (
 OF_HELM = f"{well_known.MANAGED_BY_LABEL}=Helm,{NOT_SYNCED}"  # helm puts it on every object of a release
 
 
-def may_be_outside(thing: ObjectRef) -> bool:
+def may_be_outside(ref: ObjectRef) -> bool:
     """Return whether a release of another namespace or a virtual cluster may have an object, by its labels."""
-    of_helm = not thing.synced and well_known.MANAGED_BY_HELM.items() <= thing.labels.items()
-    if not (of_helm or (thing.synced and (thing.api_version, thing.plural) in SYNCED_CLUSTER_KINDS)):
+    of_helm = not ref.synced and well_known.MANAGED_BY_HELM.items() <= ref.labels.items()
+    if not (of_helm or (ref.synced and (ref.api_version, ref.plural) in SYNCED_CLUSTER_KINDS)):
         return False
-    return thing.annotations.get(RELEASE_NAMESPACE) != (thing.namespace or "")
+    return ref.annotations.get(RELEASE_NAMESPACE) != (ref.namespace or "")
 
 
-def outside_of(things: list[ObjectRef], namespace: str, name: str) -> list[ObjectRef]:
+def outside_of(refs: list[ObjectRef], namespace: str, name: str) -> list[ObjectRef]:
     """Those of ``things`` that virtual cluster NAME of a namespace has outside of it."""
-    return [thing for thing in things if is_outside_of(thing, namespace, name)] + certain(things, namespace, name)
+    return [ref for ref in refs if is_outside_of(ref, namespace, name)] + certain(refs, namespace, name)
 
 
-def is_outside_of(thing: ObjectRef, namespace: str, name: str) -> bool:
+def is_outside_of(ref: ObjectRef, namespace: str, name: str) -> bool:
     """Whether a release NAME of a namespace has an object elsewhere."""
-    if thing.synced:  # Helm's annotations are those of a release inside a virtual cluster
+    if ref.synced:  # Helm's annotations are those of a release inside a virtual cluster
         return False
-    return (thing.annotations.get(RELEASE_NAME), thing.annotations.get(RELEASE_NAMESPACE)) == (name, namespace)
+    return (ref.annotations.get(RELEASE_NAME), ref.annotations.get(RELEASE_NAMESPACE)) == (name, namespace)
 
 
-def marked(things: Iterable[ObjectRef], namespace: str, name: str) -> list[ObjectRef]:
+def marked(refs: Iterable[ObjectRef], namespace: str, name: str) -> list[ObjectRef]:
     """Synced objects in no namespace that have the marker of a virtual cluster."""
     its_own = marker(name, namespace)
-    return [thing for thing in things if thing.namespace is None and thing.labels.get(SYNCED_LABEL) == its_own]
+    return [ref for ref in refs if ref.namespace is None and ref.labels.get(SYNCED_LABEL) == its_own]
 
 
-def certain(things: Iterable[ObjectRef], namespace: str, name: str) -> list[ObjectRef]:
+def certain(refs: Iterable[ObjectRef], namespace: str, name: str) -> list[ObjectRef]:
     """Synced objects in no namespace that are certainly this virtual cluster's.
 
     Where another one can have the same marker, only an annotation with the namespace on the host tells. vCluster
     writes it on objects in namespaces, and on others not (source: pkg/util/translate, addHostAnnotations).
     """
-    found = marked(things, namespace, name)
+    found = marked(refs, namespace, name)
     if not cluster_names.is_ambiguous(name, namespace):
         return found
-    return [thing for thing in found if thing.annotations.get(well_known.HOST_NAMESPACE) == namespace]
+    return [ref for ref in found if ref.annotations.get(well_known.HOST_NAMESPACE) == namespace]

@@ -93,10 +93,12 @@ def _places(reader: Reader, selection: Selection) -> tuple[dict[ClusterKey, dict
             warnings.append(str(error))
             continue
         if found:
-            place = {"group": found.group, "owner": found.owner, "size": found.size.as_dict()}
-            places[found.namespace, found.name] = place
+            recorded = {"group": found.group, "owner": found.owner, "size": found.size.as_dict()}
+            places[found.namespace, found.name] = recorded
     return places, warnings
 
 
-def _fits(place: dict[str, Any] | None, selection: Selection) -> bool:
-    return place is not None and selection.group in (None, place["group"]) and selection.owner in (None, place["owner"])
+def _fits(recorded: dict[str, Any] | None, selection: Selection) -> bool:
+    if recorded is None:
+        return False
+    return selection.group in (None, recorded["group"]) and selection.owner in (None, recorded["owner"])

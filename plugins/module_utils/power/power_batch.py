@@ -106,13 +106,13 @@ class PowerJob(BatchJob):
         }
 
 
-def run(given: Sequence[HostCluster], selector: Selector, order: BatchOptions) -> BatchResult:
+def run(hosts: Sequence[HostCluster], selector: Selector, order: BatchOptions) -> BatchResult:
     """Bring the virtual clusters that are selected on the given host clusters to a state.
 
     Raises OptionError, before anything is changed, for a name that none of them has, and for too many.
     """
     with readers.garbage_collection_paused():
-        answers = host_clusters.ask_apart(given, partial(_plan, selector, order))
+        answers = host_clusters.ask_apart(hosts, partial(_plan, selector, order))
     answers.some()
     unread = {name: str(error) for name, error in answers.failed.items()}
     _check_names(selector, [there for _jobs, there in answers.given.values()], unread)
@@ -128,9 +128,9 @@ def run(given: Sequence[HostCluster], selector: Selector, order: BatchOptions) -
             job.begun = False
     if order.check:
         return BatchResult(jobs, unread, [])
-    runners = {host.name: PowerRunner(host.kubernetes, selector.namespace, order, budget) for host in given}
+    runners = {host.name: PowerRunner(host.kubernetes, selector.namespace, order, budget) for host in hosts}
     host_clusters.ask(
-        given, lambda host: runners[host.name].run([job for job in waiting_for if job.found.host is host])
+        hosts, lambda host: runners[host.name].run([job for job in waiting_for if job.found.host is host])
     ).all()
     return BatchResult(jobs, unread, sorted({text for runner in runners.values() for text in runner.warnings}))
 
@@ -158,11 +158,11 @@ def _plan(selector: Selector, order: BatchOptions, host: HostCluster) -> tuple[l
 
 
 def _job(found: Found, order: BatchOptions) -> PowerJob:
-    seen = found.seen
-    old = frozenset(pod["metadata"]["uid"] for pod in seen.own) if order.state == "restarted" else frozenset[str]()
-    error = power_steps.refusal(seen, order.state, order.accept_data_loss)
+    observed = found.seen
+    old = frozenset(pod["metadata"]["uid"] for pod in observed.own) if order.state == "restarted" else frozenset[str]()
+    error = power_steps.refusal(observed, order.state, order.accept_data_loss)
     transition = Transition(found.host.kubernetes, order.state, old)
-    return PowerJob(found, seen, [] if error else transition.steps(seen), transition, error=error)
+    return PowerJob(found, observed, [] if error else transition.steps(observed), transition, error=error)
 
 
 class PowerRunner:
@@ -203,8 +203,8 @@ class PowerRunner:
         try:
             names = [job.found.seen.name for job in active]
             lists = selection.look(reader, names, self.order.state)
-            seen = {readers.key_of(item): item for item in lists.control_planes}
-            self._look_for_reasons(reader, lists.pods, list(seen.values()))
+            observed = {readers.key_of(item): item for item in lists.control_planes}
+            self._look_for_reasons(reader, lists.pods, list(observed.values()))
         except KubernetesError as error:
             for job in active:
                 job.last = str(error)
@@ -212,7 +212,7 @@ class PowerRunner:
                     job.error = str(error)
             return False
         for job in active:
-            control_plane = seen.get(job.found.key)
+            control_plane = observed.get(job.found.key)
             if control_plane is None:
                 job.error = "it was deleted by somebody else"
             else:
@@ -280,10 +280,10 @@ class PowerRunner:
         """Say what a control plane, or the etcd before it, waits for. Raises WaitError where it is in vain."""
         if not self._explain:
             return
-        seen, events = job.seen, self._events.get(job.found.seen.namespace, ())
-        etcd_first = seen.etcd is not None and workloads.replicas(seen.control_plane) == 0
-        workload = seen.etcd if etcd_first and seen.etcd else seen.control_plane
-        job.last = readiness.explain(self.kubernetes, workload, seen.pods, events, elapsed)
+        observed, events = job.seen, self._events.get(job.found.seen.namespace, ())
+        etcd_first = observed.etcd is not None and workloads.replicas(observed.control_plane) == 0
+        workload = observed.etcd if etcd_first and observed.etcd else observed.control_plane
+        job.last = readiness.explain(self.kubernetes, workload, observed.pods, events, elapsed)
 
     def _answers(self, job: PowerJob) -> bool:
         """Whether the virtual cluster's own API says that it is ready."""

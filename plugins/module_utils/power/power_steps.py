@@ -70,31 +70,32 @@ def paused(workload: Object) -> bool:
     return replicas(workload) == 0 and _marked(workload)
 
 
-def steps(seen: ObservedCluster, state: str, date: str, old: Collection[str] = ()) -> list[PowerStep]:
+def steps(observed: ObservedCluster, state: str, date: str, old: Collection[str] = ()) -> list[PowerStep]:
     """What is still to be done to reach a state of POWER_STATES, in order.
 
     ``date`` is the time for the annotation (RFC 3339), ``old`` the UIDs of the pods that a restart replaces.
     """
     if state == "paused":
-        return _to_pause(seen, date)
-    return _to_resume(seen) if state == "running" else _to_restart(seen, old)
+        return _to_pause(observed, date)
+    return _to_resume(observed) if state == "running" else _to_restart(observed, old)
 
 
-def awaited(seen: ObservedCluster, state: str, old: Collection[str] = ()) -> str:
+def awaited(observed: ObservedCluster, state: str, old: Collection[str] = ()) -> str:
     """What has to happen yet before the state is reached, with no step left to do; "" when it is."""
     if state == "paused":
-        left = _names([*seen.pods, *seen.synced]) if paused(seen.control_plane) else ""
+        left = _names([*observed.pods, *observed.synced]) if paused(observed.control_plane) else ""
         return f"pods that have not ended yet: {left}" if left else ""
     # The workload's own numbers are a moment old when a pod has just gone.
-    replaced = state == "running" or (_all_ready(seen) and not any(pod["metadata"]["uid"] in old for pod in seen.own))
-    if replaced and workloads.workload_ready(seen.control_plane):
+    has_old = any(pod["metadata"]["uid"] in old for pod in observed.own)
+    replaced = state == "running" or (_all_ready(observed) and not has_old)
+    if replaced and workloads.workload_ready(observed.control_plane):
         return ""
-    return diagnosis.progress(seen.control_plane, seen.pods)
+    return diagnosis.progress(observed.control_plane, observed.pods)
 
 
-def note(seen: ObservedCluster) -> str:
+def note(observed: ObservedCluster) -> str:
     """What is odd about how it is paused, and what a task mends; "" where nothing is."""
-    control, etcd = seen.control_plane, seen.etcd
+    control, etcd = observed.control_plane, observed.etcd
     kind, found = workloads.kind(control), []
     annotations = control["metadata"].get("annotations") or {}
     if replicas(control) == 0 and phases.phase(control) == "pending" and annotations.get(RESTORING) != "true":
@@ -115,9 +116,9 @@ def note(seen: ObservedCluster) -> str:
     return "; ".join(found)
 
 
-def refusal(seen: ObservedCluster, state: str, accept_data_loss: bool) -> str:
+def refusal(observed: ObservedCluster, state: str, accept_data_loss: bool) -> str:
     """Why a virtual cluster cannot be brought to a state, with what to do about it; "" if it can."""
-    control = seen.control_plane
+    control = observed.control_plane
     now = phases.phase(control)
     if now == "deleting":
         return "it is being deleted"
@@ -127,41 +128,41 @@ def refusal(seen: ObservedCluster, state: str, accept_data_loss: bool) -> str:
         return "the vCluster platform put it to sleep: wake it there"
     if state == "restarted" and replicas(control) == 0:
         return f"it is {'paused' if paused(control) else 'scaled to 0 replicas'}: use state running to start it"
-    lost = _lost_with_its_pods(seen, state)
+    lost = _lost_with_its_pods(observed, state)
     if lost and not accept_data_loss:
         return f"{lost}, and everything in it would be lost: set accept_data_loss if that may be"
     return ""
 
 
-def needs_values(seen: ObservedCluster, state: str, accept_data_loss: bool) -> bool:
+def needs_values(observed: ObservedCluster, state: str, accept_data_loss: bool) -> bool:
     """Whether the values of its release decide what happens."""
-    control = seen.control_plane
+    control = observed.control_plane
     if replicas(control) == 0:
         return _remembered(control) is None
-    return state != "running" and not accept_data_loss and seen.etcd is None and not _persistent(control)
+    return state != "running" and not accept_data_loss and observed.etcd is None and not _persistent(control)
 
 
 # --- steps ------------------------------------------------------------------------------------------------
 
 
-def _to_pause(seen: ObservedCluster, date: str) -> list[PowerStep]:
-    control, etcd = seen.control_plane, seen.etcd
+def _to_pause(observed: ObservedCluster, date: str) -> list[PowerStep]:
+    control, etcd = observed.control_plane, observed.etcd
     if phases.phase(control) == "sleeping":
         return []
     result = []
     if not paused(control):
-        result.append(_pause(control, _count(control, seen), date))
-    ending = "its pods have ended" if seen.own or result else ""
-    alive = [pod for pod in seen.synced if not pod["metadata"].get("deletionTimestamp")]
+        result.append(_pause(control, _count(control, observed), date))
+    ending = "its pods have ended" if observed.own or result else ""
+    alive = [pod for pod in observed.synced if not pod["metadata"].get("deletionTimestamp")]
     for namespace in sorted({pod["metadata"]["namespace"] for pod in alive}):
         count = sum(pod["metadata"]["namespace"] == namespace for pod in alive)
-        details = {"count": count, "elsewhere": namespace if namespace != seen.namespace else ""}
+        details = {"count": count, "elsewhere": namespace if namespace != observed.namespace else ""}
         result.append(
             PowerStep(
-                Change(ChangeKind.DELETE_SYNCED, ChangeTarget("virtual cluster", seen.name), details),
+                Change(ChangeKind.DELETE_SYNCED, ChangeTarget("virtual cluster", observed.name), details),
                 "delete_all",
                 path("v1", "pods", namespace),
-                labels=f"{SYNCED_LABEL}={seen.name}",
+                labels=f"{SYNCED_LABEL}={observed.name}",
                 after=ending,
             )
         )
@@ -170,26 +171,27 @@ def _to_pause(seen: ObservedCluster, date: str) -> list[PowerStep]:
     return result
 
 
-def _to_resume(seen: ObservedCluster) -> list[PowerStep]:
-    control, etcd = seen.control_plane, seen.etcd
+def _to_resume(observed: ObservedCluster) -> list[PowerStep]:
+    control, etcd = observed.control_plane, observed.etcd
     result = []
     if etcd is not None and _is_to_resume(etcd):
         result.append(_resume(etcd, _count_etcd(etcd)))
     if _is_to_resume(control):
         waits = etcd is not None and replicas(control) == 0 and (bool(result) or not _has_quorum(etcd))
-        result.append(_resume(control, _count(control, seen), after="etcd is ready" if waits else ""))
+        result.append(_resume(control, _count(control, observed), after="etcd is ready" if waits else ""))
     return result
 
 
-def _to_restart(seen: ObservedCluster, old: Collection[str]) -> list[PowerStep]:
+def _to_restart(observed: ObservedCluster, old: Collection[str]) -> list[PowerStep]:
     """Pods one by one: what is broken first, then from the last to the first, as a rollout does."""
-    left = [pod for pod in seen.own if pod["metadata"]["uid"] in old and not pod["metadata"].get("deletionTimestamp")]
+    alive = [pod for pod in observed.own if not pod["metadata"].get("deletionTimestamp")]
+    left = [pod for pod in alive if pod["metadata"]["uid"] in old]
     left.sort(key=lambda pod: (len(pod["metadata"]["name"]), pod["metadata"]["name"]), reverse=True)
     left.sort(key=workloads.pod_ready)
-    ending = any(pod["metadata"].get("deletionTimestamp") for pod in seen.own)
+    ending = any(pod["metadata"].get("deletionTimestamp") for pod in observed.own)
     result: list[PowerStep] = []
     for pod in left:
-        first = not result and not ending and (_all_ready(seen) or not workloads.pod_ready(pod))
+        first = not result and not ending and (_all_ready(observed) or not workloads.pod_ready(pod))
         meta = pod["metadata"]
         result.append(
             PowerStep(
@@ -255,15 +257,15 @@ def _remembered(workload: Object) -> int | None:
     return int(text) if text.isdecimal() and int(text) else None
 
 
-def _all_ready(seen: ObservedCluster) -> bool:
+def _all_ready(observed: ObservedCluster) -> bool:
     """Whether there are as many ready pods as are asked for, by the pods themselves."""
-    ready = [pod for pod in seen.own if workloads.pod_ready(pod) and not pod["metadata"].get("deletionTimestamp")]
-    return len(ready) >= replicas(seen.control_plane)
+    ready = [pod for pod in observed.own if workloads.pod_ready(pod) and not pod["metadata"].get("deletionTimestamp")]
+    return len(ready) >= replicas(observed.control_plane)
 
 
-def _count(workload: Object, seen: ObservedCluster) -> int:
+def _count(workload: Object, observed: ObservedCluster) -> int:
     """How many replicas a control plane has when it runs."""
-    configured = tree.get(dict(seen.values or {}), _CONFIGURED_REPLICAS)
+    configured = tree.get(dict(observed.values or {}), _CONFIGURED_REPLICAS)
     return replicas(workload) or _remembered(workload) or (configured if isinstance(configured, int) else 0) or 1
 
 
@@ -281,16 +283,16 @@ def _has_quorum(etcd: Object) -> bool:
     return 2 * (etcd.get("status") or {}).get("readyReplicas", 0) > replicas(etcd) > 0
 
 
-def _lost_with_its_pods(seen: ObservedCluster, state: str) -> str:
+def _lost_with_its_pods(observed: ObservedCluster, state: str) -> str:
     """Which store would not survive, "" where all that a state stops is stored elsewhere."""
-    control, etcd = seen.control_plane, seen.etcd
+    control, etcd = observed.control_plane, observed.etcd
     if state == "running" or replicas(control) == 0:
         return ""
     if etcd is not None:
         # A restart leaves etcd alone.
         lost = state == "paused" and replicas(etcd) > 0 and not _persistent(etcd)
         return f"the store of etcd {etcd['metadata']['name']} has no volume claim" if lost else ""
-    if _persistent(control) or any(tree.get(dict(seen.values or {}), where) is True for where in _EXTERNAL_STORES):
+    if _persistent(control) or any(tree.get(dict(observed.values or {}), where) is True for where in _EXTERNAL_STORES):
         return ""
     return "its store has no volume claim"
 

@@ -28,17 +28,17 @@ class Transition:
     last: str = ""  # why nothing was sent, where the API server did not take it
     _patched: set[str] = field(default_factory=set)
 
-    def steps(self, seen: ObservedCluster) -> list[PowerStep]:
+    def steps(self, observed: ObservedCluster) -> list[PowerStep]:
         """Return what is still to be done with a virtual cluster as it was read, in order."""
-        return power_steps.steps(seen, self.state, now(), self.old)
+        return power_steps.steps(observed, self.state, now(), self.old)
 
-    def advance(self, seen: ObservedCluster, elapsed: float) -> list[PowerStep] | None:
+    def advance(self, observed: ObservedCluster, elapsed: float) -> list[PowerStep] | None:
         """Send what is due ``elapsed`` seconds after the beginning; returns all that was to be done before.
 
         None where something has changed since it was read, or the API server is away: read again. Raises
         NestedClustersError where somebody undoes what was done.
         """
-        steps = self.steps(seen)
+        steps = self.steps(observed)
         try:
             for step in steps:
                 if step.is_due(elapsed):

@@ -102,7 +102,7 @@ class Placement:
 
 
 def place(
-    asked: Size,
+    requested: Size,
     candidates: Iterable[Candidate],
     strategy: str = "spread",
     pinned: str | None = None,
@@ -125,7 +125,7 @@ def place(
         raise OptionError("host_cluster", pinned, names or "none, as there is no host cluster")
     held = current if pinned is not None and current is not None else Size.zero()
     considered = [
-        _consider(asked, candidate, held)
+        _consider(requested, candidate, held)
         if pinned in (None, candidate.name)
         else Considered(candidate.name, False, False, "not asked for", candidate.available, None)
         for candidate in ordered
@@ -134,7 +134,7 @@ def place(
     best = None if not scores else max(scores) if strategy == "spread" else min(scores)
     host = next((item.name for item in considered if best is not None and item.score == best), None)
     return Placement(
-        asked,
+        requested,
         host,
         strategy,
         tuple(replace(item, chosen=True) if item.name == host else item for item in considered),
@@ -143,18 +143,18 @@ def place(
     )
 
 
-def room(asked: Size, current: Size, candidate: Candidate) -> Placement:
+def room(requested: Size, current: Size, candidate: Candidate) -> Placement:
     """Whether a virtual cluster that has ``current`` on a host cluster may have ``asked`` there.
 
     Only the difference counts, and what does not grow is never refused: neither for room, nor because the host
     cluster is unavailable where nothing grows.
     """
-    return place(asked, [candidate], pinned=candidate.name, current=current)
+    return place(requested, [candidate], pinned=candidate.name, current=current)
 
 
-def _consider(asked: Size, candidate: Candidate, current: Size) -> Considered:
+def _consider(requested: Size, candidate: Candidate, current: Size) -> Considered:
     available = candidate.available
-    difference = asked - current
+    difference = requested - current
     growth = difference.maximum(Size.zero())
     if candidate.unavailable and (growth != Size.zero() or current == Size.zero()):
         return Considered(candidate.name, False, False, candidate.unavailable, available, None)
@@ -162,7 +162,7 @@ def _consider(asked: Size, candidate: Candidate, current: Size) -> Considered:
     if short:
         return Considered(candidate.name, False, False, _left(short, candidate), available, None)
     left = available - difference
-    return Considered(candidate.name, True, False, "has room", left, _score(asked, left, candidate.limit))
+    return Considered(candidate.name, True, False, "has room", left, _score(requested, left, candidate.limit))
 
 
 def _left(short: Iterable[str], candidate: Candidate) -> str:
@@ -174,14 +174,15 @@ def _left(short: Iterable[str], candidate: Candidate) -> str:
     )
 
 
-def _score(asked: Size, left: Size, limit: Size) -> float:
+def _score(requested: Size, left: Size, limit: Size) -> float:
     return min(
-        _fraction(getattr(asked, resource), getattr(left, resource), getattr(limit, resource)) for resource in RESOURCES
+        _fraction(getattr(requested, resource), getattr(left, resource), getattr(limit, resource))
+        for resource in RESOURCES
     )
 
 
-def _fraction(asked: Amount, left: Amount, limit: Amount) -> float:
+def _fraction(requested: Amount, left: Amount, limit: Amount) -> float:
     if left is None or not limit:
         # A limit of 0 holds something only where it was lowered below what is allocated.
-        return 0.0 if asked and limit == 0 else 1.0
+        return 0.0 if requested and limit == 0 else 1.0
     return float(left / limit)

@@ -172,23 +172,23 @@ def _listed(texts: Sequence[str]) -> str:
     return "; ".join(texts[:_LISTED]) + more
 
 
-def check_size(asked: Size, minimum: Size, maximum: Size) -> None:
+def check_size(requested: Size, minimum: Size, maximum: Size) -> None:
     """Raise AdmissionDenied where a size is more than the maximum, or less than the minimum."""
-    for resource in asked.fits_in(maximum):
-        raise _outside("maximum", "at most", resource, asked, maximum)
+    for resource in requested.fits_in(maximum):
+        raise _outside("maximum", "at most", resource, requested, maximum)
     for resource, least in minimum.items():
-        amount = getattr(asked, resource)
+        amount = getattr(requested, resource)
         if least is not None and amount is not None and amount < least:
-            raise _outside("minimum", "at least", resource, asked, minimum)
+            raise _outside("minimum", "at least", resource, requested, minimum)
 
 
-def _outside(check: str, bound: str, resource: str, asked: Size, allowed: Size) -> AdmissionDenied:
+def _outside(check: str, bound: str, resource: str, requested: Size, allowed: Size) -> AdmissionDenied:
     return AdmissionDenied(
-        f"size.{resource}: {text_of(asked, resource)} is asked for, and a virtual cluster of this group has "
+        f"size.{resource}: {text_of(requested, resource)} is asked for, and a virtual cluster of this group has "
         f"{bound} {text_of(allowed, resource)}",
         check=check,
         resource=resource,
-        asked=asked.as_dict()[resource],
+        asked=requested.as_dict()[resource],
         allowed=allowed.as_dict()[resource],
     )
 

@@ -91,12 +91,12 @@ def read(kubernetes: Kubernetes, name: str, namespace: str) -> State:
 
 
 def read_one(kubernetes: Kubernetes, url: str) -> list[dict[str, Any]]:
-    thing = kubernetes.get(url)
-    return [thing] if thing else []
+    item = kubernetes.get(url)
+    return [item] if item else []
 
 
 def _own(kubernetes: Kubernetes, url: str, name: str, namespace: str) -> list[dict[str, Any]]:
-    return [thing for thing in read_one(kubernetes, url) if is_of_release(thing.get("metadata") or {}, name, namespace)]
+    return [item for item in read_one(kubernetes, url) if is_of_release(item.get("metadata") or {}, name, namespace)]
 
 
 def _virtual_clusters(secrets: Iterable[dict[str, Any]]) -> list[Release]:
@@ -138,6 +138,6 @@ def _live(
             url = path(api_version, plural, where or None, one)
             questions.append(partial(_own, kubernetes, url, name, namespace))
             kinds.append((api_version, kind, where))
-    for (api_version, kind, where), things in zip(kinds, parallel(questions), strict=True):
-        live.update({(api_version, kind, where, thing["metadata"]["name"]): thing for thing in things})
+    for (api_version, kind, where), items in zip(kinds, parallel(questions), strict=True):
+        live.update({(api_version, kind, where, item["metadata"]["name"]): item for item in items})
     return live

@@ -70,15 +70,15 @@ def as_found(
     paused = is_any_paused(manifest_objects, live)
     return {
         # The items of a LIST do not repeat the list's apiVersion and kind.
-        k: project({"apiVersion": k[0], "kind": k[1], **live[k]}, thing, _ignored(k, live[k], paused))
-        for k, thing in manifest_objects.items()
+        k: project({"apiVersion": k[0], "kind": k[1], **live[k]}, item, _ignored(k, live[k], paused))
+        for k, item in manifest_objects.items()
         if live.get(k) is not None
     }
 
 
-def _ignored(k: Key, thing: dict[str, Any], paused: bool) -> frozenset[tuple[str, ...]]:
+def _ignored(k: Key, item: dict[str, Any], paused: bool) -> frozenset[tuple[str, ...]]:
     # A paused control plane and its etcd have no replicas; that is their state and not somebody's edit.
-    pausable = manifests.runs(k, thing, CONTROL_PLANE) or manifests.runs(k, thing, ETCD)
+    pausable = manifests.runs(k, item, CONTROL_PLANE) or manifests.runs(k, item, ETCD)
     return frozenset({("spec", "replicas")}) if paused and pausable else frozenset()
 
 
@@ -86,8 +86,8 @@ def drift(found: Mapping[Key, dict[str, Any]], manifest_objects: Mapping[Key, di
     """Return a change for each object that is not as the release made it."""
     return [
         Change(ChangeKind.REPAIR if k in found else ChangeKind.RESTORE, ChangeTarget(k[1], k[3]))
-        for k, thing in sorted(manifest_objects.items())
-        if found.get(k) != thing
+        for k, item in sorted(manifest_objects.items())
+        if found.get(k) != item
     ]
 
 
@@ -107,10 +107,10 @@ def repair_patch(found: Mapping[str, Any], wanted: Mapping[str, Any]) -> dict[st
     return patch
 
 
-def show(things: Mapping[Key, dict[str, Any]], other: Mapping[Key, dict[str, Any]], side: str) -> str:
+def show(items: Mapping[Key, dict[str, Any]], other: Mapping[Key, dict[str, Any]], side: str) -> str:
     """Objects as YAML documents in a fixed order. What Secrets hold reads ``***``, with ``side`` where the same
     entry of ``other`` differs, as `kubectl diff` shows it."""
-    return "---\n".join(yaml_io.dump(_shown(thing, other.get(k) or {}, side)) for k, thing in sorted(things.items()))
+    return "---\n".join(yaml_io.dump(_shown(item, other.get(k) or {}, side)) for k, item in sorted(items.items()))
 
 
 def release_diff(
@@ -143,14 +143,14 @@ def _at(values: Any, where: tuple[str, ...]) -> Any:
     return values
 
 
-def _shown(thing: dict[str, Any], other: dict[str, Any], side: str) -> dict[str, Any]:
-    if thing.get("kind") != "Secret":
-        return masked_environment(thing)
-    hidden = dict(thing)
+def _shown(item: dict[str, Any], other: dict[str, Any], side: str) -> dict[str, Any]:
+    if item.get("kind") != "Secret":
+        return masked_environment(item)
+    hidden = dict(item)
     for part in ("data", "stringData"):
-        if isinstance(thing.get(part), dict):
+        if isinstance(item.get(part), dict):
             there = other.get(part) or {}
             hidden[part] = {
-                name: "***" if there.get(name) == value else f"*** ({side})" for name, value in thing[part].items()
+                name: "***" if there.get(name) == value else f"*** ({side})" for name, value in item[part].items()
             }
     return hidden

@@ -25,36 +25,36 @@ def objects(manifest: str, namespace: str, namespaced: Callable[[str, str], bool
     whether its objects live in one at all.
     """
     result = {}
-    for thing in yaml_io.load_all(manifest):
-        if not thing or not thing.get("kind"):
+    for item in yaml_io.load_all(manifest):
+        if not item or not item.get("kind"):
             continue
-        meta = thing.get("metadata") or {}
-        where = (meta.get("namespace") or namespace) if namespaced(thing["apiVersion"], thing["kind"]) else ""
-        result[(thing["apiVersion"], thing["kind"], where, meta.get("name", ""))] = _encoded(_awake(thing))
+        meta = item.get("metadata") or {}
+        where = (meta.get("namespace") or namespace) if namespaced(item["apiVersion"], item["kind"]) else ""
+        result[(item["apiVersion"], item["kind"], where, meta.get("name", ""))] = _encoded(_awake(item))
     return result
 
 
-def _awake(thing: dict[str, Any]) -> dict[str, Any]:
+def _awake(item: dict[str, Any]) -> dict[str, Any]:
     """A workload as the chart rendered it: helm stored it at rest if the virtual cluster was paused then."""
-    annotations = thing.get("metadata", {}).get("annotations") or {}
-    if thing["kind"] not in PAUSABLE_KINDS or PAUSED_REPLICAS not in annotations:
-        return thing
+    annotations = item.get("metadata", {}).get("annotations") or {}
+    if item["kind"] not in PAUSABLE_KINDS or PAUSED_REPLICAS not in annotations:
+        return item
     own = {name: text for name, text in annotations.items() if name not in (PAUSED, PAUSED_REPLICAS, RAN)}
-    metadata = {name: value for name, value in thing["metadata"].items() if name != "annotations"}
+    metadata = {name: value for name, value in item["metadata"].items() if name != "annotations"}
     return {
-        **thing,
+        **item,
         "metadata": {**metadata, **({"annotations": own} if own else {})},
-        "spec": {**thing["spec"], "replicas": int(annotations[PAUSED_REPLICAS])},
+        "spec": {**item["spec"], "replicas": int(annotations[PAUSED_REPLICAS])},
     }
 
 
-def _encoded(thing: dict[str, Any]) -> dict[str, Any]:
+def _encoded(item: dict[str, Any]) -> dict[str, Any]:
     """A Secret as the API server stores it: stringData is for writing only."""
-    if thing["kind"] != "Secret" or not thing.get("stringData"):
-        return thing
-    clear = {name: base64.b64encode(str(text).encode()).decode() for name, text in thing["stringData"].items()}
-    rest = {name: value for name, value in thing.items() if name != "stringData"}
-    return {**rest, "data": {**(thing.get("data") or {}), **clear}}
+    if item["kind"] != "Secret" or not item.get("stringData"):
+        return item
+    clear = {name: base64.b64encode(str(text).encode()).decode() for name, text in item["stringData"].items()}
+    rest = {name: value for name, value in item.items() if name != "stringData"}
+    return {**rest, "data": {**(item.get("data") or {}), **clear}}
 
 
 def workload_key(manifest_objects: Iterable[Key], name: str, namespace: str | None = None) -> Key | None:
@@ -90,8 +90,8 @@ def last_run(workload: dict[str, Any]) -> tuple[str, str] | None:
     return (words[0], words[1]) if len(words) == 3 and words[2] == _annotation(workload, PAUSED_DATE) else None
 
 
-def _annotation(thing: dict[str, Any], name: str) -> str:
-    return str((thing["metadata"].get("annotations") or {}).get(name, ""))
+def _annotation(item: dict[str, Any], name: str) -> str:
+    return str((item["metadata"].get("annotations") or {}).get(name, ""))
 
 
 def is_any_paused(manifest_objects: Iterable[Key], live: Mapping[Key, dict[str, Any]]) -> bool:
@@ -99,6 +99,6 @@ def is_any_paused(manifest_objects: Iterable[Key], live: Mapping[Key, dict[str, 
     return any(phases.phase(workload) == "paused" for workload in found)
 
 
-def runs(k: Key, thing: dict[str, Any], app: str) -> bool:
+def runs(k: Key, item: dict[str, Any], app: str) -> bool:
     """Whether an object is a workload of a virtual cluster: its CONTROL_PLANE or its ETCD."""
-    return k[1] in PAUSABLE_KINDS and (thing["metadata"].get("labels") or {}).get("app") == app
+    return k[1] in PAUSABLE_KINDS and (item["metadata"].get("labels") or {}).get("app") == app

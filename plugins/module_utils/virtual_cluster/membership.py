@@ -81,15 +81,15 @@ class Membership:
     def objects(self, name: str, namespace: str) -> list[dict[str, Any]]:
         """What the virtual cluster has in its namespace beside its Helm release."""
         content = base64.b64encode(json.dumps(self.request, sort_keys=True).encode()).decode()
-        things: list[dict[str, Any]] = [
+        items: list[dict[str, Any]] = [
             {"kind": "Secret", "type": REQUEST_TYPE, "data": {"request": content}},
             {"kind": "ResourceQuota", "spec": {"hard": hard(self.size)}},
         ]
         if self.limit_range:
-            things.append({"kind": "LimitRange", "spec": {"limits": [LIMITS]}})
+            items.append({"kind": "LimitRange", "spec": {"limits": [LIMITS]}})
         labels = {"app": "vcluster", "release": name, **MANAGED_BY}
         metadata = {"name": object_name(name), "namespace": namespace, "labels": labels}
-        return [{"apiVersion": "v1", **thing, "metadata": metadata} for thing in things]
+        return [{"apiVersion": "v1", **item, "metadata": metadata} for item in items]
 
 
 def hard(size: Size) -> dict[str, str]:

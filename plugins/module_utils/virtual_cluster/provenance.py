@@ -94,17 +94,17 @@ def control_planes(kubernetes: Kubernetes, namespace: str) -> list[Workload]:
     ]
     *workloads, pods = parallel(asked)
     found = [
-        Workload(kind, thing["metadata"])
-        for kind, things in zip(_WORKLOADS, workloads, strict=True)
-        for thing in things
-        if _is_of_virtual_cluster(thing)
+        Workload(kind, item["metadata"])
+        for kind, items in zip(_WORKLOADS, workloads, strict=True)
+        for item in items
+        if _is_of_virtual_cluster(item)
     ]
     found = found or [Workload("Pod", pod["metadata"]) for pod in _left_behind(kubernetes, namespace, pods)]
     return sorted(found, key=lambda one: (not one.is_control_plane, str(one)))
 
 
-def _is_of_virtual_cluster(thing: Object) -> bool:
-    meta = thing["metadata"]
+def _is_of_virtual_cluster(item: Object) -> bool:
+    meta = item["metadata"]
     return _labels(meta).get("app") in (CONTROL_PLANE, ETCD) and not meta.get("deletionTimestamp")
 
 
@@ -122,8 +122,8 @@ def _left_behind(kubernetes: Kubernetes, namespace: str, pods: Iterable[Object])
     return [pod for pod in alive if not _controller(pod) or _controller(pod).get("uid") in left]
 
 
-def _controller(thing: Object) -> Mapping[str, Any]:
-    owners = thing["metadata"].get("ownerReferences") or []
+def _controller(item: Object) -> Mapping[str, Any]:
+    owners = item["metadata"].get("ownerReferences") or []
     return next((owner for owner in owners if owner.get("controller")), {})
 
 
@@ -284,8 +284,8 @@ def _own_mark(kubernetes: Kubernetes, workload: Workload, namespace: str) -> str
     if (workload.metadata.get("annotations") or {}).get(MANAGED) == "true":
         return f"annotation {MANAGED} of {workload}"
     name = workload.release
-    place = kubernetes.get(path("v1", "namespaces", None, namespace)) or {"metadata": {}}
-    if (place["metadata"].get("annotations") or {}).get(NAME_ANNOTATION) == name:
+    namespace_object = kubernetes.get(path("v1", "namespaces", None, namespace)) or {"metadata": {}}
+    if (namespace_object["metadata"].get("annotations") or {}).get(NAME_ANNOTATION) == name:
         return f"annotation {NAME_ANNOTATION} of the namespace"
     if kubernetes.get(path("v1", "secrets", namespace, object_name(name))):
         return f"Secret {object_name(name)} has what its task asked for"

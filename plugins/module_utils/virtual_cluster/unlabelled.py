@@ -26,12 +26,12 @@ _LEASES = ("coordination.k8s.io/v1", "leases")
 def unlabelled(name: str) -> dict[Place, Callable[[Object], bool]]:
     """Where each object is in the namespace of a virtual cluster, and whether one that is there is vCluster's."""
     return {
-        ("v1", "secrets", f"vc-{name}"): lambda thing: _keys(thing) >= _KUBECONFIG,
-        ("v1", "secrets", f"vc-k3s-{name}"): lambda thing: _keys(thing) == {"token"},
-        ("v1", "secrets", f"{name}-certs"): lambda thing: _keys(thing) >= _CERTIFICATE_KEYS,
-        (*_LEASES, safe_concat("vcluster", name, "controller")): lambda thing: _holder(thing).endswith(_CONTROLLER),
+        ("v1", "secrets", f"vc-{name}"): lambda item: _keys(item) >= _KUBECONFIG,
+        ("v1", "secrets", f"vc-k3s-{name}"): lambda item: _keys(item) == {"token"},
+        ("v1", "secrets", f"{name}-certs"): lambda item: _keys(item) >= _CERTIFICATE_KEYS,
+        (*_LEASES, safe_concat("vcluster", name, "controller")): lambda item: _holder(item).endswith(_CONTROLLER),
         # Its holder is the pod that renewed the certificates.
-        (*_LEASES, safe_concat("vcluster", name, "cert-rotation")): lambda thing: _holder(thing).startswith(f"{name}-"),
+        (*_LEASES, safe_concat("vcluster", name, "cert-rotation")): lambda item: _holder(item).startswith(f"{name}-"),
     }
 
 
