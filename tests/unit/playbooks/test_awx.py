@@ -44,7 +44,7 @@ def verb_of(template: dict[str, Any]) -> str:
 
 
 @each_template
-def test_a_template_has_options_that_there_are(template: dict[str, Any]) -> None:
+def test_job_template_has_only_options_of_awx(template: dict[str, Any]) -> None:
     options = options_of("job_template")
     python = {"str": str, "bool": bool, "list": list, "dict": dict, "int": int}
     for name, value in template.items():
@@ -53,7 +53,7 @@ def test_a_template_has_options_that_there_are(template: dict[str, Any]) -> None
 
 
 @each_template
-def test_a_survey_asks_for_what_the_playbook_reads(template: dict[str, Any]) -> None:
+def test_survey_of_a_template_asks_only_for_variables_of_its_playbook(template: dict[str, Any]) -> None:
     verb = verb_of(template)
     read = set()
     for name in (f"{verb}.yml", "tasks/environment.yml", "vars/options.yml"):
@@ -70,12 +70,12 @@ def test_a_survey_asks_for_what_the_playbook_reads(template: dict[str, Any]) -> 
             assert question["default"] in question["choices"]
 
 
-def test_there_is_a_template_for_each_verb() -> None:
+def test_every_playbook_has_a_job_template() -> None:
     verbs = {path.stem for path in PLAYBOOKS.glob("*.yml")} - {"teardown"}
     assert {verb_of(template) for template in TEMPLATES} == verbs
 
 
-def test_what_configures_awx_has_options_that_there_are() -> None:
+def test_configuration_of_awx_has_only_options_of_awx() -> None:
     (play,) = yaml.safe_load((AWX / "configure.yml").read_text())
     modules = [(name, options) for task in play["tasks"] for name, options in task.items() if name.startswith("awx.")]
     assert len(modules) == 6
@@ -84,7 +84,7 @@ def test_what_configures_awx_has_options_that_there_are() -> None:
     assert set(options) == set(TEMPLATES[0])  # the job templates, with all that is said of them
 
 
-def test_ansible_builder_finds_what_the_collection_needs(tmp_path: Path) -> None:
+def test_ansible_builder_finds_requirements_of_the_collection(tmp_path: Path) -> None:
     collection = tmp_path / "ansible_collections/nested/clusters"
     collection.mkdir(parents=True)
     for name in ("meta", "requirements.txt", "galaxy.yml"):
@@ -102,7 +102,7 @@ def test_ansible_builder_finds_what_the_collection_needs(tmp_path: Path) -> None
             assert line.split()[0] in done.stdout
 
 
-def test_the_example_of_an_execution_environment_is_of_the_same_version() -> None:
+def test_example_of_an_execution_environment_has_the_version_of_our_own() -> None:
     own, example = (
         yaml.safe_load(path.read_text())
         for path in (REPOSITORY / "meta/execution-environment.yml", AWX / "execution-environment.yml")

@@ -59,28 +59,28 @@ def shape(spec: dict[str, Any]) -> dict[str, Any]:
         ),
     ],
 )
-def test_it_has_the_options_of_the_module(spec: dict[str, Any], options: dict[str, Any]) -> None:
+def test_environment_spec_has_the_options_of_the_module(spec: dict[str, Any], options: dict[str, Any]) -> None:
     assert shape(resolved(spec)) == shape(options)
 
 
-def test_it_has_all_that_a_group_has() -> None:
+def test_group_settings_of_the_spec_are_all_options_of_a_group() -> None:
     own = set(vcluster_group.argument_spec()) - set(vcluster_fleet.argument_spec()) - {"name", "state"}
     assert own == set(SPEC["environment_group_settings"])
 
 
-def test_it_has_what_goes_for_the_whole_fleet() -> None:
+def test_environment_spec_has_the_options_of_the_whole_fleet() -> None:
     fleet = set(vcluster_fleet.argument_spec()) - set(vcluster_group.argument_spec())
     assert fleet - {"wait"} <= set(SPEC["environment_spec"])
 
 
-def test_it_has_the_providers_of_the_role() -> None:
+def test_environment_spec_has_the_dns_providers_of_the_role() -> None:
     role = yaml.safe_load((REPOSITORY / "roles/wildcard_dns/meta/argument_specs.yml").read_text())
     options = role["argument_specs"]["main"]["options"]
     dns = SPEC["environment_host_settings"]["dns"]["options"]
     assert dns["provider"]["choices"] == options["wildcard_dns_provider"]["choices"]
 
 
-def test_what_differs_between_host_clusters_is_a_variable_of_a_role() -> None:
+def test_setting_of_one_host_cluster_is_a_variable_of_a_role() -> None:
     known = {
         name
         for file in REPOSITORY.glob("roles/*/meta/argument_specs.yml")
@@ -92,7 +92,7 @@ def test_what_differs_between_host_clusters_is_a_variable_of_a_role() -> None:
     assert {name for name in own if f"{name}:" not in prepared} == set()
 
 
-def test_the_example_says_only_what_can_be() -> None:
+def test_example_of_an_environment_fits_the_spec() -> None:
     example = yaml.safe_load((REPOSITORY / "examples/environment.yml").read_text())
     done = ArgumentSpecValidator(resolved(SPEC["environment_spec"])).validate(example)
     assert done.error_messages == []
@@ -130,7 +130,9 @@ TRY = """
     ],
     ids=lambda value: value.get("type", "none") if isinstance(value, dict) else "",
 )
-def test_the_endpoint_says_which_roles_run(endpoint: dict[str, Any], roles: list[str], tmp_path: Path) -> None:
+def test_endpoint_of_the_group_decides_which_roles_run(
+    endpoint: dict[str, Any], roles: list[str], tmp_path: Path
+) -> None:
     playbooks = tmp_path / "playbooks"
     playbooks.mkdir()
     for name in ("tasks", "vars"):

@@ -33,7 +33,7 @@ def inventory(tmp_path: Path) -> str:
     return str(tmp_path / "hosts.yml")
 
 
-def test_every_play_asks_the_same_host_clusters(tmp_path: Path, inventory: str) -> None:
+def test_host_clusters_of_the_inventory_reach_every_play(tmp_path: Path, inventory: str) -> None:
     played = Playbooks(tmp_path).run("update upgrade", {"vcluster_version": "0.36.1"}, "-i", inventory, "-vvvv")
     assert played.rc == 0, played.said
     upgraded: list[dict[str, Any]] = []
@@ -48,7 +48,7 @@ def test_every_play_asks_the_same_host_clusters(tmp_path: Path, inventory: str) 
     assert "PLAY [Upgrade the canary, then the others in batches]" in played.said
 
 
-def test_roles_have_the_variables_of_localhost(tmp_path: Path, inventory: str) -> None:
+def test_variables_of_localhost_reach_the_roles(tmp_path: Path, inventory: str) -> None:
     """Those that the host clusters have in common are beside the rest of the environment, wherever that stands."""
     own = {"dns_pattern": "*.a.example.com", "pools": [{"name": "lan", "addresses": ["192.0.2.1-192.0.2.9"]}]}
     variables = yaml.safe_load((tmp_path / "host_vars/localhost.yml").read_text())

@@ -40,7 +40,7 @@ def playbooks(tmp_path: Path) -> Playbooks:
     return Playbooks(tmp_path)
 
 
-def test_the_variables_are_those_of_the_playbooks() -> None:
+def test_variables_of_this_table_are_those_of_the_playbooks() -> None:
     """All that a survey asks for is among them; the table is held to the texts of the playbooks."""
     templates = yaml.safe_load((REPOSITORY / "examples/awx/job_templates.yml").read_text())["controller_templates"]
     surveys = {Path(one["playbook"]).stem: one["survey_spec"]["spec"] for one in templates}
@@ -55,7 +55,7 @@ def test_the_variables_are_those_of_the_playbooks() -> None:
 
 
 @pytest.mark.parametrize("verbs", TOGETHER)
-def test_null_and_empty_are_not_given(verbs: str, playbooks: Playbooks) -> None:
+def test_variable_that_is_null_or_empty_counts_as_not_set(verbs: str, playbooks: Playbooks) -> None:
     """Every module gets what it gets without them. Host clusters are a list also where they are given as text."""
     needed = {name: value for verb in verbs.split() for name, value in GIVEN[verb][0].items()}
     optional = {name for verb in verbs.split() for name in GIVEN[verb][1].split()} - needed.keys()
@@ -72,7 +72,7 @@ def test_null_and_empty_are_not_given(verbs: str, playbooks: Playbooks) -> None:
         assert played.tasks == expected.tasks
 
 
-def test_paths_of_connections_start_from_the_current_directory(
+def test_relative_path_of_a_connection_starts_from_the_current_directory(
     playbooks: Playbooks, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A module would start from the directory of the playbook, which is inside of the installed collection."""
@@ -84,7 +84,7 @@ def test_paths_of_connections_start_from_the_current_directory(
 
 
 @pytest.mark.parametrize("wrong", ["a", [1], [{"name": "a", "kubeconfig": "apiVersion: v1\nkind: Config"}], {"a": 1}])
-def test_what_is_no_list_of_connections_is_left_to_the_module(wrong: Any, playbooks: Playbooks) -> None:
+def test_host_clusters_that_are_no_list_of_connections_reach_the_module(wrong: Any, playbooks: Playbooks) -> None:
     options = playbooks.run("report", {"host_clusters": wrong}, answers=NO_GROUP).only("vcluster_group_info")
     assert options["host_clusters"] == wrong
 
@@ -98,16 +98,18 @@ def test_what_is_no_list_of_connections_is_left_to_the_module(wrong: Any, playbo
         ("resize", {"group": "", "names": "v1", "cpu": 1}, "Say which cluster group"),
     ],
 )
-def test_what_is_needed_and_left_blank(verb: str, extra: dict[str, Any], words: str, playbooks: Playbooks) -> None:
+def test_required_variable_that_is_blank_is_refused(
+    verb: str, extra: dict[str, Any], words: str, playbooks: Playbooks
+) -> None:
     assert words in playbooks.refused(verb, extra)
 
 
 @pytest.mark.parametrize("batch", ["many", 0])
-def test_batches_that_cannot_be_are_refused_before_the_lock_moves(batch: str | int, playbooks: Playbooks) -> None:
+def test_impossible_batch_is_refused_before_the_lock_moves(batch: str | int, playbooks: Playbooks) -> None:
     assert f"batch: {batch} is not usable" in playbooks.refused("upgrade", {"group": "dev", "batch": batch})
 
 
-def test_a_canary_that_is_not_there(playbooks: Playbooks) -> None:
+def test_canary_that_does_not_exist_is_refused(playbooks: Playbooks) -> None:
     played = playbooks.run("upgrade", {"group": "dev", "canary": "v3"})
     assert played.rc == 2
     assert "canary: v3 is not usable: there is none of this name in group dev; allowed: v1, v2" in played.said
@@ -115,7 +117,7 @@ def test_a_canary_that_is_not_there(playbooks: Playbooks) -> None:
 
 
 @pytest.mark.parametrize("blank", [None, ""])
-def test_an_environment_without_a_group_is_none(blank: str | None, playbooks: Playbooks, tmp_path: Path) -> None:
+def test_environment_without_a_group_is_refused(blank: str | None, playbooks: Playbooks, tmp_path: Path) -> None:
     """Without one, what a teardown deletes would be all there is."""
     told = {"group": blank, "host_clusters": [{"name": "a"}], "virtual_clusters": [{"name": "v1"}]}
     (tmp_path / "dev.yml").write_text(yaml.safe_dump(told))
@@ -124,7 +126,7 @@ def test_an_environment_without_a_group_is_none(blank: str | None, playbooks: Pl
         assert "The environment cannot be: missing required arguments: group" in said
 
 
-def test_blanks_in_the_file_of_an_environment(playbooks: Playbooks, tmp_path: Path) -> None:
+def test_blank_in_the_file_of_an_environment_counts_as_not_set(playbooks: Playbooks, tmp_path: Path) -> None:
     told = {"group": "dev", "host_clusters": [{"name": "a"}], "virtual_clusters": [{"name": "v1"}]}
     blank = {"prune": None, "keep_volumes": "", "at_once": "", "host_settings": "", "kubeconfig_directory": None}
     (tmp_path / "dev.yml").write_text(yaml.safe_dump({**told, **blank, "group_settings": None}))

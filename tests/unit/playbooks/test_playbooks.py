@@ -58,12 +58,12 @@ def play(tmp_path: Path) -> Play:
     return run
 
 
-def test_each_playbook_is_tried() -> None:
+def test_every_playbook_is_in_the_table_of_this_file() -> None:
     assert {path.stem for path in (REPOSITORY / "playbooks").glob("*.yml")} == {*NEEDED, *OF_AN_ENVIRONMENT}
 
 
 @pytest.mark.parametrize("file", sorted((REPOSITORY / "playbooks").rglob("*.yml")), ids=lambda file: file.name)
-def test_no_playbook_writes_into_the_collection(file: Path) -> None:
+def test_playbook_writes_nothing_into_the_collection(file: Path) -> None:
     """A relative path would start from the directory of the playbook, which is inside of the installed collection."""
     text = file.read_text()
     assert "playbook_dir" not in text
@@ -73,14 +73,16 @@ def test_no_playbook_writes_into_the_collection(file: Path) -> None:
 
 
 @pytest.mark.parametrize("name", sorted(NEEDED))
-def test_a_verb_gets_as_far_as_the_api_server(name: str, play: Play) -> None:
+def test_playbook_without_an_environment_reaches_the_api_server(name: str, play: Play) -> None:
     status, said = play(name, "--check", host_clusters=[NOWHERE], **NEEDED[name])
     assert status != 0
     assert "host cluster https://127.0.0.1:9 does not answer" in said or "host cluster a does not answer" in said, said
 
 
 @pytest.mark.parametrize(("name", "by_file"), [("environment", True), ("environment", False), ("teardown", True)])
-def test_an_environment_gets_as_far_as_the_api_server(name: str, by_file: bool, play: Play, tmp_path: Path) -> None:
+def test_playbook_of_an_environment_reaches_the_api_server(
+    name: str, by_file: bool, play: Play, tmp_path: Path
+) -> None:
     (tmp_path / "dev.yml").write_text(json.dumps(ENVIRONMENT))
     status, said = play(name, "--check", **({"environment_file": "dev.yml"} if by_file else ENVIRONMENT))
     assert status != 0
@@ -151,7 +153,7 @@ def broken(said: str) -> str:
         ("not a dictionary", "dev.yml cannot be read: .*must be stored as a dictionary"),
     ],
 )
-def test_no_secret_is_shown(
+def test_secret_in_a_broken_environment_is_not_shown(
     wrong: str, message: str, play: Play, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Neither on the screen nor in a log file."""
@@ -168,7 +170,9 @@ def test_no_secret_is_shown(
 @pytest.mark.parametrize(
     ("name", "argument"), [("environment", "@dev.yml"), ("teardown", "environment_file=dev.yml")]
 )
-def test_no_secret_is_shown_either(name: str, argument: str, play: Play, tmp_path: Path) -> None:
+def test_secret_of_the_command_line_or_a_teardown_is_not_shown(
+    name: str, argument: str, play: Play, tmp_path: Path
+) -> None:
     (tmp_path / "dev.yml").write_text(broken("nothing is wrong"))
     _status, said = play(name, "-vvvv", "--extra-vars", argument)
     assert "host cluster https://127.0.0.1:9 does not answer" in said
@@ -227,12 +231,12 @@ def asked(play: Play, directory: Path, told: dict[str, Any], file: str = "dev.ym
     return found
 
 
-def test_the_command_line_goes_before_the_file(play: Play, tmp_path: Path) -> None:
+def test_variable_of_the_command_line_overrides_the_file(play: Play, tmp_path: Path) -> None:
     told = {**ENVIRONMENT, "prune": True, "wait_timeout": 1, "ingress_nginx_controller": "community"}
     assert asked(play, tmp_path, told, **OTHERWISE) == OTHERWISE
 
 
-def test_only_what_the_command_line_says(play: Play, tmp_path: Path) -> None:
+def test_blank_or_inventory_variable_does_not_override_the_file(play: Play, tmp_path: Path) -> None:
     """Neither what it leaves blank, nor what the inventory says."""
     told = {**ENVIRONMENT, "wait_timeout": 1, "group_settings": {"description": "{{ more }}"}}
     found = asked(play, tmp_path, told, wait_timeout="", chart_ref=None, at_once=3, more="of it")
@@ -260,20 +264,20 @@ def resolved(directory: Path) -> dict[str, Any]:
     }
 
 
-def test_paths_of_the_file_start_from_its_directory(play: Play, tmp_path: Path) -> None:
+def test_relative_path_of_the_file_starts_from_its_directory(play: Play, tmp_path: Path) -> None:
     (tmp_path / "environments").mkdir()
     told = {**ENVIRONMENT, **PATHS}
     found = asked(play, tmp_path, told, "environments/dev.yml")
     assert found == {**ENVIRONMENT, **resolved(tmp_path / "environments")}
 
 
-def test_paths_of_the_command_line_start_from_the_current_directory(play: Play, tmp_path: Path) -> None:
+def test_relative_path_of_the_command_line_starts_from_the_current_directory(play: Play, tmp_path: Path) -> None:
     (tmp_path / "environments").mkdir()
     found = asked(play, tmp_path, ENVIRONMENT, "environments/dev.yml", **PATHS)
     assert found == {**ENVIRONMENT, **resolved(tmp_path)}
 
 
-def test_all_that_an_environment_may_say_can_be_said_on_the_command_line() -> None:
+def test_every_variable_of_an_environment_is_tried_on_the_command_line() -> None:
     spec = yaml.safe_load((REPOSITORY / "playbooks/vars/environment_spec.yml").read_text())["environment_spec"]
     assert set(OTHERWISE) == {*spec, "ingress_nginx_controller"}
 
@@ -290,7 +294,9 @@ ROLES = """
 """
 
 
-def test_no_secret_is_shown_by_the_roles(play: Play, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_secret_of_an_environment_is_not_shown_by_the_roles(
+    play: Play, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     for name in ("tasks", "vars"):
         (tmp_path / "playbooks").mkdir(exist_ok=True)
         (tmp_path / "playbooks" / name).symlink_to(REPOSITORY / "playbooks" / name)

@@ -25,12 +25,12 @@ def unescaped(text: str) -> Iterator[int]:
                 yield part.lineno
 
 
-def test_every_value_is_escaped() -> None:
+def test_every_value_of_the_page_is_escaped() -> None:
     assert list(unescaped(TEMPLATE.read_text(encoding="utf-8"))) == []
 
 
 @pytest.mark.parametrize(
     "text", ["{{ owner }}", "{{ owner | e | upper }}", "{{ owner | e ~ name }}", "{% if a %}{{ f(owner) }}{% endif %}"]
 )
-def test_what_is_not_escaped_is_found(text: str) -> None:
+def test_value_that_is_not_escaped_is_found(text: str) -> None:
     assert list(unescaped(f"{{{{ name | e }}}}\n{text}")) == [2]

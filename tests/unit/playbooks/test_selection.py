@@ -26,7 +26,7 @@ def survey(verb: str) -> dict[str, Any]:
 
 
 @pytest.mark.parametrize("verb", ["pause", "resume", "delete", "resize"])
-def test_a_group_or_phases_alone_select_nothing(verb: str, playbooks: Playbooks) -> None:
+def test_group_or_phases_alone_select_nothing(verb: str, playbooks: Playbooks) -> None:
     asked = {**survey(verb), "group": "dev"}
     assert (asked["all"], asked["max_selected"]) == ("false", 10)
     said = playbooks.refused(verb, asked, *(["--check"] if verb == "delete" else []))
@@ -34,7 +34,7 @@ def test_a_group_or_phases_alone_select_nothing(verb: str, playbooks: Playbooks)
     assert "a group or phases alone select nothing. Nothing was changed." in said
 
 
-def test_a_whole_group_is_said_so(playbooks: Playbooks) -> None:
+def test_selection_of_a_whole_group_reaches_the_module(playbooks: Playbooks) -> None:
     played = playbooks.run("pause resume delete", {"group": "dev", "all": "true", "max_selected": "5"})
     assert played.rc == 0, played.said
     for (module, options), state in zip(played.options, ("paused", "running", "absent"), strict=True):
@@ -44,7 +44,7 @@ def test_a_whole_group_is_said_so(playbooks: Playbooks) -> None:
     assert [one["name"] for one in resized.only("vcluster_fleet")["virtual_clusters"]] == ["v1", "v2"]
 
 
-def test_no_more_are_resized_than_may_be(playbooks: Playbooks) -> None:
+def test_resize_of_more_than_max_selected_is_refused(playbooks: Playbooks) -> None:
     for arguments in ((), ("--check",)):
         played = playbooks.run("resize", {"group": "dev", "all": True, "max_selected": "1", "cpu": "4"}, *arguments)
         assert played.rc == 2
@@ -52,7 +52,7 @@ def test_no_more_are_resized_than_may_be(playbooks: Playbooks) -> None:
         assert [task["module"] for task in played.tasks] == ["vcluster_info"]
 
 
-def test_name_is_understood(playbooks: Playbooks) -> None:
+def test_variable_name_counts_as_names(playbooks: Playbooks) -> None:
     played = playbooks.run("delete orphans", {"name": "v1, v2", "remove": "true"})
     assert played.rc == 0, played.said
     assert [options["names"] for _module, options in played.options] == [["v1", "v2"], ["v1", "v2"]]
@@ -85,13 +85,13 @@ def test_name_is_understood(playbooks: Playbooks) -> None:
     ],
     ids=["contradictions", "empty", "blank", "names", "host_clusters", "group", "phases", "owner", "max_selected"],
 )
-def test_what_cannot_be_meant(extra: dict[str, Any], words: list[str], playbooks: Playbooks) -> None:
+def test_contradictory_selection_is_refused(extra: dict[str, Any], words: list[str], playbooks: Playbooks) -> None:
     said = playbooks.refused("pause", extra)
     for word in words:
         assert word in said
 
 
-def test_near_misses_are_refused_by_name(playbooks: Playbooks) -> None:
+def test_near_miss_beside_a_selection_is_refused_by_name(playbooks: Playbooks) -> None:
     """Beside a selection that is none the less much more than was meant."""
     takes = {"names", "group", "owner", "selector", "phases", "all", "max_selected", "host_clusters"}
     wrong = dict.fromkeys(NEAR_MISSES.keys() - takes, "x")
@@ -115,11 +115,13 @@ def test_near_misses_are_refused_by_name(playbooks: Playbooks) -> None:
         ("orphans", {"remove": True, "kind": "volumes"}, "kind is no variable of this playbook: use kinds"),
     ],
 )
-def test_what_would_narrow_nothing(verb: str, extra: dict[str, Any], words: str, playbooks: Playbooks) -> None:
+def test_variable_that_would_narrow_nothing_is_refused(
+    verb: str, extra: dict[str, Any], words: str, playbooks: Playbooks
+) -> None:
     assert words in playbooks.refused(verb, extra)
 
 
-def test_variables_of_an_inventory_may_be_for_others(playbooks: Playbooks, tmp_path: Path) -> None:
+def test_near_miss_of_an_inventory_is_ignored(playbooks: Playbooks, tmp_path: Path) -> None:
     """So may the list of an environment, whose file names the group. What an importing one says is for it."""
     variables = dict.fromkeys(NEAR_MISSES, "x") | {"owner": "alice", "names": None, "selector": None, "all": None}
     inventory = {"all": {"hosts": {"localhost": {"ansible_connection": "local", **variables, "max_selected": 3}}}}
@@ -137,7 +139,7 @@ def test_variables_of_an_inventory_may_be_for_others(playbooks: Playbooks, tmp_p
     assert "labels is no variable" not in said
 
 
-def test_a_teardown_of_some_is_refused(playbooks: Playbooks, tmp_path: Path) -> None:
+def test_teardown_with_a_selection_is_refused(playbooks: Playbooks, tmp_path: Path) -> None:
     """It would be one of all."""
     file = tmp_path / "dev.yml"
     dev = {"group": "dev", "host_clusters": [{"name": "a"}], "virtual_clusters": [{"name": "v1"}]}

@@ -33,7 +33,7 @@ def options_of(module: str) -> dict[str, Any]:
 
 
 @pytest.mark.parametrize("provider", ["rfc2136", "route53", "cloudflare", "azure", "google"])
-def test_arguments(provider: str) -> None:
+def test_arguments_of_a_provider_are_options_of_its_modules(provider: str) -> None:
     """Each module knows the arguments that it is given, and gets those that it requires."""
     calls = [
         (name, arguments)

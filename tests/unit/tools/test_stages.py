@@ -114,7 +114,7 @@ def test_stage_without_a_python_is_counted_as_not_run(
     assert "0 passed, 0 failed, 1 not run" in said
 
 
-def test_no_python_at_all_is_a_failure(stages: ModuleType) -> None:
+def test_stages_without_any_python_fail(stages: ModuleType) -> None:
     report = carried_out(stages, stage(stages, f"raise SystemExit({stages.NOT_RUN})"))
     assert "no Python for any ansible-core" in report.failure
 
@@ -131,7 +131,7 @@ def test_summary_names_stages_over_budget(stages: ModuleType, capsys: pytest.Cap
     assert "3 passed, 0 failed, 0 not run" in said
 
 
-def test_far_over_budget_fails(stages: ModuleType, capsys: pytest.CaptureFixture[str]) -> None:
+def test_stage_far_over_budget_fails(stages: ModuleType, capsys: pytest.CaptureFixture[str]) -> None:
     one = stage(stages, cpu=0.2)
     report = carried_out(stages, one)
     assert "more than 1.5 times" in report.failure

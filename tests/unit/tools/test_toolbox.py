@@ -61,13 +61,13 @@ def test_tools_that_refuse_a_core_are_left_out(toolbox: ModuleType, monkeypatch:
     assert "pytest" in names
 
 
-def test_an_unknown_core_is_refused(toolbox: ModuleType, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_unknown_core_is_refused(toolbox: ModuleType, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("NESTED_CLUSTERS_CORE", "2.15")
     with pytest.raises(SystemExit, match=r"is 2\.15, and .* has 2\.16, 2\.17"):
         toolbox.candidates()
 
 
-def test_another_python_is_taken(
+def test_core_without_its_first_python_takes_another(
     toolbox: ModuleType, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     """A program on the PATH that does not run, as pyenv's, is passed over."""
@@ -86,7 +86,7 @@ def test_another_python_is_taken(
     assert started == [str(runs)]
 
 
-def test_a_core_without_a_python_gives_way_to_the_next(
+def test_core_without_a_python_gives_way_to_the_next(
     toolbox: ModuleType, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setenv("PYENV_ROOT", str(tmp_path))
@@ -96,7 +96,7 @@ def test_a_core_without_a_python_gives_way_to_the_next(
     assert "no python3.98 on the PATH" in capsys.readouterr().err
 
 
-def test_a_missing_python_has_an_exit_status_of_its_own(
+def test_missing_python_has_an_exit_status_of_its_own(
     toolbox: ModuleType, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setenv("PYENV_ROOT", str(tmp_path))
@@ -109,7 +109,7 @@ def test_a_missing_python_has_an_exit_status_of_its_own(
     assert "pyenv install 3.98" in told
 
 
-def test_a_collection_that_is_missing_is_said(
+def test_missing_collection_is_named(
     toolbox: ModuleType, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     def download(_directory: Path, *arguments: str) -> None:

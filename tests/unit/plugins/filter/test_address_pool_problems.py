@@ -27,7 +27,7 @@ def pool(*addresses: str, name: str = "public") -> dict[str, Any]:
 @pytest.mark.parametrize(
     "addresses", ["192.0.2.16/28", "192.0.2.4-192.0.2.9", "192.0.2.4 - 192.0.2.4", "192.0.2.7", "fd01::/120"]
 )
-def test_what_can_be_used(addresses: str) -> None:
+def test_usable_pool_has_no_problem(addresses: str) -> None:
     assert address_pool_problems([pool(addresses)], [NODE, PODS]) == []
 
 
@@ -43,7 +43,7 @@ def test_what_can_be_used(addresses: str) -> None:
         ("192.0.2.1-2-3", "does not appear to be"),
     ],
 )
-def test_invalid_ranges_are_named_with_what_is_allowed(addresses: str, said: str) -> None:
+def test_invalid_range_is_named_with_the_allowed_forms(addresses: str, said: str) -> None:
     (problem,) = address_pool_problems([pool(addresses)])
     assert problem.startswith(f"{addresses!r} of pool public is not usable: ")
     assert said in problem
@@ -60,19 +60,19 @@ def test_invalid_ranges_are_named_with_what_is_allowed(addresses: str, said: str
         ("fd00::5-fd00::9", "fd00::/64 of the pod network"),
     ],
 )
-def test_what_is_taken(addresses: str, owner: str) -> None:
+def test_range_that_is_taken_is_named(addresses: str, owner: str) -> None:
     (problem,) = address_pool_problems([pool(addresses)], [NODE, PODS])
     assert f"it overlaps {owner}; allowed: addresses that nothing else has" in problem
 
 
-def test_pools_meet_each_other_and_themselves() -> None:
+def test_pool_that_overlaps_another_or_itself_is_named() -> None:
     pools = [pool("192.0.2.0/28", "192.0.2.15"), pool("192.0.2.10-192.0.2.20", name="second")]
     problems = address_pool_problems(pools)
     assert len(problems) == 3
     assert "it overlaps 192.0.2.10-192.0.2.20 of pool second" in problems[1]
 
 
-def test_a_name_is_there_once() -> None:
+def test_duplicate_pool_name_is_named() -> None:
     (problem,) = address_pool_problems([pool("192.0.2.0/28"), pool("198.51.100.0/28")])
     assert problem == "'public' is not usable: it is the name of 2 pools; allowed: a name for each pool"
 
@@ -97,7 +97,7 @@ KUBEADM = "networking:\n  podSubnet: 192.0.2.0/26,fd00::/64\n  serviceSubnet: 10
         (named("ConfigMap", data={"ClusterConfiguration": KUBEADM}), "192.0.2.0/26 of the pod network"),
     ],
 )
-def test_objects_of_kubernetes_have_addresses(thing: dict[str, Any], owner: str) -> None:
+def test_object_of_kubernetes_takes_its_addresses(thing: dict[str, Any], owner: str) -> None:
     (problem,) = address_pool_problems([pool("192.0.2.0/28")], [thing])
     assert f"{owner}; allowed" in problem
 
@@ -112,12 +112,12 @@ def test_objects_of_kubernetes_have_addresses(thing: dict[str, Any], owner: str)
         named("ServiceCIDR"),
     ],
 )
-def test_objects_without_addresses_take_none(thing: dict[str, Any]) -> None:
+def test_object_without_addresses_takes_none(thing: dict[str, Any]) -> None:
     assert address_pool_problems([pool("192.0.2.0/28")], [thing]) == []
 
 
 @pytest.mark.parametrize("pools", [[{}], [{"name": "x"}], ["text"], None, 7])
-def test_what_is_no_list_of_pools_is_an_error(pools: Any) -> None:
+def test_pools_that_are_no_list_are_an_error(pools: Any) -> None:
     with pytest.raises(AnsibleFilterError, match=r"nested\.clusters\.address_pool_problems: \w+Error"):
         address_pool_problems(pools)
 

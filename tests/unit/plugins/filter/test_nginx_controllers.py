@@ -54,7 +54,7 @@ DEFINITIONS = [definition(plural) for plural in F5_KINDS]
         (workload("x", image="nginx-ingress"), "f5"),
     ],
 )
-def test_controllers_are_found_by_what_they_run(found: dict[str, Any], product: str) -> None:
+def test_controller_is_found_by_its_image_or_arguments(found: dict[str, Any], product: str) -> None:
     (one,) = nginx_controllers([found])
     assert (one["controller"], one["what"]) == (product, "Deployment edge/gate")
 
@@ -68,14 +68,14 @@ def test_controllers_are_found_by_what_they_run(found: dict[str, Any], product: 
         "traefik:3",
     ],
 )
-def test_other_workloads_are_none(image: str) -> None:
+def test_other_workload_is_no_controller(image: str) -> None:
     assert nginx_controllers([workload("nginx", "-c", "/etc/nginx.conf", image=image)]) == []
 
 
 @pytest.mark.parametrize(
     "words", [("--enable-ssl-passthrough",), ("--enable-ssl-passthrough=true", "--v=2"), ("-enable-ssl-passthrough=1",)]
 )
-def test_a_flag_is_read_as_go_reads_it(words: tuple[str, ...]) -> None:
+def test_flag_of_a_controller_is_read_as_go_reads_it(words: tuple[str, ...]) -> None:
     (one,) = nginx_controllers([workload("/nginx-ingress-controller", *words)])
     assert one["missing"] == []
 
@@ -91,7 +91,7 @@ def test_a_flag_is_read_as_go_reads_it(words: tuple[str, ...]) -> None:
         ),
     ],
 )
-def test_what_the_community_controller_lacks(words: tuple[str, ...], said: list[str]) -> None:
+def test_missing_setting_of_the_community_controller_is_named(words: tuple[str, ...], said: list[str]) -> None:
     (one,) = nginx_controllers([workload("/nginx-ingress-controller", *words)], [], [])
     assert one["missing"] == said
 
@@ -116,7 +116,7 @@ def test_what_the_community_controller_lacks(words: tuple[str, ...], said: list[
         ),
     ],
 )
-def test_what_the_controller_of_f5_lacks(words: tuple[str, ...], said: list[str]) -> None:
+def test_missing_setting_of_the_f5_controller_is_named(words: tuple[str, ...], said: list[str]) -> None:
     (one,) = nginx_controllers([workload("/nginx-ingress", *words, image=F5_IMAGE)], [], DEFINITIONS)
     assert one["missing"] == said
 
@@ -124,7 +124,7 @@ def test_what_the_controller_of_f5_lacks(words: tuple[str, ...], said: list[str]
 @pytest.mark.parametrize(
     "other", [definition("transportservers", "v1alpha1"), definition("transportservers", "v1", False)]
 )
-def test_kinds_are_needed_in_the_version_that_is_used(other: dict[str, Any]) -> None:
+def test_required_kind_counts_in_its_version_only(other: dict[str, Any]) -> None:
     passing = workload("x", "-enable-tls-passthrough", image=F5_IMAGE)
     rest = [one for one in DEFINITIONS if one["spec"]["names"]["plural"] != "transportservers"]
     (one,) = nginx_controllers([passing], [], [*rest, other])
@@ -132,7 +132,7 @@ def test_kinds_are_needed_in_the_version_that_is_used(other: dict[str, Any]) -> 
     assert nginx_controllers([passing])[0]["missing"] == []
 
 
-def test_classes_are_those_that_a_controller_serves() -> None:
+def test_classes_of_a_controller_are_those_that_it_serves() -> None:
     classes = [
         ingress_class("nginx", "k8s.io/ingress-nginx"),
         ingress_class("public", "k8s.io/ingress-nginx"),
@@ -155,6 +155,6 @@ def test_classes_are_those_that_a_controller_serves() -> None:
     assert [one["classes"] for one in found] == [["nginx", "public"], ["inner"], ["edge"], ["edge"], []]
 
 
-def test_no_objects_are_one_error() -> None:
+def test_input_without_objects_is_one_error() -> None:
     with pytest.raises(AnsibleFilterError, match=r"nested\.clusters\.nginx_controllers: KeyError: 'spec'"):
         nginx_controllers([{"kind": "Deployment"}])

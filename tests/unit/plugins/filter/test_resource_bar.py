@@ -64,31 +64,31 @@ def host(limit: Any, allocated: Any, used: Any, resource: str = "cpu") -> dict[s
         (None, None, None, "????????????????????  not known"),
     ],
 )
-def test_a_line(limit: Any, allocated: Any, used: Any, line: str) -> None:
+def test_bar_of_a_resource_is_one_line(limit: Any, allocated: Any, used: Any, line: str) -> None:
     assert resource_bar(host(limit, allocated, used), "cpu", width=20, ascii_only=True) == line
 
 
-def test_blocks_are_the_default() -> None:
+def test_bar_without_a_style_has_blocks() -> None:
     line = resource_bar(host("10", "8", "2"), "cpu", width=10)
     assert line == "██▒▒▒▒▒▒··  used 2, allocated 8, available 2 of 10 cores"
 
 
-def test_the_default_width_is_40() -> None:
+def test_bar_without_a_width_has_40_characters() -> None:
     assert resource_bar(host("10", "8", "2"), "cpu").index("  ") == 40
 
 
-def test_bytes_have_their_unit() -> None:
+def test_bar_of_bytes_has_their_unit() -> None:
     line = resource_bar(host("16Gi", "8Gi", "900Mi", "memory"), "memory", width=10, ascii_only=True)
     assert line == "#====.....  used 900Mi, allocated 8Gi, available 8Gi of 16Gi"
 
 
 @pytest.mark.parametrize("missing", [None, {}, {"memory": "1Gi"}])
-def test_a_resource_that_is_not_mentioned_is_not_limited(missing: Any) -> None:
+def test_resource_that_is_not_mentioned_is_not_limited(missing: Any) -> None:
     one = {**host("10", "4", "1"), "limit": missing}
     assert resource_bar(one, "cpu", width=5, ascii_only=True) == "#===>  used 1, allocated 4 cores, no limit known"
 
 
-def test_an_unreachable_host_cluster() -> None:
+def test_bar_of_an_unreachable_host_cluster_is_unknown() -> None:
     gone = {"reachable": False, "limit": None, "allocated": None, "used": None}
     assert resource_bar(gone, "memory", width=6) == "??????  unreachable"
 
@@ -108,7 +108,7 @@ def test_an_unreachable_host_cluster() -> None:
         ("1E+3", "cpu", "1000"),
     ],
 )
-def test_amounts_are_readable(amount: str, resource: str, shown: str) -> None:
+def test_amount_of_a_bar_is_readable(amount: str, resource: str, shown: str) -> None:
     assert text(Decimal(amount), resource) == shown
 
 
@@ -130,19 +130,19 @@ def test_amounts_are_readable(amount: str, resource: str, shown: str) -> None:
         (host("10", "8", "2"), ("cpu", 40, "yes"), r"ascii_only: 'yes' is not usable; allowed: true or false"),
     ],
 )
-def test_what_is_wrong_is_named(value: Any, arguments: tuple[Any, ...], said: str) -> None:
+def test_wrong_input_of_a_bar_is_named(value: Any, arguments: tuple[Any, ...], said: str) -> None:
     with pytest.raises(AnsibleFilterError, match=f"nested.clusters.resource_bar: {said}"):
         resource_bar(value, *arguments)
 
 
-def test_what_is_wrong_with_one_resource_leaves_the_others() -> None:
+def test_wrong_input_of_one_resource_leaves_the_others() -> None:
     one = {key: {"cpu": "1", "memory": "a lot"} for key in ("limit", "allocated", "used")}
     assert resource_bar(one, "cpu", width=3, ascii_only=True).startswith("###  ")
     with pytest.raises(AnsibleFilterError, match=r"limit\.memory"):
         resource_bar(one, "memory")
 
 
-def test_the_numbers_of_a_drawing() -> None:
+def test_numbers_of_a_drawing_are_its_parts() -> None:
     assert resource_shares(host("9600m", "8", "350m"), "cpu") == {
         "known": True,
         "amounts": {"limit": 9.6, "allocated": 8.0, "used": 0.35, "available": 1.6},
@@ -153,7 +153,7 @@ def test_the_numbers_of_a_drawing() -> None:
     }
 
 
-def test_the_numbers_of_an_over_allocated_host() -> None:
+def test_numbers_of_an_over_allocated_host_mark_the_limit() -> None:
     found = resource_shares(host("8Gi", "10Gi", "1Gi", "memory"), "memory")
     assert found["amounts"]["available"] == -2 * GI
     assert found["texts"]["available"] == "-2Gi"
@@ -161,24 +161,24 @@ def test_the_numbers_of_an_over_allocated_host() -> None:
     assert found["remarks"] == ["over-allocated by 2Gi"]
 
 
-def test_the_numbers_of_an_unreachable_host() -> None:
+def test_numbers_of_an_unreachable_host_are_unknown() -> None:
     found = resource_shares({"reachable": False}, "cpu")
     assert not found["known"]
     assert set(found["amounts"].values()) == set(found["texts"].values()) == {None}
     assert found["percent"] == {"used": 0.0, "allocated": 0.0, "available": 0.0, "limit": None}
 
 
-def test_what_is_not_known_is_not_available() -> None:
+def test_resource_that_is_not_known_is_not_available() -> None:
     assert resource_shares(host("10", None, "5"), "cpu")["percent"]["available"] == 0.0
 
 
-def test_wrong_numbers_are_named_too() -> None:
+def test_wrong_input_of_numbers_is_named() -> None:
     with pytest.raises(AnsibleFilterError, match=r"nested.clusters.resource_shares: used.cpu: 'x' is not usable"):
         resource_shares(host("1", "1", "x"), "cpu")
 
 
 @pytest.mark.parametrize(("plugin", "options"), [(module, {"ascii_only": True}), (shares_module, {})])
-def test_the_documentation_describes_the_filter(plugin: Any, options: dict[str, Any]) -> None:
+def test_documentation_describes_the_filter(plugin: Any, options: dict[str, Any]) -> None:
     page = yaml.safe_load(Path(plugin.__file__).with_suffix(".yml").read_text(encoding="utf-8"))
     (name,) = plugin.FilterModule().filters()
     sample = page["RETURN"]["_value"].get("sample") or {
@@ -206,7 +206,7 @@ def drawn(limit: int | None, allocated: int | None, used: int | None, width: int
 
 
 @given(amounts, amounts, amounts, widths)
-def test_a_bar_has_its_width_and_ascii_is_ascii(
+def test_bar_has_its_width_and_only_ascii_where_chosen(
     limit: int | None, allocated: int | None, used: int | None, width: int
 ) -> None:
     assert set(drawn(limit, allocated, used, width)) <= set("#=.?|> ")
@@ -215,7 +215,9 @@ def test_a_bar_has_its_width_and_ascii_is_ascii(
 
 
 @given(amounts, milli, milli, widths)
-def test_a_part_is_drawn_exactly_if_it_is_not_zero(limit: int | None, allocated: int, used: int, width: int) -> None:
+def test_part_of_a_bar_is_drawn_exactly_if_it_is_not_zero(
+    limit: int | None, allocated: int, used: int, width: int
+) -> None:
     cells = drawn(limit, allocated, used, width)
     taken = max(allocated, used)
     assert ("#" in cells) == (used > 0)
@@ -226,7 +228,7 @@ def test_a_part_is_drawn_exactly_if_it_is_not_zero(limit: int | None, allocated:
 
 
 @given(st.integers(1, 10**9), milli, milli, widths)
-def test_the_limit_is_marked_where_it_is(limit: int, more: int, used: int, width: int) -> None:
+def test_limit_of_a_bar_is_marked_at_its_position(limit: int, more: int, used: int, width: int) -> None:
     taken = limit + more
     assume(more)
     cells = drawn(limit, taken, used, width)
@@ -238,7 +240,7 @@ def test_the_limit_is_marked_where_it_is(limit: int, more: int, used: int, width
 
 
 @given(milli, milli, milli, milli, widths)
-def test_more_in_use_is_never_a_shorter_bar(limit: int, allocated: int, one: int, other: int, width: int) -> None:
+def test_bar_with_more_in_use_is_never_shorter(limit: int, allocated: int, one: int, other: int, width: int) -> None:
     less, more = sorted((one, other))
     assume(more <= limit)
     assume(allocated <= limit)
@@ -246,7 +248,9 @@ def test_more_in_use_is_never_a_shorter_bar(limit: int, allocated: int, one: int
 
 
 @given(milli, milli, milli, milli, widths)
-def test_more_allocated_is_never_more_available(limit: int, used: int, one: int, other: int, width: int) -> None:
+def test_bar_with_more_allocated_never_has_more_available(
+    limit: int, used: int, one: int, other: int, width: int
+) -> None:
     less, more = sorted((one, other))
     assume(more <= limit)
     assume(used <= limit)
@@ -254,7 +258,7 @@ def test_more_allocated_is_never_more_available(limit: int, used: int, one: int,
 
 
 @given(st.integers(1, 10**9), milli, milli, widths)
-def test_parts_are_in_proportion(limit: int, allocated: int, used: int, width: int) -> None:
+def test_parts_of_a_bar_are_in_proportion(limit: int, allocated: int, used: int, width: int) -> None:
     assume(used <= allocated <= limit)
     cells = drawn(limit, allocated, used, width)
     # Half a cell of rounding at each end, and at most two cells given to others so that they are seen.
@@ -264,7 +268,7 @@ def test_parts_are_in_proportion(limit: int, allocated: int, used: int, width: i
 
 
 @given(amounts, milli, milli)
-def test_percentages_add_up(limit: int | None, allocated: int, used: int) -> None:
+def test_percentages_of_a_bar_add_up(limit: int | None, allocated: int, used: int) -> None:
     percent = resource_shares(host(cpu(limit), cpu(allocated), cpu(used)), "cpu")["percent"]
     whole = max(limit or 0, allocated, used)
     total = percent["used"] + percent["allocated"] + percent["available"]

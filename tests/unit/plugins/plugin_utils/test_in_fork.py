@@ -75,7 +75,7 @@ def test_every_module_has_its_action(name: str) -> None:
     assert found.module.__name__ == f"ansible_collections.nested.clusters.plugins.modules.{name}"
 
 
-def test_no_action_without_its_module() -> None:
+def test_every_action_has_its_module() -> None:
     assert sorted(path.stem for path in (PLUGINS / "action").glob("*.py")) == MODULES
 
 
@@ -92,7 +92,9 @@ def test_no_action_without_its_module() -> None:
         pytest.param({}, {**HERE, "nested_clusters_fork": "yes"}, id="switched on"),
     ],
 )
-def test_here(monkeypatch: pytest.MonkeyPatch, options: dict[str, Any], variables: dict[str, Any]) -> None:
+def test_task_that_is_local_runs_in_a_fork(
+    monkeypatch: pytest.MonkeyPatch, options: dict[str, Any], variables: dict[str, Any]
+) -> None:
     assert where(monkeypatch, action(**options), variables) == "here"
 
 
@@ -114,28 +116,30 @@ def test_here(monkeypatch: pytest.MonkeyPatch, options: dict[str, Any], variable
         ),
     ],
 )
-def test_elsewhere(monkeypatch: pytest.MonkeyPatch, options: dict[str, Any], variables: dict[str, Any]) -> None:
+def test_task_that_a_fork_does_not_fit_runs_elsewhere(
+    monkeypatch: pytest.MonkeyPatch, options: dict[str, Any], variables: dict[str, Any]
+) -> None:
     assert where(monkeypatch, action(**options), variables) == "elsewhere"
 
 
-def test_elsewhere_where_its_file_is_asked_for(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_task_whose_files_are_kept_runs_elsewhere(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(in_fork.constants, "DEFAULT_KEEP_REMOTE_FILES", True)
     assert where(monkeypatch, action(), HERE) == "elsewhere"
 
 
 @pytest.mark.parametrize("version", ["2.15.13", "2.22.0", "2.190.0"])
-def test_elsewhere_with_another_ansible(monkeypatch: pytest.MonkeyPatch, version: str) -> None:
+def test_task_of_an_untested_ansible_runs_elsewhere(monkeypatch: pytest.MonkeyPatch, version: str) -> None:
     monkeypatch.setattr(in_fork, "__version__", version)
     assert where(monkeypatch, action(), HERE) == "elsewhere"
 
 
-def test_elsewhere_on_another_system(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_task_on_another_system_runs_elsewhere(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(in_fork.sys, "platform", "darwin")
     assert where(monkeypatch, action(), HERE) == "elsewhere"
 
 
 @pytest.mark.parametrize(("value", "expected"), [("false", "elsewhere"), ("0", "elsewhere"), ("true", "here")])
-def test_environment_variable_switches(monkeypatch: pytest.MonkeyPatch, value: str, expected: str) -> None:
+def test_environment_variable_switches_the_fork(monkeypatch: pytest.MonkeyPatch, value: str, expected: str) -> None:
     monkeypatch.setenv("NESTED_CLUSTERS_FORK", value)
     assert where(monkeypatch, action(), HERE) == expected
 
