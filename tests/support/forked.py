@@ -21,7 +21,7 @@ from typing import Protocol
 MODULES, PLAYBOOKS = (Path(__file__).with_name(f"{name}_server.py") for name in ("module", "playbook"))
 MOST_BYTES = 65536
 # What neither Ansible nor Python reads when it starts.
-OF_A_RUN = frozenset(("ANSWERS", "NESTED_CLUSTERS_FORK", "PLAYED", "PYTEST_CURRENT_TEST", "TMPDIR"))
+OF_A_RUN = frozenset(("ANSWERS", "KUBECONFIG", "NESTED_CLUSTERS_FORK", "PLAYED", "PYTEST_CURRENT_TEST", "TMPDIR"))
 
 
 class Process(Protocol):
