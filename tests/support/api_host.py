@@ -90,6 +90,7 @@ def api_host(name: str) -> Iterator[ApiHost]:
     """Yield a new host cluster with one ready node of this name, a storage class, and whatever makes it seem to run."""
     with control_plane() as told, pytest.MonkeyPatch.context() as patch:
         patch.setenv("PATH", told["programs"], prepend=os.pathsep)
+        patch.setenv("KUBECACHEDIR", f"{told['state']}/cache")  # what helm and kubectl keep of each API server
         patch.setenv("GOGC", "400")  # helm is short, and spends a fifth of its time on collecting what it leaves
         host = open_host(told["kubeconfig"], os.environ.get("NESTED_CLUSTERS_CHART") or told["chart"])
         state = Path(told["state"])

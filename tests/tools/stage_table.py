@@ -93,7 +93,7 @@ STAGES = (
     ),
     Stage(
         "api",
-        "on a control plane without a kubelet for each worker, no root: 10 min",
+        "on a control plane without a kubelet for each worker, no root: 5 min",
         (RUN, "pytest", API, *IN_FOUR, SLOWEST),
     ),
     Stage(
