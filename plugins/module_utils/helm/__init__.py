@@ -1,4 +1,0 @@
-# Copyright (c) 2026, nested.clusters contributors
-# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
-# SPDX-License-Identifier: GPL-3.0-or-later
-"""Run Helm, and read its charts and the records of its releases."""
