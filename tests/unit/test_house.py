@@ -161,10 +161,11 @@ def documented_jobs() -> dict[str, list[str]]:
     """Each package to what the tables of docs/architecture.md say is its job."""
     found: dict[str, list[str]] = defaultdict(list)
     for line in ARCHITECTURE.read_text().splitlines():
-        cells = [cell.strip().strip("*") for cell in line.strip().strip("|").split("|")]
+        cells = [cell.strip().strip("*") for cell in line.strip("|").split("|")]
         name = cells[0].strip("`").removeprefix("plugins/module_utils/").rstrip("/")
-        if line.startswith("|") and cells[0].startswith("`") and name in packages():
-            found[name].append(" ".join(cells[1:]))
+        # The table of files has a row for each package, too, which may leave its job to that of packages.
+        if line.startswith("|") and cells[0].startswith("`") and name in packages() and cells[-1]:
+            found[name].append(cells[-1])
     return found
 
 
