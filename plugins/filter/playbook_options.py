@@ -22,7 +22,7 @@ def playbook_options(variables: Any, parsed: Any = None) -> dict[str, Any]:
     variables: those that are set, by name. parsed: options whose text has been read as YAML already, by name.
     """
     if not (isinstance(variables, Mapping) and isinstance(parsed or {}, Mapping)):
-        raise AnsibleFilterError("nested.clusters.playbook_options: the variables and what is parsed are no dictionaries")
+        raise AnsibleFilterError("nested.clusters.playbook_options: variables and parsed options are no dictionaries")
     options: dict[str, Any] = {}
     size: dict[str, Any] = {}
     for name, value in variables.items():
