@@ -16,9 +16,10 @@ import os
 from collections.abc import Iterator
 
 import pytest
+import sampling
 from api_host import ApiHost, api_host
 from fixtures import impatient, members, new, proxy, vcluster, vcluster_group
-from hooks import is_long, pytest_configure, pytest_runtest_setup, pytest_terminal_summary
+from hooks import is_long, pytest_configure, pytest_report_header, pytest_runtest_setup, pytest_terminal_summary
 from worker_parts import in_parts
 
 __all__ = [
@@ -27,6 +28,7 @@ __all__ = [
     "new",
     "proxy",
     "pytest_configure",
+    "pytest_report_header",
     "pytest_runtest_setup",
     "pytest_terminal_summary",
     "vcluster",
@@ -34,7 +36,8 @@ __all__ = [
 ]
 
 
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    sampling.pytest_collection_modifyitems(config, items)
     workers = int(os.environ.get("PYTEST_XDIST_WORKER_COUNT", "1"))
     long = [item for item in items if is_long(item)]
     items[:] = in_parts(long, [item for item in items if not is_long(item)], workers)

@@ -4,14 +4,20 @@
 from __future__ import annotations
 
 import os
-import random
 from collections import Counter
 from typing import Any
 
 import pytest
+import sampling
+from sampling import pytest_report_header
 
-# One seed for all processes of a run: those of pytest-xdist inherit it.
-os.environ.setdefault("NESTED_CLUSTERS_SEED", str(random.SystemRandom().randrange(10**6)))
+__all__ = [
+    "pytest_collection_modifyitems",
+    "pytest_configure",
+    "pytest_report_header",
+    "pytest_runtest_setup",
+    "pytest_terminal_summary",
+]
 
 
 def pytest_configure(config: pytest.Config) -> None:
@@ -37,14 +43,15 @@ def pytest_terminal_summary(terminalreporter: Any) -> None:
     kinds = sorted(kind for kind in tried if tried[kind])
     if not kinds:
         return
-    terminalreporter.section(f"faults, seed {os.environ['NESTED_CLUSTERS_SEED']}")
+    terminalreporter.section(f"faults, seed {os.environ[sampling.SEED]}")
     for kind in [*kinds, "all"]:
         many, well = (sum(tried.values()), sum(survived.values())) if kind == "all" else (tried[kind], survived[kind])
         terminalreporter.write_line(f"{kind:<52} {many:>4} tried {well:>4} survived")
     terminalreporter.write_line(f"lost: {', '.join(lost) or 'nothing'}")
 
 
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    sampling.pytest_collection_modifyitems(config, items)
     items.sort(key=lambda item: not is_long(item))
 
 
