@@ -35,7 +35,7 @@ sanity: ## ansible-test sanity alone
 unit: ## unit tests; with another ansible-core: make unit CORE=2.21
 	@$(STAGES) tools unit
 
-cores: ## the unit tests on every other ansible-core that the collection supports: 20 minutes
+cores: ## unit tests and playbooks on every other ansible-core, and on 2.16 sanity and the API tier: 45 minutes
 	@$(STAGES) tools cores
 
 page: ## the report's page in a browser

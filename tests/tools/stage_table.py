@@ -17,6 +17,8 @@ SLOWEST = "--durations=15"
 HOST_UNITS = "tests/host_cluster/test_units.py"
 UNIT_PATH = f"tests/support:{UNIT}"
 CORES = ("2.16", "2.17", "2.18", "2.19", "2.20")  # all that the collection supports but the default one
+CERTIFIED = "2.16"  # what AAP runs, and Red Hat certifies collections with
+PLAYBOOKS = f"{API}/test_playbooks_run.py"
 FAULTS = {
     API: ("test_fault_interruptions", "test_fault_obstacles", "test_vcluster_interruption", "test_vcluster_waiting"),
     REAL: ("test_faults", "test_held_namespaces", "test_containers_that_fail"),
@@ -71,6 +73,13 @@ STAGES = (
     ),
     Stage("ansible-lint", "production profile", (RUN, "ansible-lint")),
     Stage("sanity", "ansible-test, no ignore file: 2 min", ("tests/tools/sanity.sh",)),
+    Stage(
+        f"sanity-{CERTIFIED}",
+        f"ansible-test of ansible-core {CERTIFIED}, which certification runs: 3 min",
+        ("tests/tools/sanity.sh",),
+        extra=True,
+        core=CERTIFIED,
+    ),
     Stage("unit", "no cluster needed: 4 min", (RUN, "pytest", UNIT, HOST_UNITS, *IN_TWO, SLOWEST)),
     *(
         Stage(
@@ -94,7 +103,35 @@ STAGES = (
     Stage(
         "api",
         "on a control plane without a kubelet for each worker, no root: 5 min",
-        (RUN, "pytest", API, *IN_FOUR, SLOWEST),
+        (RUN, "pytest", API, f"--ignore={PLAYBOOKS}", *IN_FOUR, SLOWEST),
+    ),
+    # Not before each commit: other tests of the API tier and of the unit tests run playbooks too.
+    Stage(
+        "playbooks",
+        "every playbook to its end, on such control planes: 2 min",
+        (RUN, "pytest", PLAYBOOKS, *IN_FOUR),
+    ),
+    *(
+        Stage(f"sample-{core}", f"a random sample on ansible-core {core}: 25 s", ("tests/tools/sample.sh",), core=core)
+        for core in CORES
+    ),
+    *(
+        Stage(
+            f"playbooks-{core}",
+            f"every playbook to its end with ansible-core {core}",
+            (RUN, "pytest", PLAYBOOKS, *IN_FOUR),
+            extra=True,
+            core=core,
+        )
+        for core in CORES
+        if core != CERTIFIED  # on which the whole tier runs
+    ),
+    Stage(
+        f"api-{CERTIFIED}",
+        f"the same with ansible-core {CERTIFIED}, with every playbook: 6 min",
+        (RUN, "pytest", API, *IN_FOUR),
+        extra=True,
+        core=CERTIFIED,
     ),
     Stage(
         "real",
@@ -141,7 +178,13 @@ STAGES = (
 )
 GROUPS = {
     "faults": ["binaries", "faults-api", "faults-real"],  # each tier has a conftest of its own, so two runs
-    "cores": [f"unit-{core}" for core in CORES],
+    "cores": [
+        f"sanity-{CERTIFIED}",
+        *(f"unit-{core}" for core in CORES),
+        "binaries",
+        *(f"playbooks-{core}" for core in CORES if core != CERTIFIED),
+        f"api-{CERTIFIED}",
+    ],
     # What a contributor runs before each commit. The rest is for `make test`.
     "check": ["tools", "yamllint", "ruff", "imports", "mypy", "mypy-unit", "mypy-tiers", "unit", "binaries", "api"],
     "test": [stage.name for stage in STAGES if not stage.extra],

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import configparser
 import importlib.util
 import os
 import sys
@@ -27,6 +28,14 @@ def stages(monkeypatch: pytest.MonkeyPatch) -> ModuleType:
     monkeypatch.setitem(sys.modules, spec.name, module)  # dataclasses look it up
     spec.loader.exec_module(module)
     return module
+
+
+@pytest.fixture
+def toolbox_cores() -> set[str]:
+    """Return every ansible-core that the collection is tested with."""
+    table = configparser.ConfigParser()
+    table.read(TOOLS.parent / "cores.ini")
+    return set(table.sections())
 
 
 def stage(stages: ModuleType, program: str = BUSY, name: str = "busy", **options: Any) -> Any:
@@ -159,3 +168,23 @@ def test_stages_of_faults_name_files_that_are_there(stages: ModuleType) -> None:
     assert {Path(file).parent.name for file in files} == {"api", "real"}
     assert [file for file in files if not (TOOLS.parents[1] / file).exists()] == []
     assert sum(one.cluster for one in chosen) == 1, "host clusters are started once"
+
+
+def test_stages_of_other_cores_cover_what_each_has_to_show(stages: ModuleType, toolbox_cores: set[str]) -> None:
+    """In short with everything else, in full by their own group."""
+    others = toolbox_cores - {"2.21"}
+
+    def of(group: str) -> dict[str, set[str]]:
+        chosen = stages.select([group])
+        return {core: {one.name.partition("-")[0] for one in chosen if one.core == core} for core in others}
+
+    assert of("test") == {core: {"sample"} for core in others}
+    full = {core: {"unit", "playbooks"} for core in others} | {"2.16": {"unit", "sanity", "api"}}
+    assert of("cores") == full
+    # The whole tier, and so each module and each playbook.
+    (whole,) = stages.select(["api-2.16"])
+    assert "tests/api" in whole.command
+    assert not [word for word in whole.command if word.startswith(("--ignore", "--deselect", "-k"))]
+    (default,) = stages.select(["playbooks"])
+    assert default.core == ""
+    assert "playbooks" in stages.GROUPS["test"]
