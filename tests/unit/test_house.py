@@ -20,8 +20,8 @@ import pytest
 REPOSITORY = Path(__file__).resolve().parents[2]
 PLUGINS = REPOSITORY / "plugins"
 MODULE_UTILS = PLUGINS / "module_utils"
-ARCHITECTURE = REPOSITORY / "docs" / "architecture.md"
 FILES = sorted(PLUGINS.rglob("*.py"))
+ARCHITECTURE = REPOSITORY / "docs/architecture.md"
 
 MOST_LINES = 350
 MOST_PARAMETERS = 6
@@ -152,33 +152,77 @@ def test_well_known_keys_stand_in_one_file() -> None:
     assert not found
 
 
-def packages() -> dict[str, Path]:
-    """The packages of module_utils by name."""
-    return {file.parent.name: file.parent for file in MODULE_UTILS.glob("*/__init__.py")}
+def packages() -> list[str]:
+    """Return the packages of module_utils."""
+    return sorted(file.parent.name for file in MODULE_UTILS.glob("*/__init__.py"))
 
 
-def documented_jobs() -> dict[str, list[str]]:
-    """Each package to what the tables of docs/architecture.md say is its job."""
-    found: dict[str, list[str]] = defaultdict(list)
-    for line in ARCHITECTURE.read_text().splitlines():
-        cells = [cell.strip().strip("*") for cell in line.strip("|").split("|")]
-        name = cells[0].strip("`").removeprefix("plugins/module_utils/").rstrip("/")
-        # The table of files has a row for each package, too, which may leave its job to that of packages.
-        if line.startswith("|") and cells[0].startswith("`") and name in packages() and cells[-1]:
-            found[name].append(cells[-1])
-    return found
+def package_table() -> dict[str, str]:
+    """Return the sentence that docs/architecture.md has for each package, in the order of the table."""
+    return dict(re.findall(r"^\| `(\w+)` \| (.+?) \|$", ARCHITECTURE.read_text(), re.MULTILINE))
 
 
-def test_each_package_has_one_job_in_the_architecture() -> None:
-    jobs = documented_jobs()
-    assert set(jobs) == set(packages())
-    sentences = [text.removesuffix(".") for texts in jobs.values() for text in texts]
-    assert not [text for text in sentences if not text[:1].isupper() or re.search(r"[.!?](\s|$)", text)]
+def test_package_table_names_every_package_in_the_order_of_layers() -> None:
+    config = configparser.ConfigParser()
+    config.read(REPOSITORY / ".importlinter")
+    layers = config["importlinter:contract:layers"]["layers"].split()
+    assert list(package_table()) == layers[::-1]
+    assert sorted(package_table()) == packages()
+
+
+@pytest.mark.parametrize("package", packages())
+def test_package_has_its_job_in_one_sentence(package: str) -> None:
+    text = package_table()[package]
+    assert re.findall(r"[.!?](?=\s|$)", text) == ["."], text
+    assert text.endswith(".")
 
 
 def test_init_files_of_packages_are_empty() -> None:
     """Sanity of ansible-core 2.16 and 2.17 demands that (its test empty-init), and certification runs that of 2.16."""
     assert not [name_of(file) for file in MODULE_UTILS.rglob("__init__.py") if file.read_bytes()]
+
+
+def test_file_tables_name_every_file_of_module_utils() -> None:
+    listed = re.findall(r"^\| `(\w+/\w+\.py)` \|", ARCHITECTURE.read_text(), re.MULTILINE)
+    files = [str(file.relative_to(MODULE_UTILS)) for file in MODULE_UTILS.glob("*/*.py") if file.name != "__init__.py"]
+    assert sorted(listed) == sorted(files)
+
+
+def test_map_for_contributors_names_paths_that_exist() -> None:
+    text = (REPOSITORY / "docs/contributing.md").read_text()
+    rows = re.findall(r"^\| .+ \| .+ \| .+ \|$", text.partition("## Where to change what")[2], re.MULTILINE)
+    paths = [one for row in rows for one in re.findall(r"`([\w./]+/[\w./]+|\w+\.\w+)`", row) if "NAME" not in one]
+    assert paths
+    assert not [one for one in paths if not (REPOSITORY / one).exists() and not (MODULE_UTILS / one).exists()]
+
+
+def imported_packages() -> dict[str, set[str]]:
+    """Return the packages that each package imports, and those that the modules import."""
+    found = {package: set[str]() for package in packages()}
+    for file in MODULE_UTILS.glob("*/*.py"):
+        names = {one.split(".")[0] for one in imports(file)}
+        found[file.parent.name] |= names & found.keys() - {file.parent.name}
+    modules = "\n".join(file.read_text() for file in (PLUGINS / "modules").glob("*.py"))
+    found["modules"] = set(re.findall(r"plugins\.module_utils\.(\w+)", modules)) & found.keys()
+    return found
+
+
+def reached(package: str, arrows: dict[str, set[str]]) -> set[str]:
+    """Return the packages to which the arrows of a package lead, directly or not."""
+    return {other for one in arrows[package] for other in ({one} | reached(one, arrows))}
+
+
+def test_package_picture_has_an_arrow_for_each_import_that_no_other_implies() -> None:
+    """An arrow that follows from others is left out, so that the picture can be read."""
+    arrows = imported_packages()
+    expected = {
+        (package, one)
+        for package, found in arrows.items()
+        for one in found
+        if not any(one in reached(other, arrows) for other in found)
+    }
+    picture = re.findall(r"^    (\w+)(?:\[[^\]]*\])? --> (\w+)$", ARCHITECTURE.read_text(), re.MULTILINE)
+    assert sorted(picture) == sorted(expected)
 
 
 def test_packages_are_all_of_module_utils() -> None:
