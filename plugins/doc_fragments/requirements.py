@@ -14,5 +14,5 @@ options: {}
 requirements:
   - "python >= 3.10"
   - "kubernetes >= 24.2.0"
-  - "PyYAML >= 5.1"
+  - "PyYAML >= 6.0"
 """

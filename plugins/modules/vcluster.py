@@ -379,6 +379,7 @@ extends_documentation_fragment:
   - nested.clusters.host_clusters
   - nested.clusters.attributes
   - nested.clusters.attributes.action_group
+  - nested.clusters.requirements
 attributes:
   check_mode:
     support: full
@@ -389,9 +390,6 @@ attributes:
       - With O(group), a comment marks each value as built in, from the group, or from the task.
       - With O(state=paused), O(state=running) and O(state=restarted), also shows the phase before and after.
 requirements:
-  - python >= 3.10
-  - kubernetes >= 24.2.0
-  - PyYAML >= 3.11
   - helm >= 3.14 (https://helm.sh) to create, change or delete
 seealso:
   - module: nested.clusters.vcluster_state

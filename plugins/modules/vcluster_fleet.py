@@ -233,6 +233,7 @@ extends_documentation_fragment:
   - nested.clusters.host_clusters
   - nested.clusters.attributes
   - nested.clusters.attributes.action_group
+  - nested.clusters.requirements
 attributes:
   check_mode:
     support: full
@@ -243,9 +244,6 @@ attributes:
     details:
       - Shows values and manifests before and after, and every object that is deleted. The content of Secrets is masked.
 requirements:
-  - python >= 3.10
-  - kubernetes >= 24.2.0
-  - PyYAML >= 3.11
   - helm >= 3.14 (https://helm.sh) to create or change
 notes:
   - The module lists Secrets, ServiceAccounts, Services, StatefulSets, Roles, RoleBindings, ResourceQuotas and

@@ -224,15 +224,12 @@ extends_documentation_fragment:
   - nested.clusters.host_clusters.members
   - nested.clusters.attributes
   - nested.clusters.attributes.action_group
+  - nested.clusters.requirements
 attributes:
   check_mode:
     support: full
   diff_mode:
     support: full
-requirements:
-  - python >= 3.10
-  - kubernetes >= 24.2.0
-  - PyYAML >= 3.11
 seealso:
   - module: nested.clusters.vcluster_group_info
     description: View the capacity and usage of groups of host clusters.

@@ -68,6 +68,16 @@ def options(name: str) -> Object:
     return found
 
 
+@pytest.mark.parametrize("name", NAMES)
+def test_requirements_of_module_are_those_of_requirements_txt(name: str) -> None:
+    page = documentation(name)
+    pages = [page, *(fragment(part) for part in page["extends_documentation_fragment"])]
+    stated = [one.replace(" ", "") for found in pages for one in found.get("requirements") or []]
+    packages = [one for one in stated if not one.startswith(("python>", "helm>"))]
+    lines = (REPOSITORY / "requirements.txt").read_text().splitlines()
+    assert packages == [line for line in lines if line[:1].isalpha()]
+
+
 def facts(given: Object) -> Object:
     """What a program reads of options: all but their texts."""
     return {
