@@ -1,7 +1,7 @@
 # Copyright (c) 2026, nested.clusters contributors
 # GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Why address pools cannot be given to load balancers: invalid ranges, and ranges that somebody else has."""
+"""Find address pools that load balancers cannot have: invalid ranges, and ranges in use."""
 
 from __future__ import annotations
 
@@ -31,12 +31,12 @@ class Range:
     last: int
 
     def meets(self, other: Range) -> bool:
-        """Whether an address is in both."""
+        """Return whether an address is in both."""
         return self.version == other.version and self.first <= other.last and other.first <= self.last
 
 
 def parse(owner: str, text: Any, strict: bool = True) -> Range:
-    """A network, a single address, or first-last. Raises ValueError saying what is wrong.
+    """Return a network, a single address, or first-last. Raises ValueError saying what is wrong.
 
     strict: refuse bits of a host. 192.0.2.5/24 is a slip of the pen, but Kubernetes may say it of a node.
     """
@@ -53,7 +53,7 @@ def parse(owner: str, text: Any, strict: bool = True) -> Range:
 
 
 def parse_pools(pools: Any) -> tuple[list[Range], list[str]]:
-    """The ranges of the pools, and what is wrong with those that are none."""
+    """Return the ranges of the pools, and what is wrong with those that are none."""
     ranges, problems = [], []
     for pool in pools:
         name = pool["name"]
@@ -66,14 +66,14 @@ def parse_pools(pools: Any) -> tuple[list[Range], list[str]]:
 
 
 def doubles(pools: Any) -> Iterator[str]:
-    """Names that are there twice."""
+    """Yield names that are there twice."""
     names = [pool["name"] for pool in pools]
     for name in sorted({name for name in names if names.count(name) > 1}):
         yield f"{name!r} is not usable: it is the name of {names.count(name)} pools; allowed: a name for each pool"
 
 
 def node_claims(node: Mapping[str, Any]) -> Iterator[Claim]:
-    """A node's own addresses, and those that it gives to pods."""
+    """Yield a node's own addresses, and those that it gives to pods."""
     name = node["metadata"]["name"]
     addresses = node.get("status", {}).get("addresses") or []
     yield f"node {name}", [one["address"] for one in addresses if one["type"] in ("InternalIP", "ExternalIP")]
@@ -81,7 +81,7 @@ def node_claims(node: Mapping[str, Any]) -> Iterator[Claim]:
 
 
 def kubeadm_claims(config: Mapping[str, Any]) -> Iterator[Claim]:
-    """The networks that kubeadm was told."""
+    """Yield the networks that kubeadm was told."""
     text = (config.get("data") or {}).get("ClusterConfiguration") or "{}"
     networking = yaml.safe_load(text).get("networking") or {}
     for key, name in (("podSubnet", "the pod network"), ("serviceSubnet", "the service network")):
@@ -89,7 +89,7 @@ def kubeadm_claims(config: Mapping[str, Any]) -> Iterator[Claim]:
 
 
 def claims(thing: Mapping[str, Any]) -> Iterator[Claim]:
-    """Which addresses an object of Kubernetes has, or a mapping with ``name`` and ``addresses``."""
+    """Return the addresses of a Kubernetes object, or of a mapping with ``name`` and ``addresses``."""
     kind, spec, status = thing.get("kind"), thing.get("spec") or {}, thing.get("status") or {}
     if kind == "Node":
         yield from node_claims(thing)
@@ -112,7 +112,7 @@ def claims(thing: Mapping[str, Any]) -> Iterator[Claim]:
 
 
 def address_pool_problems(pools: Any, taken: Any = ()) -> list[str]:
-    """What is wrong with the pools, a sentence each. Raises AnsibleFilterError.
+    """Return the problems of the pools, one sentence each. Raises AnsibleFilterError.
 
     pools: mappings with ``name`` and ``addresses``. taken: the same, with a name in words, or objects of Kubernetes.
     """
@@ -140,5 +140,5 @@ class FilterModule:
     """The filter, for Ansible."""
 
     def filters(self) -> dict[str, Callable[..., Any]]:
-        """The filter by its name."""
+        """Return the filter by its name."""
         return {"address_pool_problems": address_pool_problems}

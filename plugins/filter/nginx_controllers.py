@@ -13,7 +13,7 @@ from ansible_collections.nested.clusters.plugins.module_utils.endpoint import in
 
 
 def nginx_controllers(workloads: Any, classes: Any = (), definitions: Any = None) -> list[dict[str, Any]]:
-    """Each controller with the names of its IngressClasses and what it lacks. Raises AnsibleFilterError.
+    """Return each controller with the names of its IngressClasses and what it lacks. Raises AnsibleFilterError.
 
     workloads, classes, definitions: objects of Kubernetes. Without definitions, no kinds are looked for.
     """
@@ -39,5 +39,5 @@ class FilterModule:
     """The filter, for Ansible."""
 
     def filters(self) -> dict[str, Callable[..., Any]]:
-        """The filter by its name."""
+        """Return the filter by its name."""
         return {"nginx_controllers": nginx_controllers}

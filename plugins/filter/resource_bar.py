@@ -21,7 +21,7 @@ from ansible_collections.nested.clusters.plugins.plugin_utils.resource_bars impo
 
 
 def resource_bar(host: Any, resource: str, width: int = 40, ascii_only: bool = False) -> str:
-    """The bar, two spaces, and its figures. Raises AnsibleFilterError."""
+    """Return the bar, two spaces, and its figures. Raises AnsibleFilterError."""
     try:
         if isinstance(width, bool) or not isinstance(width, int) or width < SHORTEST_BAR:
             raise OptionError("width", width, f"a whole number, {SHORTEST_BAR} or more")
@@ -37,5 +37,5 @@ class FilterModule:
     """The filter, for Ansible."""
 
     def filters(self) -> dict[str, Callable[..., Any]]:
-        """The filter by its name."""
+        """Return the filter by its name."""
         return {"resource_bar": resource_bar}

@@ -20,7 +20,7 @@ from ansible_collections.nested.clusters.plugins.plugin_utils.resource_bars impo
 
 
 def resource_shares(host: Any, resource: str) -> dict[str, Any]:
-    """Amounts, their texts and their percentages. Raises AnsibleFilterError."""
+    """Return amounts, their texts and their percentages. Raises AnsibleFilterError."""
     try:
         of = shares(host, resource)
     except OptionError as error:
@@ -46,5 +46,5 @@ class FilterModule:
     """The filter, for Ansible."""
 
     def filters(self) -> dict[str, Callable[..., Any]]:
-        """The filter by its name."""
+        """Return the filter by its name."""
         return {"resource_shares": resource_shares}

@@ -919,10 +919,11 @@ def run(module: AnsibleModule) -> ModuleResult:
 def check_options(params: dict[str, Any]) -> None:
     """Raise OptionError for options that exclude each other."""
     if params["endpoint"] and params["group"]:
-        allowed = "nothing, or a task without group"
-        raise OptionError("endpoint", params["endpoint"]["type"], allowed, reason="the group says it for all of it")
+        message = "the group sets the endpoint of its virtual clusters; remove endpoint, or group"
+        raise OptionError("endpoint", params["endpoint"]["type"], "nothing, or a task without group", message=message)
     if options.wants_oidc(params) and not params["group"]:
-        raise OptionError("export_kubeconfig.user", "oidc", "admin, or oidc with option group")
+        message = "oidc needs the oidc settings of a group; set group, or user: admin"
+        raise OptionError("export_kubeconfig.user", "oidc", "admin, or oidc with option group", message=message)
 
 
 def bring(module: AnsibleModule, open_helm: OpenHelmOn, requested: Request) -> ModuleResult:
@@ -1042,7 +1043,7 @@ def run_options(module: AnsibleModule, wait: float | None) -> RunOptions:
 
 
 def verified(module: AnsibleModule, found: Placed) -> dict[str, Any]:
-    """Return the result's ``endpoint``, once it answers; empty where nothing shall be, or can be, waited for."""
+    """Return the result's ``endpoint``, once it answers; empty if there is nothing to wait for."""
     params = module.params
     paused = is_paused(found.outcome.state.workload(params["name"]))
     external = found.endpoint is not None and found.endpoint.type.external

@@ -112,7 +112,7 @@ from ansible_collections.nested.clusters.plugins.module_utils.k8s.module import 
 
 
 def argument_spec() -> dict[str, Any]:
-    """The options of the module."""
+    """Return the options of the module."""
     return {**auth_argument_spec(), "name": {"type": "str", "required": True}, "namespace": {"type": "str"}}
 
 

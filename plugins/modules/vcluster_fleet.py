@@ -395,7 +395,7 @@ SINGLE: dict[str, Any] = {"endpoint": None, "ahead_of_group": False, "export_kub
 
 
 def argument_spec() -> dict[str, Any]:
-    """The options of the module."""
+    """Return the options of the module."""
     one = {
         **options.virtual_cluster_spec(),
         "state": {"type": "str", "choices": list(ENTRY_STATES), "default": "present"},
@@ -419,7 +419,7 @@ def argument_spec() -> dict[str, Any]:
 
 
 def entries(params: dict[str, Any]) -> list[Entry]:
-    """The list as requests. Raises OptionError that names the virtual cluster."""
+    """Return the list as requests. Raises OptionError that names the virtual cluster."""
     shared = {name: params[name] for name in ("group", "chart_ref", "chart_repo_url")}
     directory = params["kubeconfig_directory"]
     found = []
@@ -435,14 +435,17 @@ def entries(params: dict[str, Any]) -> list[Entry]:
 
 
 def order(params: dict[str, Any], check: bool) -> Order:
-    """What goes for all of them. Raises OptionError for numbers that would do nothing."""
+    """Return the options for all of them. Raises OptionError for numbers below 1."""
     for option in ("at_once", "wait_timeout"):
         if params[option] < 1:
             raise OptionError(option, params[option], "a whole number, 1 or more")
     if params["prune"] and not params["virtual_clusters"]:
-        whole = f"vcluster_state with group: {params['group']}, all: true and state: absent to delete all of them"
-        reason = f"with prune: true an empty list would delete every virtual cluster of group {params['group']}"
-        raise OptionError("virtual_clusters", [], f"at least one, prune: false, or {whole}", reason=reason)
+        whole = f"vcluster_state with group: {params['group']}, all: true and state: absent"
+        message = (
+            f"the list is empty, and prune: true would delete every virtual cluster of group {params['group']}; list "
+            f"at least one or set prune: false. To delete all of them, use {whole}"
+        )
+        raise OptionError("virtual_clusters", [], f"at least one, prune: false, or {whole}", message=message)
     return Order(
         params["group"],
         check,
@@ -460,7 +463,7 @@ def failure(found: list[dict[str, Any]]) -> str:
     """Return the message of a task in which some virtual clusters failed, "" where none did."""
     failed = [one for one in found if one["failed"]]
     reasons = "; ".join(f"{one['name']}: {one['msg']}" for one in failed)
-    return f"{len(failed)} of {len(found)} virtual clusters are not what they shall be: {reasons}" if failed else ""
+    return f"failed for {len(failed)} of {len(found)} virtual clusters: {reasons}" if failed else ""
 
 
 def run(module: AnsibleModule) -> ModuleResult:

@@ -694,7 +694,7 @@ MEMBER = {"state": "present", "dns_pattern": None, "capacity": None, "node_selec
 
 
 def argument_spec() -> dict[str, Any]:
-    """The options of the module."""
+    """Return the options of the module."""
     text: dict[str, Any] = {"type": "str"}
     size: dict[str, Any] = {"type": "dict", "options": dict.fromkeys(RESOURCES, text)}
     return {

@@ -742,7 +742,7 @@ from ansible_collections.nested.clusters.plugins.module_utils.k8s.module import 
 
 
 def argument_spec() -> dict[str, Any]:
-    """The options of the module."""
+    """Return the options of the module."""
     return {**auth_argument_spec(), "name": {"type": "str"}, "host_clusters": host_clusters_spec()}
 
 

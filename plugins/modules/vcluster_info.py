@@ -304,7 +304,7 @@ from ansible_collections.nested.clusters.plugins.module_utils.virtual_cluster.ph
 
 
 def argument_spec() -> dict[str, Any]:
-    """The options of the module."""
+    """Return the options of the module."""
     return {
         **auth_argument_spec(),
         "name": {"type": "str"},

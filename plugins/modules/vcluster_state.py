@@ -339,7 +339,7 @@ NARROWING = ("group", "phases", "namespace")  # each of them alone would mean ev
 
 
 def argument_spec() -> dict[str, Any]:
-    """The options of the module."""
+    """Return the options of the module."""
     return {
         **auth_argument_spec(),
         "host_clusters": host_clusters.host_clusters_spec(),
@@ -366,18 +366,18 @@ def check_selection(params: dict[str, Any]) -> None:
     """Raise OptionError where the task does not say which virtual clusters it is for, or contradicts itself."""
     refuse_empty(params, (*SELECTING, *NARROWING))
     if params["all"] and (named := [option for option in ("name", "names") if params[option]]):
-        reason = f"{named[0]} says which, and all: true says every one"
-        raise OptionError("all", True, f"one of the two: all: true or {named[0]}", reason=reason)
+        message = f"all: true and {named[0]} exclude each other; set only one of them"
+        raise OptionError("all", True, f"one of the two: all: true or {named[0]}", message=message)
     if not params["all"] and not any(params[option] for option in SELECTING):
         given = [option for option in NARROWING if params[option]]
-        alone = f"; {' and '.join(given)} alone selects nothing" if given else ""
-        reason = f"the task does not say which virtual clusters{alone}"
+        alone = f" ({' and '.join(given)} alone selects nothing)" if given else ""
+        message = f"the task selects no virtual cluster{alone}; set one of these options, or all: true for every one"
         allowed = "at least one of them, or all: true for all there are"
-        raise OptionError(", ".join(SELECTING), None, allowed, reason=reason)
+        raise OptionError(", ".join(SELECTING), None, allowed, message=message)
 
 
 def selector(params: dict[str, Any]) -> Selector:
-    """Which virtual clusters the task is for. Raises OptionError where it does not say."""
+    """Return which virtual clusters the task selects. Raises OptionError if it selects none."""
     check_selection(params)
     names = ([params["name"]] if params["name"] else []) + (params["names"] or [])
     return Selector(
@@ -391,7 +391,7 @@ def selector(params: dict[str, Any]) -> Selector:
 
 
 def order(params: dict[str, Any], check: bool) -> BatchOptions:
-    """What to do with them. Raises OptionError for numbers that would do nothing."""
+    """Return what to do with them. Raises OptionError for numbers below 1."""
     for option in ("at_once", "max_failures", "max_selected", "wait_timeout"):
         if params[option] is not None and params[option] < 1:
             raise OptionError(option, params[option], "a whole number, 1 or more")

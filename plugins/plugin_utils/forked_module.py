@@ -52,7 +52,7 @@ class ForkedModule:
     """A module, and what it finds in a process of its own."""
 
     main: Callable[[], None]
-    directory: str  # for its temporary files; whoever made it removes it
+    directory: str  # for its temporary files; its creator removes it
     working_directory: str
     environment: Mapping[str, Any] = field(default_factory=dict)
 
@@ -81,7 +81,7 @@ class ForkedModule:
             return status, _read(out), _read(err)
 
     def _be_the_module(self, arguments: bytes, to_parent: int, standard: tuple[IO[bytes], ...]) -> NoReturn:
-        """What a module finds in a process of its own, and its end."""
+        """Set up what a module finds in a process of its own, run it, and exit."""
         status = 1
         try:
             signal.signal(signal.SIGINT, _interrupt)
@@ -146,7 +146,10 @@ def _be_no_controller() -> None:
 
 
 def _end_of(child: int, reports: int, listener: Listener) -> int:
-    """The exit status of a module. If there is no time to wait for its end, it is ended, and its helm is told so."""
+    """Return the exit status of a module.
+
+    If there is no time to wait for its end, it is ended, and its helm is signaled.
+    """
     try:
         signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGALRM})
         _listen(child, reports, listener)
@@ -184,7 +187,7 @@ def _end(child: int) -> None:
 
 
 def _descendants(process: int) -> list[int]:
-    """The processes that a process has started, and what these have."""
+    """Return the processes that a process has started, and what these have."""
     # Not killpg: until ansible-core 2.18, the group is that of ansible-playbook itself.
     started = defaultdict(list)
     for stat in Path("/proc").glob("[0-9]*/stat"):

@@ -68,7 +68,7 @@ class InFork(Normal):
         return self._in_fork(variables, environment)
 
     def _why_not(self, variables: dict[str, Any], environment: Mapping[str, Any]) -> str:
-        """What stands against a fork; "" if nothing does."""
+        """Return why the task cannot run in a fork; "" if it can."""
         return self._why_not_here(variables) or self._why_not_for_this_task(variables, environment)
 
     def _why_not_here(self, variables: dict[str, Any]) -> str:
@@ -115,7 +115,7 @@ class InFork(Normal):
         return str(self._templar.template(variables.get(INTERPRETER) or ""))
 
     def _temporary(self) -> str:
-        """Where the module's temporary directory is: Ansible's own on this machine, unless the user has chosen one."""
+        """Return the module's temporary directory: Ansible's own on this machine, unless the user has chosen one."""
         chosen = str(self.get_shell_option("remote_tmp", default=_REMOTE_TMP))
         if chosen == _REMOTE_TMP:
             return str(constants.DEFAULT_LOCAL_TMP)
@@ -181,7 +181,7 @@ class InFork(Normal):
 
 
 def _threads() -> int:
-    """How many threads this process has, also those that Python does not know; 0 where nothing says so."""
+    """Return the number of threads of this process, also those unknown to Python; 0 if unknown."""
     try:
         return len(os.listdir("/proc/self/task"))
     except OSError:

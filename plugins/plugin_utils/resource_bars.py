@@ -50,32 +50,32 @@ class Shares:
 
     @property
     def known(self) -> bool:
-        """Whether there is anything to draw."""
+        """Return whether there is anything to draw."""
         return self.reachable and any(amount is not None for amount in (self.limit, self.allocated, self.used))
 
     @property
     def available(self) -> Amount:
-        """What is left to allocate; negative where more is allocated than the limit."""
+        """Return what is left to allocate; negative if more than the limit is allocated."""
         return None if self.limit is None or self.allocated is None else self.limit - self.allocated
 
     @property
     def taken(self) -> Decimal:
-        """Where the part that is not available ends: what is allocated, or in use if that is more."""
+        """Return where the unavailable part ends: what is allocated, or in use if that is more."""
         return max(self.allocated or Decimal(0), self.used or Decimal(0))
 
     @property
     def whole(self) -> Decimal:
-        """What the length of a bar stands for."""
+        """Return the amount that the length of a bar stands for."""
         return max(self.limit or Decimal(0), self.taken)
 
     @property
     def beyond(self) -> bool:
-        """Whether something lies beyond the limit."""
+        """Return whether something lies beyond the limit."""
         return self.limit is not None and self.taken > self.limit
 
 
 def shares(host: Any, resource: str) -> Shares:
-    """The shares of a host cluster as ``vcluster_group_info`` returns it, or of any mapping of the same form.
+    """Return the shares of a host cluster as ``vcluster_group_info`` returns it, or of any mapping of the same form.
 
     That form is ``limit``, ``allocated`` and ``used``, each null or quantities by resource. ``available`` is worked
     out, so that it cannot contradict the bar. Raises OptionError.
@@ -94,7 +94,7 @@ def shares(host: Any, resource: str) -> Shares:
 
 
 def draw(of: Shares, width: int, symbols: Symbols = BLOCKS) -> str:
-    """``width`` characters, at least SHORTEST_BAR; every part that is not zero has one at least."""
+    """Return ``width`` characters, at least SHORTEST_BAR; every part that is not zero has one at least."""
     if not of.known:
         return symbols.unknown * width
     if of.limit is None:
@@ -129,7 +129,7 @@ def _between(least: int, number: int, most: int) -> int:
 
 
 def percentages(of: Shares) -> dict[str, float | None]:
-    """Percent of a bar's length for ``used``, ``allocated`` (but not in use), ``available`` and ``limit``.
+    """Return the percentages of a bar for ``used``, ``allocated`` (but not in use), ``available`` and ``limit``.
 
     ``limit`` is where the limit lies, None unless something lies beyond it. What is not zero is 0.01 at least; what
     is not known is zero.
@@ -150,7 +150,7 @@ def _percent(amount: Decimal, whole: Decimal) -> float:
 
 
 def figures(of: Shares) -> str:
-    """The amounts in words, such as ``used 0.35, allocated 8, available 1.6 of 9.6 cores``."""
+    """Return the amounts in words, such as ``used 0.35, allocated 8, available 1.6 of 9.6 cores``."""
     if not of.reachable:
         return "unreachable"
     if not of.known:
@@ -170,7 +170,7 @@ def figures(of: Shares) -> str:
 
 
 def remarks(of: Shares) -> list[str]:
-    """What is out of the ordinary, such as ``over-allocated by 2``."""
+    """Return remarks, such as ``over-allocated by 2``."""
     found = []
     if of.available is not None and of.available < 0:
         found.append(f"over-allocated by {text(-of.available, of.resource)}")
@@ -182,7 +182,7 @@ def remarks(of: Shares) -> list[str]:
 
 
 def text(amount: Decimal, resource: str) -> str:
-    """An amount as people read it: ``0.35`` (cores), ``900Mi``. What is not zero is never ``0``."""
+    """Return an amount as people read it: ``0.35`` (cores), ``900Mi``. What is not zero is never ``0``."""
     return f"{amount.normalize():f}" if resource == "cpu" else rounded(resource, amount)
 
 

@@ -26,14 +26,14 @@ LICENSED = {"controlPlane": {"statefulSet": {"image": {"repository": "example.co
         ({"backing_store": {"type": "external_etcd"}}, ["backing_store.endpoint", "etcd.example.com:2379"]),
         (
             {"backing_store": {"type": "external_database", "data_source": "mysql://u:hunter2@tcp(db)/x"}},
-            ["backing_store.type: 'external_database'", "has a licence"],
+            ["backing_store.type: 'external_database'", "has a license"],
         ),
         (
             {
                 "backing_store": {"type": "deployed_etcd"},
                 "values": {"controlPlane": {"backingStore": {"database": {"embedded": {"enabled": True}}}}},
             },
-            ["backing_store.type: 'deployed_etcd'", "values have embedded_sqlite"],
+            ["backing_store.type: ", "values enable embedded_sqlite, not deployed_etcd"],
         ),
     ],
 )

@@ -54,5 +54,5 @@ def test_endpoint_host_that_is_taken_is_refused(host: Host, vcluster: Module, ne
         )
     finally:
         host.delete(f"/apis/networking.k8s.io/v1/ingressclasses/{other.name}")
-    assert f"endpoint.host: '{taken}' is not usable: Ingress mine in namespace {other.namespace} has it" in message
+    assert f"endpoint.host: {taken} is used by Ingress mine in namespace {other.namespace}" in message
     assert host.get(f"/api/v1/namespaces/{where.namespace}") is None

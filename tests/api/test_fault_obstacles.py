@@ -152,7 +152,7 @@ def test_fields_that_a_second_controller_sets_are_won_or_named(
         with meanwhile(wake):
             result = state.raw(**options, wait_timeout=15)
         assert "Traceback" not in json.dumps(result)
-        assert not result.get("failed") or re.search("somebody else undid it|not paused after", result["msg"]), result
+        assert not result.get("failed") or re.search("another client undid|not paused after", result["msg"]), result
         lived.again("pause")
         service = lived.where.path("services", lived.where.name)
         with meanwhile(lambda: host.patch(service, {"spec": {"type": "NodePort"}})):

@@ -129,4 +129,4 @@ def test_record_of_another_release_is_refused(host: Host, vcluster: Module, new:
     forge(host, where, lambda release: release.update(name="other"))
     for check in (True, False):
         message = vcluster.refused(check=check, name=where.name, state="absent")
-        assert f"holds that of release other in namespace {where.namespace}" in message
+        assert f"contains release other in namespace {where.namespace}" in message

@@ -181,7 +181,7 @@ def test_record_that_is_kept_elsewhere_is_no_orphan(
     assert orphans(state="absent", names=[where.name])["orphans"] == []
     for check in (True, False):
         told_why = vcluster.refused(check=check, state="absent", name=where.name, namespace=store.namespace)
-        assert f"holds that of release {where.name} in namespace {where.namespace}" in told_why
+        assert f"contains release {where.name} in namespace {where.namespace}" in told_why
     assert [host.contents(one.namespace) for one in (where, store)] == before
     host.delete(f"/api/v1/namespaces/{where.namespace}")
     wait_gone(host, f"/api/v1/namespaces/{where.namespace}")

@@ -40,7 +40,7 @@ def test_placement_of_a_virtual_cluster_spreads_unless_pinned(placed: Module) ->
     second = placed(name="it-p2", host_cluster="host-a")["placement"]
     assert (second["host"], second["considered"][1]["reason"]) == ("host-a", "not asked for")
     assert not placed(name="it-p2")["changed"]
-    assert "lives there" in placed.refused(name="it-p2", host_cluster="host-b")
+    assert "cannot move to another host cluster" in placed.refused(name="it-p2", host_cluster="host-b")
 
 
 def test_placement_beyond_the_quota_of_an_owner_is_refused(placed: Module) -> None:

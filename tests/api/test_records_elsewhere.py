@@ -72,7 +72,7 @@ def test_record_in_config_map_is_named_and_nothing_changed(
     for environment in ({}, {"HELM_DRIVER": "configmap"}):
         module = replace(vcluster, environment=environment)
         message = refused(host, module, where, name=where.name, labels={"a": "b"})
-        assert f"nothing was changed, because Deployment {where.name} is there" in message
+        assert f"nothing was changed, because Deployment {where.name} exists" in message
         assert f"ConfigMap sh.helm.release.v1.{where.name}.v1" in message
     assert "HELM_DRIVER=configmap" in refused(host, vcluster, where, name=where.name, state="absent")
     assert "HELM_DRIVER=configmap" in refused(host, vcluster_state, where, name=where.name, state="absent")
@@ -106,7 +106,7 @@ def test_record_in_namespace_of_flux_is_named_and_nothing_changed(
     # The record says where it belongs: neither is it changed from there, nor what it speaks of deleted.
     for asked in ({"labels": {"a": "b"}}, {"state": "absent"}):
         message = refused(host, vcluster, where, name=where.name, namespace=storage.namespace, **asked)
-        assert f"holds that of release {where.name} in namespace {where.namespace}" in message
+        assert f"contains release {where.name} in namespace {where.namespace}" in message
     # A pause needs no record, and takes nothing away.
     for state, replicas in (("paused", 0), ("running", 1)):
         vcluster_state(name=where.name, namespace=where.namespace, state=state, wait=False, accept_data_loss=True)
@@ -153,7 +153,7 @@ def test_record_lost_is_made_anew_by_what_the_message_says(
     config = host.get(where.path("secrets", f"vc-config-{where.name}"))["data"]
     lose_records(host, where)
     message = refused(host, vcluster, where, name=where.name, labels={"a": "b"})
-    assert "This collection made it (annotation nested-clusters/managed of StatefulSet" in message
+    assert "This collection created it (annotation nested-clusters/managed of StatefulSet" in message
     read, make = re.findall(r"`((?:kubectl|helm) [^`]*)`", message)
     if host.chart:
         make = re.sub(r"vcluster --repo \S+ --version \S+", shlex.quote(host.chart), make)
@@ -178,8 +178,8 @@ def test_record_lost_with_pod_left_behind_names_the_pod(host: Host, vcluster: Mo
     lose_records(host, where)
     eventually("the end of its workload", lambda: host.get(where.workload) is None)
     message = refused(host, vcluster, where, name=where.name, values=IDLE)
-    assert f"Pod {where.name}-0 is there" in message
-    assert "This collection made it" in message
+    assert f"Pod {where.name}-0 exists" in message
+    assert "This collection created it" in message
     assert "delete namespace" in vcluster(name=where.name, state="absent")["steps"][-1]
 
 
@@ -193,7 +193,7 @@ def test_record_lost_of_another_in_the_namespace_is_named(
     lose_records(host, other)
     host.patch(other.workload, {"metadata": {"labels": FLUX}})
     message = refused(host, vcluster, where, name=where.name)
-    assert f"virtual cluster {other.name} lives there without a Helm record" in message
+    assert f"already contains virtual cluster {other.name}, which has no Helm record there" in message
     assert "HelmRelease flux-system/tenant" in message
     host.delete(f"/apis/rbac.authorization.k8s.io/v1/clusterroles/vc-{other.name}-v-{other.namespace}")
 

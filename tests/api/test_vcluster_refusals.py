@@ -78,11 +78,11 @@ def refused(host: Host, module: Module, where: Place | None, **options: Any) -> 
         ),
         (
             {"name": UNUSED, "values": {"sync": {"toHost": {"namespaces": {"enabled": True}}}}},
-            ["values", "sync.toHost.namespaces", "licence"],
+            ["values", "sync.toHost.namespaces", "license"],
         ),
         (
             {"name": UNUSED, "values": {"sleep": {"auto": {"afterInactivity": "1h"}}}},
-            ["values", "sleep", "licence"],
+            ["values", "sleep", "license"],
         ),
         (
             {
@@ -315,7 +315,7 @@ def test_helm_that_cannot_be_used_is_named(host: Host, vcluster: Module, tmp_pat
         (tmp_path / name).chmod(0o755)
     (tmp_path / "text").write_text("no program\n")
     (tmp_path / "text").chmod(0o755)
-    words = {"missing": "no such program", "old": "3.9", "other": "helm", "broken": "helm", "text": "helm"}
+    words = {"missing": "there is no program", "old": "3.9", "other": "helm", "broken": "helm", "text": "helm"}
     for name, word in words.items():
         message = refused(host, vcluster, None, name=UNUSED, binary_path=str(tmp_path / name))
         assert message.startswith("binary_path")
@@ -327,8 +327,7 @@ def test_helm_that_cannot_be_used_is_named(host: Host, vcluster: Module, tmp_pat
 def test_namespace_of_another_virtual_cluster_is_refused(host: Host, vcluster: Module, where: Place) -> None:
     """vCluster allows one virtual cluster a namespace: the other one is named."""
     message = refused(host, vcluster, where, name=UNUSED, namespace=where.namespace)
-    assert f"namespace: '{where.namespace}'" in message
-    assert where.name in message
+    assert f"namespace: {where.namespace} already contains virtual cluster {where.name}" in message
     absent = vcluster(check=True, name=UNUSED, namespace=where.namespace, state="absent")
     assert absent["steps"] == []
 

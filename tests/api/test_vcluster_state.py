@@ -85,11 +85,11 @@ def test_deployment_scaled_to_0_by_hand_is_resumed_with_its_replicas(host: Host,
 
 def test_selection_of_nothing_is_refused_or_changes_nothing(host: Host, state: Module, idle: Place) -> None:
     """A bare task is refused, a name that does not exist is named, and labels that nothing has change nothing."""
-    assert "at least one of them" in state.refused(state="paused")
+    assert "set one of these options, or all: true" in state.refused(state="paused")
     for alone in ({"namespace": idle.namespace}, {"group": "it-nothing"}, {"phases": ["running"]}):
-        assert "at least one of them" in state.refused(state="paused", **alone)
+        assert "set one of these options, or all: true" in state.refused(state="paused", **alone)
     message = state.refused(names=[idle.name, "it-no-such-one"], state="paused")
-    assert "'it-no-such-one' is not usable" in message
+    assert "virtual cluster it-no-such-one does not exist" in message
     whole = {"namespace": idle.namespace, "all": True}
     assert state(check=True, state="paused", max_selected=1, **whole)["changed"]
     nothing = {"group": "it-nothing", "all": True}

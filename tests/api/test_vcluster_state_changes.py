@@ -102,7 +102,7 @@ def test_upgrade_while_paused_makes_no_pod(
     assert marks(host, where)["loft.sh/paused-replicas"] == "3"
     newer = older_chart(host, tmp_path / "newer", "0.37.0")
     message = vcluster.against(**newer).refused(name=where.name, values=more)
-    assert "0.35.9 is what ran last" in message
+    assert "the virtual cluster is paused and last ran 0.35.9" in message
     assert only(state(check=True, name=where.name, state="running"))["steps"] == [
         f"scale etcd StatefulSet {where.name}-etcd from 0 to 1 replica",
         f"scale Deployment {where.name} from 0 to 3 replicas",

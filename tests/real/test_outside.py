@@ -264,7 +264,7 @@ class TestGateway(OneWay):
         """A host name that another's route has, one that no listener takes, a Gateway that would read along."""
         where, gateway, taken = new("refused"), ENDPOINTS["gateway"], f"{way.places[0].name}.{DOMAIN}"
         message = way.vcluster.refused(name=where.name, endpoint={**gateway, "host": taken})
-        assert f"'{taken}' is not usable: TLSRoute {way.places[0].name} in namespace" in message
+        assert f"{taken} is used by TLSRoute {way.places[0].name} in namespace" in message
         message = way.vcluster.refused(name=where.name, endpoint={**gateway, "host": "team.example.com"})
         assert f"takes no name such as team.example.com; it takes *.{DOMAIN}" in message
         with terminating(way):

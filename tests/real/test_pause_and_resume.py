@@ -234,7 +234,7 @@ def test_cli_resume_that_leaves_etcd_is_mended(
     assert vcluster(name=large.name)["steps"] == [f"repair StatefulSet {etcd}"]
     # What is left is the mark on etcd.
     told = checked(state, name=large.name, state="running")
-    assert told["steps"] == [f"take the mark of a pause from etcd StatefulSet {etcd}"]
+    assert told["steps"] == [f"remove the pause mark from etcd StatefulSet {etcd}"]
 
 
 NOWHERE = {"scheduling": {"nodeSelector": {"no": "such-node"}}}

@@ -207,7 +207,7 @@ def test_a_group_is_upgraded(upgraded: Upgraded, refused: Callable[[], None]) ->
 
     stopped = upgraded.play(vcluster_version=AFTER)
     assert stopped.returncode != 0
-    assert f"it is on {BEFORE} again, with the data that it had before" in stopped.stdout
+    assert f"it was rolled back to {BEFORE} with its former data" in stopped.stdout
     assert "not this version" in stopped.stdout
     assert upgraded.versions() == {canary.name: AFTER, failing.name: BEFORE, resting.name: AFTER}
     assert upgraded.record()["pending_upgrade"] == [failing.name]
@@ -250,7 +250,7 @@ def test_a_way_back_that_was_begun_is_gone(host: Host, upgraded: Upgraded) -> No
     host.patch(where.workload, {"metadata": {"annotations": {WAY_BACK: json.dumps(mark)}}})
     task: dict[str, Any] = {"name": where.name, "group": GROUP, "host_clusters": upgraded.given}
     foreseen = upgraded.module(check=True, **task)
-    assert foreseen["steps"] == [f"go back to vCluster {BEFORE}, which an earlier task did not finish"]
+    assert foreseen["steps"] == [f"roll back to vCluster {BEFORE}, as an earlier task did not finish"]
     done = upgraded.module(**task)
     assert done["steps"][0] == foreseen["steps"][0]
     assert f"upgrade release {where.name} from vCluster {BEFORE} to {AFTER}" in done["steps"]

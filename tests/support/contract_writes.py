@@ -116,7 +116,7 @@ class Patching(Base):
     def test_patch_of_missing_object_is_refused(self, api: Kubernetes, maps: str) -> None:
         error = refused(lambda: api.patch(f"{maps}/a", {}))
         assert (error.status, error.reason) == (404, "NotFound")
-        assert 'configmaps "a" not found; somebody deleted it meanwhile' in str(error)
+        assert 'configmaps "a" not found; it was deleted meanwhile' in str(error)
 
     def test_patch_of_unknown_type_is_refused(self, api: Kubernetes, maps: str) -> None:
         self.map(api, maps, "a")

@@ -56,5 +56,5 @@ def present(
             continue
         return outcome, decision, view
     raise NestedClustersError(
-        f"virtual cluster {request.name}: each of {ATTEMPTS} times somebody else was faster; run the task again"
+        f"virtual cluster {request.name}: other tasks were faster {ATTEMPTS} times; run the task again"
     )

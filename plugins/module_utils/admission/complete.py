@@ -24,7 +24,7 @@ from .decision_rules import Decision
 
 
 def complete(request: Request, group: Group, decision: Decision, ahead: bool = False) -> Request:
-    """The request with all that its group and size add to it."""
+    """Return the request with all that its group and size add to it."""
     name, namespace = request.name, decision.namespace
     before = _request_before(decision, name)
     own = request.values if request.values is not None else before["values"]
@@ -40,8 +40,11 @@ def complete(request: Request, group: Group, decision: Decision, ahead: bool = F
     options.check_values(tree.merge(dict(group.values), own))
     locked = parse_version(group.vcluster_version) if group.vcluster_version else None
     if request.vcluster_version and locked and not ahead and not _is_same_chart(request.vcluster_version, locked):
-        reason = f"group {group.name} is locked to this version"
-        raise OptionError("vcluster_version", request.vcluster_version.text, locked.text, reason=reason)
+        message = (
+            f"group {group.name} is locked to {locked.text}, not {request.vcluster_version.text}; omit "
+            "vcluster_version, or change that of the group first"
+        )
+        raise OptionError("vcluster_version", request.vcluster_version.text, locked.text, message=message)
     found = group_layers.layers(group, decision.member, name, own, own_options)
     merged = group_layers.merge(found)
     group_layers.check_room(merged, decision.size)
@@ -71,8 +74,8 @@ def complete(request: Request, group: Group, decision: Decision, ahead: bool = F
 
 
 def _request_before(decision: Decision, name: str) -> dict[str, Any]:
-    """What earlier tasks asked for, and whether it was made; of one without a group, all its values."""
-    if decision.current and decision.current.deleting:  # what is there goes, and it is made anew
+    """Return the request of earlier tasks, and whether it was created; without a group, all its values."""
+    if decision.current and decision.current.deleting:  # what is there is deleted, and it is created again
         return {"values": {}, "kubernetes_version": None, "made": False}
     kubernetes, namespace = decision.kubernetes, decision.namespace
     stored = kubernetes.get(path("v1", "secrets", namespace, object_name(name)))

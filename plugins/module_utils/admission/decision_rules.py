@@ -29,7 +29,7 @@ from ..virtual_cluster.membership import QUOTA_KEYS, AdmissionRequest, Allocatio
 
 @dataclass(frozen=True)
 class Decision:
-    """Where a virtual cluster goes or is, and what it shall have there."""
+    """Where a virtual cluster is or will be, and what it gets there."""
 
     member: Member
     kubernetes: Kubernetes
@@ -40,7 +40,7 @@ class Decision:
     placement: Placement | None  # None where nothing had to be placed
 
     def describe(self, check: bool) -> dict[str, Any]:
-        """What a group adds to the description of a virtual cluster; with ``check`` what it has now."""
+        """Return what a group adds to the description of a virtual cluster; with ``check``, as it is now."""
         if not check:
             return {"host_cluster": self.member.name, "owner": self.owner, "size": self.size.as_dict()}
         if self.current is None:
@@ -49,25 +49,25 @@ class Decision:
         return {"host_cluster": now.host_cluster, "owner": now.owner, "size": now.size.as_dict()}
 
     def placement_dict(self) -> dict[str, Any]:
-        """The placement as plain data; nothing was considered where it stays where it is."""
+        """Return the placement as plain data; nothing was considered where it stays where it is."""
         if self.placement:
             return self.placement.as_dict()
         return {"host": self.member.name, "strategy": None, "considered": []}
 
     def allocation(self, name: str, group: str, applied: Mapping[str, Any]) -> Allocation:
-        """What the virtual cluster has once this is carried out."""
+        """Return the allocation of the virtual cluster after this decision."""
         return Allocation(
             name, self.namespace, self.member.name, group, self.owner, self.size, dict(applied), deleting=False
         )
 
     @property
     def what(self) -> tuple[Member, str, str, Size]:
-        """What a plan is made for."""
+        """Return what a plan depends on."""
         return self.member, self.namespace, self.owner, self.size
 
     @property
     def takes_more(self) -> bool:
-        """Whether somebody else could be taking the same at this moment."""
+        """Return whether another task could be taking the same now."""
         return self.placement is not None
 
 
@@ -79,7 +79,7 @@ class PlanOutdated(NestedClustersError):
 
 
 def decide(view: GroupView, request: Request, admission: AdmissionRequest) -> Decision:
-    """Where the virtual cluster goes or stays, and with what size.
+    """Return the decision on which host cluster the virtual cluster is, and with what size.
 
     Checked in this order, each with its own error: the owner's quota, the group's maximum, its minimum, room on a
     host cluster. What does not grow is not checked again. Raises OptionError or quotas.AdmissionDenied.
@@ -87,14 +87,16 @@ def decide(view: GroupView, request: Request, admission: AdmissionRequest) -> De
     group, current = view.group, view.of(request.name)
     _check_identity(view, request, admission, current)
     if admission.oidc and not group.oidc:
-        raise OptionError("export_kubeconfig.user", "oidc", "admin", reason=f"group {group.name} has no oidc settings")
-    stays = current is not None and not (current.kept or current.deleting)  # else it is made anew
+        message = f"oidc needs a group with oidc settings, which group {group.name} does not have; set user: admin"
+        raise OptionError("export_kubeconfig.user", "oidc", "admin", message=message)
+    stays = current is not None and not (current.kept or current.deleting)  # else it is created again
     before = current.owner if current and not current.deleting else ""
     owner = admission.owner if admission.owner is not None else before
     size = admission.size.filled(_size_before(group, current))
     for resource in ("cpu", "memory"):
         if getattr(size, resource) == 0:  # what has neither counts as no virtual cluster
-            raise OptionError(f"size.{resource}", "0", "more than 0", reason="a control plane needs some")
+            message = "0 is not enough for a control plane; set more than 0"
+            raise OptionError(f"size.{resource}", "0", "more than 0", message=message)
     if current and stays and (size, owner) == (current.size, current.owner):
         host_view = view.views[current.host_cluster]
         member = group.member(current.host_cluster) or Member(current.host_cluster)
@@ -121,7 +123,7 @@ def decide(view: GroupView, request: Request, admission: AdmissionRequest) -> De
 
 
 def _size_before(group: Group, current: Allocation | None) -> Size:
-    """What a virtual cluster has where its task does not say: its own size, or the group's default."""
+    """Return the size for a task without one: the virtual cluster's own, or the group's default."""
     if current is None or current.deleting:
         return group.default
     if current.kept:  # its volumes are what is left of it
@@ -137,12 +139,13 @@ def _check_kept(current: Allocation, size: Size) -> None:
             "size.storage",
             wanted,
             f"{had} or more, or force: true",
-            reason=f"the kept volumes of virtual cluster {current.name} have a share of {had}",
+            message=f"the kept volumes of virtual cluster {current.name} have {had}; set at least {had}, or force: "
+            "true",
         )
 
 
 def _bounds(group: Group, size: Size, current: Allocation | None) -> tuple[Size, Size]:
-    """(minimum, maximum) for what changes: what a virtual cluster has already may be outside of newer bounds."""
+    """Return (minimum, maximum) for what changes: what a virtual cluster has already may be outside of newer bounds."""
     if current is None or current.kept or current.deleting:
         return group.minimum, group.maximum
     same = {name for name, amount in size.items() if amount == getattr(current.size, name)}
@@ -163,14 +166,15 @@ def _check_identity(view: GroupView, request: Request, admission: AdmissionReque
                 "group",
                 admission.group,
                 other.group,
-                reason=f"virtual cluster {request.name} is in group {other.group}, and does not move to another",
+                message=f"virtual cluster {request.name} is in group {other.group} and cannot move to another group; "
+                f"set group: {other.group}",
             )
         if view.failed and admission.host_cluster is None:
             names = ", ".join(sorted(view.failed))
             reasons = "; ".join(f"{name}: {error}" for name, error in sorted(view.failed.items()))
             raise NestedClustersError(
                 f"virtual cluster {request.name} is on none of the host clusters that answer, but may be on {names} "
-                f"({reasons}); to make it anew on another one in any case, name that with host_cluster",
+                f"({reasons}); to create it on another one in any case, set host_cluster",
                 failed_host_clusters=sorted(view.failed),
             )
         return
@@ -178,13 +182,14 @@ def _check_identity(view: GroupView, request: Request, admission: AdmissionReque
 
 
 def check_host_cluster(host_cluster: str | None, current: Allocation) -> None:
-    """Refuse another host cluster than the one that a virtual cluster is on."""
+    """Raise OptionError for another host cluster than the one that a virtual cluster is on."""
     if host_cluster not in (None, current.host_cluster):
         raise OptionError(
             "host_cluster",
             host_cluster,
             current.host_cluster,
-            reason=f"virtual cluster {current.name} lives there, and does not move to another host cluster",
+            message=f"virtual cluster {current.name} runs on {current.host_cluster} and cannot move to another host "
+            f"cluster; set host_cluster: {current.host_cluster}, or omit it",
         )
 
 
@@ -196,7 +201,8 @@ def _check_free(host_view: HostView, request: Request) -> None:
                 "namespace",
                 request.namespace,
                 "a namespace without another virtual cluster",
-                reason=f"virtual cluster {item.name} of group {item.group} has it on host cluster {item.host_cluster}",
+                message=f"{request.namespace} on host cluster {item.host_cluster} already contains virtual cluster "
+                f"{item.name} of group {item.group}; choose another namespace",
             )
 
 
@@ -205,17 +211,18 @@ def _check_open(view: GroupView, admission: AdmissionRequest, owner: str) -> Non
     group = view.group
     if admission.host_cluster is not None and group.member(admission.host_cluster) is None:
         names = ", ".join(sorted(member.name for member in group.members))
-        reason = f"it is no member of group {group.name}"
-        raise OptionError("host_cluster", admission.host_cluster, names, reason=reason)
+        message = f"{admission.host_cluster} is not a member of group {group.name}; use one of {names}"
+        raise OptionError("host_cluster", admission.host_cluster, names, message=message)
     if not owner and group.owner_quota.limits:
-        raise OptionError("owner", None, "who the virtual cluster is for", reason=f"group {group.name} has a quota")
+        message = f"group {group.name} has an owner quota; set the owner that the virtual cluster is for"
+        raise OptionError("owner", None, "who the virtual cluster is for", message=message)
     behind = group_pending.waiting_for_upgrade(group, view.allocations)
     if behind:
         raise NestedClustersError(
             f"group {group.name} is locked to vCluster {group.vcluster_version}, and {', '.join(behind)} "
-            f"{'runs' if len(behind) == 1 else 'run'} another version: upgrade them first (playbook "
-            "nested.clusters.upgrade, or their vcluster tasks), or set the lock back; new virtual clusters are refused "
-            "until then",
+            f"{'runs' if len(behind) == 1 else 'run'} another version; upgrade them first (playbook "
+            "nested.clusters.upgrade, or their vcluster tasks), or restore the former lock: until then, the group "
+            "takes no new virtual clusters",
             pending_upgrade=behind,
         )
 
@@ -263,13 +270,17 @@ def _choose_host(view: GroupView, request: Request, admission: AdmissionRequest,
             "host_cluster",
             admission.host_cluster,
             ", ".join(existing),
-            reason=f"virtual cluster {request.name} lives there, made without a group",
+            message=f"virtual cluster {request.name} already runs on {', '.join(existing)}, created without a group; "
+            f"set host_cluster: {existing[0]}",
         )
     return placements.place(size, candidates, view.group.placement, pinned)
 
 
 def _made_before(kubernetes: Kubernetes, request: Request) -> bool:
-    """Whether a virtual cluster of this name is there that is in no group; without a Helm record, by its workload."""
+    """Return whether a virtual cluster of this name is there that is in no group.
+
+    Without a Helm record, by its workload.
+    """
     lists = [(path("v1", "secrets", request.namespace), f"owner=helm,name={request.name}")]
     workload = f"app={well_known.CONTROL_PLANE},release={request.name},!{well_known.SYNCED_LABEL}"
     lists += [(path("apps/v1", plural, request.namespace), workload) for plural in ("statefulsets", "deployments")]
@@ -287,7 +298,7 @@ def check_in_use(kubernetes: Kubernetes, name: str, current: Allocation, size: S
         in_use, wanted = used.as_dict()[resource], size.as_dict()[resource]
         raise quotas.AdmissionDenied(
             f"size.{resource}: {wanted} is asked for, and virtual cluster {name} uses {in_use}: make it use less, or "
-            "shrink it all the same with force: true (what runs goes on; what starts anew may find no room)",
+            "to shrink it in any case, set force: true (running pods continue; new ones may find no room)",
             check="in_use",
             resource=resource,
             asked=wanted,
@@ -297,7 +308,7 @@ def check_in_use(kubernetes: Kubernetes, name: str, current: Allocation, size: S
 
 
 def used_by(quota: Mapping[str, Any] | None) -> Size:
-    """What a virtual cluster's ResourceQuota counts: the larger of requests and limits; nothing where there is none."""
+    """Return what a virtual cluster's ResourceQuota counts: the larger of requests and limits; zero without a quota."""
     used = ((quota or {}).get("status") or {}).get("used") or {}
     amounts = {}
     for resource, keys in QUOTA_KEYS.items():

@@ -45,10 +45,10 @@ _ETCD_STATEFUL_SET = ("controlPlane", "backingStore", "etcd", "deploy", "statefu
 def layers(
     group: Group, member: Member, name: str, requested: dict[str, Any], options: ControlPlane = NOTHING
 ) -> list[Layer]:
-    """The values of a virtual cluster on a member of its group, from the bottom to the top.
+    """Return the values of a virtual cluster on a member of its group, from the bottom to the top.
 
     ``asked`` are the task's own values, ``options`` what it says of the control plane beside them. The size is in
-    none: the control plane restarts with every change of its values, and shall not for a quota. Raises OptionError
+    none: the control plane restarts with every change of its values, and must not for a quota. Raises OptionError
     where the task's values and the group's oidc settings conflict.
     """
     found: list[Layer] = [
@@ -74,7 +74,7 @@ def layers(
                 "distribution",
                 accessors.distribution_of(merged),
                 "k8s",
-                reason=f"group {group.name} has oidc settings",
+                reason=f"the oidc settings of group {group.name} need distribution k8s",
             )
         arguments = _oidc_arguments(group, merged)
         additions = tree.merge(additions, _appended(merged, _API_ARGUMENTS, arguments))
@@ -82,7 +82,7 @@ def layers(
 
 
 def merge(found: list[Layer]) -> dict[str, Any]:
-    """All layers in one."""
+    """Return all layers in one."""
     result: dict[str, Any] = {}
     for _origin, layer in found:
         result = tree.merge(result, layer)
@@ -90,7 +90,7 @@ def merge(found: list[Layer]) -> dict[str, Any]:
 
 
 def origins(found: list[Layer]) -> dict[tuple[str, ...], str]:
-    """Where each value of :func:`merge` comes from, by its path: the uppermost layer that says something of it."""
+    """Return the origin of each value of :func:`merge` by its path: the uppermost layer that sets it."""
     merged: dict[str, Any] = {}
     result: dict[tuple[str, ...], str] = {}
     for origin, layer in found:
@@ -125,7 +125,7 @@ def _of_group(group: Group, member: Member, name: str) -> dict[str, Any]:
 
 
 def _appended(merged: dict[str, Any], where: tuple[str, ...], more: list[str]) -> dict[str, Any]:
-    """The list at a path with ``more`` at its end; {} where it has them already."""
+    """Return the list at a path with ``more`` at its end; {} where it has them already."""
     existing = tree.get(merged, where) or []
     missing = [item for item in more if item not in existing]
     return tree.at(where, [*existing, *missing]) if missing else {}
@@ -138,13 +138,14 @@ def _oidc_arguments(group: Group, merged: dict[str, Any]) -> list[str]:
             "values",
             f"{'.'.join(_API_ARGUMENTS)}: {', '.join(item.partition('=')[0] for item in own)}",
             "values without --oidc- arguments",
-            reason=f"group {group.name} has oidc settings",
+            message=f"group {group.name} has oidc settings, so values must not set "
+            f"{', '.join(item.partition('=')[0] for item in own)} in {'.'.join(_API_ARGUMENTS)}; remove them",
         )
     return group.oidc.flags() if group.oidc else []
 
 
 def with_claims(deployed: dict[str, Any]) -> dict[str, Any]:
-    """Values of a virtual cluster made without a group, with the sizes of its claims, which cannot change any more."""
+    """Return values of a virtual cluster made without a group, with the fixed sizes of its claims."""
     result = deployed
     workloads: list[tuple[str, ...]] = [_STATEFUL_SET]
     if store_of(deployed) == DEPLOYED_ETCD:
@@ -156,7 +157,7 @@ def with_claims(deployed: dict[str, Any]) -> dict[str, Any]:
 
 
 def limits_containers(merged: dict[str, Any]) -> bool:
-    """Whether the chart makes a LimitRange of its own (source: chart/templates/limitrange.yaml)."""
+    """Return whether the chart makes a LimitRange of its own (source: chart/templates/limitrange.yaml)."""
     quota, limits = (
         str(tree.get(merged, ("policies", kind, "enabled"))).lower() for kind in ("resourceQuota", "limitRange")
     )
@@ -167,7 +168,7 @@ def limits_containers(merged: dict[str, Any]) -> bool:
 
 
 def own_claims(merged: dict[str, Any]) -> Size:
-    """What the control plane itself claims: limits and volumes of all its replicas, of etcd and of CoreDNS."""
+    """Return what the control plane itself claims: limits and volumes of its replicas, of etcd and of CoreDNS."""
     claims = _claims(merged, _STATEFUL_SET, accessors.claim_enabled(merged))
     if store_of(merged) == DEPLOYED_ETCD:
         enabled = tree.get(merged, (*_ETCD_STATEFUL_SET, "persistence", "volumeClaim", "enabled"))
@@ -191,7 +192,7 @@ def _claims(merged: dict[str, Any], workload: tuple[str, ...], claim: bool) -> S
 
 
 def check_room(merged: dict[str, Any], size: Size) -> None:
-    """OptionError where the control plane alone would fill the size, and so never start."""
+    """Raise OptionError where the control plane alone would fill the size, and so never start."""
     claims = own_claims(merged)
     for resource in claims.fits_in(size):
         shown = claims.as_dict()[resource]
@@ -199,5 +200,5 @@ def check_room(merged: dict[str, Any], size: Size) -> None:
             f"size.{resource}",
             size.as_dict()[resource],
             f"{shown} or more, or values in which the control plane claims less",
-            reason=f"the control plane alone claims {shown}",
+            message=f"the control plane alone claims {shown}; set {shown} or more, or values in which it claims less",
         )

@@ -69,7 +69,7 @@ def _outdated(name: str) -> PlanOutdated:
 
 
 def _is_locked(view: GroupView, locks: Sequence[tuple[str, Kubernetes]]) -> bool:
-    """Whether all host clusters that count by now are locked: one may answer again, or have become a member."""
+    """Return whether all host clusters that count by now are locked: one may answer again, or have become a member."""
     return {number for number, _kubernetes in lock_order(view)} <= {number for number, _kubernetes in locks}
 
 
@@ -88,7 +88,7 @@ def reserve(
     """Take what several virtual clusters need, one after another under one hold of the locks.
 
     ``before`` is a view of the group that says what to lock. Raises PlanOutdated where it does not any more, and
-    LockLost where somebody else may be writing by now: what is written stays, and the rest can be tried again.
+    LockLost if another task may be writing by now: what is written stays, and the rest can be tried again.
     """
     new: set[str] = set()
     refused: dict[str, NestedClustersError] = {}
@@ -117,7 +117,7 @@ def reserve(
 
 
 def with_live_hosts(view: GroupView) -> GroupView:
-    """The same view, whose host clusters can be written to."""
+    """Return the same view, whose host clusters can be written to."""
 
     def of(one: HostView) -> HostView:
         return replace(one, host=HostCluster(one.host.name, live(one.host.kubernetes)))
@@ -127,7 +127,7 @@ def with_live_hosts(view: GroupView) -> GroupView:
 
 
 def _write(kubernetes: Kubernetes, full: Request, wanted: Membership, decision: Decision) -> bool:
-    """The reservation: a namespace, or on the one that is there the most of what it has and what it shall have.
+    """Return the reservation: a namespace, or on the one that is there the most of what it has and what it shall have.
 
     Returns whether the namespace is new.
     """

@@ -1,7 +1,7 @@
 # Copyright (c) 2026, nested.clusters contributors
 # GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What tasks that work on many virtual clusters at once have in common: their options, jobs and results."""
+"""Define what tasks for many virtual clusters have in common: options, jobs and results."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ class BatchOptions:
     at_once: int = 200
     max_failures: int | None = None
     accept_data_loss: bool = False
-    keep_volumes: bool = False  # of those that shall be absent
+    keep_volumes: bool = False  # of those to delete
     trust_kubelet: bool = False  # whether its word that one is ready counts, and no API is asked
     max_selected: int | None = None  # with more of them, nothing is begun
 
@@ -57,7 +57,7 @@ class BatchJob:
     last: str = "nothing was seen yet"
 
     def late(self, order: BatchOptions) -> str:
-        """The error of a job that has had its time."""
+        """Return the error of a job that has had its time."""
         raise NotImplementedError
 
 
@@ -80,7 +80,7 @@ AnyJob = TypeVar("AnyJob", bound=BatchJob)
 
 
 class Reported(Protocol):
-    """What a result needs of a job, whatever was done."""
+    """The part of a job that every result has."""
 
     def describe(self, order: BatchOptions) -> dict[str, Any]:
         """Return the part of the result that is about it."""
@@ -91,7 +91,7 @@ class Reported(Protocol):
 
 @dataclass
 class BatchResult:
-    """What became of all of them. ``unread`` are host clusters that could not be read, and why."""
+    """The results of all of them. ``unread`` are host clusters that could not be read, and why."""
 
     jobs: Sequence[Reported]
     unread: dict[str, str]
@@ -99,7 +99,7 @@ class BatchResult:
 
 
 class Budget:
-    """How many may be under way on all host clusters together, and how many may fail."""
+    """The number of jobs that may run on all host clusters together, and of those that may fail."""
 
     def __init__(self, at_once: int, max_failures: int | None, failed: int = 0) -> None:
         self._free = at_once
@@ -108,11 +108,11 @@ class Budget:
 
     @property
     def spent(self) -> bool:
-        """Whether so many have failed that no further one is begun."""
+        """Return whether so many have failed that no further one is begun."""
         return self._failures_left <= 0
 
     def begin(self, queue: deque[AnyJob]) -> list[AnyJob]:
-        """Those of the queue whose turn it is now; all others are left out once too many have failed."""
+        """Return the jobs of the queue to begin now; drop all others once too many have failed."""
         begun = []
         while queue and self._take():
             job = queue.popleft()
@@ -125,7 +125,7 @@ class Budget:
         return begun
 
     def has_ended(self, job: BatchJob, reached: bool, order: BatchOptions) -> bool:
-        """Whether a job has reached its state, failed, or has had its time."""
+        """Return whether a job has reached its state, failed, or has had its time."""
         if time.monotonic() - job.started > order.timeout and not (reached or job.error):
             job.error = job.late(order)
         ended = reached or bool(job.error)

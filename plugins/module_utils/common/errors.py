@@ -12,7 +12,7 @@ from .redaction import redacted, redacted_text
 
 
 class NestedClustersError(Exception):
-    """Something that ends a task: ``str(error)`` is the message, ``data`` goes beside it in the result.
+    """An error that ends a task: ``str(error)`` is the message, ``data`` stands beside it in the result.
 
     Neither shows a credential, wherever it came from: an option, the answer of a server, or what helm printed.
     """
@@ -23,26 +23,27 @@ class NestedClustersError(Exception):
 
 
 class OptionError(NestedClustersError):
-    """An option whose value cannot be used; raised before anything is changed.
+    """Name an option whose value cannot be used, before anything is changed.
 
-    ``reason`` and ``allowed`` name other values only as :func:`redaction.redacted` gives them.
+    ``message`` says what is wrong and what to do, in words that fit the error. Without it, the value, ``reason`` and
+    ``allowed`` make a sentence. All three name other values only as :func:`redaction.redacted` returns them.
     """
 
-    def __init__(self, option: str, value: object, allowed: str, *, reason: str = "") -> None:
-        why = f": {reason}" if reason else ""
+    def __init__(self, option: str, value: object, allowed: str, *, reason: str = "", message: str = "") -> None:
         shown = redacted(value, option)
-        super().__init__(
-            f"{option}: {shown!r} is not usable{why}; allowed: {allowed}",
-            option=option,
-            value=shown,
-            allowed=allowed,
-        )
+        what = "no value is set" if value is None else f"{shown!r} is not usable"
+        why = f": {reason}" if reason else ""
+        text = message or f"{what}{why}; allowed: {allowed}"
+        super().__init__(f"{option}: {text}", option=option, value=shown, allowed=allowed)
 
 
 def given_twice(one: str, other: str) -> OptionError:
-    """Two names of ``host_clusters`` that mean the same host cluster."""
-    reason = "both are the same host cluster (the UID of namespace kube-system is the same)"
-    return OptionError("host_clusters", [one, other], "each host cluster once", reason=reason)
+    """Return the error for two names of ``host_clusters`` that mean the same host cluster."""
+    message = (
+        f"{one} and {other} are the same host cluster (the UID of namespace kube-system is the same); list each host "
+        "cluster once"
+    )
+    return OptionError("host_clusters", [one, other], "each host cluster once", message=message)
 
 
 def refuse_empty(params: Mapping[str, Any], options: Iterable[str]) -> None:
@@ -54,9 +55,10 @@ def refuse_empty(params: Mapping[str, Any], options: Iterable[str]) -> None:
         value = params[option]
         parts = value if isinstance(value, list) else [value]
         if value is not None and not (parts and all(part.strip() for part in parts)):
+            message = "the value is empty and selects nothing; omit the option to select by the others"
             allowed = "leave it out (omit) to select by the other options"
-            raise OptionError(option, value, allowed, reason="it is empty, so it selects nothing")
+            raise OptionError(option, value, allowed, message=message)
 
 
 class WaitError(NestedClustersError):
-    """What was waited for failed, or the time ran out; the message says the last state seen."""
+    """A wait failed or timed out; the message has the last state that was read."""

@@ -28,12 +28,12 @@ _ASSIGNMENT = re.compile(r"(?<![\w.-])([\w.-]{1,64})=([^\s&'\",;]+)")
 
 
 def speaks_of_a_secret(name: str) -> bool:
-    """Whether what has this name is not to be shown."""
+    """Return whether what has this name is not to be shown."""
     return bool(_SECRET_NAME.search(re.sub("[-_.]", "", name.lower())))
 
 
 def redacted_text(text: str) -> str:
-    """A text that can be shown: without the user and password of a URL, ``password=...``, tokens and private keys."""
+    """Return a text without the user and password of a URL, ``password=...``, tokens and private keys."""
     text = _PRIVATE_KEY.sub(MASK, text)
     text = _BEARER.sub(lambda found: (found[1] or "") + MASK, text)
     text = _USER_INFO.sub(lambda found: _user_info(found[1] or found[2] or ""), text)
@@ -46,7 +46,7 @@ def _user_info(found: str) -> str:
 
 
 def redacted(value: Any, name: str = "", *, text: Callable[[str], str] = redacted_text, hide: bool = False) -> Any:
-    """A value that can be shown. ``name`` is what it is called, such as an option or the path of a value.
+    """Return a value that can be shown. ``name`` is what it is called, such as an option or the path of a value.
 
     Hidden is all below a name that speaks of a secret, and the value of an environment variable with such a name.
     ``text`` says what remains of any other text.

@@ -30,7 +30,7 @@ _SEMVER = re.compile(
 
 
 def _precedence(prerelease: str) -> tuple[Any, ...]:
-    """Semver 2.0.0 section 11: a release is above its pre-releases, numbers are below words."""
+    """Return a sort key by Semver 2.0.0 section 11: releases above pre-releases, numbers below words."""
     if not prerelease:
         return (1,)
     parts = prerelease.split(".")
@@ -63,7 +63,7 @@ class Version:
 
     @property
     def release(self) -> Minor:
-        """Major and minor: what compatibility is decided by."""
+        """Return (major, minor), which decides about compatibility."""
         return (self.major, self.minor)
 
     @property
@@ -77,7 +77,10 @@ class Version:
 
 
 def parse_version(text: str, option: str = "vcluster_version") -> Version:
-    """``0.36.1``, ``v0.36.1``, ``0.37.0-rc.1``, ``0.36.1+build``; OptionError for ``0.36`` or ``latest``."""
+    """Parse ``0.36.1``, ``v0.36.1``, ``0.37.0-rc.1`` or ``0.36.1+build``.
+
+    Raises OptionError for ``0.36`` or ``latest``.
+    """
     match = _SEMVER.fullmatch(text) if isinstance(text, str) else None
     if match is None:
         raise OptionError(option, text, "MAJOR.MINOR.PATCH", reason="not a semantic version")
@@ -92,7 +95,7 @@ def parse_version(text: str, option: str = "vcluster_version") -> Version:
 
 
 def parse_kubernetes_version(text: str) -> Version:
-    """``v1.36.3``, ``1.36.3``, ``v1.35.0-k3s1``; OptionError for anything else.
+    """Parse ``v1.36.3``, ``1.36.3`` or ``v1.35.0-k3s1``. Raises OptionError for anything else.
 
     The chart uses the text as an image tag (source: chart/templates/_init-containers.tpl,
     vcluster.k8s.image.tag), so ``1.36`` would be an image that does not exist.

@@ -30,7 +30,7 @@ Amount: TypeAlias = "Decimal | None"
 
 
 def quantity(value: Any) -> Decimal | None:
-    """The number a quantity stands for (cores, bytes), or None when it is none."""
+    """Return the number a quantity stands for (cores, bytes), or None when it is none."""
     if isinstance(value, bool) or not isinstance(value, (str, int, float)):
         return None
     if isinstance(value, str) and (match := _QUANTITY.fullmatch(value)):
@@ -59,7 +59,7 @@ class Size:
 
     @classmethod
     def zero(cls) -> Size:
-        """Nothing of anything."""
+        """Return a size of 0 in every resource."""
         return cls(Decimal(0), Decimal(0), Decimal(0))
 
     @classmethod
@@ -71,7 +71,7 @@ class Size:
         positive: Collection[str] = (),
         partial: bool = False,
     ) -> Size:
-        """A size from ``{cpu: 4, memory: 4Gi, storage: 2Gi}``; ``option`` is what errors call the mapping.
+        """Return a size from ``{cpu: 4, memory: 4Gi, storage: 2Gi}``; ``option`` is what errors call the mapping.
 
         All three are required unless ``partial``, where what is absent or null becomes None. Zero is refused for
         the resources in ``positive``. Raises OptionError for the first field, in the order of RESOURCES, that
@@ -83,7 +83,7 @@ class Size:
             raise OptionError(option, mapping, f"a mapping with {', '.join(RESOURCES)}")
         for key in mapping:
             if key not in RESOURCES:
-                raise OptionError(f"{option}.{key}", mapping[key], ", ".join(RESOURCES), reason="it is not known")
+                raise OptionError(f"{option}.{key}", mapping[key], ", ".join(RESOURCES), reason="there is no such key")
         amounts: dict[str, Amount] = {}
         for resource in RESOURCES:
             value = mapping.get(resource)
@@ -101,7 +101,7 @@ class Size:
     def changed(
         cls, mapping: Mapping[str, Any] | None, option: str, before: Size, *, positive: Collection[str] = ()
     ) -> Size:
-        """``before``, with what an option says; an empty string takes a limit away.
+        """Return ``before``, with what an option says; an empty string takes a limit away.
 
         Raises OptionError as ``parse`` does.
         """
@@ -112,43 +112,43 @@ class Size:
         return cls(**{resource: None if resource in lifted else amount for resource, amount in filled.items()})
 
     def as_dict(self) -> dict[str, str | None]:
-        """Canonical quantities by resource, which ``parse`` reads back; None stays None."""
+        """Return canonical quantities by resource, which ``parse`` reads back; None stays None."""
         return {resource: None if amount is None else _canonical(resource, amount) for resource, amount in self.items()}
 
     @property
     def only_storage(self) -> bool:
-        """Whether volumes are all that it has room for."""
+        """Return whether volumes are all that it has room for."""
         return self.cpu == 0 and self.memory == 0
 
     def items(self) -> list[tuple[str, Amount]]:
-        """(resource, amount), in the order of RESOURCES."""
+        """Return (resource, amount), in the order of RESOURCES."""
         return [("cpu", self.cpu), ("memory", self.memory), ("storage", self.storage)]
 
     def __str__(self) -> str:
-        """``4 cpu, 4Gi memory, unlimited storage``."""
+        """Return ``4 cpu, 4Gi memory, unlimited storage``."""
         return ", ".join(f"{amount or 'unlimited'} {resource}" for resource, amount in self.as_dict().items())
 
     def __add__(self, other: Size) -> Size:
-        """The sum; what is not limited in either is not limited in it."""
+        """Return the sum; what is not limited in either is not limited in it."""
         return self._each(other, lambda left, right: None if left is None or right is None else left + right)
 
     def __sub__(self, other: Size) -> Size:
-        """The difference; what is not limited stays so, whatever is taken from it.
+        """Return the difference; what is not limited stays so, whatever is taken from it.
 
         Raises ValueError where something unlimited is taken from a number: no number says what is left.
         """
         return self._each(other, _difference)
 
     def maximum(self, other: Size) -> Size:
-        """The larger amount of each resource; unlimited is the largest."""
+        """Return the larger amount of each resource; unlimited is the largest."""
         return self._each(other, lambda left, right: None if left is None or right is None else max(left, right))
 
     def filled(self, other: Size) -> Size:
-        """This size, with what it does not say (None) taken from ``other``."""
+        """Return this size, with resources that are None taken from ``other``."""
         return self._each(other, lambda left, right: right if left is None else left)
 
     def fits_in(self, available: Size) -> list[str]:
-        """The resources of which more is asked than available; empty when it fits.
+        """Return the resources of which more is asked than available; empty when it fits.
 
         Zero fits everywhere, also where less than nothing is left; unlimited fits only in unlimited.
         """
@@ -167,7 +167,7 @@ class Size:
 
 
 def rounded(resource: str, amount: Amount) -> str:
-    """An amount for people, such as ``31.3Gi`` where a node says 32829000Ki; never more than there is."""
+    """Return an amount for people, such as ``31.3Gi`` where a node says 32829000Ki; never more than there is."""
     if amount is None:
         return "unlimited"
     exact = _canonical(resource, amount)
@@ -186,15 +186,15 @@ def _difference(left: Amount, right: Amount) -> Amount:
 
 
 def _amount(resource: str, value: Any, positive: bool) -> tuple[Amount, str]:
-    """(the amount, why it cannot be used or "")."""
+    """Return (the amount, why it cannot be used or "")."""
     if value is None:
-        return None, "it is missing"
+        return None, "cpu, memory and storage are required"
     text = str(value)
     usable = isinstance(value, (str, int, float)) and not isinstance(value, bool)
     # As text also where YAML read a number: the float 0.1 is not exactly a tenth.
     amount = quantity(text) if usable and _QUANTITY.fullmatch(text) else None
     if amount is None:
-        return None, "it is no quantity"
+        return None, "it is not a quantity"
     if amount < 0:
         return None, "it is negative"
     if amount > _MOST[resource]:
@@ -202,9 +202,9 @@ def _amount(resource: str, value: Any, positive: bool) -> tuple[Amount, str]:
     if positive and amount == 0:
         return None, "it is zero"
     if resource == "cpu" and amount * 1000 % 1:
-        return None, "it is no whole number of thousandths of a CPU"
+        return None, "it is not a whole number of thousandths of a CPU"
     if resource != "cpu" and amount % 1:
-        return None, "it is no whole number of bytes"
+        return None, "it is not a whole number of bytes"
     return amount, ""
 
 

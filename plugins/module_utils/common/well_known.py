@@ -41,7 +41,7 @@ LABEL_LENGTH = 63  # characters of a DNS label, and of the value of a Kubernetes
 
 
 def safe_concat(*parts: str) -> str:
-    """vCluster's name for something on the host: joined, and shortened with a digest beyond LABEL_LENGTH characters."""
+    """Return vCluster's name for an object on the host: joined, and shortened with a digest beyond LABEL_LENGTH."""
     whole = "-".join(parts)
     if len(whole) <= LABEL_LENGTH:
         return whole

@@ -25,17 +25,17 @@ _NO_TEXT = re.compile(r"[^a-z].*|y|n", re.IGNORECASE | re.DOTALL)
 
 
 def load(text: str | bytes | IO[bytes]) -> Any:
-    """The one document of a text or file."""
+    """Return the one document of a text or file."""
     return yaml.load(text, Loader=_Loader)
 
 
 def load_all(text: str) -> Iterator[Any]:
-    """The documents of a text."""
+    """Return the documents of a text."""
     return iter(yaml.load_all(text, Loader=_Loader))
 
 
 def compose_all(text: str) -> Iterator[Any]:
-    """The documents of a text as nodes, whose scalars are the text that is there; see :func:`entries`."""
+    """Return the documents of a text as nodes, whose scalars are the text that is there; see :func:`entries`."""
     return iter(yaml.compose_all(text, Loader=_Loader))
 
 
@@ -44,7 +44,7 @@ def is_mapping(node: Any) -> bool:
 
 
 def entries(mapping: Any) -> dict[str, Any]:
-    """The nodes of a mapping by name. Raises ValueError for what parsers read in different ways."""
+    """Return the nodes of a mapping by name. Raises ValueError for what parsers read in different ways."""
     found: dict[str, Any] = {}
     for key, value in mapping.value:
         name = scalar(key)
@@ -55,12 +55,12 @@ def entries(mapping: Any) -> dict[str, Any]:
 
 
 def items(node: Any) -> list[Any]:
-    """The nodes of a list, none of anything else."""
+    """Return the nodes of a list, none of anything else."""
     return list(node.value) if isinstance(node, yaml.SequenceNode) else []
 
 
 def scalar(node: Any) -> str:
-    """The text of a node, "" where it is none. Raises ValueError for a tag that can make another text of it."""
+    """Return the text of a node, "" where it is none. Raises ValueError for a tag that can make another text of it."""
     if not isinstance(node, yaml.ScalarNode):
         return ""
     if node.tag not in _TAGS:
@@ -69,19 +69,19 @@ def scalar(node: Any) -> str:
 
 
 def is_text(node: Any) -> bool:
-    """Whether a scalar is text to every parser: in quotes, or not like a number, a truth value or null."""
+    """Return whether a scalar is text to every parser: in quotes, or not like a number, a truth value or null."""
     if node.tag != "tag:yaml.org,2002:str":
         return False
     return bool(node.style) or not _NO_TEXT.fullmatch(node.value)
 
 
 def dump(data: Any) -> str:
-    """Data as block-style YAML with sorted keys."""
+    """Return data as block-style YAML with sorted keys."""
     return str(yaml.safe_dump(data, sort_keys=True, default_flow_style=False))
 
 
 def dump_commented(data: Any, comments: Mapping[tuple[str, ...], str], at: tuple[str, ...] = ()) -> str:
-    """As ``dump``, with a comment after each entry whose path has one: ``size: 1Gi  # built-in``."""
+    """Dump as ``dump`` does, with the comment of each path: ``size: 1Gi  # built-in``."""
     if not isinstance(data, dict) or not data:
         return dump(data)
     text = ""

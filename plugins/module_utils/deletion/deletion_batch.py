@@ -3,7 +3,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Delete many virtual clusters at once.
 
-One look is a LIST a kind, however many are under way. Helm is not started: its objects carry its labels and
+One look is a LIST for each kind, however many are being deleted. Helm is not started: its objects carry its labels and
 annotations, what is elsewhere is in its record as well, and vCluster's chart has no hooks. What finds a virtual cluster
 again, its values and its release, goes last, so that a task that was killed is finished by the next one.
 """
@@ -51,7 +51,7 @@ class DeletionPlan:
 
     @property
     def result(self) -> BatchResult:
-        """What became of all, or with ``check`` would become of them."""
+        """Return the results of all; with ``check``, as they would be."""
         return BatchResult(self.jobs, self.unread, [])
 
 
@@ -91,7 +91,7 @@ def plan(hosts: Sequence[HostCluster], selector: Selector, order: BatchOptions) 
 def carry_out(planned: DeletionPlan) -> BatchResult:
     """Delete what a plan says, at once as far as its options allow; what fails is in each job's ``error``.
 
-    What is there is read again before anything is sent: what is protected, used or somebody else's by now stays.
+    What is there is read again before anything is sent: what is protected, used or owned by others by then stays.
     """
     budget = _budget(planned)
     if budget.spent:
@@ -118,7 +118,7 @@ def refuse_protected(jobs: Iterable[DeletionJob]) -> None:
         return
     places = [_located(target) for target in found]
     raise NestedClustersError(
-        f"nothing was deleted, because of the virtual clusters that are selected {len(found)} "
+        f"nothing was deleted, because {len(found)} of the selected virtual clusters "
         f"{'is' if len(found) == 1 else 'are'} protected: {', '.join(places)}; run the vcluster task of each with "
         "protected: false first, or select others",
         protected=[{"name": one.name, "namespace": one.namespace, "host_cluster": one.host.name} for one in found],
@@ -131,8 +131,8 @@ def refuse_managed(jobs: Iterable[DeletionJob]) -> None:
     if not found:
         return
     raise NestedClustersError(
-        "nothing was deleted, because no Helm record in their namespaces speaks of virtual clusters that are selected, "
-        f"and other tools manage them: {'; '.join(f'{_located(target)} belongs to {by}' for target, by in found)}. "
+        "nothing was deleted, because other tools manage selected virtual clusters, which have no Helm record in their "
+        f"namespaces: {'; '.join(f'{_located(target)} belongs to {by}' for target, by in found)}. "
         f"For each, {DELETE_THERE}; or select others",
         managed=[
             {"name": one.name, "namespace": one.namespace, "host_cluster": one.host.name, "managed_by": by.name}
@@ -142,7 +142,7 @@ def refuse_managed(jobs: Iterable[DeletionJob]) -> None:
 
 
 def _located(target: Target) -> str:
-    """A virtual cluster and where it is, in words."""
+    """Return a virtual cluster and where it is, in words."""
     where = "" if target.host.name == host_clusters.ONLY else f", host cluster {target.host.name}"
     return f"{target.name} (namespace {target.namespace}{where})"
 
@@ -183,7 +183,7 @@ class DeletionRunner:
                     time.sleep(max(readiness.POLL_SECONDS, took))
 
     def _look(self, active: Sequence[DeletionJob]) -> tuple[Contents, set[str]] | None:
-        """What is there now; None where the host cluster did not say."""
+        """Return what exists now; None if the host cluster did not answer."""
         spaces = {job.target.namespace for job in active}
         only = spaces.pop() if len(spaces) == 1 else self.namespace
         # Where all namespaces are going, what is in them is not looked at.
@@ -210,7 +210,7 @@ class DeletionRunner:
         try:
             return self._sweep(job, scope_of(held, job.target, self.order.keep_volumes), job.volumes & volumes)
         except KubernetesError as error:
-            if error.status in (404, 409) or error.passing:  # changed by somebody else since it was seen: look again
+            if error.status in (404, 409) or error.passing:  # changed since it was read: read again
                 job.last = str(error)
             else:
                 job.error = str(error)
@@ -218,7 +218,7 @@ class DeletionRunner:
 
     def _sweep(self, job: DeletionJob, now: DeletionScope, volumes: set[str]) -> bool:
         if ownership.protection(now.own, job.target.name):
-            job.error = "it was protected by somebody else meanwhile"
+            job.error = "it was protected meanwhile"
             return False
         self._send_outside(job)
         namespace_object, namespace = now.namespace, job.target.namespace
@@ -239,7 +239,7 @@ class DeletionRunner:
         return self._sweep_singly(job, now, volumes)
 
     def _send_outside(self, job: DeletionJob) -> None:
-        """What is outside of the namespace goes first: it is found by what is inside."""
+        """Delete what is outside of the namespace first, because it is found by what is inside."""
         for ref in job.outside:
             where = ref.path(ref.namespace)
             if where not in job.sent_outside:
@@ -265,7 +265,7 @@ def _named(volumes: Iterable[str]) -> str:
 
 
 def _order(ref: ObjectRef) -> int:
-    """The control plane first, which writes the others; what the virtual cluster is found by goes last."""
+    """Return the control plane first, which writes the others; what the virtual cluster is found by goes last."""
     if ref.plural in ("statefulsets", "deployments"):
         return 0
     if ref.secret_type == RELEASE_SECRET_TYPE:

@@ -136,7 +136,7 @@ def _with_managers(kubernetes: Kubernetes, jobs: Sequence[DeletionJob]) -> list[
 
 
 def _remains(selector: Selector, keep_volumes: bool, host: HostCluster, held: Contents) -> list[Target]:
-    """What a task that was killed left: a reservation without a control plane, or values without one."""
+    """Return what a killed task left: a reservation or values without a control plane."""
     if selector.label_selectors:  # which are those of a control plane
         return []
     there, known = control_planes(held), with_values(held)
@@ -159,7 +159,7 @@ def _remains(selector: Selector, keep_volumes: bool, host: HostCluster, held: Co
 
 
 def _without_others(kubernetes: Kubernetes, remains: list[Target], held: Contents) -> list[Target]:
-    """Remains without those whose name a Helm release of another chart has by now: all that Helm made is that one's."""
+    """Return remains but those whose name a Helm release of another chart has: Helm's objects belong to that one."""
     keys = {target.key for target in remains}
     recorded = {key: record for key, record in release_records.newest(held).items() if key in keys}
     _homes, others = release_records.homes(kubernetes, recorded)

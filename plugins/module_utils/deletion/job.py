@@ -51,7 +51,7 @@ class DeletionScope:
 
     @property
     def going(self) -> bool:
-        """Whether the namespace is being deleted already."""
+        """Return whether the namespace is being deleted already."""
         return bool(self.namespace and self.namespace["metadata"].get("deletionTimestamp"))
 
     @property
@@ -60,7 +60,7 @@ class DeletionScope:
 
 
 def scope_of(held: Contents, target: Target, keep_volumes: bool) -> DeletionScope:
-    """What of the namespace of a virtual cluster goes with it."""
+    """Return what a removal deletes in the namespace of a virtual cluster."""
     namespace_object = held.namespaces.get(target.namespace)
     if namespace_object is None:
         return DeletionScope(None)
@@ -107,7 +107,7 @@ class DeletionJob(BatchJob):
         return self.changes if (order.check and self.begun) or self.sent else []
 
     def describe(self, order: BatchOptions) -> dict[str, Any]:
-        """The virtual cluster's part of the result."""
+        """Return the virtual cluster's part of the result."""
         target = self.target
         steps = [change.text for change in self.done(order)]
         gone = "absent" if order.check or order.wait else "deleting"
@@ -127,7 +127,7 @@ class DeletionJob(BatchJob):
         }
 
     def diff(self, order: BatchOptions) -> dict[str, str]:
-        """What goes, for ``--diff``: every object, and the namespace where that goes as well."""
+        """Return what is deleted, for ``--diff``: every object, and the namespace if it is deleted too."""
         told = self.describe(order)
         on = f", host cluster {told['host_cluster']}" if told["host_cluster"] else ""
         name = f"virtual cluster {self.target.name} (namespace {self.target.namespace}{on})"

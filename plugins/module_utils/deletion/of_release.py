@@ -28,20 +28,20 @@ _SHOWN = 5  # names of objects that stay
 
 
 def chart_names(name: str) -> set[str]:
-    """Names of what the chart makes in the namespace (source: chart/templates of 0.20 to 0.36)."""
+    """Return names of what the chart makes in the namespace (source: chart/templates of 0.20 to 0.36)."""
     plain = {name, f"{name}-headless", f"{name}-etcd", f"{name}-etcd-headless"}
     kinds = ("vc", "vc-config", "vc-workload", "vc-work", "vc-cp", "vc-kube-dns", "vc-snapshot", "vc-coredns")
     return plain | {f"{kind}-{name}" for kind in kinds}
 
 
 def is_cluster_role(ref: ObjectRef, name: str, namespace: str) -> bool:
-    """Whether it is a cluster role, or its binding, of the chart: no copy of one can have its name."""
+    """Return whether it is a cluster role, or its binding, of the chart: no copy of one can have its name."""
     names = {f"{kind}-{name}-v-{namespace}"[:63].removesuffix("-") for kind in ("vc", "vc-mn")}
     return (ref.api_version, ref.plural) in CHART_CLUSTER_KINDS and ref.name in names
 
 
 def is_copy(ref: ObjectRef) -> bool:
-    """Whether an object is in another namespace than the release that made it, by what Helm wrote on it.
+    """Return whether an object is in another namespace than the release that made it, by what Helm wrote on it.
 
     On what is synced that is what Helm wrote inside a virtual cluster.
     """
@@ -63,7 +63,7 @@ class Records:
         self._named = {key: self._objects(key, secrets) for key, secrets in self._read(asked).items()}
 
     def sort_out(self, refs: Iterable[ObjectRef], key: ClusterKey) -> tuple[list[ObjectRef], list[ObjectRef]]:
-        """(what is of this release, what only says so) of what is outside of its namespace."""
+        """Return (what is of this release, what only says so) of what is outside of its namespace."""
         refs = list(refs)
         named = self._named.get(key, set())
         own = [
@@ -92,7 +92,7 @@ class Records:
         return found
 
     def _objects(self, key: ClusterKey, secrets: list[dict[str, Any]]) -> set[tuple[str, str]]:
-        """Paths of what the newest record names, without the API's version; none where it cannot be believed."""
+        """Return the paths that the newest record names, without API version; none if it cannot be trusted."""
         try:
             found = revisions(secrets, key[1], key[0])
             named = records.named(found[-1]) if found else []
@@ -102,14 +102,14 @@ class Records:
 
 
 def stayed(refs: Iterable[ObjectRef], name: str) -> str:
-    """What to say of those that only say that they are of a release; "" of none."""
+    """Return a note on objects that only claim to be of a release; "" for none."""
     told = sorted(f"{ref} in namespace {ref.namespace}" if ref.namespace else str(ref) for ref in refs)
     if not told:
         return ""
     more = f" and {len(told) - _SHOWN} more" if len(told) > _SHOWN else ""
     return (
-        f"{', '.join(told[:_SHOWN])}{more} stayed: labels and annotations say that Helm release {name} made this, but "
-        "its record does not name it, so it is a copy or somebody else's; delete it yourself if nobody needs it"
+        f"{', '.join(told[:_SHOWN])}{more} stayed: their labels and annotations name Helm release {name}, but "
+        "its record does not contain them, so they are copies or belong to others; delete them if nobody needs them"
     )
 
 
@@ -122,6 +122,6 @@ def _where(ref: ObjectRef) -> tuple[str, str]:
 
 
 def _below(where: str) -> str:
-    """A path from the namespace or the resource on: two versions of an API have the same objects."""
+    """Return a path from the namespace or the resource on: two versions of an API have the same objects."""
     parts = where.split("/")
     return "/".join(parts[3:] if parts[1:2] == ["api"] else parts[4:])

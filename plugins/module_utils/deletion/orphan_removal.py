@@ -49,11 +49,11 @@ class HostOrphans:
 
     @property
     def due(self) -> list[Leftover]:
-        """What is to be removed."""
+        """Return the orphans to remove."""
         return [one for one in self.found if one.action]
 
     def describe(self, check: bool, remove: bool) -> list[dict[str, Any]]:
-        """Everything that was found, with what became of it."""
+        """Return everything that was found, with what became of it."""
         return [
             {
                 **one.describe(self.name),
@@ -66,7 +66,7 @@ class HostOrphans:
 
 
 def find(given: Iterable[HostCluster], criteria: Criteria) -> tuple[list[HostOrphans], dict[str, str]]:
-    """(what is left over on each host cluster, why others could not be read)."""
+    """Return (the orphans on each host cluster, why others could not be read)."""
     with readers.garbage_collection_paused():
         answers = host_clusters.ask_apart(given, _read)
     hosts = list(answers.some().values())
@@ -153,7 +153,7 @@ def _send_due(
         if meta.get("deletionTimestamp") and not (identity in again and orphan_rules.is_held_by_us(one)):
             left[identity] = _why_held(view, meta, one)
         elif identity not in again:
-            errors[identity] = "it is not left over any more: somebody uses it, or a task is at work"
+            errors[identity] = "it is no longer an orphan: it is in use, or a task is running"
         elif _is_last(one, due, here):
             left[identity] = "what is in it goes first"
         else:
@@ -179,7 +179,7 @@ def _send_all(kubernetes: Kubernetes, ready: Sequence[Leftover]) -> _Turn:
 
 
 def _is_last(one: Leftover, due: Mapping[Identity, Leftover], here: dict[str, Any]) -> bool:
-    """Whether a namespace still waits for what goes before it."""
+    """Return whether a namespace still waits for what goes before it."""
     if one.kind != "namespaces" or one.action != DELETE:
         return False
     others = [other for other in due.values() if other is not one and other.thing.meta.get("uid") in here]
@@ -198,7 +198,7 @@ def _why_held(view: View, meta: dict[str, Any], one: Leftover) -> str:
 
 
 def _uids(view: View) -> dict[str, dict[str, Any]]:
-    """The metadata of all that is there, by UID."""
+    """Return the metadata of all that is there, by UID."""
     refs = [ref.meta for refs in view.held.inside.values() for ref in refs]
     refs += [namespace_object["metadata"] for namespace_object in view.held.namespaces.values()]
     refs += [volume["metadata"] for volume in view.volumes]
@@ -207,7 +207,7 @@ def _uids(view: View) -> dict[str, dict[str, Any]]:
 
 
 def _send(kubernetes: Kubernetes, one: Leftover) -> KubernetesError | None:
-    """One request, or a few for a namespace that is held; the error where it was refused."""
+    """Send one request, or a few for a blocked namespace; return the error if it was refused."""
     ref, where = one.thing, one.thing.path(one.thing.namespace)
     try:
         if one.action == PATCH:

@@ -62,12 +62,12 @@ def remove(module: AnsibleModule, only_report: bool = False) -> ModuleResult:
         changed=any(entry["changed"] for entry in found),
         diff=[_diff(host, check) for host in hosts if host.due and not only_report],
         warnings=_warnings(hosts, unread),
-        failure=f"{len(failed)} of {len(found)} leftovers are not gone: {reasons}" if failed else "",
+        failure=f"{len(failed)} of {len(found)} orphans were not removed: {reasons}" if failed else "",
     )
 
 
 def _criteria(params: Mapping[str, Any]) -> Criteria:
-    """What to look for. Raises OptionError for numbers that mean nothing, and for lists that are given and empty."""
+    """Return the search criteria. Raises OptionError for invalid numbers and for empty lists."""
     refuse_empty(params, ("names", "namespaces", "kinds"))
     for option, least in (("older_than", 0), ("wait_timeout", 1)):
         if option in params and params[option] < least:
@@ -86,7 +86,7 @@ def _failed(unread: Mapping[str, str]) -> dict[str, list[str]]:
 
 
 def _warnings(hosts: Iterable[HostOrphans], unread: Mapping[str, str]) -> list[str]:
-    """What is not known, one sentence for each host cluster."""
+    """Return what is not known, one sentence for each host cluster."""
     found = [f"host cluster {name}: {why}" for name, why in sorted(unread.items())]
     for host in hosts:
         unseen = sorted({ref.plural for ref in host.view.held.unseen})
@@ -97,12 +97,12 @@ def _warnings(hosts: Iterable[HostOrphans], unread: Mapping[str, str]) -> list[s
 
 
 def _named(entry: Mapping[str, Any]) -> str:
-    """Where an object is."""
+    """Return the name of an object with its namespace and host cluster."""
     return "/".join(filter(None, (entry["namespace"], entry["resource"], entry["name"])))
 
 
 def _diff(host: HostOrphans, check: bool) -> dict[str, str]:
-    """What goes from one host cluster."""
+    """Return the diff of one host cluster."""
     where = f"left over on host cluster {host.name}" if host.name else "left over"
 
     def lines(entries: Iterable[Mapping[str, Any]]) -> str:

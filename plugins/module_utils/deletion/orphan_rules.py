@@ -39,7 +39,7 @@ from .orphans import (
 
 
 def judge(view: View, known: Groups, criteria: Criteria, now: datetime) -> list[Leftover]:
-    """What is left over on one host cluster. ``known`` are the groups that all host clusters know."""
+    """Return the orphans on one host cluster. ``known`` are the groups that all host clusters know."""
     search = Search(view, criteria, now)
     recorded = ownership.recorded(view.held)
     gone = sorted((suspects(view.held, view.homes, view.there) | recorded) - view.there)
@@ -62,13 +62,13 @@ def judge(view: View, known: Groups, criteria: Criteria, now: datetime) -> list[
 
 
 def _speaks_of_elsewhere(view: View, ref: ObjectRef) -> bool:
-    """Whether an object is the record of a release that lives in another namespace."""
+    """Return whether an object is the record of a release that lives in another namespace."""
     key = ref.namespace or "", ref.labels.get("name", "")
     return release_records.is_record_of(ref, key[1]) and view.homes.get(key, key) != key
 
 
 def _left_records_elsewhere(search: Search) -> Iterator[Leftover]:
-    """Records of releases in another namespace, if none is there; they prove nothing of the namespace they are in."""
+    """Return records of releases in another namespace without one; they prove nothing about their own namespace."""
     view = search.view
     for (namespace, name), home in view.homes.items():
         namespace_object = view.held.namespaces.get(namespace)
@@ -86,7 +86,7 @@ def _left_records_elsewhere(search: Search) -> Iterator[Leftover]:
 
 
 def _without(refs: list[ObjectRef], names: Iterable[str]) -> list[ObjectRef]:
-    """What is left when all that these virtual clusters have is taken out."""
+    """Return the contents without those of these virtual clusters."""
     for name in names:
         _mine, refs = ownership.sort_out(refs, name, known=True)
     return refs
@@ -95,7 +95,7 @@ def _without(refs: list[ObjectRef], names: Iterable[str]) -> list[ObjectRef]:
 def _left_in(
     search: Search, namespace_object: Object, rest: list[ObjectRef], name: str, recorded: bool
 ) -> list[Leftover]:
-    """What a virtual cluster that is gone left in its namespace."""
+    """Return what a deleted virtual cluster left in its namespace."""
     namespace = namespace_object["metadata"]["name"]
     own, _others = ownership.sort_out(rest, name, recorded)
     if search.is_young([namespace_object["metadata"], *(ref.meta for ref in own)]):
@@ -137,7 +137,7 @@ def _left_thing(search: Search, ref: ObjectRef, name: str, why: str, kept_share:
 
 
 def _left_share(namespace_object: Object, name: str, why: str, kept: bool, kept_share: bool) -> list[Leftover]:
-    """What a namespace that stays has of its group."""
+    """Return the allocation that a namespace still has in its group."""
     patch = ownership.leaving(namespace_object, name, kept)
     if not patch or (kept and kept_share):
         return []
@@ -155,7 +155,7 @@ def _has_kept_share(namespace_object: Object) -> bool:
 
 
 def _stuck(search: Search) -> Iterator[Leftover]:
-    """Namespaces of virtual clusters that do not go, with what holds them.
+    """Return namespaces of virtual clusters whose deletion is blocked, with the reason.
 
     One that a virtual cluster made for what it syncs is that one's to free, while it is there.
     """
@@ -189,12 +189,12 @@ def _has_own_finalizers(ref: ObjectRef) -> bool:
 
 
 def is_held_by_us(one: Leftover) -> bool:
-    """Whether a finalizer that only a virtual cluster takes off holds it, or what is in it."""
+    """Return whether a finalizer that only a virtual cluster takes off holds it, or what is in it."""
     return any(_has_own_finalizers(ref) for ref in (one.thing, *one.holders))
 
 
 def _name_of(namespace_object: Object, refs: Iterable[ObjectRef]) -> str | None:
-    """Which virtual cluster a namespace was for, None where it was for none."""
+    """Return the virtual cluster that a namespace was created for, or None."""
     meta = namespace_object["metadata"]
     annotations = meta.get("annotations") or {}
     if well_known.NAME_ANNOTATION in annotations:

@@ -75,13 +75,16 @@ def _left_outside(search: Search) -> Iterator[Leftover]:
 
 
 def _marked_as(text: str) -> str | None:
-    """The name in a marker; None where it can be read in several ways, or is as long as one that was shortened."""
+    """Return the name in a marker.
+
+    None where it can be read in several ways, or is as long as one that was shortened.
+    """
     able = readings(text)
     return able[0][1] if len(able) == 1 and len(text) < well_known.LABEL_LENGTH else None
 
 
 def _left_volumes(search: Search, gone: Collection[ClusterKey]) -> Iterator[Leftover]:
-    """PersistentVolumes whose claim is gone, if it had the name of one of a virtual cluster that is gone as well.
+    """Return PersistentVolumes whose claim is gone, if it had the name of a claim of a deleted virtual cluster.
 
     A claim's labels go with it, and its name is nobody's alone. Only a namespace that was made for the virtual cluster
     proves whose it was. Nothing but the report is made of others.
@@ -110,7 +113,7 @@ def _left_volumes(search: Search, gone: Collection[ClusterKey]) -> Iterator[Left
 
 
 def _claimed_by(claim: Mapping[str, str], known: Collection[ClusterKey], by_namespace: bool = False) -> str | None:
-    """The virtual cluster that a claim was of by its name, among the known ones, or by what its namespace is called."""
+    """Return the virtual cluster that a claim belonged to, by its name or that of its namespace."""
     namespace, text = claim.get("namespace", ""), claim.get("name", "")
     match = _CLAIM.fullmatch(text)
     names = {match["name"]} if match else set()
@@ -135,7 +138,7 @@ def _left_lease(search: Search) -> Iterator[Leftover]:
 
 
 def _left_records(search: Search, known: Groups) -> Iterator[Leftover]:
-    """Records of groups that do not count this host cluster as a member, by what a member says."""
+    """Return records of groups without this host cluster as a member, by the record of a member."""
     view = search.view
     for record in view.records:
         meta = record["metadata"]
@@ -169,7 +172,7 @@ def _left_record(view: View, ref: ObjectRef, newest: Group) -> Leftover:
 
 
 def known_groups(views: Iterable[View]) -> dict[str, list[Group]]:
-    """Groups by name, as the host clusters say it that are their members: two can have the same name."""
+    """Return the groups by name, as recorded on their members: two groups can have the same name."""
     found: dict[str, list[Group]] = defaultdict(list)
     for view in views:
         for record in view.records:

@@ -45,7 +45,7 @@ class View:
 
 
 def read(kubernetes: Kubernetes, kinds: ServedKinds) -> View:
-    """Everything that judging needs: one LIST a kind, and few more where something is suspect."""
+    """Read everything that judging needs: one LIST for each kind, and a few more for suspects."""
     host, chart, lease, records = parallel(
         [
             partial(host_contents.read_host, kubernetes, None, kinds),
@@ -85,7 +85,7 @@ def _has_pods_or_claims(held: Contents, namespace: str) -> bool:
 
 
 def _of_chart(kubernetes: Kubernetes) -> list[ObjectRef]:
-    """Cluster-scoped objects of vCluster's chart, also where something else than helm applied it."""
+    """Return cluster-scoped objects of vCluster's chart, also if another tool than helm applied it."""
     labels = f"app=vcluster,release,{NOT_SYNCED}"
     return [
         ObjectRef(*kind, one["metadata"])
@@ -108,7 +108,7 @@ def _mounted(pods: Iterable[Object]) -> dict[ClusterKey, tuple[str, ...]]:
 
 
 def _running(pods: Iterable[Object]) -> frozenset[ClusterKey]:
-    """Virtual clusters by the pods that they run in, which may have outlived their workload.
+    """Return virtual clusters by their pods, which may have outlived their workload.
 
     A pod that is being deleted makes none: its workload is gone for good, and it follows.
     """
@@ -133,7 +133,7 @@ def _elsewhere(
     outside: Iterable[ObjectRef],
     there: set[ClusterKey],
 ) -> set[ClusterKey]:
-    """Suspects, and virtual clusters with objects outside of namespaces, whose deployed release is kept elsewhere."""
+    """Return suspects, and virtual clusters with objects outside of namespaces, with a deployed release elsewhere."""
     speaking = {(ref.annotations.get(RELEASE_NAMESPACE), ref.annotations.get(RELEASE_NAME)) for ref in outside}
     names = {name for _namespace, name in {*suspects, *speaking} - there}
     at_home = ownership.control_planes(held)
@@ -146,12 +146,12 @@ def _elsewhere(
 
 
 def alive(held: Contents) -> set[ClusterKey]:
-    """Virtual clusters that are there: with a control plane, or with a release that is deployed and kept beside it."""
+    """Return the virtual clusters that exist: with a control plane, or with a deployed release in their namespace."""
     return ownership.control_planes(held) | release_records.deployed(held)
 
 
 def suspects(held: Contents, homes: Mapping[ClusterKey, ClusterKey], there: Collection[ClusterKey]) -> set[ClusterKey]:
-    """Every virtual cluster that something in a namespace speaks of, but exports of one that is there elsewhere."""
+    """Return every virtual cluster that objects in a namespace name, except for exports of an existing one."""
     found = {key for key, home in homes.items() if key == home}
     alive = {name for _namespace, name in there}
     for namespace, refs in held.inside.items():
@@ -168,7 +168,7 @@ def suspects(held: Contents, homes: Mapping[ClusterKey, ClusterKey], there: Coll
 
 
 def _is_export(ref: ObjectRef) -> bool:
-    """Whether it may be the kubeconfig that a virtual cluster keeps in another namespace, as its values say.
+    """Return whether it may be the kubeconfig that a virtual cluster keeps in another namespace, as its values say.
 
     The label with its name is all that vCluster writes on it (source: pkg/util/kubeconfig).
     """

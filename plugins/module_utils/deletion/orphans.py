@@ -41,13 +41,13 @@ class Criteria:
     first: bool = True  # later looks see what was asked to go by the task itself
 
     def is_young(self, metas: Iterable[Mapping[str, Any]], now: datetime) -> bool:
-        """Whether something was made, or asked to go, so short a time ago that a task may be at work."""
+        """Return whether something was made, or asked to go, so short a time ago that a task may be at work."""
         keys = ("creationTimestamp", "deletionTimestamp") if self.first else ("creationTimestamp",)
         times = [meta[key] for meta in metas for key in keys if meta.get(key)]
         return any((now - workloads.timestamp(text)).total_seconds() < self.older_than for text in times)
 
     def fit(self, one: Leftover) -> bool:
-        """Whether a leftover is asked for."""
+        """Return whether a leftover is asked for."""
         return (
             one.kind in self.kinds
             and (not self.names or one.virtual_cluster in self.names)
@@ -74,11 +74,11 @@ class Leftover:
 
     @property
     def identity(self) -> tuple[str, str, str]:
-        """The same in every look as long as it is the same object with the same fate."""
+        """Return an identity that is the same in every look at the same object with the same fate."""
         return self.thing.plural, str(self.thing.meta.get("uid")), self.action
 
     def describe(self, host_cluster: str | None) -> dict[str, Any]:
-        """Its part of the result."""
+        """Return its part of the result."""
         return {
             "host_cluster": host_cluster,
             "kind": self.kind,

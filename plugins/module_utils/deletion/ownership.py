@@ -36,7 +36,7 @@ from .of_release import is_copy
 
 
 def leaving(namespace_object: dict[str, Any], name: str, keep_volumes: bool) -> dict[str, Any]:
-    """The patch for a namespace that stays when its virtual cluster leaves its group; {} where it is in none.
+    """Return the patch for a namespace that stays when its virtual cluster leaves its group; {} where it is in none.
 
     Volumes that are kept keep their share of the storage.
     """
@@ -52,12 +52,12 @@ def leaving(namespace_object: dict[str, Any], name: str, keep_volumes: bool) -> 
 
 
 def to_mark(claims: Iterable[ObjectRef]) -> list[ObjectRef]:
-    """Volume claims that stay because the task says so, and do not say it themselves yet."""
+    """Return the volume claims that the task keeps and that are not marked as kept yet."""
     return [claim for claim in claims if well_known.KEPT not in claim.annotations]
 
 
 def sort_out(refs: Iterable[ObjectRef], name: str, known: bool = False) -> tuple[list[ObjectRef], list[ObjectRef]]:
-    """(what the virtual cluster made, what is somebody else's), owners deciding for what they own.
+    """Return (objects of the virtual cluster, objects of others); owners decide about what they own.
 
     What vCluster wrote without a label, such as Secret NAME-certs of 0.20, goes only where it is certain that there is
     or was a virtual cluster NAME: because of ``known``, or of a label.
@@ -77,7 +77,7 @@ def sort_out(refs: Iterable[ObjectRef], name: str, known: bool = False) -> tuple
 
 
 def belongs(ref: ObjectRef, name: str) -> bool:
-    """Whether labels or annotations say that this virtual cluster made an object."""
+    """Return whether labels or annotations say that this virtual cluster made an object."""
     labels, annotations = ref.labels, ref.annotations
     if ref.secret_type == RELEASE_SECRET_TYPE:
         return labels.get("name") == name
@@ -91,7 +91,7 @@ def belongs(ref: ObjectRef, name: str) -> bool:
 
 
 def named_by(ref: ObjectRef) -> set[str]:
-    """Virtual clusters that labels of an object name."""
+    """Return the virtual clusters that the labels of an object name."""
     labels = ref.labels
     if ref.synced:
         return {labels[well_known.SYNCED_LABEL]}
@@ -103,7 +103,10 @@ def named_by(ref: ObjectRef) -> set[str]:
 
 
 def protection(own: Iterable[ObjectRef], name: str) -> ObjectRef | None:
-    """The control plane that says that it is protected. Not the release: its record may be gone, and this is not."""
+    """Return the control plane that says that it is protected.
+
+    Not the release: its record may be gone, and this is not.
+    """
     for ref in own:
         is_control_plane = ref.plural in ("statefulsets", "deployments") and ref.name == name
         if is_control_plane and ref.annotations.get(well_known.PROTECTED) == "true":
@@ -112,27 +115,27 @@ def protection(own: Iterable[ObjectRef], name: str) -> ObjectRef | None:
 
 
 def is_record(ref: ObjectRef) -> bool:
-    """Whether it is Helm's record of something that is deployed, or on its way."""
+    """Return whether it is Helm's record of something that is deployed, or on its way."""
     gone = ref.labels.get("status") in ("superseded", UNINSTALLED)
     return ref.secret_type == RELEASE_SECRET_TYPE and not gone
 
 
 def workloads(mine: Iterable[ObjectRef]) -> list[Workload]:
-    """Control planes among what a virtual cluster made."""
+    """Return the control planes among the objects of a virtual cluster."""
     kinds = {"statefulsets": "StatefulSet", "deployments": "Deployment"}
     own = [ref for ref in mine if ref.plural in kinds and well_known.SYNCED_LABEL not in ref.labels]
     return [Workload(kinds[ref.plural], ref.meta) for ref in own if ref.labels.get("app") == "vcluster"]
 
 
 def keep(own: Iterable[ObjectRef], keep_volumes: bool) -> tuple[list[ObjectRef], list[ObjectRef]]:
-    """(what goes, the volume claims that stay) of what a virtual cluster made."""
+    """Return (what goes, the volume claims that stay) of what a virtual cluster made."""
     own = list(own)
     kept = [ref for ref in own if keep_volumes and ref.plural == "persistentvolumeclaims"]
     return [ref for ref in own if ref not in kept], kept
 
 
 def made_for(namespace_object: dict[str, Any], name: str, namespace: str, seen: bool) -> bool:
-    """Whether a namespace was made for this virtual cluster: by this collection, or by the CLI."""
+    """Return whether a namespace was made for this virtual cluster: by this collection, or by the CLI."""
     annotations = namespace_object["metadata"].get("annotations") or {}
     if annotations.get(well_known.CREATED) != "true":
         return False
@@ -140,7 +143,7 @@ def made_for(namespace_object: dict[str, Any], name: str, namespace: str, seen: 
 
 
 def unclear_notes(refs: Iterable[ObjectRef], name: str, namespace: str) -> list[str]:
-    """What to say of synced objects that stay because they may be another virtual cluster's."""
+    """Return notes on synced objects that stay because they may belong to another virtual cluster."""
     there = sorted(map(str, refs))
     if not there:
         return []
@@ -153,13 +156,13 @@ def unclear_notes(refs: Iterable[ObjectRef], name: str, namespace: str) -> list[
 
 
 def told(ref: ObjectRef, namespace: str) -> str:
-    """An object in words; with its namespace where that is another one."""
+    """Return an object in words; with its namespace where that is another one."""
     elsewhere = ref.namespace not in (None, namespace)
     return f"{ref} in namespace {ref.namespace}" if elsewhere else str(ref)
 
 
 def deleted_with(volumes: Iterable[dict[str, Any]], namespace: str, claims: Collection[str]) -> set[str]:
-    """Names of the PersistentVolumes that go with claims of a namespace, by their reclaim policy."""
+    """Return names of the PersistentVolumes that go with claims of a namespace, by their reclaim policy."""
     found = set()
     for volume in volumes:
         claim = volume["spec"].get("claimRef") or {}
@@ -170,7 +173,7 @@ def deleted_with(volumes: Iterable[dict[str, Any]], namespace: str, claims: Coll
 
 
 def control_planes(held: Contents) -> set[ClusterKey]:
-    """Every virtual cluster that has a workload."""
+    """Return every virtual cluster that has a workload."""
     return {
         (namespace, ref.labels["release"])
         for namespace, refs in held.inside.items()
@@ -182,7 +185,7 @@ def control_planes(held: Contents) -> set[ClusterKey]:
 
 
 def with_values(held: Contents) -> set[ClusterKey]:
-    """Virtual clusters whose values are there."""
+    """Return the virtual clusters whose values exist."""
     return {
         (namespace, ref.labels["release"])
         for namespace, refs in held.inside.items()
@@ -192,7 +195,7 @@ def with_values(held: Contents) -> set[ClusterKey]:
 
 
 def recorded(held: Contents) -> set[ClusterKey]:
-    """Virtual clusters by what is written on namespaces that were made for them, or that have a share of a group."""
+    """Return the virtual clusters named by namespaces that were created for them, or that are allocated in a group."""
     found = set()
     for namespace, namespace_object in held.namespaces.items():
         annotations = namespace_object["metadata"].get("annotations") or {}
@@ -206,7 +209,7 @@ def recorded(held: Contents) -> set[ClusterKey]:
 
 
 def is_values(ref: ObjectRef) -> bool:
-    """Whether it is the Secret that a virtual cluster has its values from."""
+    """Return whether it is the Secret that a virtual cluster has its values from."""
     labels = ref.labels
     of_chart = labels.get("app") == "vcluster" and "release" in labels and not (ref.synced or is_copy(ref))
     return of_chart and ref.plural == "secrets" and ref.name == f"vc-config-{labels['release']}"

@@ -24,12 +24,12 @@ _NOT_FINISHED = ("failed", "pending-upgrade", "pending-rollback")
 
 
 def newest(held: Contents) -> dict[ClusterKey, ObjectRef]:
-    """The Secret with the newest revision of each release, by its own namespace and the release's name."""
+    """Return the Secret with the newest revision of each release, by its own namespace and the release's name."""
     return newest_of_each(_records(held, "secrets"), lambda record: record.labels)
 
 
 def deployed(held: Contents) -> set[ClusterKey]:
-    """Releases with a revision that is deployed, also those that Helm keeps in ConfigMaps.
+    """Return the releases with a deployed revision, also those that Helm keeps in ConfigMaps.
 
     A failed upgrade leaves the revision before it deployed.
     """
@@ -48,7 +48,7 @@ def deployed(held: Contents) -> set[ClusterKey]:
 def homes(
     kubernetes: Kubernetes, records: Mapping[ClusterKey, ObjectRef]
 ) -> tuple[dict[ClusterKey, ClusterKey], set[ClusterKey]]:
-    """(namespace and name of releases of vCluster's chart, by where their records are; those of other charts).
+    """Return (namespace and name of releases of vCluster's chart, by where their records are; those of other charts).
 
     As the records say it: one request each. A record that cannot be read says nothing.
     """
@@ -66,7 +66,7 @@ def homes(
 
 
 def is_record_of(ref: ObjectRef, name: str) -> bool:
-    """Whether an object is a record of a release of this name."""
+    """Return whether an object is a record of a release of this name."""
     return ref.secret_type == RELEASE_SECRET_TYPE and ref.labels.get("name") == name
 
 

@@ -1,7 +1,7 @@
 # Copyright (c) 2026, nested.clusters contributors
 # GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Delete one virtual cluster: everything it made, and nothing that is somebody else's.
+"""Delete one virtual cluster: everything it made, and nothing of others.
 
 `helm uninstall` leaves volume claims, the Secrets and ConfigMaps that vCluster writes at run time, and what it
 synced. Everything in the namespace is looked at, of whatever kind, and sorted by labels, names and owners.
@@ -96,7 +96,7 @@ def absent(
 
 
 def nothing() -> Outcome:
-    """The outcome where there is no virtual cluster, and nothing to do."""
+    """Return the outcome where there is no virtual cluster, and nothing to do."""
     return Outcome(Plan(), State(None, None, [], [], {}, {}))
 
 
@@ -160,7 +160,7 @@ def _plan_sweep(cluster: ClusterRef, helm: bool, own: list[ObjectRef], whole: bo
 
 
 def _shown(changes: list[Change], name: str) -> list[Change]:
-    """The same changes, with all objects that are told of by themselves in the diff of the last of them."""
+    """Return the same changes, with all objects to name by themselves in the diff of the last one."""
     texts, last = list[str](), -1
     for number, change in enumerate(changes):
         if change.kind is ChangeKind.SWEEP:
@@ -175,7 +175,7 @@ def _shown(changes: list[Change], name: str) -> list[Change]:
 
 
 def cluster_scoped(cluster: ClusterRef) -> tuple[list[ObjectRef], list[ObjectRef]]:
-    """(What the chart and the virtual cluster made outside of its namespace, what it or another one synced).
+    """Return (What the chart and the virtual cluster made outside of its namespace, what it or another one synced).
 
     Nothing where that may not be asked. Helm removes its part, but has nothing to go by once somebody deleted the
     namespace with the release in it.
@@ -208,19 +208,20 @@ def _refuse(cluster: ClusterRef, release: Release | None, own: list[ObjectRef]) 
             "name",
             cluster.name,
             "the name of a virtual cluster",
-            reason=f"the Helm release of this name in namespace {cluster.namespace} is of chart {release.chart_name}",
+            message=f"Helm release {cluster.name} in namespace {cluster.namespace} is of chart {release.chart_name} "
+            "and not a virtual cluster; check name and namespace",
         )
     ref = ownership.protection(own, cluster.name)
     if ref:
         raise NestedClustersError(
-            f"{cluster} is protected and was not deleted ({ref} says so); "
+            f"{cluster} is protected by a mark on {ref} and was not deleted; "
             "run the task with protected: false and state: present first",
             protected=True,
         )
 
 
 def _outside(cluster: ClusterRef) -> list[ObjectRef]:
-    """What Helm is going to delete outside of the namespace. Refuses what of that is somebody else's."""
+    """Return what Helm will delete outside of the namespace. Raises NestedClustersError for objects of others."""
     found = records.check(cluster.kubernetes, cluster.name, cluster.namespace)
     return [ObjectRef(one.target.api_version, one.plural, one.meta) for one in found]
 
@@ -241,7 +242,7 @@ class Removal:
     kept: list[ObjectRef] = field(default_factory=list)  # claims that stay, as of the last look
 
     def look(self) -> tuple[list[ObjectRef], list[ObjectRef]]:
-        """(what is to go, what stays) of what is in the namespace now."""
+        """Return (what is to go, what stays) of what is in the namespace now."""
         kubernetes, namespace = self.cluster.kubernetes, self.cluster.namespace
         there = {namespace: list_objects(kubernetes, namespace)}
         refs = look_into(kubernetes, there, {namespace: [self.cluster.name]})[namespace]
@@ -251,7 +252,7 @@ class Removal:
         return own, others + self.kept
 
     def sweep(self, whole: bool) -> list[str]:
-        """Ask for the deletion of what is there; returns it in words.
+        """Delete what exists, and return it in words.
 
         A namespace that was made for the virtual cluster goes as a whole, unless something else is in it by now.
         """
@@ -265,7 +266,7 @@ class Removal:
         return [str(ref) for ref in own]
 
     def volumes(self, own: list[ObjectRef]) -> list[str]:
-        """The PersistentVolumes that go with the claims, by their reclaim policy."""
+        """Return the PersistentVolumes that go with the claims, by their reclaim policy."""
         claims = {ref.name for ref in own if ref.plural == "persistentvolumeclaims"}
         if not claims:
             return []

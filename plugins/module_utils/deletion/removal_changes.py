@@ -1,7 +1,7 @@
 # Copyright (c) 2026, nested.clusters contributors
 # GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The changes of a deletion, for one virtual cluster and for many: what is marked, and what goes by itself."""
+"""Return the changes of a deletion, of one virtual cluster or of many: what is marked, and what is deleted."""
 
 from __future__ import annotations
 
@@ -54,9 +54,9 @@ def namespace_change(namespace: str) -> Change:
 
 
 def _goes_with_another(ref: ObjectRef, name: str) -> bool:
-    """Whether something else's deletion takes an object along: Helm's of the release, or its controller's.
+    """Return whether something else's deletion takes an object along: Helm's of the release, or its controller's.
 
-    Helm's of what the chart makes; what only has its annotations is told of by itself.
+    Helm's of what the chart makes; what only has its annotations is named by itself.
     """
     return (
         (not ref.synced and RELEASE_NAME in ref.annotations and ref.name in chart_names(name))

@@ -19,7 +19,7 @@ from .host_support import endpoint_problems, list_routes
 def check(
     kubernetes: Kubernetes, name: str, namespace: str, wanted: Object, deployed: Object, requested: Endpoint | None
 ) -> None:
-    """OptionError for an endpoint that cannot be on this host cluster: ``wanted`` and ``deployed`` are values.
+    """Raise OptionError for an endpoint that cannot be on this host cluster: ``wanted`` and ``deployed`` are values.
 
     ``asked`` is the endpoint of a task; that of a group was held to its host clusters when they became members.
     """
@@ -40,7 +40,8 @@ def check(
                     "endpoint.host",
                     sorted(taken)[0],
                     "a host name that nothing else has",
-                    reason=f"{route.kind} {meta['name']} in namespace {meta['namespace']} has it",
+                    message=f"{sorted(taken)[0]} is used by {route.kind} {meta['name']} in namespace "
+                    f"{meta['namespace']}; choose another host name",
                 )
 
 

@@ -31,7 +31,7 @@ _CERTIFICATE_LABELS = {"CERTIFICATE"}
 _KEY_LABELS = {"PRIVATE KEY", "RSA PRIVATE KEY", "EC PRIVATE KEY"}
 _DER = (b"\x30", b"\x06")  # a sequence, or the identifier in EC PARAMETERS
 _ANEW = (
-    "look at who has changed it, then delete the Secret and restart the virtual cluster, which writes it anew; without "
+    "find out who changed it, then delete the Secret and restart the virtual cluster, which writes it again; without "
     "export_kubeconfig the task does not need it"
 )
 
@@ -51,14 +51,17 @@ def check(secret: Object | None) -> None:
 
 
 def credentials(secret: Object) -> Credentials:
-    """The credentials in Secret ``vc-NAME``. Raises NestedClustersError where there are none, or something else is."""
+    """Return the credentials in Secret ``vc-NAME``.
+
+    Raises NestedClustersError if there are none, or something else is.
+    """
     metadata = secret.get("metadata") or {}
     where = f"Secret {metadata.get('name')} in namespace {metadata.get('namespace')}"
     encoded = (secret.get("data") or {}).get("config")
     if not encoded:
         raise NestedClustersError(
-            f"{where} has no kubeconfig (key config); the virtual cluster writes it once its API has "
-            "answered: wait until it is running, or look at the log of container syncer"
+            f"{where} has no kubeconfig (key config), which the virtual cluster writes when its API answers; wait "
+            "until it is running, or check the log of container syncer"
         )
     config = _mapping(_text(encoded, where), where)
     context = _chosen(config, "context", config.get("current-context"), where)
@@ -68,10 +71,10 @@ def credentials(secret: Object) -> Credentials:
         foreign = [f"{kind}s[].{kind}.{' '.join(str(name).split())[:60]}" for name in entry if name not in known]
         if foreign:
             raise NestedClustersError(
-                f"the kubeconfig in {where} holds {', '.join(sorted(foreign)[:10])}, which this collection does not "
-                "take from a virtual cluster: a client that is given such a file may run a command, read a file or "
-                "trust another server. vCluster writes certificates and tokens alone (and insecure-skip-tls-verify, "
-                f"where its value exportKubeConfig.insecure asks for it); {_ANEW}"
+                f"the kubeconfig in {where} contains {', '.join(sorted(foreign)[:10])}, which this collection does not "
+                "accept from a virtual cluster: it can make a client run a command, read a file or trust another "
+                "server. vCluster writes only certificates and tokens (and insecure-skip-tls-verify, if value "
+                f"exportKubeConfig.insecure is set); {_ANEW}"
             )
     authority = _pem(cluster, "certificate-authority-data", _CERTIFICATE_LABELS, where)
     if not authority:
@@ -106,7 +109,7 @@ def _text(encoded: str, where: str) -> str:
 
 
 def _mapping(text: str, where: str) -> Object:
-    """A kubeconfig as it is written: all scalars are text, and neither tags nor merge keys mean anything.
+    """Return a kubeconfig as it is written: all scalars are text, and neither tags nor merge keys mean anything.
 
     The error says the line, not its content: that may be the private key. For the same reason nothing is chained.
     """
@@ -123,7 +126,7 @@ def _mapping(text: str, where: str) -> Object:
 
 
 def _chosen(config: Object, kind: str, name: object, where: str) -> Object:
-    """The one entry of a name; without a name (a context) the first."""
+    """Return the one entry of a name; without a name (a context) the first."""
     entries = config.get(f"{kind}s")
     if not isinstance(entries, list) or not all(isinstance(entry, dict) for entry in entries):
         raise _unusable(where, f"{kind}s is not a list of named entries")
@@ -140,7 +143,7 @@ def _chosen(config: Object, kind: str, name: object, where: str) -> Object:
 
 
 def _pem(entry: Object, key: str, labels: set[str], where: str) -> str:
-    """The base64 of PEM blocks with these labels, "" where there is nothing."""
+    """Return the base64 of PEM blocks with these labels, "" where there is nothing."""
     encoded = entry.get(key)
     if not encoded:
         return ""
@@ -158,4 +161,4 @@ def _pem(entry: Object, key: str, labels: set[str], where: str) -> str:
 
 
 def _unusable(where: str, why: str) -> NestedClustersError:
-    return NestedClustersError(f"{where} holds a kubeconfig that cannot be used: {why}; {_ANEW}")
+    return NestedClustersError(f"{where} contains a kubeconfig that cannot be used: {why}; {_ANEW}")

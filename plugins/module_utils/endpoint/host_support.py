@@ -60,7 +60,7 @@ def endpoint_problems(
 def _load_balancer_problems(
     kubernetes: Kubernetes, _endpoint: Endpoint, _values: dict[str, Any], nodes: list[Object] | None
 ) -> list[str]:
-    """None where something shows that Services of type LoadBalancer get an address; Kubernetes cannot be asked."""
+    """Return problems, none if Services of type LoadBalancer seem to get addresses; Kubernetes has no API for it."""
     nodes = kubernetes.list(path("v1", "nodes")) if nodes is None else nodes
     if any(str((node.get("spec") or {}).get("providerID", "")).startswith(CLOUDS) for node in nodes):
         return []
@@ -95,7 +95,7 @@ def _ingress_problems(
 
 
 def _passthrough_problems(kubernetes: Kubernetes, ingress_class: Mapping[str, Any]) -> list[str]:
-    """Why TLS does not reach a virtual cluster through an Ingress of this class. Only of NGINX's is anything known."""
+    """Return why TLS does not reach a virtual cluster through an Ingress of this class; only NGINX is known."""
     name, controller = ingress_class["metadata"]["name"], str((ingress_class.get("spec") or {}).get("controller"))
     if "nginx" not in controller:
         return []
@@ -153,12 +153,15 @@ def _gateway_problems(
 
 
 def _takes(pattern: str | None, host: str) -> bool:
-    """Whether a listener's host name, which may begin with ``*.``, is one of this name; without any, it takes all."""
+    """Return whether a listener's host name, which may begin with ``*.``, is one of this name.
+
+    Without any, it takes all.
+    """
     return not pattern or host == pattern or (pattern.startswith("*.") and host.endswith(pattern[1:]))
 
 
 def _admits(listener: Mapping[str, Any]) -> str:
-    """From which namespaces a listener takes routes; the Gateway API's default is its own."""
+    """Return the namespaces from which a listener admits routes; the Gateway API's default is its own."""
     return str(((listener.get("allowedRoutes") or {}).get("namespaces") or {}).get("from") or "Same")
 
 

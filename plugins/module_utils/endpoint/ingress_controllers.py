@@ -40,11 +40,11 @@ class Controller:
 
     @property
     def what(self) -> str:
-        """The workload, in words."""
+        """Return the workload, in words."""
         return f"{self.kind} {self.namespace}/{self.name}"
 
     def takes(self, ingress_class: Mapping[str, Any]) -> bool:
-        """Whether it serves an IngressClass."""
+        """Return whether it serves an IngressClass."""
         name, controller = ingress_class["metadata"]["name"], (ingress_class.get("spec") or {}).get("controller")
         own = self.flags.get("ingress-class") or "nginx"
         if self.product == F5:
@@ -53,7 +53,7 @@ class Controller:
         return bool(by_name or controller == (self.flags.get("controller-class") or COMMUNITY_CLASS))
 
     def missing(self, served: Collection[str] | None = None) -> list[str]:
-        """What it lacks to pass TLS through to virtual clusters, a sentence each.
+        """Return what it lacks to pass TLS through to virtual clusters, one sentence each.
 
         ``served`` are the plurals of F5_API that the host cluster serves; None where that is not to be looked at.
         """
@@ -82,7 +82,7 @@ class Controller:
 
 
 def controllers(workloads: Iterable[Mapping[str, Any]]) -> list[Controller]:
-    """The controllers among Deployments, DaemonSets and StatefulSets, as the API lists them with their ``kind``."""
+    """Return the controllers among Deployments, DaemonSets and StatefulSets, listed with their ``kind``."""
     found = []
     for workload in workloads:
         for container in workload["spec"]["template"]["spec"].get("containers") or []:
@@ -97,7 +97,7 @@ def controllers(workloads: Iterable[Mapping[str, Any]]) -> list[Controller]:
 
 
 def served(definitions: Iterable[Mapping[str, Any]]) -> set[str]:
-    """The plurals of F5_API that CustomResourceDefinitions serve."""
+    """Return the plurals of F5_API that CustomResourceDefinitions serve."""
     group, version = F5_API.split("/")
     return {
         definition["spec"]["names"]["plural"]
@@ -117,7 +117,7 @@ def _product(words: Iterable[str], flags: Mapping[str, str], image: str) -> str 
 
 
 def _flags(words: list[str]) -> dict[str, str]:
-    """Flags as Go's programs read them: -a, --a, -a=b and -a b, the last of a name."""
+    """Return flags as Go programs read them: -a, --a, -a=b and -a b, the last one of a name."""
     found = {}
     for word, following in zip(words, [*words[1:], "-"], strict=False):
         if word.startswith("-"):

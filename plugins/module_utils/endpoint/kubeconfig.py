@@ -30,7 +30,7 @@ _SECTIONS = ("clusters", "users", "contexts")
 
 
 def kubeconfig(secret: Object, server: str | None, context: str) -> Object:
-    """A kubeconfig for the virtual cluster of Secret ``vc-NAME``: one cluster, user and context, all named ``context``.
+    """Return a kubeconfig for the virtual cluster of Secret ``vc-NAME``, with all entries named ``context``.
 
     Of the Secret it has the credentials alone. Where ``server`` is not known, it leads to a port that is forwarded.
     Raises NestedClustersError where the Secret holds none, or more than credentials.
@@ -47,12 +47,12 @@ def kubeconfig(secret: Object, server: str | None, context: str) -> Object:
 
 
 def with_oidc(config: Object, oidc: Oidc) -> Object:
-    """A kubeconfig of :func:`kubeconfig` whose user logs in at an OpenID Connect issuer, with no credential in it."""
+    """Return a kubeconfig whose user logs in at an OpenID Connect issuer, without a credential in it."""
     return {**config, "users": [{"name": user["name"], "user": oidc.exec_user()} for user in config["users"]]}
 
 
 def merge_kubeconfig(existing: Object, new: Object) -> Object:
-    """``existing`` with the entries of ``new`` added, or replaced where they stand; the rest is as it was.
+    """Return ``existing`` with the entries of ``new`` added, or replaced where they stand; the rest is as it was.
 
     The current context stays, unless there was none.
     """
@@ -91,8 +91,8 @@ def write_kubeconfig(path: str, new: Object, check_mode: bool) -> bool:
             return changed
     except OSError as error:
         raise NestedClustersError(
-            f"kubeconfig file {path} cannot be read or written: {error.strerror}; give a path that the user "
-            "who runs the task may write"
+            f"kubeconfig file {path} cannot be read or written: {error.strerror}; set a path that the user "
+            "of the task may write"
         ) from error
 
 
@@ -159,7 +159,7 @@ def _lock(directory: str) -> Iterator[None]:
 
 
 def _parse(text: str, where: str) -> Object:
-    """A kubeconfig from YAML; the error says the line, not its content, which may be secret."""
+    """Return a kubeconfig from YAML; the error says the line, not its content, which may be secret."""
 
     class Loader(yaml.SafeLoader):
         """Without timestamps: an unquoted token expiry would be read as a date and written differently."""
@@ -188,7 +188,7 @@ def _has_name(entry: Any) -> bool:
 
 
 def _unusable(where: str, why: str) -> NestedClustersError:
-    return NestedClustersError(f"{where} is not a kubeconfig: {why}; repair it, move it away or give another path")
+    return NestedClustersError(f"{where} is not a kubeconfig: {why}; repair it, move it, or set another path")
 
 
 def _dump(config: Object) -> str:

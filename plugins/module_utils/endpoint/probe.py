@@ -47,7 +47,7 @@ class Broken(Exception):
 
 
 def prove(url: str | None, routes: Iterable[Object], service: Object | None, secret: Object | None) -> list[ProbeStep]:
-    """The links to a virtual cluster in order, up to the first that is broken.
+    """Return the links to a virtual cluster in order, up to the first that is broken.
 
     ``routes`` are its Ingresses and TLSRoutes, ``service`` is that of its control plane, ``secret`` is ``vc-NAME`` with
     the CA and the client's certificate.
@@ -72,7 +72,7 @@ def prove(url: str | None, routes: Iterable[Object], service: Object | None, sec
 
 
 def broken(links: Iterable[ProbeStep]) -> ProbeStep | None:
-    """The link that is broken, None where all hold."""
+    """Return the step that fails, None if all succeed."""
     return next((link for link in links if not link.ok), None)
 
 
@@ -80,7 +80,7 @@ def broken(links: Iterable[ProbeStep]) -> ProbeStep | None:
 
 
 def _route(url: str | None, routes: Iterable[Object], service: Object | None) -> str:
-    """What leads to it on the host cluster."""
+    """Check the route to it on the host cluster."""
     kind = ((service or {}).get("spec") or {}).get("type")
     said = []
     for route in routes:
@@ -114,7 +114,7 @@ def _given(service: Mapping[str, Any]) -> list[Any]:
 
 
 def _dns(host: str, port: int) -> str:
-    """What the name resolves to, here."""
+    """Resolve the name on this machine."""
     with contextlib.suppress(ValueError):
         return f"{ipaddress.ip_address(host)} is an address"
     try:
@@ -126,7 +126,7 @@ def _dns(host: str, port: int) -> str:
 
 
 def _address(host: str, port: int) -> str:
-    """Whether somebody listens there."""
+    """Return whether somebody listens there."""
     try:
         with socket.create_connection((host, port), SECONDS) as connected:
             return f"{connected.getpeername()[0]} answers on port {port}"
@@ -138,7 +138,7 @@ def _address(host: str, port: int) -> str:
 
 
 def _certificate(host: str, port: int, context: ssl.SSLContext) -> str:
-    """Whether the certificate there is the virtual cluster's own, and for this name."""
+    """Return whether the certificate there is the virtual cluster's own, and for this name."""
     try:
         with (
             socket.create_connection((host, port), SECONDS) as connected,
@@ -165,7 +165,7 @@ _NAME_ERRORS = (62, 64)  # X509_V_ERR_HOSTNAME_MISMATCH, X509_V_ERR_IP_ADDRESS_M
 
 
 def _api(host: str, port: int, context: ssl.SSLContext) -> str:
-    """Whether the API lists namespaces for whoever has the kubeconfig."""
+    """Return whether the API lists namespaces for the user of the kubeconfig."""
     connection = http.client.HTTPSConnection(host, port, timeout=SECONDS, context=context)
     try:
         connection.request("GET", _SPACES, headers={"Accept": "application/json"})
@@ -181,7 +181,7 @@ def _api(host: str, port: int, context: ssl.SSLContext) -> str:
 
 
 def _started(secret: Object | None) -> Object:
-    """The Secret with the certificates, of a virtual cluster that has written it."""
+    """Return the Secret with the certificates, of a virtual cluster that has written it."""
     needed = {"certificate-authority", "client-certificate", "client-key"}
     if secret is None or not needed <= (secret.get("data") or {}).keys():
         raise Broken("its kubeconfig Secret is not there yet: it has not started")
@@ -189,7 +189,7 @@ def _started(secret: Object | None) -> Object:
 
 
 def _trust(make: Callable[[Object], ssl.SSLContext], secret: Object | None) -> ssl.SSLContext:
-    """What is trusted and shown according to the Secret."""
+    """Return the CA to trust and the credentials to show, from the Secret."""
     try:
         return make(_started(secret))
     except KubernetesError as error:

@@ -30,7 +30,7 @@ class EndpointStatus:
 
     @property
     def broken(self) -> ProbeStep | None:
-        """The link that does not hold."""
+        """Return the step that fails."""
         return probe.broken(self.links)
 
     def as_dict(self) -> dict[str, Any]:
@@ -38,7 +38,7 @@ class EndpointStatus:
 
 
 def look(kubernetes: Kubernetes, name: str, namespace: str) -> EndpointStatus:
-    """The endpoint as it is now. Raises KubernetesError where the host cluster does not say."""
+    """Return the endpoint as it is now. Raises KubernetesError where the host cluster does not say."""
     selector = f"app=vcluster,release={name}"
     service, secret, pods, *listed = parallel(
         [
@@ -56,7 +56,10 @@ def look(kubernetes: Kubernetes, name: str, namespace: str) -> EndpointStatus:
 
 
 def wait(kubernetes: Kubernetes, name: str, namespace: str, seconds: float) -> EndpointStatus:
-    """The endpoint once it answers. Raises WaitError that names the link that is broken after so many seconds."""
+    """Return the endpoint once it answers.
+
+    Raises WaitError that names the link that is broken after so many seconds.
+    """
     deadline = time.monotonic() + seconds
     while True:
         found = look(kubernetes, name, namespace)
@@ -67,8 +70,8 @@ def wait(kubernetes: Kubernetes, name: str, namespace: str, seconds: float) -> E
             where = f" {found.url}" if found.url else ""
             raise WaitError(
                 f"the endpoint{where} of virtual cluster {name} does not answer after {seconds:g} s: "
-                f"{problem.name}: {problem.message}; run the task again, or with verify_endpoint: false where the "
-                "endpoint is not reached from the machine that runs the task",
+                f"{problem.name}: {problem.message}; run the task again, or set verify_endpoint: false if the "
+                "machine that runs the task cannot reach the endpoint",
                 endpoint=found.as_dict(),
             )
         text = f"its endpoint does not answer yet: {problem.name}: {problem.message}"
@@ -83,7 +86,7 @@ def url_of(
     routes: list[Object],
     pods: list[Object],
 ) -> str | None:
-    """The URL from outside of the host cluster: what leads there, else a node's port."""
+    """Return the URL from outside of the host cluster: what leads there, else a node's port."""
     url = description.endpoint(name, namespace, [service] if service else [], routes)
     if url or ((service or {}).get("spec") or {}).get("type") != NODE_PORT.service:
         return url

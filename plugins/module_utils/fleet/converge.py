@@ -53,7 +53,7 @@ def run(given: Sequence[HostCluster], open_helm: HelmFactory, entries: Sequence[
     """Bring virtual clusters of a group to what is listed.
 
     Raises NestedClustersError before anything is changed: where the group is not known, where a name is listed twice,
-    or where one that shall go is protected. What keeps one from becoming what it shall be is in the result.
+    or where one to delete is protected. Errors of single virtual clusters are in the result.
     """
     check_names([entry.name for entry in entries])
     snapshots = [HostCluster(host.name, Snapshot(host.kubernetes, any_kubeconfig(entries))) for host in given]
@@ -80,9 +80,9 @@ def run(given: Sequence[HostCluster], open_helm: HelmFactory, entries: Sequence[
 
 
 def _plan(work: _Work, entries: Sequence[Entry]) -> tuple[list[FleetJob], list[str], list[str]]:
-    """Jobs for what shall be there, names of what goes, and why some that are not listed stay.
+    """Return jobs for listed virtual clusters, names of those to delete, and why some unlisted ones stay.
 
-    None of those goes while an entry has an error: whoever replaces one by another would be left with neither.
+    None is deleted while an entry has an error, because replacing one by another would leave neither.
     """
     seen = work.seen
     absent, unlisted = to_delete(seen, entries, work.order.prune)
@@ -108,7 +108,7 @@ class _Work:
     seen: GroupView
 
     def foresee(self, entries: Iterable[Entry], going: Sequence[str], with_helm: bool) -> list[FleetJob]:
-        """Plan for what shall be there as if what goes were gone; ``with_helm`` also what only Helm can refuse."""
+        """Plan for the listed ones as if those to delete were gone; ``with_helm`` also what only Helm can refuse."""
         jobs = plan_jobs(self.seen.without(going), [entry for entry in entries if entry.state != "absent"])
         if with_helm:
             self._each(self._ask_helm, [job for job in jobs if job.differs])
@@ -143,7 +143,7 @@ class _Work:
         self._switch_all(jobs)
 
     def _ask_helm(self, job: FleetJob) -> Outcome | None:
-        """What would be done, with all that is there and with Helm; None where nothing was looked at."""
+        """Return what would be done, planned with Helm; None if nothing was read."""
         kubernetes = job.where.kubernetes
         if job.foreseen is None and isinstance(kubernetes, Snapshot) and job.full:
             kubernetes.look_again(job.namespace)
@@ -221,7 +221,7 @@ class _Work:
         return [*first, *done.changes, *(change for change in of_namespace if change not in (created, *done.changes))]
 
     def _finish(self, job: FleetJob) -> None:
-        """See that it answers where it shall be reached, and write its kubeconfig."""
+        """Check that its endpoint answers, and write its kubeconfig."""
         group, kubernetes = self.seen.group, job.kubernetes
         if job.state is None:
             return
@@ -240,7 +240,7 @@ class _Work:
             job.done += export_kubeconfig(self.seen, job, check=False)
 
     def _switch_all(self, jobs: Sequence[FleetJob], starting: bool = False) -> None:
-        """Wait for those that shall run, and resume what is paused; with ``starting`` also those that rest later.
+        """Wait for those that are to run, and resume paused ones; with ``starting`` also those to pause later.
 
         Without it, bring the others to rest.
         """
@@ -270,7 +270,7 @@ class _Work:
         found = {part.found.seen.name: part for part in parts}
         for job in jobs:
             if job.name not in found:
-                job.error = "its control plane is gone: somebody else deleted it; run the task again"
+                job.error = "its control plane was deleted meanwhile; run the task again"
                 continue
             part = found[job.name]
             told = part.describe(asked)
@@ -326,7 +326,7 @@ def _give_back(seen: GroupView, job: FleetJob) -> None:
 def _gone(
     entries: Iterable[Entry], cleared: Iterable[DeletionJob], order: Order
 ) -> tuple[list[dict[str, Any]], list[dict[str, str]]]:
-    """(what became of those that shall not be there, what changed for ``--diff``)."""
+    """Return (the results of those to delete, their changes for ``--diff``)."""
     asked = batch.BatchOptions("absent", order.check, order.wait, order.timeout, keep_volumes=order.keep_volumes)
     keys = ("name", "namespace", "host_cluster", "owner", "before", "after", "changed", "steps", "failed", "msg")
     found, diff = [], []

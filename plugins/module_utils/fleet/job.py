@@ -26,7 +26,7 @@ NOWHERE = ("absent", "reserved")  # phases of one that has no control plane
 
 @dataclass(frozen=True)
 class Entry:
-    """One of the list: what it shall be, and the file for its kubeconfig ("": none), with a URL of its own or not."""
+    """An entry of the list: what is wanted, the file for its kubeconfig ("": none), and whether it has its own URL."""
 
     request: Request
     asked: AdmissionRequest
@@ -56,13 +56,13 @@ class Order:
 
 @dataclass
 class FleetJob:
-    """One virtual cluster that shall be there, on its way."""
+    """The work on one listed virtual cluster."""
 
     entry: Entry
     decision: Decision | None = None
     state: State | None = None  # as it was, or is after its turn
     full: Request | None = None
-    differs: bool = False  # whether what it is differs from what it shall be
+    differs: bool = False  # whether it differs from what is wanted
     planned: Plan = field(default_factory=Plan)  # not complete where Helm has to be asked
     foreseen: Outcome | None = None  # what check mode says, once Helm was asked
     before: str = "absent"
@@ -79,7 +79,7 @@ class FleetJob:
 
     @property
     def where(self) -> Decision:
-        """Where it is or goes. Raises NestedClustersError where that is not decided."""
+        """Return where it is or will be. Raises NestedClustersError if that is not decided."""
         if self.decision is None:
             raise NestedClustersError(f"virtual cluster {self.name}: {self.error or 'no host cluster was chosen'}")
         return self.decision
@@ -98,16 +98,16 @@ class FleetJob:
 
     @property
     def awake(self) -> bool:
-        """Whether it shall run now: one that is paused stays so unless the list says that it runs."""
+        """Return whether it is to run: a paused one stays paused unless the list says that it runs."""
         return self.entry.state == "running" or (self.entry.state == "present" and self.before != "paused")
 
     @property
     def starts(self) -> bool:
-        """Whether it has to be started before it can rest: it never ran."""
+        """Return whether it has to be started before it can rest: it never ran."""
         return self.entry.state == "paused" and self.before in NOWHERE
 
     def look(self, state: State) -> None:
-        """Take down what is seen of it."""
+        """Update the job from what was read."""
         self.state = state
         workload = state.workload(self.name)
         reserved = "reserved" if self.decision and self.decision.current else "absent"
@@ -115,7 +115,7 @@ class FleetJob:
         self.endpoint = outcomes.describe(Outcome(Plan(), state), self.name).get("endpoint")
 
     def describe(self) -> dict[str, Any]:
-        """Its part of the result."""
+        """Return its part of the result."""
         found = self.decision
         return {
             "name": self.name,

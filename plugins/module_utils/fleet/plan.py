@@ -22,11 +22,11 @@ from .job import Entry, FleetJob
 
 
 def check_names(names: Sequence[str]) -> None:
-    """OptionError for a name that is listed twice."""
+    """Raise OptionError for a name that is listed twice."""
     for name in names:
         if names.count(name) > 1:
-            many = f"it is listed {names.count(name)} times"
-            raise OptionError("virtual_clusters.name", name, "each name once", reason=many)
+            message = f"{name} is listed {names.count(name)} times; list each name once"
+            raise OptionError("virtual_clusters.name", name, "each name once", message=message)
 
 
 def any_kubeconfig(entries: Iterable[Entry]) -> bool:
@@ -42,7 +42,7 @@ def prefetch(host: HostCluster) -> None:
 
 
 def to_delete(seen: GroupView, entries: Iterable[Entry], prune: bool) -> tuple[list[str], list[str]]:
-    """Names of what is there and shall not be: (what is listed as absent, with ``prune`` what is not listed)."""
+    """Return the names to delete: (those listed as absent, with ``prune`` those not listed)."""
     listed = {entry.name: entry.state for entry in entries}
     mine = [item for item in seen.allocations if item.group == seen.group.name]
     absent = {item.name for item in mine if listed.get(item.name) == "absent"}

@@ -52,7 +52,7 @@ class Power:
 
     @property
     def starts_first(self) -> bool:
-        """Whether the virtual cluster has to be created and started before it is paused."""
+        """Return whether the virtual cluster has to be created and started before it is paused."""
         return self.foreseen is None and self.options.state == "paused"
 
     def apply(self, kubernetes: Kubernetes, namespace: str) -> PowerChange:
@@ -68,12 +68,12 @@ class Power:
         selector = Selector(names=(self.name,), namespace=namespace)
         done = _switch([HostCluster(ONLY, kubernetes)], selector, self.options)
         if done is None:
-            gone = "its control plane is gone: somebody else deleted it; run the task again"
+            gone = "its control plane was deleted meanwhile; run the task again"
             raise NestedClustersError(f"virtual cluster {self.name}: {gone}")
         return done if self.foreseen else self._from_nothing(done.steps)
 
     def _from_nothing(self, steps: list[str]) -> PowerChange:
-        """What the pause of one does that did not exist before the task."""
+        """Return the change of a pause for a virtual cluster that did not exist before the task."""
         name = f"virtual cluster {self.name}"
         after = "".join(f"step: {step}\n" for step in steps)
         diff = {"before": "phase: absent\n", "after": f"phase: paused\n{after}"}

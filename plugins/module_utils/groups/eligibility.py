@@ -31,13 +31,13 @@ NEEDED = (
 
 
 def problems(kubernetes: Kubernetes, group: Group, host: str | None = None) -> list[str]:
-    """Why a host cluster cannot be a member of a group, one sentence each; none where it can.
+    """Return why a host cluster cannot be a member of a group, one sentence each; none if it can.
 
     ``host`` is a host name that a virtual cluster may have there, None where they have none.
     """
     nodes = kubernetes.list(path("v1", "nodes"))
     if is_virtual(nodes):
-        return ["it is a virtual cluster itself: name the cluster that it runs on"]
+        return ["it is a virtual cluster itself; use the cluster that it runs on"]
     missing = _not_permitted(kubernetes)
     if missing:
         return [f"it is read-only for this connection, which may not {', '.join(missing)}"]
@@ -45,7 +45,7 @@ def problems(kubernetes: Kubernetes, group: Group, host: str | None = None) -> l
 
 
 def is_virtual(nodes: Iterable[Mapping[str, Any]]) -> bool:
-    """Whether nodes are what vCluster shows: it gives each an address, or a label, that no other node has."""
+    """Return whether nodes are what vCluster shows: it gives each an address, or a label, that no other node has."""
     for node in nodes:
         if FAKE_NODE in (node["metadata"].get("labels") or {}):
             return True

@@ -63,7 +63,11 @@ def present(entries: Entries, params: Mapping[str, Any], check: bool, lost: Coll
     ]
     if not members:
         raise OptionError(
-            "host_clusters", [], "at least one host cluster with state present; state absent deletes the group"
+            "host_clusters",
+            [],
+            "at least one host cluster with state present; state absent deletes the group",
+            message="the group would have no host cluster; list at least one with state: present, or set state: absent "
+            "to delete the group",
         )
     after = group_settings.desired(params, members, before)
     states = {**{host.name: options["state"] for host, options in entries}, **dict.fromkeys(lost, host_clusters.LOST)}
@@ -80,7 +84,7 @@ def present(entries: Entries, params: Mapping[str, Any], check: bool, lost: Coll
 def _plan(
     states: Mapping[str, str], stored: Mapping[str, StoredRecord], before: Group | None, after: Group
 ) -> GroupChange:
-    """What brings a group from ``before`` to ``after``; ``states`` are those of all host clusters of the task."""
+    """Return the change of a group from ``before`` to ``after``; ``states`` has all host clusters of the task."""
     steps = {
         member.name: words
         for member in after.members
@@ -98,7 +102,7 @@ def _plan(
         _pending(after, stored),
         group_pending.waiting_for_upgrade(after, [item for one in stored.values() for item in one.view.allocations]),
         [
-            f"host cluster {host} is taken off the record without being asked: what ran there is not managed any more"
+            f"host cluster {host} is removed without being read; its virtual clusters are no longer managed"
             for host, state in states.items()
             if state == host_clusters.LOST and before and before.member(host)
         ],
@@ -115,7 +119,7 @@ def _member(
     known = before.member(name) if before else None
     if stored is None and known is None:
         raise NestedClustersError(
-            f"host cluster {name} is to become a member and does not answer, so nothing was changed: {error}",
+            f"nothing was changed, because host cluster {name}, which would become a member, does not answer: {error}",
             failed_host_clusters=[name],
         )
     if stored and known and known.id and known.id != stored.id:
@@ -123,7 +127,8 @@ def _member(
             "host_clusters",
             name,
             "the host cluster of that name in the group's record, or another name",
-            reason="it is another one than the group's record says (the UID of namespace kube-system differs)",
+            message=f"{name} is not the host cluster of that name in the group's record (the UID of namespace "
+            "kube-system differs); connect to that one, or use another name",
         )
     return Member(
         name=name,
@@ -154,14 +159,16 @@ def _check_removed(
                 sorted(states),
                 f"every host cluster of the group; {member.name} with state: absent to remove it, or with state: lost "
                 "when it does not exist any more",
-                reason=f"{member.name} is a member of group {before.name}, and is not there",
+                message=f"{member.name} is a member of group {before.name} but not in the list; list every host "
+                f"cluster of the group, {member.name} with state: absent to remove it or state: lost if it no longer "
+                "exists",
             )
         if states[member.name] != "absent":
             continue
         if member.name in failed:
             raise NestedClustersError(
-                f"host cluster {member.name} is to be removed and does not answer, so nobody knows what lives there: "
-                f"{failed[member.name]}; nothing was changed"
+                f"nothing was changed, because host cluster {member.name}, which would be removed, does not answer, "
+                f"and its virtual clusters are unknown: {failed[member.name]}"
             )
         check_empty(
             stored[member.name], before.name, f"host cluster {member.name} was not removed from group {before.name}"
@@ -169,7 +176,7 @@ def _check_removed(
 
 
 def _write_steps(after: Group, member: Member, stored: StoredRecord) -> list[str]:
-    """What is to be done to bring the record on a member to a group; nothing where it is the same."""
+    """Return the steps that bring the record on a member to a group; none if it is the same."""
     wanted = group_records.config_map(after, member.name)
     if stored.record is None:
         steps = [] if stored.namespace else [f"create namespace {well_known.NAMESPACE} on host cluster {member.name}"]
@@ -205,7 +212,8 @@ def _check_eligibility(
     unfit = {name: reasons for name, reasons in found.items() if reasons}
     if unfit:
         reasons = "; ".join(f"{name}: {', '.join(why)}" for name, why in sorted(unfit.items()))
-        raise OptionError("host_clusters", sorted(unfit), "host clusters that can be members", reason=reasons)
+        message = f"{reasons}; correct this, or omit {' and '.join(sorted(unfit))}"
+        raise OptionError("host_clusters", sorted(unfit), "host clusters that can be members", message=message)
 
 
 def _pending(group: Group, stored: Mapping[str, StoredRecord]) -> dict[str, list[str]]:
@@ -251,7 +259,7 @@ def _unfinished(change: GroupChange, failed: Mapping[str, NestedClustersError], 
     reasons = "; ".join(f"{host}: {error}" for host, error in sorted(failed.items()))
     return NestedClustersError(
         f"group {name}: {words} on {', '.join(done) or 'no host cluster'}, not done on {reasons}; run the task again "
-        "when they answer, and it completes the rest",
+        "when these host clusters answer, to complete the rest",
         done_host_clusters=done,
         failed_host_clusters=sorted(failed),
     )
@@ -279,7 +287,7 @@ def absent(hosts: list[HostCluster], name: str, check: bool, lost: Collection[st
             "host_clusters",
             sorted(stored),
             f"all members of the group: {', '.join(missing)} as well",
-            reason=f"group {name} can only be deleted on all of its host clusters",
+            message=f"group {name} can only be deleted on all of its host clusters; add {', '.join(missing)}",
         )
     answers.all()
     _check_all_empty(stored, name)

@@ -1,7 +1,7 @@
 # Copyright (c) 2026, nested.clusters contributors
 # GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""One writer at a time: nobody gives away what another one is just taking.
+"""Lock the host clusters of a group, so that two tasks do not allocate the same resources.
 
 What is allocated on a host cluster is written on the namespaces of its virtual clusters. Whoever adds to it holds
 the Lease ``allocation`` of every host cluster that counts, from reading to writing. The Lease exists only while
@@ -37,7 +37,7 @@ LEASES = path("coordination.k8s.io/v1", "leases", NAMESPACE)
 
 
 class LockLost(NestedClustersError):
-    """The locks were held for so long that they may be somebody else's: start over."""
+    """The locks were held for so long that another task may have them: start over."""
 
 
 class LockTarget(NamedTuple):
@@ -72,7 +72,7 @@ class _Held:
             self.kubernetes.patch(f"{LEASES}/{LEASE}", {"metadata": {"uid": self.uid}, "spec": {"renewTime": _now()}})
         except KubernetesError as error:
             if error.status in (404, 409, 422):  # 422: there is one, with another UID
-                raise LockLost(f"the Lease of {self.kubernetes.host} was taken away; run the task again") from error
+                raise LockLost(f"another task took the Lease of {self.kubernetes.host}; run the task again") from error
             raise
         self.alive = now
 
@@ -125,15 +125,14 @@ def _acquire(kubernetes: Kubernetes, holder: str, deadline: float, held: list[_H
         elif state and time.monotonic() - since > LEASE_SECONDS:
             kubernetes.delete(f"{LEASES}/{LEASE}", state)  # only as it was seen: another waiter may have been faster
             continue
-        who = ((existing or {}).get("spec") or {}).get("holderIdentity", "somebody")
+        who = ((existing or {}).get("spec") or {}).get("holderIdentity", "an unknown task")
         if time.monotonic() > deadline:
             raise NestedClustersError(
-                f"host cluster {kubernetes.host}: virtual clusters are being allocated by others (Lease "
-                f"{NAMESPACE}/{LEASE}, now held by {who}), and the turn did not come within {PATIENCE_SECONDS} s; "
-                "run the task again"
+                f"host cluster {kubernetes.host}: other tasks were allocating virtual clusters for {PATIENCE_SECONDS} "
+                f"s (Lease {NAMESPACE}/{LEASE}, now held by {who}); run the task again"
             )
         _renew(held)
-        text = f"virtual clusters are being allocated by others (Lease {NAMESPACE}/{LEASE}, now held by {who})"
+        text = f"another task is allocating virtual clusters (Lease {NAMESPACE}/{LEASE}, now held by {who})"
         progress.report(f"host cluster {kubernetes.host}", text)
         time.sleep(random.uniform(0.02, _longest_pause(time.monotonic() - began)))
 

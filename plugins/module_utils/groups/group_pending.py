@@ -17,7 +17,7 @@ from .model import Group, Member
 
 
 def applied(group: Group, member: Member) -> dict[str, Any]:
-    """What of a group a virtual cluster shows, to be kept with it: versions, and fingerprints of the rest."""
+    """Return the group settings to record with a virtual cluster: versions, and fingerprints of the rest."""
     return {
         "vcluster_version": group.vcluster_version,
         "kubernetes_version": group.kubernetes_version,
@@ -35,7 +35,7 @@ def _fingerprint(data: Any) -> str:
 
 
 def pending(group: Group, member: Member, has: Mapping[str, Any]) -> list[str]:
-    """What of its group a virtual cluster does not have yet, one sentence each; ``has`` is its own :func:`applied`."""
+    """Return the group settings that a virtual cluster lacks, one sentence each; ``has`` is its :func:`applied`."""
     waiting = []
     for name, wanted in applied(group, member).items():
         if has.get(name) == wanted:
@@ -49,7 +49,7 @@ def pending(group: Group, member: Member, has: Mapping[str, Any]) -> list[str]:
 
 
 def waiting_for_upgrade(group: Group, allocations: Iterable[Allocation]) -> list[str]:
-    """The virtual clusters of a group that do not run its locked version yet."""
+    """Return the virtual clusters of a group that do not run its locked version yet."""
     if group.vcluster_version is None:
         return []
     of_group = [item for item in allocations if item.group == group.name and not item.kept and not item.deleting]

@@ -28,7 +28,7 @@ SCHEMA = 1
 
 
 def record(group: Group) -> dict[str, Any]:
-    """The group as plain data: what is stored, and what ``vcluster_group`` returns."""
+    """Return the group as plain data: what is stored, and what ``vcluster_group`` returns."""
     return {
         "schema": SCHEMA,
         "generation": group.generation,
@@ -65,7 +65,7 @@ def record(group: Group) -> dict[str, Any]:
 
 
 def from_record(data: Mapping[str, Any]) -> Group:
-    """The group in a record. Raises NestedClustersError for one that this version cannot read.
+    """Return the group in a record. Raises NestedClustersError for one that this version cannot read.
 
     Raises KeyError, TypeError, AttributeError, ValueError or OptionError where it is broken.
     """
@@ -120,7 +120,7 @@ def _mapping(data: Mapping[str, Any], key: str) -> dict[str, Any]:
 
 
 def config_map(group: Group, host_cluster: str) -> dict[str, Any]:
-    """The object that stores a group on one of its members."""
+    """Return the object that stores a group on one of its members."""
     return {
         "apiVersion": "v1",
         "kind": "ConfigMap",
@@ -138,12 +138,12 @@ def config_map(group: Group, host_cluster: str) -> dict[str, Any]:
 
 
 def load(stored: Mapping[str, Any]) -> Group:
-    """The group in a ConfigMap. Raises NestedClustersError naming it when somebody broke it."""
+    """Return the group in a ConfigMap. Raises NestedClustersError naming it when somebody broke it."""
     name = stored["metadata"]["name"]
     try:
         return from_record(yaml_io.load(stored["data"][RECORD]))
     except (yaml_io.YAMLError, KeyError, TypeError, AttributeError, ValueError, OptionError) as error:
         raise NestedClustersError(
-            f"ConfigMap {NAMESPACE}/{name} does not hold a group's record ({' '.join(str(error).split())}): restore "
+            f"ConfigMap {NAMESPACE}/{name} does not contain a group's record ({' '.join(str(error).split())}); restore "
             "it from another member of the group, or delete it and run vcluster_group again"
         ) from error

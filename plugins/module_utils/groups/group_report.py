@@ -66,12 +66,13 @@ def summarize(
 
 
 def _members(group: Group, hosts: Mapping[str, HostReport]) -> dict[str, HostReport]:
-    """The host clusters of a group that answered, by the name that the group gives them."""
+    """Return the host clusters of a group that answered, by the name that the group gives them."""
     members: dict[str, HostReport] = {}
     for found in hosts.values():
         own = found.names.get(group.name)
         if own in members:
-            raise OptionError("host_clusters", own, "each host cluster once", reason="it is given twice")
+            message = f"{own} is listed twice; list each host cluster once"
+            raise OptionError("host_clusters", own, "each host cluster once", message=message)
         if own:
             members[own] = found
     known = {found.name for found in members.values()}
@@ -92,12 +93,12 @@ def _group_warnings(
         )
     absent = sorted(member.name for member in group.members if member.name not in members and member.name not in failed)
     if absent:
-        warnings.append(f"group {group.name}: {', '.join(absent)} not asked, not being among the task's host clusters")
+        warnings.append(f"group {group.name}: {', '.join(absent)} not read, because host_clusters lacks them")
     return warnings
 
 
 def _homeless(hosts: Mapping[str, HostReport], records: Mapping[str, Any], name: str | None) -> list[str]:
-    """A warning for each group that is gone, with virtual clusters left in it."""
+    """Return a warning for each group that is gone, with virtual clusters left in it."""
     left: dict[str, list[str]] = defaultdict(list)
     for found in hosts.values():
         for item in found.claimants:
@@ -165,7 +166,7 @@ _FROM_RECORD = {
 
 
 def _load(group: Group, member: Member, found: HostReport) -> tuple[HostLoad, str]:
-    """(a host cluster in numbers, why it takes no new virtual clusters or "")."""
+    """Return (a host cluster in numbers, why it takes no new virtual clusters or "")."""
     why = found.uncounted
     if group.name not in found.groups:
         why = f"it has no record of group {group.name}: run the group's vcluster_group task again"
@@ -181,7 +182,7 @@ def _load(group: Group, member: Member, found: HostReport) -> tuple[HostLoad, st
 
 
 def _why_no_room(group: Group, member: Member, load: HostLoad) -> str:
-    """Why the smallest virtual cluster that the group allows has no room."""
+    """Return why the smallest virtual cluster of the group does not fit."""
     candidate = Candidate(member.name, load.limit, load.allocated)
     (considered,) = placements.place(group.minimum.filled(Size.zero()), [candidate]).considered
     return "" if considered.fits else considered.reason
@@ -224,7 +225,7 @@ def _figures(load: HostLoad | None) -> dict[str, Any]:
 
 
 def _pending_of(group: Group) -> Callable[[str, Allocation], list[str]]:
-    """What of a group a virtual cluster on a host cluster does not have yet; worked out once for all that are alike."""
+    """Return the group settings that a virtual cluster lacks; computed once for all that are alike."""
     known: dict[tuple[str, str], list[str]] = {}
 
     def pending(host: str, allocation: Allocation) -> list[str]:

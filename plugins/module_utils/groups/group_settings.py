@@ -4,7 +4,7 @@
 """The settings of a cluster group: from a task's options to a checked group.
 
 Every member host cluster has the same record, a ConfigMap in namespace ``nested-clusters``. It holds no
-connection and no credential: those come from whoever runs the task. Pure functions.
+connection and no credential: those come with the task. Pure functions.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ _Setting = TypeVar("_Setting")
 
 
 def desired(params: Mapping[str, Any], members: Iterable[Member], deployed: Group | None) -> Group:
-    """The group that a task asks for; what it leaves out stays as deployed, or gets the default.
+    """Return the group that a task asks for; what it leaves out stays as deployed, or gets the default.
 
     Raises OptionError that names the option, the value and what is allowed.
     """
@@ -88,7 +88,7 @@ def _without_none(options: Mapping[str, Any]) -> dict[str, Any]:
 def _typed(
     make: Callable[[Mapping[str, Any]], _Setting], option: Mapping[str, Any] | None, before: _Setting | None
 ) -> _Setting | None:
-    """What an option says, None where it is empty; one that is left out stays as it was."""
+    """Return the value of an option, None if it is empty; an omitted one stays as it was."""
     if option is None:
         return before
     said = _without_none(option)
@@ -106,7 +106,7 @@ def _normal(group: Group) -> Group:
 
 
 def check(group: Group) -> None:
-    """OptionError for a group that cannot work."""
+    """Raise OptionError for settings that cannot work."""
     check_form(group)
     _check_versions(group)
     check_values(group.values)
@@ -114,7 +114,7 @@ def check(group: Group) -> None:
 
 
 def check_form(group: Group) -> None:
-    """OptionError for what is no group in any version of this collection: a record is held to it as well."""
+    """Raise OptionError for what is no group in any version of this collection: a record is held to it as well."""
     check_name(group.name)
     for option, value, allowed in (
         ("distribution", group.distribution, DISTRIBUTIONS),
@@ -132,7 +132,7 @@ def check_form(group: Group) -> None:
 
 
 def check_name(name: str) -> None:
-    """OptionError for what cannot name a group."""
+    """Raise OptionError for an invalid name of a group."""
     if not _GROUP_NAME.fullmatch(name) or len(name) > _NAME_LENGTH:
         allowed = f"at most {_NAME_LENGTH} lower-case letters, digits and '-', a letter or digit first and last"
         raise OptionError("name", name, allowed)
@@ -163,7 +163,8 @@ def _check_members(group: Group) -> None:
                 "host_clusters.dns_pattern",
                 pattern,
                 "a pattern of its own for each host cluster",
-                reason=f"{patterns[pattern]} and {member.name} have the same, and a name leads to one address",
+                message=f"{patterns[pattern]} and {member.name} have the same pattern {pattern}, but a host name leads "
+                "to one address; give each its own pattern",
             )
         patterns[pattern] = member.name
 
@@ -171,7 +172,7 @@ def _check_members(group: Group) -> None:
 def _check_strings(option: str, mapping: Mapping[str, Any]) -> None:
     for key, value in mapping.items():
         if not isinstance(value, str):
-            raise OptionError(option, {key: value}, "strings (quote it)", reason="Kubernetes takes no other")
+            raise OptionError(option, {key: value}, "strings (quote it)", reason="Kubernetes accepts only strings")
 
 
 def _check_endpoint(group: Group) -> None:
@@ -189,7 +190,7 @@ def _check_endpoint(group: Group) -> None:
 
 
 def _check_backing_store(group: Group) -> None:
-    """Every virtual cluster needs an etcd of its own: vCluster keeps all in the same place in each."""
+    """Raise OptionError if virtual clusters would share an etcd: vCluster stores all in the same place in each."""
     address = group.backing_store.endpoint if group.backing_store else None
     if address is not None and str(address).count("*") != 1:
         raise OptionError(
@@ -203,7 +204,8 @@ def _check_backing_store(group: Group) -> None:
 def _check_sizes(group: Group) -> None:
     for name in ("cpu", "memory"):
         if getattr(group.default, name) == 0:
-            raise OptionError(f"size.default.{name}", "0", "more than 0", reason="a control plane needs some")
+            message = "0 is not enough for a control plane; set more than 0"
+            raise OptionError(f"size.default.{name}", "0", "more than 0", message=message)
     for option, size in (("default", group.default), ("maximum", group.maximum)):
         for name in RESOURCES:
             value, least = getattr(size, name), getattr(group.minimum, name)
@@ -233,19 +235,20 @@ def _check_versions(group: Group) -> None:
 
 
 def check_values(layer: Mapping[str, Any]) -> None:
-    """OptionError for values that hold credentials."""
+    """Raise OptionError for values that hold credentials."""
     secret = next(_hidden(dict(layer), masking.masked(dict(layer)), ()), None)
     if secret:
         raise OptionError(
             "values",
             ".".join(secret),
             "values without credentials",
-            reason="whoever may use a group may read its record",
+            message=f"{'.'.join(secret)} contains a credential, which everyone who may use the group can read in its "
+            "record; remove it",
         )
 
 
 def _hidden(node: Any, masked: Any, at: tuple[str, ...]) -> Iterator[tuple[str, ...]]:
-    """Where masking changed something; the name of a Secret is none of its contents."""
+    """Yield the paths that masking changed; the name of a Secret is not its content."""
     if isinstance(node, dict) and isinstance(masked, dict):
         for key, value in node.items():
             if not str(key).endswith(("Name", "Names", "Ref", "name")):

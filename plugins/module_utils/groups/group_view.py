@@ -48,7 +48,7 @@ class GroupView:
         return [item for host_view in [*self.views.values(), *self.others] for item in host_view.allocations]
 
     def uncounted(self) -> list[str]:
-        """What the owner quota cannot know, one sentence for each host cluster that does not answer."""
+        """Return what the owner quota does not count, one sentence for each host cluster that does not answer."""
         if not self.group.owner_quota.limits:
             return []
         return [
@@ -57,13 +57,13 @@ class GroupView:
         ]
 
     def with_allocation(self, new: Allocation) -> GroupView:
-        """What it will be once a virtual cluster of the group has what was decided."""
+        """Return the view after a virtual cluster of the group got what was decided."""
         own, same = new.host_cluster, (new.name, new.group)
         kept = [item for item in self.views[own].allocations if (item.name, item.group) != same]
         return replace(self, views={**self.views, own: replace(self.views[own], allocations=(*kept, new))})
 
     def without(self, names: Collection[str]) -> GroupView:
-        """What it will be without virtual clusters of the group."""
+        """Return the view without these virtual clusters of the group."""
 
         def left(host_view: HostView) -> HostView:
             gone = {(name, self.group.name) for name in names}
@@ -78,7 +78,7 @@ class GroupView:
         return {name for name, group in self.known.items() if group.owner_quota.exempt}
 
     def of(self, name: str) -> Allocation | None:
-        """The virtual cluster of this name in the group.
+        """Return the virtual cluster of this name in the group.
 
         Raises NestedClustersError where there are two, or where its host cluster has no record of the group.
         """
@@ -108,7 +108,7 @@ class ClusterInGroup(NamedTuple):
 
 
 def look(host: HostCluster) -> HostView:
-    """One host cluster's records and allocations: two LISTs, whatever it holds."""
+    """Return one host cluster's records and allocations: two LISTs, whatever it holds."""
     records, namespaces = parallel(
         [
             partial(
@@ -128,7 +128,7 @@ def look(host: HostCluster) -> HostView:
 
 
 def picture(given: Iterable[HostCluster], name: str) -> GroupView:
-    """What the given host clusters say of group ``name``.
+    """Return the view of group ``name`` on the given host clusters.
 
     Raises OptionError where no record of it is found, NestedClustersError where records differ.
     """
@@ -151,10 +151,11 @@ def picture(given: Iterable[HostCluster], name: str) -> GroupView:
         if own is None:
             continue
         if host_view.host.name not in (own, ONLY):
-            reason = f"this host cluster is member {own} of group {name}"
-            raise OptionError("host_clusters.name", host_view.host.name, own, reason=reason)
+            message = f"{host_view.host.name} is member {own} of group {name}; use the name {own}"
+            raise OptionError("host_clusters.name", host_view.host.name, own, message=message)
         if own in views:
-            raise OptionError("host_clusters", own, "each host cluster once", reason="it is given twice")
+            message = f"{own} is listed twice; list each host cluster once"
+            raise OptionError("host_clusters", own, "each host cluster once", message=message)
         named = tuple(replace(item, host_cluster=own) for item in host_view.allocations)
         views[own] = replace(host_view, allocations=named)
     return GroupView(

@@ -127,7 +127,7 @@ def look(host: HostCluster, now: datetime) -> HostReport:
 
 
 def _metrics(kubernetes: Kubernetes) -> list[Object]:
-    """What pods use now; none where nobody measures it, where that does not work, or where it may not be read."""
+    """Return what pods use now; nothing if that is not measured, does not work, or may not be read."""
     try:
         return kubernetes.list(path("metrics.k8s.io/v1beta1", "pods"))
     except KubernetesError:  # of an API beside the API server, which answers the other questions
@@ -163,7 +163,7 @@ def _allocations(namespaces: Iterable[Object], host: str) -> _Allocations:
 def _claims(
     kubernetes: Kubernetes, allocations: Iterable[Allocation], counted: Mapping[ClusterKey, Object]
 ) -> _Claims:
-    """Storage claimed in namespaces that have no quota which counts it."""
+    """Return the storage claimed in namespaces without a quota that counts it."""
     open_ones = {
         item.namespace for item in allocations if (item.namespace, membership.object_name(item.name)) not in counted
     }

@@ -38,7 +38,7 @@ class Member:
     node_selector: Mapping[str, str] = field(default_factory=dict)
 
     def host_name(self, name: str) -> str | None:
-        """The host name of a virtual cluster here, or None without a pattern."""
+        """Return the host name of a virtual cluster here, or None without a pattern."""
         return self.dns_pattern.replace("*", name) if self.dns_pattern else None
 
 
@@ -68,7 +68,7 @@ class Group:
 
     @property
     def control_plane(self) -> ControlPlane:
-        """What the group says of its control planes."""
+        """Return the group's settings of control planes."""
         return ControlPlane(self.distribution, self.replicas, self.backing_store)
 
     def endpoint_of(self, name: str, member: Member) -> Endpoint:
@@ -76,7 +76,7 @@ class Group:
         return replace(self.endpoint, host=member.host_name(name))
 
     def has_member_of(self, other: Group) -> bool:
-        """Whether a host cluster is a member of both. Two groups of one name can be strangers to each other."""
+        """Return whether a host cluster is a member of both. Two groups of one name can be strangers to each other."""
         return bool({member.id for member in self.members if member.id} & {member.id for member in other.members})
 
     def member(self, name: str) -> Member | None:

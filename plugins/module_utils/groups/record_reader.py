@@ -64,8 +64,9 @@ def newest(stored: Mapping[str, StoredRecord]) -> Group | None:
             "host_clusters",
             sorted(records),
             "the host clusters of one of these groups",
-            reason=f"{', '.join(strangers)} and {latest} have different groups called {records[latest].name}: no host "
-            "cluster is a member of both (by the UID of namespace kube-system)",
+            message=f"{', '.join(strangers)} and {latest} have different groups called {records[latest].name}, because "
+            "no host cluster is a member of both (by the UID of namespace kube-system); list the host clusters of one "
+            "of them",
         )
     return records[latest]
 
@@ -76,7 +77,10 @@ def check_names(stored: Mapping[str, StoredRecord], name: str) -> None:
         own = item.view.names.get(name)
         if own and own != host:
             raise OptionError(
-                "host_clusters.name", host, own, reason=f"this host cluster is member {own} of group {name}"
+                "host_clusters.name",
+                host,
+                own,
+                message=f"{host} is member {own} of group {name}; use the name {own}",
             )
 
 
@@ -85,6 +89,6 @@ def check_empty(stored: StoredRecord, group: str, what: str) -> None:
     living = sorted(item.name for item in stored.view.allocations if item.group == group)
     if living:
         raise NestedClustersError(
-            f"{what}: virtual clusters {', '.join(living)} live there; delete them first",
+            f"{what}: it has virtual clusters {', '.join(living)}; delete them first",
             virtual_clusters=living,
         )

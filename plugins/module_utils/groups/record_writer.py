@@ -29,7 +29,7 @@ def labels_patch(record: dict[str, Any], wanted: dict[str, Any]) -> dict[str, An
 def write(kubernetes: Kubernetes, group: Group, host: str, stored: StoredRecord) -> None:
     """Write the record of a group on member ``host``, onto what was read there.
 
-    Raises NestedClustersError where somebody else has changed it meanwhile.
+    Raises NestedClustersError if another task has changed it meanwhile.
     """
     wanted = group_records.config_map(group, host)
     if stored.record is None:
@@ -38,13 +38,13 @@ def write(kubernetes: Kubernetes, group: Group, host: str, stored: StoredRecord)
             _create(kubernetes, path("v1", "namespaces"), _namespace())
         _create(kubernetes, CONFIG_MAPS, wanted)
         return
-    # Only onto what was read: two administrators at once shall notice each other.
+    # Only onto what was read: two administrators at once must notice each other.
     metadata = {"resourceVersion": stored.record["metadata"]["resourceVersion"], **labels_patch(stored.record, wanted)}
     try:
         kubernetes.patch(record_path(group.name), {"metadata": metadata, "data": wanted["data"]})
     except KubernetesError as error:
         if error.status == 409:
-            raise NestedClustersError("the record was changed by somebody else meanwhile") from error
+            raise NestedClustersError("another task changed the record meanwhile") from error
         raise
 
 

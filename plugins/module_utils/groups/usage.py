@@ -101,5 +101,5 @@ def without_quota(claimants: Iterable[AllocatedCluster], used_from: str | None) 
         return []
     return [
         f"nothing counts what {', '.join(missing)} {'uses' if len(missing) == 1 else 'use'}: ResourceQuota "
-        f"{membership.object_name('NAME')} of the namespace is gone; the vcluster task makes it anew"
+        f"{membership.object_name('NAME')} of the namespace is gone; the vcluster task creates it again"
     ]

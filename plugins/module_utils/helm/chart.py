@@ -30,17 +30,17 @@ class Chart:
     version: str | None
 
     def of(self, version: str) -> Chart:
-        """The chart of one version."""
+        """Return the chart of one version."""
         return replace(self, reference=self.reference.replace(_VERSION, version), version=version)
 
     @property
     def versioned(self) -> bool:
-        """Whether the reference means another chart for each version."""
+        """Return whether the reference means another chart for each version."""
         return _VERSION in self.reference
 
     @property
     def local(self) -> bool:
-        """Whether it is a path: a bare name is looked up in the repository, whatever lies in this directory."""
+        """Return whether it is a path: a bare name is looked up in the repository, whatever lies in this directory."""
         return not self.reference.startswith("oci://") and (
             "/" in self.reference or self.reference.endswith((".tgz", ".tar.gz"))
         )
@@ -50,7 +50,7 @@ class Chart:
         return os.path.abspath(os.path.expanduser(self.reference))
 
     def own_version(self) -> str:
-        """The version in the Chart.yaml of a local chart. Raises OptionError when it is no chart of vCluster."""
+        """Return the version in the Chart.yaml of a local chart. Raises OptionError when it is no chart of vCluster."""
         try:
             data = self._read_metadata()
             if not is_vcluster(data["name"]):
@@ -89,11 +89,11 @@ _CHART_LABEL = re.compile(r"(?P<name>.+?)-v?\d+\.\d+\.\d+.*")
 
 
 def is_vcluster(chart: str) -> bool:
-    """Whether a chart of this name is vCluster's. Those of the platform, such as vcluster-platform, are not."""
+    """Return whether a chart of this name is vCluster's. Those of the platform, such as vcluster-platform, are not."""
     return chart in _CHARTS
 
 
 def is_label_of_vcluster(label: str) -> bool:
-    """Whether the label ``chart`` of an object, NAME-VERSION, is one that vCluster's chart writes."""
+    """Return whether the label ``chart`` of an object, NAME-VERSION, is one that vCluster's chart writes."""
     match = _CHART_LABEL.fullmatch(label)
     return is_vcluster(match["name"] if match else label)

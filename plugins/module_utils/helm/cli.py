@@ -1,7 +1,7 @@
 # Copyright (c) 2026, nested.clusters contributors
 # GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The one place that runs helm.
+"""Run helm; nothing else does.
 
 helm gets an argument list, the connection and the values as files that only this user can read, and is
 asked for JSON. What is deployed is read from helm's own release Secret, so that a virtual cluster that
@@ -45,7 +45,7 @@ POST_RENDERER = "nested-clusters-at-rest"  # name of our post-renderer, which is
 
 @dataclass(frozen=True)
 class ReleaseSpec:
-    """What a release shall be: its name and namespace, and the chart and the values that it is made from."""
+    """A release to make: its name and namespace, and its chart and values."""
 
     name: str
     namespace: str
@@ -75,7 +75,7 @@ class Helm:
         self._directory.cleanup()
 
     def render(self, spec: ReleaseSpec, unfinished: bool = False) -> Release:
-        """The release as :meth:`apply` would make it, checked by the API server; nothing is changed.
+        """Return the release as :meth:`apply` would make it, checked by the API server; nothing is changed.
 
         ``unfinished``: there is a revision that helm did not finish. An upgrade refuses to look past it even in a
         dry run; a dry run of an installation does not ask.
@@ -133,7 +133,7 @@ class Helm:
             raise HelmError(f"helm {verb[0]} did not answer in JSON: {answer[:300]!r}") from error
 
     def _post_renderer(self, at_rest: PausedWorkloads) -> list[str]:
-        """Arguments that make helm render these workloads without replicas."""
+        """Return the arguments that make helm render these workloads without replicas."""
         directory = os.path.join(self._directory.name, "plugins", POST_RENDERER)
         os.makedirs(directory, 0o700)
         for where, source in post_renderer.sources().items():
@@ -196,16 +196,17 @@ class Helm:
 
 
 def find_binary(binary: str | None) -> str:
-    """The helm to run. Raises OptionError that says how to get one."""
+    """Return the helm to run. Raises OptionError that says how to get one."""
     found = shutil.which(os.path.expanduser(binary) if binary else "helm")
     if not found:
-        raise OptionError("binary_path", binary or "helm", HOW_TO_GET, reason="there is no such program")
+        message = f"there is no program {binary or 'helm'!r}; install {HOW_TO_GET}"
+        raise OptionError("binary_path", binary or "helm", HOW_TO_GET, message=message)
     return os.path.abspath(found)
 
 
 @lru_cache
 def binary_version(binary: str, run_command: RunCommand) -> tuple[int, int]:
-    """(major, minor) of a helm. Raises OptionError when it is no helm, or too old."""
+    """Return (major, minor) of a helm. Raises OptionError when it is no helm, or too old."""
     command = [binary, "version", "--template", "{{.Version}}"]
     try:
         status, out, _err = run_command(command, expand_user_and_vars=False, handle_exceptions=False)
@@ -213,7 +214,7 @@ def binary_version(binary: str, run_command: RunCommand) -> tuple[int, int]:
         raise OptionError("binary_path", binary, HOW_TO_GET, reason=str(error)) from error
     found = re.search(r"v(\d+)\.(\d+)", out)
     if status or not found:
-        raise OptionError("binary_path", binary, HOW_TO_GET, reason="it does not answer like helm")
+        raise OptionError("binary_path", binary, HOW_TO_GET, reason="it does not answer as helm does")
     version = (int(found[1]), int(found[2]))
     if version < OLDEST:
         raise OptionError("binary_path", binary, HOW_TO_GET, reason=f"it is helm {found[0][1:]}, which is too old")
@@ -221,16 +222,17 @@ def binary_version(binary: str, run_command: RunCommand) -> tuple[int, int]:
 
 
 def explain(text: str, verb: str, chart: Chart | None) -> NestedClustersError:
-    """helm's refusal as the option that caused it, where one did."""
+    """Return helm's error, as an OptionError if an option caused it."""
     # helm 4 logs before its error; the last line that starts with "Error:" begins the refusal itself.
     message = re.split(r"^Error: ", text, flags=re.MULTILINE)[-1]
     if "specifications of the schema" in message:
         wrong = [line.strip(" -") for line in message.splitlines()[1:] if line.strip(" -")]
+        problems = "; ".join(line for line in wrong if not line.endswith(":")) or message
         return OptionError(
             "values",
-            "; ".join(line for line in wrong if not line.endswith(":")) or message,
+            problems,
             "what values.schema.json of this chart version describes",
-            reason="the chart's schema rejects it",
+            message=f"the chart's schema rejects the values: {problems}; see values.schema.json of this chart version",
         )
     if (
         chart
@@ -257,7 +259,7 @@ def explain(text: str, verb: str, chart: Chart | None) -> NestedClustersError:
     if "is forbidden: User" in message:
         message += "; ask for a role with this verb and resource"
     if "another operation" in message or message.endswith("already exists"):
-        message += "; another task or person is changing this virtual cluster: run again when that is done"
+        message += "; another task or person is changing this virtual cluster; run the task again when that is done"
     if re.search(r'(^|: )[a-z.]+ "[^"]+" not found$', message) and "webhook" not in message:
         message += f"; {WHEN_GONE}"
     if "asked for the client to provide credentials" in message or message.endswith("Unauthorized"):

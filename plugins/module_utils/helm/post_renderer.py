@@ -1,11 +1,11 @@
 # Copyright (c) 2026, nested.clusters contributors
 # GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What helm runs while it changes a paused virtual cluster: the chart's workloads, rendered at rest.
+"""Run by helm while it changes a paused virtual cluster: render the chart's workloads with 0 replicas.
 
 The chart renders the replicas that its values ask for, and helm would start them. Here they become 0, with the
 annotations of a pause, so that what helm stores and what is in the cluster agree. The rest of the text stays as
-it is to the byte: written anew it could mean something else to a parser that reads ``1e3`` or ``yes`` differently.
+it is to the byte: written again it could mean something else to a parser that reads ``1e3`` or ``yes`` differently.
 
 Copies of this file and of those that it imports run as a process of their own: see ``sources``.
 """
@@ -52,7 +52,7 @@ def sources() -> dict[str, str]:
 
 
 def at_rest(manifest: str, names: Collection[str], annotations: Mapping[str, str]) -> str:
-    """A manifest in which the workloads of these names are paused, with further annotations."""
+    """Return a manifest in which the workloads of these names are paused, with further annotations."""
     edits: list[Edit] = []
     for document in yaml.compose_all(manifest, Loader=yaml.SafeLoader):
         edits += _edits(document, names, annotations)
@@ -62,7 +62,7 @@ def at_rest(manifest: str, names: Collection[str], annotations: Mapping[str, str
 
 
 def main(names: Collection[str], annotations: Mapping[str, str]) -> None:
-    """Read a manifest and write it with these workloads at rest; helm reports what is said on standard error."""
+    """Read a manifest and write it with 0 replicas of these workloads; helm reports standard error."""
     manifest = sys.stdin.buffer.read().decode()
     result = at_rest(manifest, names, annotations)
     wanted = [_rest(document, names, annotations) for document in yaml.safe_load_all(manifest)]
@@ -72,7 +72,7 @@ def main(names: Collection[str], annotations: Mapping[str, str]) -> None:
 
 
 def _rest(document: Any, names: Collection[str], annotations: Mapping[str, str]) -> Any:
-    """The same on an object, to check the text by."""
+    """Return the same on an object, to check the text by."""
     metadata = document.get("metadata") or {} if isinstance(document, dict) else {}
     if not isinstance(document, dict) or not _is_one(document.get("kind"), metadata.get("name"), names):
         return document
@@ -109,7 +109,7 @@ def _edits(document: Any, names: Collection[str], annotations: Mapping[str, str]
 
 
 def _set(mapping: Any, name: str, text: str) -> Iterable[Edit]:
-    """The edit that gives an entry of a mapping this text as its value; a new one goes first."""
+    """Yield the edit that gives an entry of a mapping this text as its value; a new one goes first."""
     value = _entry(mapping, name)
     if value is not None:
         before = " " if value.start_mark.index == value.end_mark.index else ""  # `name:` without a value

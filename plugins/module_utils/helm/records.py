@@ -3,7 +3,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """What Helm's records of a release name, and whether that is the release's own.
 
-A record is a Secret in the namespace of the virtual cluster, so whoever may edit there can write it. Helm deletes what
+A record is a Secret in the namespace of the virtual cluster, which all who may edit there can write. Helm deletes what
 a record names and the next one does not, wherever that is, before 4.3 without a look at whose it is. So the records
 are read as Helm reads them, before Helm does.
 """
@@ -25,7 +25,7 @@ from ..k8s.objects import path
 from ..k8s.snapshot import live
 from .release import ADVICE, HelmError, Release, of_release, revisions
 
-# What the chart makes in the namespace by kind, and whoever may write the records may delete as well.
+# What the chart makes in the namespace by kind; everyone who may write the records may delete these as well.
 _TENANTS = {
     ("", "ConfigMap"),
     ("", "PersistentVolumeClaim"),
@@ -66,7 +66,10 @@ class ManifestObject:
         return self.api_version.rpartition("/")[0]
 
     def location(self, kubernetes: Kubernetes) -> tuple[str, str]:
-        """(plural, path) on a host cluster; "" for both where that does not serve its kind, or it has no name."""
+        """Return (plural, path) on a host cluster.
+
+        "" for both where that does not serve its kind, or it has no name.
+        """
         try:
             plural, namespaced = kubernetes.resource(self.api_version, self.kind)
         except KubernetesError as error:
@@ -87,10 +90,10 @@ class NamedObject(NamedTuple):
 
 
 def check(kubernetes: Kubernetes, name: str, namespace: str, rollback_to: int | None = None) -> list[NamedObject]:
-    """See that Helm, when it changes or removes a release, deletes nothing that is somebody else's.
+    """Check that Helm, when it changes or removes a release, deletes no object of others.
 
-    Called for the plan, and once more right before Helm runs. ``rollback_to`` is the revision that it shall bring
-    back. Gives what the newest revision has outside of the namespace, or of another kind than the chart's. Raises
+    Called for the plan, and once more right before Helm runs. ``rollback_to`` is the revision that it is to bring
+    back. Returns what the newest revision has outside of the namespace, or of another kind than the chart's. Raises
     NestedClustersError with all that is not the release's own, HelmError for a record that is not Helm's.
     """
     kubernetes = live(kubernetes)  # a snapshot holds only what has the chart's labels
@@ -109,14 +112,17 @@ def check(kubernetes: Kubernetes, name: str, namespace: str, rollback_to: int | 
 
 
 def is_of_release(meta: dict[str, Any], name: str, namespace: str) -> bool:
-    """Whether an object says that this release made it, as Helm writes it on each and asks before it adopts one."""
+    """Return whether an object has the marks of this release, which Helm writes on each and checks to adopt one."""
     told = meta.get("annotations") or {}
     by_helm = MANAGED_BY_HELM.items() <= (meta.get("labels") or {}).items()
     return by_helm and (told.get(RELEASE_NAME), told.get(RELEASE_NAMESPACE)) == (name, namespace)
 
 
 def named(release: Release) -> list[ManifestObject]:
-    """Every object that the manifest of a release names. Raises HelmError for one that could be read in two ways."""
+    """Return every object that the manifest of a release names.
+
+    Raises HelmError for one that could be read in two ways.
+    """
     try:
         if _BEGINS.search(release.manifest.strip()):
             raise ValueError("a line begins with ---, and goes on")
@@ -127,13 +133,13 @@ def named(release: Release) -> list[ManifestObject]:
         ]
     except (yaml_io.YAMLError, ValueError) as error:
         raise HelmError(
-            f"Secret {release.namespace}/{release.secret_name} has a manifest that is not as Helm writes it: "
+            f"Secret {release.namespace}/{release.secret_name} has a manifest that Helm did not write: "
             f"{' '.join(str(error).split())}; {ADVICE}"
         ) from error
 
 
 def _acting(releases: list[Release], rollback_to: int | None) -> list[Release]:
-    """Those whose manifest Helm may act on: the last, those that count as deployed, and the one to go back to."""
+    """Return those whose manifest Helm may act on: the last, deployed ones, and the one to roll back to."""
     last = releases[-1].revision if releases else None
     return [
         release
@@ -156,7 +162,7 @@ def _look(kubernetes: Kubernetes, target: ManifestObject) -> NamedObject | None:
 def _objects(
     node: Any, namespace: str, api_version: str = "", kind: str = "", of_list: bool = False
 ) -> Iterator[ManifestObject]:
-    """The object of a document, or those of a list, from the text that is there: no parser makes 22:30 a number."""
+    """Yield the object of a document, or those of a list, as text: no parser turns 22:30 into a number."""
     if not yaml_io.is_mapping(node):
         return
     entries = yaml_io.entries(node)
@@ -175,29 +181,29 @@ def _objects(
 
 
 def _namespace(node: Any, namespace: str) -> str:
-    """The namespace that an object names. Where that is no text to Helm, Helm takes the release's own."""
+    """Return the namespace that an object names. Where that is no text to Helm, Helm takes the release's own."""
     text = yaml_io.scalar(node)
     if text in ("", namespace) or yaml_io.is_text(node):
         return text or namespace
     if text in ("~", "null"):
         return namespace
-    raise ValueError(f"namespace {text} is no text")
+    raise ValueError(f"namespace {text} is not text")
 
 
 def _refuse(name: str, namespace: str, foreign: list[NamedObject], secrets: list[str]) -> None:
     shown = "; ".join(_told(found.target, found.meta) for found in foreign)
     raise NestedClustersError(
-        f"virtual cluster {name} in namespace {namespace}: Helm's record of it (Secret {', '.join(secrets)}) names "
-        f"what is not its own, and Helm would delete or overwrite that: {shown}. Helm was not run. What Helm makes for "
-        f"this virtual cluster has label {MANAGED_BY_LABEL}=Helm and annotations {RELEASE_NAME}={name} and "
-        f"{RELEASE_NAMESPACE}={namespace}. Whoever may write Secrets in the namespace can have changed the record: "
-        "find out who did, and restore the Secret from a backup. Where the record is right, give the object that label "
-        "and these annotations"
+        f"virtual cluster {name} in namespace {namespace}: its Helm record (Secret {', '.join(secrets)}) names objects "
+        f"of others, which Helm would delete or overwrite: {shown}. Helm was not run. The objects of this virtual "
+        f"cluster have label {MANAGED_BY_LABEL}=Helm and annotations {RELEASE_NAME}={name} and "
+        f"{RELEASE_NAMESPACE}={namespace}. Everyone who may write Secrets in the namespace can have changed the "
+        "record: find out who did, and restore the Secret from a backup. If the record is right, add that label and "
+        "these annotations to the object"
     )
 
 
 def _told(target: ManifestObject, meta: dict[str, Any]) -> str:
-    """An object, and whose it is."""
+    """Return an object, and whose it is."""
     location = f" in namespace {meta['namespace']}" if meta.get("namespace") else ""
     notes, labels = meta.get("annotations") or {}, meta.get("labels") or {}
     manager = labels.get(MANAGED_BY_LABEL)

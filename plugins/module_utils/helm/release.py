@@ -62,7 +62,7 @@ class Release:
         return f"{RECORD_PREFIX}{self.name}.v{self.revision}"
 
     def is_of(self, name: str, namespace: str) -> bool:
-        """Whether it is of this name and in this namespace, by what the record itself says."""
+        """Return whether it is of this name and in this namespace, by what the record itself says."""
         return (self.name, self.namespace) == (name, namespace)
 
     @classmethod
@@ -104,7 +104,7 @@ def newest_of_each(
 
 
 def newest_releases(secrets: Iterable[dict[str, Any]]) -> dict[str, dict[str, Any]]:
-    """The Secret with the newest revision of each release among a namespace's Secrets, by release name."""
+    """Return the Secret with the newest revision of each release among a namespace's Secrets, by release name."""
     records = [(_labels(secret).get("name"), secret) for secret in secrets if secret.get("type") == RELEASE_SECRET_TYPE]
     return newest_of_each([(name, secret) for name, secret in records if name], _labels)
 
@@ -117,7 +117,7 @@ def _labels(secret: dict[str, Any]) -> dict[str, str]:
 
 
 def _unpacked(packed: bytes) -> bytes:
-    """What gzip has packed, within reason: a record is whatever somebody wrote into a Secret."""
+    """Unpack gzip up to a limit, because anyone who may write the Secret can have written it."""
     unpacker = zlib.decompressobj(wbits=zlib.MAX_WBITS | 16)
     text = unpacker.decompress(packed, _MOST_BYTES)
     if not unpacker.eof:
@@ -126,7 +126,7 @@ def _unpacked(packed: bytes) -> bytes:
 
 
 def with_status(secret: dict[str, Any], status: str) -> dict[str, Any]:
-    """The merge patch that gives a release Secret another status: in what Helm reads, and in the label it looks for."""
+    """Return the merge patch that gives a release Secret another status, in its payload and its label."""
     data = json.loads(_text(secret))
     data["info"] = {**(data.get("info") or {}), "status": status}
     packed = base64.b64encode(gzip.compress(json.dumps(data).encode()))
@@ -140,7 +140,7 @@ def _text(secret: dict[str, Any]) -> bytes:
 
 
 def decode_release(secret: dict[str, Any]) -> Release:
-    """The release in a Helm release Secret. Raises HelmError when it cannot be read.
+    """Return the release in a Helm release Secret. Raises HelmError when it cannot be read.
 
     Source: helm's storage driver; the payload is base64 (helm's) of gzip of JSON, in a Secret (base64 again).
     """
@@ -164,16 +164,16 @@ def own_release(secret: dict[str, Any], name: str, namespace: str) -> Release:
     if not release.is_of(name, namespace):
         raise NestedClustersError(
             f"virtual cluster {name} in namespace {namespace}: nothing was changed, because Secret "
-            f"{namespace}/{secret['metadata']['name']}, by its labels Helm's record of it, holds that of release "
-            f"{release.name} in namespace {release.namespace}. Some tools keep their records elsewhere, such as Flux "
-            f"with storageNamespace: then choose a namespace other than {namespace}, and change {release.name} with "
-            "that tool. Otherwise somebody has changed the Secret: restore it from a backup"
+            f"{namespace}/{secret['metadata']['name']} has the labels of its Helm record but contains release "
+            f"{release.name} in namespace {release.namespace}. If a tool keeps its records here, such as Flux with "
+            f"storageNamespace, choose a namespace other than {namespace}, and change {release.name} with that tool. "
+            "Otherwise the Secret was changed: restore it from a backup"
         )
     return release
 
 
 def revisions(secrets: Iterable[dict[str, Any]], name: str, namespace: str) -> list[Release]:
-    """The revisions in records of a release, oldest first. Raises HelmError for one that is not Helm's."""
+    """Return the revisions in records of a release, oldest first. Raises HelmError for one that is not Helm's."""
     found = [_checked(secret, name, namespace) for secret in secrets]
     return sorted(found, key=lambda release: release.revision)
 
@@ -183,21 +183,20 @@ def _checked(secret: dict[str, Any], name: str, namespace: str) -> Release:
     told = release.secret_name, str(release.revision)
     if not release.is_of(name, namespace) or told != (meta["name"], release.labels.get("version")):
         raise HelmError(
-            f"Secret {namespace}/{meta['name']} is not what it seems: labels and name make it a record of Helm release "
-            f"{name}, but it says that it is revision {release.revision} of release {release.name} in namespace "
-            f"{release.namespace}; {ADVICE}"
+            f"Secret {namespace}/{meta['name']} has the labels and the name of a record of Helm release {name} but "
+            f"contains revision {release.revision} of release {release.name} in namespace {release.namespace}; {ADVICE}"
         )
     return release
 
 
 ADVICE = (
-    "whoever may write Secrets in the namespace can have changed it: find out who did, and restore it from a backup, "
-    "or delete it to let Helm fall back on the revision before"
+    "everyone who may write Secrets in the namespace can have changed it: find out who did, and restore it from a "
+    "backup, or delete it to let Helm fall back on the previous revision"
 )
 
 
 def decode_record(secret: dict[str, Any]) -> Release:
-    """As ``decode_release``, and refuses what Helm would read in another way: a name that is there twice, or in
+    """Decode as ``decode_release`` does, but refuse what Helm would read differently: a name that occurs twice, or in
     other letters, since Go takes the last of those."""
     return _decoded(secret, _unambiguous)
 
@@ -222,11 +221,11 @@ _FIELDS = {"name", "namespace", "version", "info", "chart", "config", "manifest"
 def _decoded(secret: dict[str, Any], parse: Callable[[bytes], Any]) -> Release:
     try:
         release = Release.from_json(parse(_text(secret)), dict(secret["metadata"].get("labels") or {}))
-        # Without one, Helm goes by the namespace that it was told, and that is where it has looked for the record.
+        # Without one, Helm uses the namespace of its option, where it has searched for the record.
         return release if release.namespace else replace(release, namespace=secret["metadata"].get("namespace", ""))
     except (KeyError, TypeError, ValueError, AttributeError, OSError, EOFError, zlib.error) as error:
         meta = secret.get("metadata", {})
         raise HelmError(
-            f"Secret {meta.get('namespace')}/{meta.get('name')} does not hold a Helm release: {error}; "
-            "restore it from a backup, or delete it to let Helm fall back on the revision before"
+            f"Secret {meta.get('namespace')}/{meta.get('name')} does not contain a Helm release: {error}; "
+            "restore it from a backup, or delete it to let Helm fall back on the previous revision"
         ) from error

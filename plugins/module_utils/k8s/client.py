@@ -45,7 +45,7 @@ METADATA_ONLY = "application/json;as=PartialObjectMetadataList;g=meta.k8s.io;v=v
 
 
 def list_allowed(kubernetes: Kubernetes, where: str, **options: Any) -> Objects:
-    """As ``Kubernetes.list``, and nothing of what this user may not list."""
+    """List as ``Kubernetes.list`` does; return [] for a kind that this user may not list."""
     try:
         return kubernetes.list(where, **options)
     except KubernetesError as error:
@@ -55,7 +55,7 @@ def list_allowed(kubernetes: Kubernetes, where: str, **options: Any) -> Objects:
 
 
 def parallel(calls: Iterable[Callable[[], Any]], at_once: int = WORKERS) -> list[Any]:
-    """Answers of independent questions, asked at once, in the order given; the first error is raised.
+    """Return answers of independent questions, asked at once, in the order given; the first error is raised.
 
     Each one ``at_once`` opens a connection, which takes longer than a short answer does.
     """
@@ -85,19 +85,19 @@ class Kubernetes:
 
     @classmethod
     def from_module(cls, module: AnsibleModule) -> Kubernetes:
-        """The host cluster that the module's connection options name."""
+        """Return the host cluster that the module's connection options name."""
         return cls.open(module.params, module.tmpdir, os.environ)
 
     @classmethod
     def open(cls, params: Mapping[str, Any], directory: str, environment: Mapping[str, str]) -> Kubernetes:
-        """The host cluster that connection options name; private files go into ``directory``.
+        """Return the host cluster that connection options name; private files go into ``directory``.
 
         Raises NestedClustersError when a library is missing or the kubeconfig cannot be used.
         """
         return cls(connect(params, directory, environment))
 
     def get(self, where: str) -> dict[str, Any] | None:
-        """The object at a path, or None where there is none."""
+        """Return the object at a path, or None if there is none."""
         try:
             return self._json("GET", where)
         except KubernetesError as error:
@@ -106,11 +106,11 @@ class Kubernetes:
             raise
 
     def text(self, where: str, seconds: float = READ_SECONDS, **query: Any) -> str:
-        """A plain text answer, such as a log, waited for at most so many seconds."""
+        """Return a plain text answer, such as a log, waited for at most so many seconds."""
         return self._request("GET", where, query=query, seconds=seconds).decode(errors="replace")
 
     def list(self, where: str, labels: str = "", fields: str = "", metadata_only: bool = False) -> Objects:
-        """Every object of a kind, read in pages; none where the kind or the namespace does not exist."""
+        """Return every object of a kind, read in pages; none where the kind or the namespace does not exist."""
         query = {"limit": PAGE, "labelSelector": labels, "fieldSelector": fields}
         accept = METADATA_ONLY if metadata_only else "application/json"
         items: Objects = []
@@ -154,7 +154,7 @@ class Kubernetes:
         self._request("DELETE", where, query={"labelSelector": labels}, body={"propagationPolicy": "Background"})
 
     def resource(self, api_version: str, kind: str) -> tuple[str, bool]:
-        """The plural of a kind, and whether it lives in a namespace."""
+        """Return the plural of a kind, and whether it lives in a namespace."""
         key = (api_version, kind)
         if key in PLURALS:
             return PLURALS[key], kind not in CLUSTER_SCOPED
@@ -168,7 +168,7 @@ class Kubernetes:
         return self._plurals[key]
 
     def namespaced(self, api_version: str, kind: str) -> bool:
-        """Whether objects of a kind live in a namespace; what is not served any more counts as if it did."""
+        """Return whether objects of a kind live in a namespace; what is not served any more counts as if it did."""
         try:
             return self.resource(api_version, kind)[1]
         except KubernetesError as error:
@@ -177,7 +177,7 @@ class Kubernetes:
             return True
 
     def all_resources(self) -> ScopedKinds:
-        """((apiVersion, plural), whether it lives in a namespace) of all that can be listed and deleted, each once."""
+        """Return ((apiVersion, plural), is namespaced) of all that can be listed and deleted, each once."""
         groups = (self.get("/apis") or {}).get("groups", [])
         # The preferred version comes first in each group; a kind may be served in another one alone.
         versions = ["v1", *(version["groupVersion"] for group in groups for version in group["versions"])]
@@ -202,9 +202,9 @@ class Kubernetes:
 
     @contextlib.contextmanager
     def into(self, pod: str, port: int, secret: Mapping[str, Any]) -> Iterator[Callable[[str], tuple[int, bytes]]]:
-        """The API of a virtual cluster, through a port of its pod, as ``kubectl port-forward`` does it.
+        """Yield the API of a virtual cluster, through a port of its pod, as ``kubectl port-forward`` does it.
 
-        ``pod`` is a path, ``secret`` holds certificate-authority, client-certificate and client-key. Gives a
+        ``pod`` is a path, ``secret`` holds certificate-authority, client-certificate and client-key. Returns a
         function from a path in the virtual cluster to (HTTP status, answer). Raises KubernetesError.
         """
         context = owner_context(secret)
@@ -232,7 +232,7 @@ class Kubernetes:
             import websocket
             from kubernetes.stream.ws_client import PortForward
         except ImportError as error:
-            raise NestedClustersError(f"to look into a virtual cluster, kubernetes is needed: {error}") from error
+            raise NestedClustersError(f"the check needs the Python package kubernetes: {error}") from error
         via = self.connection
         options: dict[str, Any] = {"cert_reqs": ssl.CERT_REQUIRED if via.verify_ssl else ssl.CERT_NONE}
         known = {"ca_certs": via.ssl_ca_cert, "certfile": via.cert_file, "keyfile": via.key_file}
@@ -263,7 +263,7 @@ class Kubernetes:
         return PortForward(connected, [port])
 
     def kubeconfig(self) -> dict[str, Any]:
-        """This connection as a kubeconfig, for a program that needs one (kept in a 0600 file by the caller)."""
+        """Return this connection as a kubeconfig for another program; the caller keeps it in a file of mode 0600."""
         via = self.connection
         cluster: dict[str, Any] = {"server": self.host}
         if not via.verify_ssl:
@@ -299,7 +299,7 @@ class Kubernetes:
             answer = json.loads(self._request(method, where, **arguments))
         except ValueError as error:
             raise KubernetesError(
-                f"{self.host} answers {method} {where}, but not as a Kubernetes API server does; check the address"
+                f"{self.host} answers {method} {where}, but is not a Kubernetes API server; check the address"
             ) from error
         return answer if isinstance(answer, dict) else {}
 

@@ -79,7 +79,7 @@ class Connection:
 
 
 def auth_argument_spec() -> dict[str, Any]:
-    """The connection options of kubernetes.core, for one host cluster.
+    """Return the connection options of kubernetes.core, for one host cluster.
 
     Whatever its release says, a kubeconfig is hidden; see ``hide_only_secrets``.
     """
@@ -90,7 +90,7 @@ def auth_argument_spec() -> dict[str, Any]:
 
 
 def connect(params: Mapping[str, Any], directory: str, environment: Mapping[str, str]) -> Connection:
-    """The host cluster that connection options name, with ``environment`` for what they leave out.
+    """Return the host cluster that connection options name, with ``environment`` for what they leave out.
 
     Certificates and keys go into private files in ``directory``. Raises NestedClustersError when a library is
     missing or the kubeconfig cannot be used.
@@ -132,7 +132,7 @@ def _check_kubeconfig(given: Any) -> None:
 
 
 def given_options(params: Mapping[str, Any], environment: Mapping[str, str]) -> dict[str, Any]:
-    """The connection options that are set, by option or by environment variable, under the library's names."""
+    """Return the connection options that are set, by option or by environment variable, under the library's names."""
     found = {}
     for name, option in AUTH_ARG_MAP.items():
         value = params.get(option)
@@ -148,7 +148,7 @@ def given_options(params: Mapping[str, Any], environment: Mapping[str, str]) -> 
 def simple_connection(
     options: Mapping[str, Any], environment: Mapping[str, str], keep: Callable[[bytes], str]
 ) -> Connection | None:
-    """The connection without its pool, or None where the library has to find it.
+    """Return the connection without its pool, or None where the library has to find it.
 
     ``keep`` puts a certificate or key into a private file and returns its path.
     """
@@ -256,7 +256,7 @@ def _library_connection(options: Mapping[str, Any], environment: Mapping[str, st
         text = " ".join(str(error).partition("{")[0].rstrip("/").split())
         raise NestedClustersError(
             f"kubeconfig: {where} is not usable: {text}; allowed: a kubeconfig that kubectl reads, with the "
-            f"context that is asked for ({options.get('context') or 'its current context'})"
+            f"requested context ({options.get('context') or 'its current context'})"
         ) from error
     # One connection a worker: urllib3 keeps one by default, and would open a new TLS session for the rest.
     configuration.connection_pool_maxsize = WORKERS
@@ -278,7 +278,10 @@ def _library_connection(options: Mapping[str, Any], environment: Mapping[str, st
 
 
 def _library_user(options: Mapping[str, Any], environment: Mapping[str, str]) -> Mapping[str, Any]:
-    """The user of the kubeconfig that the library has just read; empty where it has read none, or it has no user."""
+    """Return the user of the kubeconfig that the library has just read.
+
+    Empty where it has read none, or it has no user.
+    """
     from kubernetes.client import Configuration
     from kubernetes.config import ConfigException, kube_config, load_incluster_config
 
@@ -299,7 +302,7 @@ def _library_user(options: Mapping[str, Any], environment: Mapping[str, str]) ->
 
 
 def impersonation(params: Mapping[str, Any], environment: Mapping[str, str]) -> Impersonation:
-    """Whom the options say to act as."""
+    """Return whom the options impersonate."""
     user = params.get("impersonate_user") or environment.get("K8S_AUTH_IMPERSONATE_USER") or ""
     groups = params.get("impersonate_groups") or environment.get("K8S_AUTH_IMPERSONATE_GROUPS", "").split(",")
     return Impersonation(user, groups=tuple(group for group in groups if group))

@@ -1,7 +1,7 @@
 # Copyright (c) 2026, nested.clusters contributors
 # GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What can go wrong between here and an API server."""
+"""Define the errors of requests to an API server."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ import re
 from ..common.errors import NestedClustersError
 
 TERMINATED = "because it is being terminated"  # the API server's words for a namespace that is being deleted
-WHEN_TERMINATED = "somebody is deleting it: run again, which waits until it is gone"
-WHEN_GONE = "somebody deleted it meanwhile: run again"
+WHEN_TERMINATED = "it is being deleted; run the task again, which waits until it is gone"
+WHEN_GONE = "it was deleted meanwhile; run the task again"
 # What urllib3 puts in front of an error: the connection's repr, or in newer versions its class, host and port
 # (source: urllib3/exceptions.py, urllib3/connection.py).
 _CONNECTION = re.compile(r"^(?:<.*?>|HTTPS?Connection(?:Pool)?\(host=[^)]*\)): ")
@@ -28,7 +28,7 @@ class KubernetesError(NestedClustersError):
 
     @property
     def passing(self) -> bool:
-        """Whether waiting may help: no answer, or that of an API server that starts, stops or is overloaded."""
+        """Return whether waiting may help: no answer, or that of an API server that starts, stops or is overloaded."""
         return self.status in (0, 429) or self.status >= 500
 
 
@@ -50,7 +50,7 @@ def refusal(method: str, where: str, status: int, data: bytes, host: str) -> Kub
     except (ValueError, AttributeError):
         message, reason = data.decode(errors="replace")[:300].strip(), ""
     if status == 401:
-        message = f"host cluster {host} does not know the credentials of the connection options (401 {message})"
+        message = f"host cluster {host} rejects the credentials of the connection options (401 {message}); check them"
     elif status == 403 and reason == "Forbidden" and " cannot " in message:
         # The API server's own sentence names the user, the verb, the resource and the namespace.
         message = f"no permission on host cluster {host}: {message}; ask for a role with this verb and resource"

@@ -57,24 +57,24 @@ class Answers(Generic[Answer]):
     failed: dict[str, NestedClustersError] = field(default_factory=dict)
 
     def reasons(self) -> str:
-        """Which failed and why, as one line."""
+        """Return which ones failed and why, in one line."""
         return "; ".join(f"{name}: {error}" for name, error in self.failed.items())
 
     def all(self) -> dict[str, Answer]:
-        """Every answer. Raises NestedClustersError with all that failed."""
+        """Return every answer. Raises NestedClustersError with all that failed."""
         if self.failed:
             raise NestedClustersError(self.reasons(), failed_host_clusters=sorted(self.failed))
         return self.given
 
     def some(self) -> dict[str, Answer]:
-        """What answers there are. Raises NestedClustersError where there is none."""
+        """Return the answers that arrived. Raises NestedClustersError if there is none."""
         if not self.given and len(self.failed) == 1:
             raise next(iter(self.failed.values()))
         return self.given or self.all()
 
 
 def host_clusters_spec(**more: Any) -> dict[str, Any]:
-    """The option ``host_clusters``; ``more`` are a member's options beside name and connection."""
+    """Return the option ``host_clusters``; ``more`` are a member's options beside name and connection."""
     return {
         "type": "list",
         "elements": "dict",
@@ -83,7 +83,7 @@ def host_clusters_spec(**more: Any) -> dict[str, Any]:
 
 
 def open_hosts(module: AnsibleModule) -> list[HostCluster]:
-    """The host clusters of a task: those in ``host_clusters``, else the one of its connection options.
+    """Return the host clusters of a task: those in ``host_clusters``, else the one of its connection options.
 
     An entry is completed by the task's own connection options and by the environment. But one that has a
     kubeconfig, context or host of its own takes nothing from there that leads to, or logs in at, another one. One
@@ -107,37 +107,42 @@ def open_hosts(module: AnsibleModule) -> list[HostCluster]:
 
 
 def only_host(module: AnsibleModule, name: str | None) -> HostCluster:
-    """The one host cluster of a task that is for one, ``name`` where there are several."""
+    """Return the one host cluster of a task that is for one, ``name`` where there are several."""
     found = open_hosts(module)
     names = [host.name for host in found]
     if name is None and len(found) == 1:
         return found[0]
     if names == [ONLY]:
-        raise OptionError("host_cluster", name, "a name of host_clusters, or a group", reason="the task gives neither")
+        message = "the task has neither host_clusters nor a group to choose from; set one of them, or omit host_cluster"
+        raise OptionError("host_cluster", name, "a name of host_clusters, or a group", message=message)
+    known = ", ".join(names)
     if name is None:
-        raise OptionError("host_cluster", None, ", ".join(names), reason="there are several, and no group to choose")
+        message = f"the task has several host clusters and no group that chooses one; set one of {known}"
+        raise OptionError("host_cluster", None, known, message=message)
     if name not in names:
-        raise OptionError("host_cluster", name, ", ".join(names), reason="it is not among the task's host clusters")
+        message = f"{name} is not in the host_clusters of the task; use one of {known}"
+        raise OptionError("host_cluster", name, known, message=message)
     return found[names.index(name)]
 
 
 def check_names(names: list[str]) -> None:
-    """OptionError for host clusters without a name, or two of one name."""
+    """Raise OptionError for host clusters without a name, or two of one name."""
     if not names:
-        raise OptionError("host_clusters", [], "at least one host cluster")
+        message = "the list is empty; list at least one host cluster"
+        raise OptionError("host_clusters", [], "at least one host cluster", message=message)
     for name in names:
         if not name.strip():
-            raise OptionError("host_clusters", name, "a name for each host cluster")
+            message = "a host cluster has no name; give each one a name"
+            raise OptionError("host_clusters", name, "a name for each host cluster", message=message)
         if names.count(name) > 1:
-            raise OptionError(
-                "host_clusters", names, "each name once", reason=f"{name} is there {names.count(name)} times"
-            )
+            message = f"{name} is listed {names.count(name)} times; list each name once"
+            raise OptionError("host_clusters", names, "each name once", message=message)
 
 
 def connection_options(
     entry: Mapping[str, Any], params: Mapping[str, Any], environment: Mapping[str, str]
 ) -> tuple[dict[str, Any], dict[str, str]]:
-    """(connection options of an entry of ``host_clusters``, the environment that completes them)."""
+    """Return (connection options of an entry of ``host_clusters``, the environment that completes them)."""
     given = {name: entry[name] for name in auth_argument_spec() if entry.get(name) is not None}
     foreign: tuple[str, ...] = ()
     if any(name in given for name in _WHERE):
@@ -154,7 +159,7 @@ def connection_options(
 
 
 def ask(hosts: Iterable[HostCluster], question: Callable[[HostCluster], Answer]) -> Answers[Answer]:
-    """One question to every host cluster at once; one that fails does not keep the others from answering."""
+    """Ask every host cluster the same question in parallel; one that fails does not stop the others."""
     hosts = list(hosts)
     answers: Answers[Answer] = Answers()
     if not hosts:
@@ -170,7 +175,7 @@ def ask(hosts: Iterable[HostCluster], question: Callable[[HostCluster], Answer])
 
 
 def ask_apart(hosts: Iterable[HostCluster], question: Callable[[HostCluster], Answer]) -> Answers[Answer]:
-    """As ``ask``, of host clusters that have to be different ones: what is on one would be counted twice.
+    """Ask as ``ask`` does, but only different host clusters, as what is on one would be counted twice.
 
     Raises OptionError where two names mean the same one. Whoever may not read its namespace kube-system is believed.
     """
@@ -186,7 +191,7 @@ def ask_apart(hosts: Iterable[HostCluster], question: Callable[[HostCluster], An
 
 
 def _identity(host: HostCluster) -> str:
-    """The UID of namespace kube-system, which tells a host cluster from all others; "" where it is not known."""
+    """Return the UID of namespace kube-system, which tells a host cluster from all others; "" where it is not known."""
     try:
         system = host.kubernetes.get(SYSTEM)
     except KubernetesError as error:

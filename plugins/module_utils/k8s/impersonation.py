@@ -33,7 +33,7 @@ class Impersonation:
 
     @classmethod
     def of_user(cls, user: Mapping[str, Any]) -> Impersonation:
-        """What the entry of a user in a kubeconfig says. Raises NestedClustersError where kubectl would not take it."""
+        """Parse the user of a kubeconfig. Raises NestedClustersError if kubectl would not accept it."""
         extra = user.get("as-user-extra") or {}
         if not isinstance(extra, Mapping) or not all(isinstance(key, str) for key in extra):
             raise _unusable("as-user-extra", "a mapping of lists")
@@ -45,22 +45,22 @@ class Impersonation:
         )
 
     def overridden(self, options: Impersonation) -> Impersonation:
-        """With the user and the groups of options, where they say some: as ``--as`` and ``--as-group`` of kubectl.
+        """Return it with the user and the groups of the options, if set: as ``--as`` and ``--as-group`` of kubectl.
 
         Raises NestedClustersError where there is more to act as, but no user.
         """
         found = replace(self, user=options.user or self.user, groups=options.groups or self.groups)
         if not found.user and (found.uid or found.groups or found.extra):
             raise NestedClustersError(
-                "impersonation without a user (impersonate_groups without impersonate_user, or as-groups, as-uid or "
-                "as-user-extra without as in the kubeconfig) is not usable, as with kubectl; allowed: a user as well"
+                "impersonation has no user (impersonate_groups without impersonate_user, or as-groups, as-uid or "
+                "as-user-extra without as in the kubeconfig), which kubectl refuses too; set the user as well"
             )
         if any(_NO_VALUE.search(value) for _name, value in found.headers()):
-            raise NestedClustersError("impersonation: a name with control characters is not usable; allowed: text")
+            raise NestedClustersError("impersonation: a name contains control characters; remove them")
         return found
 
     def headers(self) -> list[tuple[str, str]]:
-        """What makes the API server act as somebody else. What a list names has a line for each."""
+        """Return the impersonation headers, one for each item of a list."""
         found = [("Impersonate-User", self.user)] if self.user else []
         found += [("Impersonate-Uid", self.uid)] if self.uid else []
         found += [("Impersonate-Group", group) for group in self.groups]
@@ -69,7 +69,7 @@ class Impersonation:
         return found
 
     def entry(self) -> dict[str, Any]:
-        """The words of a kubeconfig's user."""
+        """Return the words of a kubeconfig's user."""
         extra = {key: list(values) for key, values in self.extra.items()}
         found = zip(IMPERSONATION_KEYS, (self.user, self.uid, list(self.groups), extra), strict=True)
         return {key: value for key, value in found if value}
@@ -89,5 +89,5 @@ def _texts(key: str, values: Any) -> tuple[str, ...]:
 
 def _unusable(key: str, allowed: str) -> NestedClustersError:
     return NestedClustersError(
-        f"kubeconfig: {key} of its user is not usable; allowed: {allowed}, or nothing, to act as the user itself"
+        f"kubeconfig: {key} of its user is not usable; allowed: {allowed}, or no such key, to act as the user itself"
     )

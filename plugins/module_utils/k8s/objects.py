@@ -39,7 +39,7 @@ ScopedKinds = list[tuple[tuple[str, str], bool]]
 
 
 def path(api_version: str, plural: str, namespace: str | None = None, name: str | None = None) -> str:
-    """The REST path of a resource: ``path("apps/v1", "statefulsets", "demo", "db")``."""
+    """Return the REST path of a resource: ``path("apps/v1", "statefulsets", "demo", "db")``."""
     root = f"/apis/{api_version}" if "/" in api_version else f"/api/{api_version}"
     middle = f"/namespaces/{quote(namespace, safe='')}" if namespace else ""
     return f"{root}{middle}/{plural}" + (f"/{quote(name, safe='')}" if name else "")

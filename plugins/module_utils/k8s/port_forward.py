@@ -17,10 +17,10 @@ from .tls import context_trusting
 
 
 def owner_context(secret: Mapping[str, Any]) -> ssl.SSLContext:
-    """TLS as the owner of a virtual cluster's kubeconfig has it, who trusts the virtual cluster's CA alone.
+    """Return the TLS context of a virtual cluster's owner, which trusts only the virtual cluster's CA.
 
-    ``secret`` is ``vc-NAME``, with certificate-authority, client-certificate and client-key, which whoever may write
-    Secrets there can write anything into. Raises KubernetesError for one that cannot be used.
+    ``secret`` is ``vc-NAME``, with certificate-authority, client-certificate and client-key; everyone who may write
+    Secrets there can change it. Raises KubernetesError for one that cannot be used.
     """
     context = anyone_context(secret)
     with tempfile.TemporaryDirectory(prefix="into-") as directory:  # mode 0700
@@ -35,7 +35,7 @@ def owner_context(secret: Mapping[str, Any]) -> ssl.SSLContext:
 
 
 def anyone_context(secret: Mapping[str, Any]) -> ssl.SSLContext:
-    """TLS as anyone has it who trusts the virtual cluster's CA alone: nothing is shown to who is not it."""
+    """Return a TLS context without a credential that trusts only the virtual cluster's CA."""
     try:
         return context_trusting(_part(secret, "certificate-authority").decode("ascii"))
     except (ssl.SSLError, ValueError) as error:
@@ -55,7 +55,7 @@ def _part(secret: Mapping[str, Any], key: str) -> bytes:
 def _unusable(secret: Mapping[str, Any], key: str, why: object) -> KubernetesError:
     name = (secret.get("metadata") or {}).get("name", "with its certificates")
     return KubernetesError(
-        f"Secret {name} of the virtual cluster cannot be used: {key}: {why}; look at who has changed it, then delete "
-        "it and restart the virtual cluster, which writes it anew",
+        f"Secret {name} of the virtual cluster cannot be used: {key}: {why}; find out who changed it, then delete it "
+        "and restart the virtual cluster, which writes it again",
         400,
     )

@@ -33,7 +33,7 @@ _URLS = ("host", "proxy", "chart_ref", "chart_repo_url")
 
 
 def hide_only_secrets(module: AnsibleModule) -> None:
-    """Of connection options, hide from here on what is secret, and show names, servers and paths.
+    """Hide the secrets in connection options from here on, and show names, servers and paths.
 
     To be called before anything else, by every module that has connection options.
     """
@@ -50,12 +50,12 @@ def hide_only_secrets(module: AnsibleModule) -> None:
 
 
 def is_path(kubeconfig: str) -> bool:
-    """Whether text can be the path of a kubeconfig, or paths, and is not a kubeconfig itself."""
+    """Return whether text can be the path of a kubeconfig, or paths, and is not a kubeconfig itself."""
     return not re.search(r"[\n{]|:\s", kubeconfig)
 
 
 def secrets(kubeconfig: object) -> Iterator[str]:
-    """What is secret in a kubeconfig; nothing in the path of one."""
+    """Return the secrets in a kubeconfig; none in the path of one."""
     if not isinstance(kubeconfig, str):
         yield from _secrets(kubeconfig, "", free=False)
     elif not is_path(kubeconfig):
@@ -82,7 +82,7 @@ def _secrets(node: object, name: str, free: bool) -> Iterator[str]:
 
 
 def _in_arguments(arguments: list[str]) -> Iterator[str]:
-    """What is secret in the arguments of a command: ``--token=x``, ``--token x``, and scripts, which hold anything."""
+    """Yield the secrets in the arguments of a command: ``--token=x``, ``--token x``, and whole scripts."""
     for argument, following in zip(arguments, [*arguments[1:], "-"], strict=True):
         option, equals, value = argument.partition("=")
         if re.search(r"\s", argument):
@@ -95,7 +95,7 @@ def _in_arguments(arguments: list[str]) -> Iterator[str]:
 
 
 def _hidden(spec: Mapping[str, Any], params: Mapping[str, Any]) -> Iterator[str]:
-    """What all other options with ``no_log`` hold."""
+    """Return the values of all other options with ``no_log``."""
     for name, option in spec.items():
         value = params.get(name)
         if name == "kubeconfig" or value is None:
@@ -108,7 +108,7 @@ def _hidden(spec: Mapping[str, Any], params: Mapping[str, Any]) -> Iterator[str]
 
 
 def _leaves(node: object) -> Iterator[str]:
-    """All values as Ansible hides them."""
+    """Yield all values as Ansible hides them."""
     if isinstance(node, Mapping):
         for value in node.values():
             yield from _leaves(value)

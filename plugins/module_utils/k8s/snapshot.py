@@ -62,7 +62,7 @@ class _Collection:
 
 
 class Snapshot(Kubernetes):
-    """Reads of ``live`` that are made once. It cannot write: whoever changes something uses ``live``.
+    """Reads of ``live`` that are made once. It cannot write: changes go to ``live``.
 
     ``kubeconfigs``: whether the Secrets with kubeconfigs are asked for as well. A kind that may not be listed in all
     namespaces is asked for in each.
@@ -81,11 +81,11 @@ class Snapshot(Kubernetes):
         parallel([partial(self._collection, *where.rsplit("/", 1)) for where in _USUAL])
 
     def look_again(self, namespace: str) -> None:
-        """From now on, answer for a namespace from what is there."""
+        """Read a namespace again: from now on, answers about it come from the host cluster."""
         self._looked_into.add(namespace)
 
     def get(self, where: str) -> Object | None:
-        """The object at a path as it was, or None where there was none."""
+        """Return the object at a path as it was, or None where there was none."""
         asked = _PATH.fullmatch(where)
         known = self._answer(asked)
         if asked is None or known is None or not asked["name"]:
@@ -93,7 +93,7 @@ class Snapshot(Kubernetes):
         return known.of[unquote(asked["namespace"] or "")].get(unquote(asked["name"]))
 
     def list(self, where: str, labels: str = "", fields: str = "", metadata_only: bool = False) -> Objects:
-        """Every object of a kind as it was, in a namespace or on the host cluster."""
+        """Return every object of a kind as it was, in a namespace or on the host cluster."""
         asked = _PATH.fullmatch(where)
         terms = [_TERM.fullmatch(term) for term in labels.split(",") if term]
         known = None if fields or not all(terms) else self._answer(asked)
@@ -104,14 +104,14 @@ class Snapshot(Kubernetes):
         return [item for item in items if all(term and _fits(item, term) for term in terms)]
 
     def resource(self, api_version: str, kind: str) -> tuple[str, bool]:
-        """The plural of a kind, and whether it lives in a namespace."""
+        """Return the plural of a kind, and whether it lives in a namespace."""
         return self.live.resource(api_version, kind)
 
     def _request(self, method: str, where: str, *_more: Any, **_others: Any) -> bytes:
         raise AssertionError(f"{method} {where}: a snapshot answers reads only")
 
     def _answer(self, asked: re.Match[str] | None) -> _Collection | None:
-        """What is known of a kind; None where the question goes to the host cluster."""
+        """Return the objects of a kind in the snapshot; None if the host cluster has to be asked."""
         if asked is None:
             return None
         namespace = unquote(asked["namespace"] or "")
@@ -142,7 +142,7 @@ class Snapshot(Kubernetes):
 
 
 def _fits(item: Mapping[str, Any], term: re.Match[str]) -> bool:
-    """Whether an object fits one term of a label selector: a, !a, a=b or a!=b."""
+    """Return whether an object fits one term of a label selector: a, !a, a=b or a!=b."""
     labels = item["metadata"].get("labels") or {}
     if term["value"] is None:
         return (term["label"] in labels) != bool(term["no"])
@@ -150,5 +150,5 @@ def _fits(item: Mapping[str, Any], term: re.Match[str]) -> bool:
 
 
 def live(kubernetes: Kubernetes) -> Kubernetes:
-    """The host cluster itself, also of a snapshot."""
+    """Return the host cluster itself, also of a snapshot."""
     return kubernetes.live if isinstance(kubernetes, Snapshot) else kubernetes

@@ -9,7 +9,7 @@ import ssl
 
 
 def context_trusting(authority: str) -> ssl.SSLContext:
-    """TLS that trusts the CA of these PEM certificates alone.
+    """Return a TLS context that trusts only the CA of these PEM certificates.
 
     Python 3.13 asks a CA for extensions that Go, and so kubectl, does without, and that in-house CAs often lack.
     """

@@ -33,7 +33,7 @@ def is_on_the_way(state: State) -> bool:
 def apply(
     kubernetes: Kubernetes, helm: Helm, request: Request, stage: Stage, state: State, between: bool = False
 ) -> None:
-    """Let Helm make a stage, and then undo what it leaves of other people's changes."""
+    """Let Helm make a stage, and then repair the drift that it leaves."""
     if state.pending:
         _clear(kubernetes, request.namespace, state, state.pending)
     labels = {well_known.MANAGED: "true"} if state.release is None or state.ours else {}

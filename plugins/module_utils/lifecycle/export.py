@@ -86,8 +86,8 @@ def export(
     if secret is None:
         if not check:
             raise NestedClustersError(
-                f"export_kubeconfig: Secret vc-{name} is not there yet, because virtual cluster {name} has not "
-                "started; use wait: true, or run the task again when it has"
+                f"export_kubeconfig: Secret vc-{name} does not exist yet, because virtual cluster {name} has not "
+                "started; set wait: true, or run the task again when it has"
             )
         return Exported(writes if wanted.path else ())  # one that is yet to be made has a new kubeconfig
     server = wanted.server_of(name, namespace, state)

@@ -19,7 +19,7 @@ from .request import Request
 
 
 def virtual_cluster_spec() -> dict[str, Any]:
-    """The options that say what a virtual cluster of a group shall be."""
+    """Return the options that describe a virtual cluster of a group."""
     return {
         "name": {"type": "str", "required": True},
         "namespace": {"type": "str"},
@@ -49,7 +49,7 @@ def virtual_cluster_spec() -> dict[str, Any]:
 
 
 def chart_spec() -> dict[str, Any]:
-    """The options that say which chart and which helm to take."""
+    """Return the options that say which chart and which helm to take."""
     return {
         "chart_ref": {"type": "str", "default": "vcluster"},
         "chart_repo_url": {"type": "str", "default": "https://charts.loft.sh"},
@@ -79,7 +79,7 @@ def request(params: dict[str, Any]) -> Request:
 
 
 def in_group(params: dict[str, Any]) -> AdmissionRequest:
-    """The module's options for a group."""
+    """Return the module's options for a group."""
     return AdmissionRequest(
         group=params["group"],
         owner=params["owner"],
@@ -101,6 +101,6 @@ def kubeconfig_export(params: dict[str, Any], verified_url: str | None = None) -
 
 
 def wants_oidc(params: dict[str, Any]) -> bool:
-    """Whether the kubeconfig shall log in at the issuer of a group."""
+    """Return whether the kubeconfig logs in at the issuer of a group."""
     wanted = kubeconfig_export(params)
     return wanted is not None and wanted.user == "oidc"

@@ -13,7 +13,7 @@ from ..virtual_cluster.cluster_state import Outcome
 
 
 def describe(outcome: Outcome, name: str) -> dict[str, Any]:
-    """The virtual cluster as the task leaves it; empty where there is none."""
+    """Return the virtual cluster as the task leaves it; empty if there is none."""
     workload = outcome.state.workload(name)
     if workload is None:
         return {}

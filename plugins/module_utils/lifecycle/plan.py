@@ -87,7 +87,7 @@ def _check_endpoint(kubernetes: Kubernetes, request: Request, state: State, want
 
 
 def _staged(runner: StageRunner, release: Sequence[Change]) -> list[Change]:
-    """The changes of a release, each with the stage that makes it: those that are not upgrades go with the last."""
+    """Return the changes of a release, each with its stage: those that are not upgrades belong to the last."""
     stages = [partial(runner.run_to, number) for number in range(len(runner.stages))]
     changes, number = [], 0
     for change in release:
@@ -100,7 +100,7 @@ def _staged(runner: StageRunner, release: Sequence[Change]) -> list[Change]:
 def _guarded(
     runner: StageRunner, release: Sequence[Change], version: str, mark: UpgradeRecord | None
 ) -> list[Change]:
-    """The changes of a release with those of its way back, which are carried out together or taken back."""
+    """Return the changes of a release with those of its backup, which are carried out together or rolled back."""
     from . import upgrade_backup, upgrade_transaction
 
     state, name = runner.state, runner.request.name
@@ -115,7 +115,7 @@ def _guarded(
 
 
 def _moved(request: Request, state: State, wanted: dict[str, Any]) -> list[str]:
-    """What clients have to change because of another endpoint."""
+    """Return what clients have to change because the endpoint changes."""
     if state.release is None:
         return []
     before = state.release.values
@@ -129,7 +129,7 @@ def _moved(request: Request, state: State, wanted: dict[str, Any]) -> list[str]:
 def _render(
     kubernetes: Kubernetes, helm: Helm, request: Request, stages: list[Stage], state: State
 ) -> tuple[dict[Key, dict[str, Any]], list[dict[str, str]]]:
-    """Return the objects that the release shall have in the end, and what differs then, for ``--diff``."""
+    """Return the objects that the release has in the end, and the differences, for ``--diff``."""
     for stage in stages:  # each, so that what the chart of one refuses is known before the first is made
         chart = request.chart.of(stage.version.text)
         unfinished = state.pending is not None or state.leaving
@@ -137,7 +137,10 @@ def _render(
         rendered = helm.render(spec, unfinished=unfinished)
         if not is_vcluster(rendered.chart_name):
             raise OptionError(
-                "chart_ref", chart.reference, "vCluster's chart", reason=f"it is chart {rendered.chart_name}"
+                "chart_ref",
+                chart.reference,
+                "vCluster's chart",
+                message=f"{chart.reference} is chart {rendered.chart_name}; set it to vCluster's chart",
             )
     wanted = manifests.objects(rendered.manifest, request.namespace, kubernetes.namespaced)
     found = drift.as_found(state.manifest, state.live)
@@ -152,7 +155,7 @@ def _render(
 
 
 def _etcd(state: State) -> dict[str, Any] | None:
-    """The deployed etcd of a virtual cluster, as it is in the cluster."""
+    """Return the deployed etcd of a virtual cluster, as it is in the cluster."""
     found = [live for key, live in state.live.items() if manifests.runs(key, live, well_known.ETCD)]
     return next((live for live in found if live["metadata"]["name"].endswith("-etcd")), None)
 
@@ -169,8 +172,8 @@ def _plan_namespace(
     if namespace is None or namespace["metadata"].get("deletionTimestamp"):
         if state.release:  # it was not a moment ago; see _unless_leaving
             raise NestedClustersError(
-                f"virtual cluster {request.name}: namespace {request.namespace} was deleted while this task looked at "
-                "it: run again, which makes it anew"
+                f"virtual cluster {request.name}: namespace {request.namespace} was deleted while the task ran; run "
+                "the task again to create it"
             )
         # One that is being deleted will be gone when it is this plan's turn; see create_namespace.
         shown = tuple(diff_entries("", namespace_of(request), str(target)))
@@ -185,7 +188,7 @@ def _plan_namespace(
 
 
 def _plan_objects(kubernetes: Kubernetes, request: Request, state: State, is_new: bool) -> list[Change]:
-    """What a virtual cluster has beside its release because it is in a group; ``is_new``: its namespace is not there.
+    """Plan the objects that a group adds beside the release; ``is_new``: the namespace does not exist.
 
     Before Helm, so that a run that is interrupted there is finished from what it finds here.
     """
@@ -238,7 +241,10 @@ def _plan_release(request: Request, state: State, stages: list[Stage]) -> list[C
 
 
 def _upgrades(before: Version, stages: list[Stage], target: ChangeTarget) -> list[Change]:
-    """One for each stage in which vCluster or Kubernetes becomes another one; ``before`` is vCluster's version."""
+    """Return one for each stage in which vCluster or Kubernetes becomes another one.
+
+    ``before`` is vCluster's version.
+    """
     changes = []
     for stage in stages:
         is_last = stage is stages[-1]
@@ -289,7 +295,7 @@ def _plan_reused(kubernetes: Kubernetes, request: Request) -> list[Change]:
 
 
 def without_nulls(data: Any) -> Any:
-    """Data without null entries: in Helm values null and nothing are the same once they are stored."""
+    """Return data without null entries: in Helm values null and nothing are the same once they are stored."""
     if isinstance(data, dict):
         return {name: without_nulls(value) for name, value in data.items() if value is not None}
     return data

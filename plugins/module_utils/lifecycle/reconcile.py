@@ -41,7 +41,7 @@ def present(
     run: RunOptions,
     reserve: Callable[[Plan], None] | None = None,
 ) -> Outcome:
-    """Bring a virtual cluster to what the request says.
+    """Create or change a virtual cluster as requested.
 
     ``open_helm`` is called only if helm is needed; without it, as in check mode only, a plan for which helm is needed
     is not complete. ``reserve`` is called with the plan when all is known and nothing is changed yet; what it raises
@@ -70,7 +70,7 @@ def present(
 
 
 def _read(kubernetes: Kubernetes, request: Request, kubeconfig: bool) -> State:
-    """What is there, with a kubeconfig that can be used where one is needed and there."""
+    """Read the state, and check the kubeconfig if one is needed and exists."""
     state = _unless_leaving(kubernetes, request, cluster_state.read(kubernetes, request.name, request.namespace))
     if kubeconfig:
         credentials.check(state.secret(f"vc-{request.name}"))
@@ -78,7 +78,7 @@ def _read(kubernetes: Kubernetes, request: Request, kubeconfig: bool) -> State:
 
 
 def _unless_leaving(kubernetes: Kubernetes, request: Request, state: State) -> State:
-    """What is there; nothing where its namespace is being deleted, which takes along what is still in it.
+    """Read the state; empty if its namespace is being deleted, which deletes what is still in it.
 
     The namespace is looked at only if something is missing or going, so that an unchanged task does not pay for it.
     """
@@ -102,7 +102,7 @@ def _plan_return(kubernetes: Kubernetes, request: Request, state: State) -> list
 
 
 def _go_back(kubernetes: Kubernetes, helm: Helm, request: Request, state: State, patience: float) -> State:
-    """Go back before anything else is planned, which goes by what is there then."""
+    """Roll back before anything else is planned, because the plan depends on what is deployed then."""
     from . import upgrade_transaction
 
     mark = way_back(state, request)
@@ -113,7 +113,7 @@ def _go_back(kubernetes: Kubernetes, helm: Helm, request: Request, state: State,
 
 
 def _settle(kubernetes: Kubernetes, request: Request, state: State) -> State:
-    """Give a Helm operation that is under way the time to finish; one that was killed will not."""
+    """Wait for a running Helm operation to finish; a killed one does not."""
     deadline = time.monotonic() + SETTLE_SECONDS
     while state.pending and time.monotonic() < deadline:
         progress.report(f"virtual cluster {request.name}", "another Helm operation has not ended yet")

@@ -45,7 +45,7 @@ class Request:
 
     @property
     def membership(self) -> Membership | None:
-        """Its place in a group."""
+        """Return its membership in a group."""
         return self.group.membership if self.group else None
 
 
@@ -55,7 +55,7 @@ class RunOptions:
 
     ``wait`` is how many seconds to wait until a virtual cluster is ready, None for not at all. ``kubeconfig`` says
     whether its kubeconfig is needed then; one that is there already has to be usable before anything is changed.
-    ``rollback`` says whether an upgrade takes a way back first, and takes it when it fails. ``patience`` is how many
+    ``rollback`` says whether an upgrade makes a backup first, and restores it if it fails. ``patience`` is how many
     seconds to wait for what is waited for in any case: what runs between two steps.
     """
 
@@ -68,7 +68,7 @@ class RunOptions:
 
 @dataclass(frozen=True)
 class Stage:
-    """What Helm shall make: one release. An upgrade over several minor versions has several, in order."""
+    """What Helm is to make: one release. An upgrade over several minor versions has several, in order."""
 
     version: Version
     values: dict[str, Any]
@@ -76,7 +76,7 @@ class Stage:
 
 
 def namespace_of(request: Request) -> dict[str, Any]:
-    """The namespace of a virtual cluster, as this collection creates it."""
+    """Return the namespace of a virtual cluster, as this collection creates it."""
     # `vcluster delete` removes a namespace with this annotation of its own, so ours are removed by it as well.
     metadata: dict[str, Any] = {"annotations": {CREATED: "true", NAME_ANNOTATION: request.name}}
     if request.membership:

@@ -1,11 +1,11 @@
 # Copyright (c) 2026, nested.clusters contributors
 # GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The way back of an upgrade: the data as it was while nothing wrote to it, and the Helm revision of before.
+"""Back up and restore a virtual cluster for an upgrade: its data while nothing writes to it, and its Helm revision.
 
 The data is copied within its own volume, by a pod that mounts the claim while the control plane is stopped. That
 takes no storage elsewhere and no credential, works with every vCluster version, and gives back exactly what was
-there. vCluster's own snapshots are taken while it runs, and a restore makes every pod in it anew.
+there. vCluster's own snapshots are taken while it runs, and a restore recreates every pod in it.
 
 How far it got is an annotation of the workload, so a task that was ended is finished by the next one.
 """
@@ -66,7 +66,7 @@ sync
 
 
 def claims(control_plane: Object, etcd: Object | None) -> list[str]:
-    """Names of the volume claims that hold the data; [] where the store is elsewhere, or has no claim."""
+    """Return names of the volume claims that hold the data; [] where the store is elsewhere, or has no claim."""
     found = []
     for workload in filter(None, (control_plane, etcd)):
         spec, name = workload["spec"], workload["metadata"]["name"]
@@ -83,7 +83,7 @@ def claims(control_plane: Object, etcd: Object | None) -> list[str]:
 def changes_before(
     control_plane: Object | None, etcd: Object | None, mark: UpgradeRecord | None
 ) -> list[Change]:
-    """Return what taking the way back means, as changes of a plan."""
+    """Return the changes of a plan that make the backup."""
     if control_plane is None or (mark and mark.copied):
         return []
     target = ChangeTarget("virtual cluster", control_plane["metadata"]["name"])
@@ -95,7 +95,7 @@ def changes_before(
 
 
 def changes_after(name: str, version: str, mark: UpgradeRecord | None, paused: bool) -> list[Change]:
-    """Return what follows the upgrade itself."""
+    """Return the changes that follow the upgrade itself."""
     target = ChangeTarget("virtual cluster", name)
     again = [Change(ChangeKind.PAUSE_AGAIN, target)] if (mark.paused if mark else paused) else []
     return [Change(ChangeKind.CHECK_HEALTH, target, {"version": version}), *again]
@@ -103,7 +103,7 @@ def changes_after(name: str, version: str, mark: UpgradeRecord | None, paused: b
 
 @dataclass
 class UpgradeBackup:
-    """One virtual cluster whose way back is taken, or gone. ``patience`` is in seconds, for each thing waited for."""
+    """A virtual cluster to back up or restore. ``patience`` is in seconds, for each wait."""
 
     kubernetes: Kubernetes
     name: str
@@ -128,7 +128,7 @@ class UpgradeBackup:
         url = path("v1", "secrets", self.namespace, f"sh.helm.release.v1.{self.name}.v{mark.revision}")
         secret = self.kubernetes.get(url)
         if secret is None:
-            raise NestedClustersError(f"Helm has no revision {mark.revision} of release {self.name} any more")
+            raise NestedClustersError(f"Helm no longer has revision {mark.revision} of release {self.name}")
         before = manifests.objects(decode_release(secret).manifest, self.namespace, self.kubernetes.namespaced)
         key = manifests.workload_key(before, self.name, self.namespace)
         template = before[key] if key else observed.control_plane
@@ -136,8 +136,8 @@ class UpgradeBackup:
         self._run("restore", RESTORE, owner, claims(observed.control_plane, observed.etcd))
 
     def leave(self, mark: UpgradeRecord) -> None:
-        """The upgrade has ended, one way or the other: pause again what was paused, and forget the way back."""
-        # What ran last matters to one that is at rest; in the end it has run. Helm 3 leaves the date of a rest.
+        """End the upgrade: pause again what was paused, and remove the backup."""
+        # What ran last matters to a paused one; in the end it has run. Helm 3 leaves the date of a pause.
         forgotten = [WAY_BACK, RAN, *([] if mark.paused else [PAUSED_DATE])]
         if mark.paused:
             self._bring("paused", synced=True)
@@ -157,7 +157,7 @@ class UpgradeBackup:
         self._bring("running")
 
     def check_healthy(self, seconds: float = float("inf")) -> None:
-        """Look into the virtual cluster until it is healthy. Raises WaitError that says what is not."""
+        """Check the health of the virtual cluster until it is healthy. Raises WaitError that says what is not."""
         seconds = min(seconds, self.patience)
         deadline = time.monotonic() + seconds
         while problem := self._problem():
@@ -172,7 +172,7 @@ class UpgradeBackup:
     # --- looking into it ---
 
     def _problem(self) -> str:
-        """What is not healthy, in words; "" when all is."""
+        """Return what is not healthy, in words; "" if all is."""
         listed = self.kubernetes.list(path("v1", "pods", self.namespace), labels=self._own_pods)
         pods = [pod for pod in listed if label_of(pod, "app") != "vcluster-etcd" and workloads.pod_ready(pod)]
         secret = self.kubernetes.get(path("v1", "secrets", self.namespace, f"vc-{self.name}"))
@@ -195,12 +195,12 @@ class UpgradeBackup:
         """Look for its workloads, of whichever kind; from then on only those that there are are read."""
         lists = selection.look(readers.Reader(self.kubernetes, self.namespace), [self.name], "running", pods=False)
         if not lists.control_planes:
-            raise WaitError(f"virtual cluster {self.name} was deleted by somebody else meanwhile", phase="deleting")
+            raise WaitError(f"virtual cluster {self.name} was deleted during the upgrade", phase="deleting")
         self._found = lists.seen(lists.control_planes[0])
         return self._found
 
     def _workloads(self) -> ObservedCluster:
-        """Read again what was found, and look for it anew where that is gone."""
+        """Read again what was found, and search for it again if it is gone."""
         found = self._found
         if found is None:
             return self._find()
@@ -309,7 +309,7 @@ def _state(pod: Object) -> str:
 
 
 def copying_pod(name: str, claim: str, script: str, workload: Object) -> dict[str, Any]:
-    """A pod that runs a script on the volume of a claim, with the image and the rights of the control plane.
+    """Return a pod that runs a script on the volume of a claim, with the image and the rights of the control plane.
 
     It belongs to the control plane, and is gone with it.
     """
@@ -346,7 +346,7 @@ def copying_pod(name: str, claim: str, script: str, workload: Object) -> dict[st
 
 
 def problem_inside(ask: Any) -> str:
-    """What the API of a virtual cluster says is not healthy, "" when all is; ``ask`` is path to (status, answer)."""
+    """Return what is not healthy inside a virtual cluster, "" if all is; ``ask`` maps a path to (status, answer)."""
     status, answer = ask("/readyz")
     if status != 200:
         return f"its API is not ready: {status} {_short(answer)}"

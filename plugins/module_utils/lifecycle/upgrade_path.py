@@ -47,7 +47,7 @@ _NEWEST_RELEASES = (
 
 
 def check_change(deployed: Version, desired: Version) -> None:
-    """OptionError where a deployed vCluster must not become the desired one in one step; equal versions always pass.
+    """Raise OptionError if a deployed vCluster must not become the desired one in one step.
 
     Documentation, upgrade-version: one minor version at a time. vCluster itself checks neither that nor a
     downgrade. Who goes minor by minor has passed 0.24.2 before 0.29; a jump over it is named in the error.
@@ -76,10 +76,10 @@ def _check_direction(deployed: Version, desired: Version) -> None:
 
 
 def upgrade_path(deployed: Version, desired: Version) -> list[Version]:
-    """The versions that a deployed vCluster has to run one after another to become the desired one.
+    """Return the versions that a deployed vCluster has to run one after another to become the desired one.
 
     One minor at a time, the desired version last, [] where it is deployed. In between it is the newest release of
-    each minor, which is past every stop that is required (0.24.2 before 0.29). OptionError where there is no way.
+    each minor, which is past every stop that is required (0.24.2 before 0.29). Raises OptionError if there is no path.
     """
     _check_direction(deployed, desired)
     if deployed == desired:
@@ -95,8 +95,8 @@ def upgrade_path(deployed: Version, desired: Version) -> list[Version]:
                 "vcluster_version",
                 str(desired),
                 f"first a release of {deployed.major}.{minor}",
-                reason=f"{deployed} is deployed, an upgrade goes one minor version at a time, and no release of "
-                f"{deployed.major}.{minor} is known here",
+                message=f"{deployed} is deployed, an upgrade goes one minor version at a time, and this collection "
+                f"knows no release of {deployed.major}.{minor}; set a release of {deployed.major}.{minor} first",
             )
         path.append(between)
     return [*path, desired]
@@ -111,11 +111,11 @@ class UpgradeStep:
 
 
 def upgrade_steps(path: list[Version], running: Version | None, values: dict[str, Any]) -> list[UpgradeStep]:
-    """The steps on an :func:`upgrade_path`, none of which takes Kubernetes back a minor version or past one.
+    """Return the steps on an :func:`upgrade_path`, none of which takes Kubernetes back a minor version or past one.
 
     ``running`` is the Kubernetes that runs, None where it is not known; ``values`` are those at the end. Where
-    Kubernetes has further to go than vCluster, the last version of the path is repeated. OptionError where there is
-    no way.
+    Kubernetes has further to go than vCluster, the last version of the path is repeated. Raises OptionError if there
+    is no path.
     """
     steps: list[UpgradeStep] = []
     now = running
@@ -138,13 +138,13 @@ def upgrade_steps(path: list[Version], running: Version | None, values: dict[str
             "vcluster_version",
             str(path[-1]),
             str(path[0]),
-            reason=f"the Kubernetes of distribution {distribution_of(values)} must not skip a minor version on the way",
+            reason=f"the Kubernetes of distribution {distribution_of(values)} would skip a minor version",
         )
     return steps
 
 
 def _kubernetes_of(values: Mapping[str, Any], version: Version) -> Version | None:
-    """The Kubernetes version that a vCluster with these values runs; None where it is not known."""
+    """Return the Kubernetes version that a vCluster with these values runs; None where it is not known."""
     distribution = distribution_of(values)
     named = tree.get(values, "controlPlane.distro.k8s.version") if distribution == "k8s" else None
     if named:
@@ -159,7 +159,7 @@ def _kubernetes_of(values: Mapping[str, Any], version: Version) -> Version | Non
 
 
 def _within_reach(now: Version | None, goal: Version | None) -> Version | None:
-    """The Kubernetes version next to the one that runs, on the way to a goal."""
+    """Return the Kubernetes version next to the one that runs, on the way to a goal."""
     if now is None or goal is None or goal.major != now.major:
         return goal
     if goal.release < now.release:
@@ -170,7 +170,7 @@ def _within_reach(now: Version | None, goal: Version | None) -> Version | None:
 
 
 def _newest_kubernetes(release: Minor, goal: Version) -> Version:
-    """The newest known patch of a Kubernetes minor: one that was some chart's default, so its image exists."""
+    """Return the newest known patch of a Kubernetes minor: one that was some chart's default, so its image exists."""
     defaults = [parse_kubernetes_version(row["k8s"]) for row in DEFAULT_KUBERNETES.values()]
     found = [version for version in defaults if version.release == release]
     if not found:
@@ -178,13 +178,14 @@ def _newest_kubernetes(release: Minor, goal: Version) -> Version:
             "kubernetes_version",
             str(goal),
             f"first a version of {release[0]}.{release[1]}",
-            reason="an API server must not skip a minor version, and none of that one is known here",
+            message=f"an API server must not skip a minor version, and this collection knows no version of "
+            f"{release[0]}.{release[1]}; set a version of {release[0]}.{release[1]} first",
         )
     return max(found)
 
 
 def check_kubernetes_change(deployed: Version | None, desired: Version | None) -> None:
-    """OptionError where the virtual cluster's Kubernetes would go down or skip a minor; None is unknown.
+    """Raise OptionError where the virtual cluster's Kubernetes would go down or skip a minor; None is unknown.
 
     Kubernetes' version skew policy: API servers go up one minor at a time, and never down. Patches may go
     either way: vCluster's own defaults do (1.32.8 in 0.25.2, 1.32.1 in 0.26.0).

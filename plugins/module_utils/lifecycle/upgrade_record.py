@@ -17,25 +17,25 @@ from ..virtual_cluster import phases
 
 @dataclass(frozen=True)
 class UpgradeRecord:
-    """What the way back leads to, and how far the upgrade has got."""
+    """The release to roll back to, and the progress of the upgrade."""
 
     revision: int  # of the Helm release
     version: str  # of vCluster
-    paused: bool  # whether it was paused before, and shall be again
+    paused: bool  # whether it was paused before, and is to be paused again
     copied: bool = False
     returning: bool = False
     returned: bool = False  # data and release are back, and it has yet to be seen that it runs
 
     @classmethod
     def of(cls, release: Release | None, workload: dict[str, Any] | None) -> UpgradeRecord:
-        """The way back to what is deployed."""
+        """Return the record that leads back to what is deployed."""
         if release is None or workload is None:
-            raise NestedClustersError("a virtual cluster without a release and a control plane has no way back")
+            raise NestedClustersError("a virtual cluster without a release and a control plane cannot be rolled back")
         return cls(release.revision, release.chart_version, phases.phase(workload) == "paused")
 
 
 def read_mark(workload: dict[str, Any] | None) -> UpgradeRecord | None:
-    """The way back that a task left behind, which was ended on its way; else None."""
+    """Return the record of an interrupted upgrade, or None."""
     text = ((workload or {}).get("metadata", {}).get("annotations") or {}).get(WAY_BACK)
     if not text:
         return None
@@ -43,6 +43,6 @@ def read_mark(workload: dict[str, Any] | None) -> UpgradeRecord | None:
         return UpgradeRecord(**json.loads(text))
     except (TypeError, ValueError) as error:
         raise NestedClustersError(
-            f"annotation {WAY_BACK} does not hold what this collection wrote ({error}): remove it, and look at "
-            "`helm history` before the next upgrade"
+            f"annotation {WAY_BACK} was changed and cannot be read ({error}); remove it, and check `helm history` "
+            "before the next upgrade"
         ) from error

@@ -20,7 +20,7 @@ from .validate import is_upgrade, last_kubernetes, way_back
 def plan_stages(
     request: Request, state: State, version: Version, wanted: dict[str, Any], rollback: bool = False
 ) -> list[Stage]:
-    """What Helm has to make, one after another, so that no minor version is skipped; mostly one stage.
+    """Return the stages that Helm makes one after another so that no minor version is skipped; mostly one.
 
     ``wanted`` are the values at the end. What runs in between has them as well, where its version takes them, else
     what it has now. With ``rollback`` a paused one is started in between. Raises OptionError where there is no way, or
@@ -38,7 +38,8 @@ def plan_stages(
             "vcluster_version",
             version.text,
             f"{steps[0].vcluster}, or a virtual cluster that runs",
-            reason=f"it is paused, and has to run {way} one after another: resume it first, or use rollback",
+            message=f"the virtual cluster is paused, and the upgrade has to run {way} one after another; resume it "
+            f"first, set rollback: true, or set {steps[0].vcluster}",
         )
     stages, before = [], state.release.values
     for step in steps[:-1]:
@@ -52,7 +53,7 @@ def plan_stages(
 
 
 def _values_between(before: dict[str, Any], wanted: dict[str, Any], version: Version) -> dict[str, Any]:
-    """The values of a version on the way: those at the end, or those of before if it refuses these."""
+    """Return the values of a version on the way: those at the end, or those of before if it refuses these."""
     try:
         validation.check_values(wanted, version, tree.get(wanted, accessors.IMAGE_REPOSITORY))
         immutability.check_immutable(before, wanted, version)
@@ -64,14 +65,15 @@ def _values_between(before: dict[str, Any], wanted: dict[str, Any], version: Ver
                 "values",
                 error.data["value"],
                 str(error.data["allowed"]),
-                reason=f"vCluster {version} comes in between, and takes neither these values nor those deployed",
+                reason=f"the upgrade passes vCluster {version}, which accepts neither these values nor the deployed "
+                "ones",
             ) from error
         return before
     return wanted
 
 
 def _check_charts(request: Request, between: list[Version], version: Version) -> None:
-    """OptionError where the charts of an upgrade are local, and one of them is not there."""
+    """Raise OptionError where the charts of an upgrade are local, and one of them is not there."""
     if not request.chart.local:
         return
     texts = [one.text for one in between]
@@ -80,8 +82,9 @@ def _check_charts(request: Request, between: list[Version], version: Version) ->
             "chart_ref",
             request.chart.reference,
             "a path with {version} in it, such as /srv/charts/vcluster-{version}.tgz",
-            reason=f"the way to {version.text} goes through {', '.join(texts)}, whose charts are needed too; or run "
-            "the task once for each version, with its chart",
+            message=f"the upgrade to {version.text} passes {', '.join(texts)} and needs their charts too; set a path "
+            "with {version} in it, such as /srv/charts/vcluster-{version}.tgz, or run the task once for each version "
+            "with its chart",
         )
     for one in texts:
         try:
@@ -91,5 +94,5 @@ def _check_charts(request: Request, between: list[Version], version: Version) ->
                 "chart_ref",
                 request.chart.of(one).reference,
                 f"the chart of vCluster {one}; or, first, another release of its minor version as vcluster_version",
-                reason=f"the way to {version.text} goes through {one}: {error}",
+                reason=f"the upgrade to {version.text} passes {one}: {error}",
             ) from error

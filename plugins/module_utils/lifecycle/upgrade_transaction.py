@@ -1,7 +1,7 @@
 # Copyright (c) 2026, nested.clusters contributors
 # GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""An upgrade that is taken back where it fails: its stages, each looked into, and the way back."""
+"""Upgrade with a rollback if it fails: run the stages, check the health after each, and roll back."""
 
 from __future__ import annotations
 
@@ -16,11 +16,11 @@ from .apply import StageRunner
 from .upgrade_record import UpgradeRecord
 from .validate import way_back
 
-_HEALTHY_SECONDS = 60  # how long one that shall be upgraded may take to be healthy: it may have started just now
+_HEALTHY_SECONDS = 60  # how long it may take to be healthy before its upgrade: it may have started just now
 
 
 def carry_out(runner: StageRunner) -> None:
-    """The stages of an upgrade, each looked into when it runs; back to what was before if one of them fails.
+    """Carry out the stages of an upgrade, with a health check of each; roll back if one of them fails.
 
     Raises NestedClustersError that says why it failed, when everything is as before again.
     """
@@ -38,17 +38,17 @@ def carry_out(runner: StageRunner) -> None:
             apply.apply(kubernetes, runner.helm, request, stage, state, between=number < len(stages))
             state = _started(runner, backup)
     except NestedClustersError as error:
-        failed = f"virtual cluster {request.name} did not become healthy on its way from vCluster {mark.version}"
+        failed = f"virtual cluster {request.name} did not become healthy in the upgrade from vCluster {mark.version}"
         try:
             go_back(runner, cluster_state.read(kubernetes, request.name, request.namespace), mark)
         except NestedClustersError as second:
             raise NestedClustersError(
-                f"{failed}: {error}; and it could not be taken back: {second}; run the task again, which goes on "
-                "with that",
+                f"{failed}: {error}; and the rollback failed: {second}; run the task again, which continues the "
+                "rollback",
                 rolled_back=False,
             ) from second
         raise NestedClustersError(
-            f"{failed}: {error}; it is on {mark.version} again, with the data that it had before", rolled_back=True
+            f"{failed}: {error}; it was rolled back to {mark.version} with its former data", rolled_back=True
         ) from error
     backup.leave(mark)
 
@@ -56,7 +56,7 @@ def carry_out(runner: StageRunner) -> None:
 def _take(
     backup: upgrade_backup.UpgradeBackup, state: cluster_state.State, name: str, mark: UpgradeRecord | None
 ) -> UpgradeRecord:
-    """Take the way back, from a virtual cluster that is healthy; where that fails, everything is as before."""
+    """Make the backup of a healthy virtual cluster; if that fails, restore everything."""
     workload = state.workload(name)
     if not cluster_state.is_paused(workload):
         backup.check_healthy(_HEALTHY_SECONDS)
@@ -72,7 +72,7 @@ def _take(
 
 
 def _started(runner: StageRunner, backup: upgrade_backup.UpgradeBackup) -> cluster_state.State:
-    """Start what is at rest, wait until it is ready, and look into it."""
+    """Start what is paused, wait until it is ready, and check its health."""
     kubernetes, name, namespace = runner.kubernetes, runner.request.name, runner.request.namespace
     backup.start()
     state = cluster_state.read(kubernetes, name, namespace)
@@ -82,7 +82,7 @@ def _started(runner: StageRunner, backup: upgrade_backup.UpgradeBackup) -> clust
 
 
 def go_back(runner: StageRunner, state: cluster_state.State, mark: UpgradeRecord) -> None:
-    """Take the way back from a state: the data, and then the Helm revision of before."""
+    """Roll back from a state: first the data, then the Helm revision."""
     kubernetes, request = runner.kubernetes, runner.request
     backup = upgrade_backup.UpgradeBackup(kubernetes, request.name, request.namespace, runner.patience)
     if not mark.returned:

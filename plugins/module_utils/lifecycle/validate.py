@@ -22,7 +22,7 @@ from .upgrade_record import UpgradeRecord, read_mark
 
 
 def way_back(state: State, request: Request) -> UpgradeRecord | None:
-    """The way back that an earlier task has taken, and not left."""
+    """Return the upgrade record of an unfinished earlier task, or None."""
     workload = state.workload(request.name)
     mark = read_mark(workload) if state.release else None
     if mark and state.release and state.release.revision == mark.revision and not is_paused(workload):
@@ -31,7 +31,7 @@ def way_back(state: State, request: Request) -> UpgradeRecord | None:
 
 
 def is_upgrade(state: State, stages: list[Stage]) -> bool:
-    """Whether the first of the stages is another vCluster or Kubernetes than the one deployed."""
+    """Return whether the first of the stages is another vCluster or Kubernetes than the one deployed."""
     if state.release is None or not stages:
         return False
     differs = state.release.vcluster_version != stages[0].version
@@ -39,12 +39,12 @@ def is_upgrade(state: State, stages: list[Stage]) -> bool:
 
 
 def kubernetes_named(values: dict[str, Any]) -> Any:
-    """The Kubernetes version that values name, None where they leave it to the chart."""
+    """Return the Kubernetes version that values name, None where they leave it to the chart."""
     return tree.get(values, control_plane.kubernetes_version_at(accessors.distribution_of(values)))
 
 
 def wanted_version(request: Request, state: State) -> Version:
-    """The vCluster version to run: the one asked for, else the one deployed, else the collection's default."""
+    """Return the vCluster version to run: the one asked for, else the one deployed, else the collection's default."""
     if request.chart.local and not request.chart.versioned:
         own, requested = parse_version(request.chart.own_version()), request.vcluster_version
         if requested and requested != own:
@@ -65,7 +65,8 @@ def check_name(request: Request, state: State) -> None:
             "namespace",
             request.namespace,
             "a namespace without another virtual cluster",
-            reason=f"virtual cluster {state.neighbours[0].name} lives there, and vCluster allows one a namespace",
+            message=f"{request.namespace} already contains virtual cluster {state.neighbours[0].name}, and vCluster "
+            "supports one per namespace; choose another namespace",
         )
     release = state.release or state.pending
     if release and not is_vcluster(release.chart_name):
@@ -73,15 +74,17 @@ def check_name(request: Request, state: State) -> None:
             "name",
             request.name,
             "the name of a virtual cluster, or one that no release has",
-            reason=f"namespace {request.namespace} has a Helm release of this name from chart {release.chart_name}",
+            message=f"namespace {request.namespace} already contains Helm release {request.name} of chart "
+            f"{release.chart_name}; choose another name or namespace",
         )
     group = release.labels.get(GROUP_LABEL) if release else None
     if group and request.membership is None:
-        raise OptionError("group", None, group, reason=f"virtual cluster {request.name} belongs to this group")
+        message = f"virtual cluster {request.name} belongs to group {group}; set group: {group}"
+        raise OptionError("group", None, group, message=message)
 
 
 def check_request(request: Request, state: State, target: Version) -> dict[str, Any]:
-    """Refuse what cannot work, before anything is changed; returns the values the release shall have."""
+    """Refuse what cannot work, before anything is changed; returns the values that the release is to have."""
     support_matrix.check_vcluster_version(target)
     deployed = state.release
     options = request.control_plane
@@ -107,7 +110,7 @@ def check_request(request: Request, state: State, target: Version) -> dict[str, 
 
 
 def _with_endpoint(request: Request, given: dict[str, Any]) -> dict[str, Any]:
-    """Values with the endpoint that the task asks for."""
+    """Return values with the endpoint that the task asks for."""
     if request.endpoint is None:
         return given
     request.endpoint.check_host("endpoint.host")
@@ -130,11 +133,14 @@ def last_kubernetes(workload: dict[str, Any] | None) -> Version | None:
 
 
 def _check_ran(version: Version | None, target: Version) -> None:
-    """OptionError for a further upgrade of one that has not run since the last; the data is still that of before."""
+    """Raise OptionError for a further upgrade of one that has not run since the last.
+
+    The data is still that of before.
+    """
     if version is None:
         return
     try:
         upgrade_path.check_change(version, target)
     except OptionError as error:
-        reason = f"it is paused, and {version.text} is what ran last: resume it before the next upgrade"
+        reason = f"the virtual cluster is paused and last ran {version.text}: resume it before the next upgrade"
         raise OptionError("vcluster_version", str(target), str(error.data["allowed"]), reason=reason) from error

@@ -60,7 +60,7 @@ class ObjectRef:
 
     @property
     def synced(self) -> bool:
-        """Whether a virtual cluster copied it to its host cluster: all else that it says is what a tenant wrote."""
+        """Return whether a virtual cluster copied it to its host cluster: a tenant wrote all its other metadata."""
         return well_known.SYNCED_LABEL in self.labels
 
     def path(self, namespace: str | None) -> str:
@@ -71,7 +71,7 @@ class ObjectRef:
 
 
 def list_objects(kubernetes: Kubernetes, namespace: str | None, kinds: Kinds | None = None) -> list[ObjectRef]:
-    """Everything in a namespace, or in all, but what each one has: one LIST a kind, of metadata alone.
+    """Return everything in a namespace, or in all, but what each one has: one LIST a kind, of metadata alone.
 
     ``kinds`` are those to look at, where they are known from an earlier look.
     """
@@ -98,7 +98,7 @@ def list_objects(kubernetes: Kubernetes, namespace: str | None, kinds: Kinds | N
 
 
 def namespaced_kinds(kubernetes: Kubernetes) -> Kinds:
-    """(apiVersion, plural) of what a virtual cluster can have in a namespace."""
+    """Return (apiVersion, plural) of what a virtual cluster can have in a namespace."""
     return served_kinds(kubernetes).namespaced
 
 
@@ -120,7 +120,7 @@ def served_kinds(kubernetes: Kubernetes) -> ServedKinds:
 
 
 def _records(kubernetes: Kubernetes, namespace: str | None) -> set[ObjectId]:
-    """Where Helm keeps releases: a Secret's type tells them from others, and is no metadata.
+    """Return the Secrets with Helm records: their type tells them, which metadata lacks.
 
     A copy of a record of a release inside a virtual cluster is no record of one here.
     """
@@ -145,7 +145,7 @@ class Contents:
     unseen: tuple[ObjectRef, ...] = ()
 
     def of(self, namespace: str) -> list[ObjectRef]:
-        """What is in a namespace; what could not be listed may be in any."""
+        """Return the contents of a namespace, with kinds that could not be listed."""
         return [*self.inside.get(namespace, ()), *self.unseen]
 
     def with_objects(self, objects: Iterable[ObjectRef]) -> Contents:
@@ -158,7 +158,7 @@ class Contents:
 
 
 def read(kubernetes: Kubernetes, namespace: str | None, kinds: Kinds) -> Contents:
-    """What is in a namespace, or in all of them."""
+    """Read the contents of a namespace, or of all of them."""
     namespaces, objects = parallel(
         [
             partial(_namespaces, kubernetes, namespace),
@@ -170,7 +170,7 @@ def read(kubernetes: Kubernetes, namespace: str | None, kinds: Kinds) -> Content
 
 
 def examined(kubernetes: Kubernetes, held: Contents, keys: Iterable[ClusterKey]) -> Contents:
-    """The same, looked into for what these virtual clusters wrote without labels."""
+    """Return the same, looked into for what these virtual clusters wrote without labels."""
     names: dict[str, list[str]] = defaultdict(list)
     for namespace, name in sorted(keys):
         names[namespace].append(name)
@@ -181,7 +181,7 @@ def examined(kubernetes: Kubernetes, held: Contents, keys: Iterable[ClusterKey])
 def look_into(
     kubernetes: Kubernetes, inside: Mapping[str, list[ObjectRef]], names: Mapping[str, Iterable[str]]
 ) -> dict[str, list[ObjectRef]]:
-    """Things by namespace, with ``written_for`` where they have such names: one request for each of those few."""
+    """Return things by namespace, with ``written_for`` if they have such names: one request for each of them."""
     written = {
         (where, *namespace_object): (name, fits)
         for where, all_names in names.items()

@@ -40,12 +40,12 @@ class ObservedCluster:
 
     @property
     def own(self) -> list[Object]:
-        """Pods of the control plane."""
+        """Return pods of the control plane."""
         return [pod for pod in self.pods if label_of(pod, "app") != "vcluster-etcd"]
 
 
 def synced_by(seen: ObservedCluster, pods: Iterable[Object], namespaces: Collection[str] = ()) -> tuple[Object, ...]:
-    """Those of ``pods`` that a virtual cluster synced into its namespace, or into ``namespaces`` made for it."""
+    """Return the ``pods`` that a virtual cluster synced into its namespace, or into ``namespaces`` made for it."""
     ours = {seen.namespace, *namespaces}
     return tuple(
         pod for pod in pods if pod["metadata"]["namespace"] in ours and label_of(pod, SYNCED_LABEL) == seen.name
@@ -53,7 +53,7 @@ def synced_by(seen: ObservedCluster, pods: Iterable[Object], namespaces: Collect
 
 
 def marker(name: str, namespace: str) -> str:
-    """The value of SYNCED_LABEL on what a virtual cluster has on its host cluster in no namespace, and on namespaces.
+    """Return the value of SYNCED_LABEL on cluster-scoped objects of a virtual cluster, and on namespaces.
 
     Another virtual cluster can have the same: see ``names.is_ambiguous``. Its name is another one then, and that is
     the label's value on what is in a namespace.

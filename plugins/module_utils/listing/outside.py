@@ -1,7 +1,7 @@
 # Copyright (c) 2026, nested.clusters contributors
 # GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What virtual clusters have outside of their namespaces. Pure functions."""
+"""Find what virtual clusters have outside of their namespaces. Pure functions."""
 
 from __future__ import annotations
 
@@ -35,25 +35,25 @@ def may_be_outside(ref: ObjectRef) -> bool:
 
 
 def outside_of(refs: list[ObjectRef], namespace: str, name: str) -> list[ObjectRef]:
-    """Those of ``things`` that virtual cluster NAME of a namespace has outside of it."""
+    """Return the ``things`` that virtual cluster NAME of a namespace has outside of it."""
     return [ref for ref in refs if is_outside_of(ref, namespace, name)] + certain(refs, namespace, name)
 
 
 def is_outside_of(ref: ObjectRef, namespace: str, name: str) -> bool:
-    """Whether a release NAME of a namespace has an object elsewhere."""
+    """Return whether a release NAME of a namespace has an object elsewhere."""
     if ref.synced:  # Helm's annotations are those of a release inside a virtual cluster
         return False
     return (ref.annotations.get(RELEASE_NAME), ref.annotations.get(RELEASE_NAMESPACE)) == (name, namespace)
 
 
 def marked(refs: Iterable[ObjectRef], namespace: str, name: str) -> list[ObjectRef]:
-    """Synced objects in no namespace that have the marker of a virtual cluster."""
+    """Return synced objects in no namespace that have the marker of a virtual cluster."""
     its_own = marker(name, namespace)
     return [ref for ref in refs if ref.namespace is None and ref.labels.get(SYNCED_LABEL) == its_own]
 
 
 def certain(refs: Iterable[ObjectRef], namespace: str, name: str) -> list[ObjectRef]:
-    """Synced objects in no namespace that are certainly this virtual cluster's.
+    """Return synced objects in no namespace that are certainly this virtual cluster's.
 
     Where another one can have the same marker, only an annotation with the namespace on the host tells. vCluster
     writes it on objects in namespaces, and on others not (source: pkg/util/translate, addHostAnnotations).

@@ -36,7 +36,7 @@ class Overview:
 
 
 def read(given: Iterable[HostCluster], selection: Selection, now: datetime) -> Overview:
-    """The virtual clusters of host clusters, sorted by host cluster, namespace and name.
+    """Return the virtual clusters of host clusters, sorted by host cluster, namespace and name.
 
     Left out with a warning: a host cluster that does not answer, and a kind that the caller may not read, except the
     workloads and, where the selection needs them, namespaces. Raises NestedClustersError where no host cluster gives
@@ -83,7 +83,7 @@ def _read(host: HostCluster, selection: Selection, now: datetime) -> Overview:
 
 
 def _places(reader: Reader, selection: Selection) -> tuple[dict[ClusterKey, dict[str, Any]], list[str]]:
-    """(group, owner and size of each virtual cluster in a group; warnings of what cannot be read)."""
+    """Return (group, owner and size of each virtual cluster in a group; warnings of what cannot be read)."""
     label = f"{well_known.GROUP_LABEL}={selection.group}" if selection.group else well_known.GROUP_LABEL
     places, warnings = {}, []
     for namespace in reader.namespaces(label, required=selection.in_group):

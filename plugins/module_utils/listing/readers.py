@@ -54,23 +54,23 @@ class Selection:
     owner: str | None = None
 
     def labels(self, app: str = "app=vcluster") -> str:
-        """A label selector for what belongs to these virtual clusters."""
+        """Return a label selector for what belongs to these virtual clusters."""
         return ",".join([app, f"release={self.name}" if self.name else "release"])
 
     @property
     def in_group(self) -> bool:
-        """Whether only virtual clusters in a group can be meant."""
+        """Return whether only virtual clusters in a group can be meant."""
         return self.group is not None or self.owner is not None
 
 
 def ask_workloads(reader: Reader, selection: Selection) -> list[Callable[[], list[Object]]]:
-    """The questions for the workloads of the control planes: StatefulSets, and Deployments."""
+    """Return the questions for the workloads of the control planes: StatefulSets, and Deployments."""
     labels = ",".join([selection.labels(), *selection.label_selectors])
     return [partial(reader.required, *kind, labels) for kind in WORKLOAD_KINDS]
 
 
 def of_lists(stateful_sets: list[Object], deployments: list[Object]) -> list[Object]:
-    """The answers as one."""
+    """Return the answers as one."""
     for kind, items in (("StatefulSet", stateful_sets), ("Deployment", deployments)):
         for item in items:
             item["kind"] = kind  # items of a LIST do not say
@@ -85,7 +85,10 @@ def describe_all(
     services: Iterable[Object] = (),
     routes: Iterable[Object] = (),
 ) -> list[dict[str, Any]]:
-    """Each workload's virtual cluster as ``describe`` gives it; Pods and Events are asked for where they are needed."""
+    """Return each workload's virtual cluster as ``describe`` gives it.
+
+    Pods and Events are asked for where they are needed.
+    """
     pods, events = details(reader, selection, workloads)
     services_of, routes_of = _by_name(services), _by_name(routes)
     return [
@@ -135,7 +138,7 @@ class Reader:
         return result
 
     def warnings(self) -> list[str]:
-        """One warning for all that may not be read."""
+        """Return one warning for all that may not be read."""
         effects = dict.fromkeys(effect for plural, effect in _EFFECTS.items() if plural in self.refused)
         if not effects:
             return []
@@ -143,7 +146,7 @@ class Reader:
         return [f"no permission to list {refused}: {' or '.join(effects)} may not be known"]
 
     def namespaces(self, labels: str, required: bool) -> list[Object]:
-        """The namespaces with these labels, or the one namespace, whatever its labels are."""
+        """Return the namespaces with these labels, or the one namespace, whatever its labels are."""
         try:
             if not self.namespace:
                 return self.kubernetes.list(path("v1", "namespaces"), labels=labels)
@@ -177,7 +180,7 @@ class Reader:
 def details(
     reader: Reader, selection: Selection, workloads: list[Object]
 ) -> tuple[dict[ClusterKey, list[Object]], dict[str, list[Object]]]:
-    """(Pods by virtual cluster, Events by namespace); not asked for while every workload tells its phase."""
+    """Return (Pods by virtual cluster, Events by namespace); not asked for while every workload tells its phase."""
     if selection.phases and selection.phases <= _TOLD_BY_WORKLOAD:
         return {}, {}
     unclear = [workload for workload in workloads if phase(workload) in ("pending", "failed")]

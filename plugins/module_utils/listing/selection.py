@@ -64,7 +64,7 @@ class Lists:
     synced: Objects
 
     def seen(self, control_plane: Object, namespaces: Collection[str] = ()) -> ObservedCluster:
-        """One of the virtual clusters."""
+        """Return one of the virtual clusters."""
         key = readers.key_of(control_plane)
         bare = ObservedCluster(control_plane, self.etcd.get(key), tuple(self.pods.get(key, ())))
         return replace(bare, synced=observed.synced_by(bare, self.synced, namespaces))
@@ -73,7 +73,7 @@ class Lists:
 def look(
     reader: readers.Reader, names: Iterable[str], state: str, labels: Sequence[str] = (), pods: bool = True
 ) -> Lists:
-    """The virtual clusters of these names, or all, with what matters for a state of POWER_STATES, or for absent.
+    """Return the virtual clusters of these names, or all, with what matters for a state of POWER_STATES, or for absent.
 
     ``labels`` are further label selectors for control planes; without ``pods`` only a pause looks at pods.
     """
@@ -111,7 +111,7 @@ def look(
 
 
 def find(selector: Selector, state: str, host: HostCluster) -> tuple[list[Found], set[str]]:
-    """(the virtual clusters to bring to a state, which of the names exist here).
+    """Return (the virtual clusters to bring to a state, which of the names exist here).
 
     Raises KubernetesError where what the selector asks for may not be read.
     """
@@ -153,7 +153,7 @@ def choose(selector: Selector, host: HostCluster, lists: Lists, namespaces: Mapp
 
 
 def values_of(found: Found) -> dict[str, object] | None:
-    """The values of a virtual cluster's release, with the chart's defaults; None where they cannot be read."""
+    """Return the values of a virtual cluster's release, with the chart's defaults; None where they cannot be read."""
     name = f"vc-config-{found.seen.name}"
     try:
         secret = found.host.kubernetes.get(path("v1", "secrets", found.seen.namespace, name))
@@ -168,7 +168,7 @@ def values_of(found: Found) -> dict[str, object] | None:
 
 
 def _namespaces(kubernetes: Kubernetes, selector: Selector) -> dict[str, Object]:
-    """Namespaces by name; none where they may not be read, unless the selector needs them."""
+    """Return namespaces by name; none if they may not be read, unless the selector needs them."""
     try:
         if selector.namespace:
             one = kubernetes.get(path("v1", "namespaces", None, selector.namespace))
@@ -182,7 +182,7 @@ def _namespaces(kubernetes: Kubernetes, selector: Selector) -> dict[str, Object]
 
 
 def _made_for(namespaces: Iterable[Object]) -> dict[str, list[str]]:
-    """Names of namespaces that virtual clusters made, by the marker of the virtual cluster."""
+    """Return names of namespaces that virtual clusters made, by the marker of the virtual cluster."""
     found: dict[str, list[str]] = defaultdict(list)
     for item in namespaces:
         marker = (item["metadata"].get("labels") or {}).get(SYNCED_LABEL)
@@ -192,7 +192,7 @@ def _made_for(namespaces: Iterable[Object]) -> dict[str, list[str]]:
 
 
 def membership_of(namespace: Object | None, name: str) -> tuple[str | None, str | None]:
-    """(group, owner) that a namespace records for a virtual cluster; None where it records none."""
+    """Return (group, owner) that a namespace records for a virtual cluster; None where it records none."""
     metadata = (namespace or {}).get("metadata") or {}
     annotations = metadata.get("annotations") or {}
     group = (metadata.get("labels") or {}).get(GROUP_LABEL)

@@ -1,7 +1,7 @@
 # Copyright (c) 2026, nested.clusters contributors
 # GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Bring many virtual clusters to a state at once: look, send what is due, look again, until all are there.
+"""Bring many virtual clusters to a state in rounds: read, send what is due, read again until all have it.
 
 Host clusters are worked on side by side. On each, one look is a fixed number of LISTs for all virtual clusters
 that are under way; only the last question, whether its API answers, goes to each by itself.
@@ -53,7 +53,7 @@ class PowerJob(BatchJob):
         return f"not {order.state} after {order.timeout:g} s (wait_timeout): {self.last}"
 
     def describe(self, order: BatchOptions) -> dict[str, Any]:
-        """The virtual cluster's part of the result."""
+        """Return the virtual cluster's part of the result."""
         found = self.found
         steps = [change.text for change in self.changes(order)]
         return {
@@ -72,11 +72,11 @@ class PowerJob(BatchJob):
         }
 
     def changes(self, order: BatchOptions) -> list[Change]:
-        """What was done, or in check mode would be."""
+        """Return the changes that were made, or in check mode would be."""
         return [step.change for step in self.plan] if order.check and self.begun else self.transition.done
 
     def has_work(self, order: BatchOptions) -> bool:
-        """Whether there is anything to do or to wait for."""
+        """Return whether there is anything to do or to wait for."""
         old = self.transition.old
         return bool(self.plan) or (order.wait and bool(power_steps.awaited(self.seen, order.state, old)))
 
@@ -90,7 +90,7 @@ class PowerJob(BatchJob):
         return "pending" if changed else self.found.phase
 
     def diff(self, order: BatchOptions) -> dict[str, str]:
-        """What changes, for ``--diff``."""
+        """Return the changes, for ``--diff``."""
         found = self.found
         told = self.describe(order)
         on = f", host cluster {told['host_cluster']}" if told["host_cluster"] else ""
@@ -145,7 +145,8 @@ def _check_names(selector: Selector, there: Iterable[set[str]], unread: dict[str
         "names" if len(selector.names) > 1 else "name",
         ", ".join(missing),
         "virtual clusters that exist",
-        reason=f"there is none of this name{where} on the given host clusters{unsure}",
+        message=f"virtual cluster {', '.join(missing)} does not exist{where} on the host clusters of the task{unsure}; "
+        "check the names",
     )
 
 
@@ -214,7 +215,7 @@ class PowerRunner:
         for job in active:
             control_plane = observed.get(job.found.key)
             if control_plane is None:
-                job.error = "it was deleted by somebody else"
+                job.error = "it was deleted meanwhile"
             else:
                 job.seen = replace(lists.seen(control_plane, job.found.namespaces), values=job.seen.values)
         return True
@@ -226,7 +227,7 @@ class PowerRunner:
     def _look_for_reasons(
         self, reader: readers.Reader, pods: Mapping[ClusterKey, list[Object]], planes: Iterable[Object]
     ) -> None:
-        """Now and then the events that tell why one is not ready."""
+        """List, from time to time, the events that say why one is not ready."""
         now = time.monotonic()
         self._explain = self.order.state != "paused" and now - self._explained >= readiness.LOOK_SECONDS
         if not self._explain:
@@ -286,7 +287,7 @@ class PowerRunner:
         job.last = readiness.explain(self.kubernetes, workload, observed.pods, events, elapsed)
 
     def _answers(self, job: PowerJob) -> bool:
-        """Whether the virtual cluster's own API says that it is ready."""
+        """Return whether the virtual cluster's own API says that it is ready."""
         if self._trusts_kubelet:
             return True
         pod = next((pod["metadata"]["name"] for pod in job.seen.own if workloads.pod_ready(pod)), "")
@@ -302,7 +303,7 @@ class PowerRunner:
                 return False
             why = "does not reach the API of" if allowed else "does not let this user (get pods/proxy) ask the API of"
             self.warnings.add(
-                f"host cluster {self.kubernetes.host} {why} virtual clusters: that they are ready is the kubelet's word"
+                f"host cluster {self.kubernetes.host} {why} virtual clusters; only the kubelet reports them as ready"
             )
             self._trusts_kubelet = True
             return True

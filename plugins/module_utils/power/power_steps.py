@@ -7,7 +7,7 @@ Steps follow from what is there alone. So a task that was killed is finished by 
 the same virtual cluster at the same time does the same. The annotations are those of the vCluster CLI, on the
 control plane and, beyond the CLI, on a deployed etcd: each resumes what the other paused.
 
-The order of a pause: the control plane, then the pods it synced (it would make them anew), then its etcd. The
+The order of a pause: the control plane, then the pods it synced (it would create them again), then its etcd. The
 order of a resume: etcd, then the control plane.
 """
 
@@ -57,21 +57,21 @@ class PowerStep:
 
     @property
     def text(self) -> str:
-        """The change as a sentence."""
+        """Return the change as a sentence."""
         return self.change.text
 
     def is_due(self, elapsed: float) -> bool:
-        """Whether it can be sent ``elapsed`` seconds after the beginning."""
+        """Return whether it can be sent ``elapsed`` seconds after the beginning."""
         return not self.after or elapsed > self.patience
 
 
 def paused(workload: Object) -> bool:
-    """Whether a workload rests as a pause leaves it."""
+    """Return whether a workload rests as a pause leaves it."""
     return replicas(workload) == 0 and _marked(workload)
 
 
 def steps(observed: ObservedCluster, state: str, date: str, old: Collection[str] = ()) -> list[PowerStep]:
-    """What is still to be done to reach a state of POWER_STATES, in order.
+    """Return the remaining steps to a state of POWER_STATES, in order.
 
     ``date`` is the time for the annotation (RFC 3339), ``old`` the UIDs of the pods that a restart replaces.
     """
@@ -81,7 +81,7 @@ def steps(observed: ObservedCluster, state: str, date: str, old: Collection[str]
 
 
 def awaited(observed: ObservedCluster, state: str, old: Collection[str] = ()) -> str:
-    """What has to happen yet before the state is reached, with no step left to do; "" when it is."""
+    """Return what has still to happen, with no step left, until the state is reached; "" if it is."""
     if state == "paused":
         left = _names([*observed.pods, *observed.synced]) if paused(observed.control_plane) else ""
         return f"pods that have not ended yet: {left}" if left else ""
@@ -94,7 +94,7 @@ def awaited(observed: ObservedCluster, state: str, old: Collection[str] = ()) ->
 
 
 def note(observed: ObservedCluster) -> str:
-    """What is odd about how it is paused, and what a task mends; "" where nothing is."""
+    """Return what is wrong with how it is paused, which a task repairs; "" if nothing is."""
     control, etcd = observed.control_plane, observed.etcd
     kind, found = workloads.kind(control), []
     annotations = control["metadata"].get("annotations") or {}
@@ -117,7 +117,7 @@ def note(observed: ObservedCluster) -> str:
 
 
 def refusal(observed: ObservedCluster, state: str, accept_data_loss: bool) -> str:
-    """Why a virtual cluster cannot be brought to a state, with what to do about it; "" if it can."""
+    """Return why a virtual cluster cannot be brought to a state, and what to do; "" if it can."""
     control = observed.control_plane
     now = phases.phase(control)
     if now == "deleting":
@@ -135,7 +135,7 @@ def refusal(observed: ObservedCluster, state: str, accept_data_loss: bool) -> st
 
 
 def needs_values(observed: ObservedCluster, state: str, accept_data_loss: bool) -> bool:
-    """Whether the values of its release decide what happens."""
+    """Return whether the values of its release decide what happens."""
     control = observed.control_plane
     if replicas(control) == 0:
         return _remembered(control) is None
@@ -183,7 +183,7 @@ def _to_resume(observed: ObservedCluster) -> list[PowerStep]:
 
 
 def _to_restart(observed: ObservedCluster, old: Collection[str]) -> list[PowerStep]:
-    """Pods one by one: what is broken first, then from the last to the first, as a rollout does."""
+    """Return pods one by one: what is broken first, then from the last to the first, as a rollout does."""
     alive = [pod for pod in observed.own if not pod["metadata"].get("deletionTimestamp")]
     left = [pod for pod in alive if pod["metadata"]["uid"] in old]
     left.sort(key=lambda pod: (len(pod["metadata"]["name"]), pod["metadata"]["name"]), reverse=True)
@@ -234,7 +234,7 @@ def _patch(
 ) -> PowerStep:
     meta = workload["metadata"]
     plural = "statefulsets" if workloads.kind(workload) == "StatefulSet" else "deployments"
-    # With the version that was read: somebody else's pause or resume in between is not overwritten.
+    # With the version that was read, so that a pause or resume in between is not overwritten.
     metadata = {"resourceVersion": meta["resourceVersion"], "annotations": dict(annotations)}
     body = {"metadata": metadata, "spec": {"replicas": count}}
     where = path("apps/v1", plural, meta["namespace"], meta["name"])
@@ -258,19 +258,19 @@ def _remembered(workload: Object) -> int | None:
 
 
 def _all_ready(observed: ObservedCluster) -> bool:
-    """Whether there are as many ready pods as are asked for, by the pods themselves."""
+    """Return whether there are as many ready pods as are asked for, by the pods themselves."""
     ready = [pod for pod in observed.own if workloads.pod_ready(pod) and not pod["metadata"].get("deletionTimestamp")]
     return len(ready) >= replicas(observed.control_plane)
 
 
 def _count(workload: Object, observed: ObservedCluster) -> int:
-    """How many replicas a control plane has when it runs."""
+    """Return the number of replicas of a control plane when it runs."""
     configured = tree.get(dict(observed.values or {}), _CONFIGURED_REPLICAS)
     return replicas(workload) or _remembered(workload) or (configured if isinstance(configured, int) else 0) or 1
 
 
 def _count_etcd(etcd: Object) -> int:
-    """How many replicas an etcd has when it runs: what is remembered, else the members that its command names."""
+    """Return the number of replicas of a running etcd: the annotated one, else the members in its command."""
     members = 0
     for container in etcd["spec"]["template"]["spec"].get("containers") or []:
         for word in [*(container.get("command") or []), *(container.get("args") or [])]:
@@ -284,7 +284,7 @@ def _has_quorum(etcd: Object) -> bool:
 
 
 def _lost_with_its_pods(observed: ObservedCluster, state: str) -> str:
-    """Which store would not survive, "" where all that a state stops is stored elsewhere."""
+    """Return the store that would lose its data, "" if everything is stored elsewhere."""
     control, etcd = observed.control_plane, observed.etcd
     if state == "running" or replicas(control) == 0:
         return ""
@@ -298,7 +298,7 @@ def _lost_with_its_pods(observed: ObservedCluster, state: str) -> str:
 
 
 def _persistent(workload: Object) -> bool:
-    """Whether what a workload keeps in its volume ``data`` outlives its pods."""
+    """Return whether what a workload keeps in its volume ``data`` outlives its pods."""
     spec = workload["spec"]
     if spec.get("volumeClaimTemplates"):
         return True

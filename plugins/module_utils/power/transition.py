@@ -52,7 +52,7 @@ class Transition:
 
     def _send(self, step: PowerStep) -> None:
         if step.where in self._patched:
-            raise NestedClustersError("somebody else undid it at the same time: run again when they are done")
+            raise NestedClustersError("another client undid the change; run the task again when it is done")
         new = step.change not in self.done
         if new:
             self.done.append(step.change)

@@ -20,12 +20,12 @@ _KEEPS_OUT = ("NoSchedule", "NoExecute")
 
 
 def total(allocations: Iterable[Allocation]) -> Size:
-    """What all of them may claim."""
+    """Return the sum of their sizes."""
     return sum((item.size for item in allocations), Size.zero())
 
 
 def capacity(nodes: Iterable[Object], declared: Size, node_selector: Mapping[str, str]) -> Size:
-    """What a host cluster can allocate: what is declared, else what its usable nodes say.
+    """Return what a host cluster can allocate: the declared capacity, else that of its usable nodes.
 
     Storage is only known where it is declared. A host cluster of which everything is declared still needs a node:
     see ``why_no_nodes``. Raises NestedClustersError for a node whose allocatable amounts cannot be read.
@@ -37,12 +37,12 @@ def capacity(nodes: Iterable[Object], declared: Size, node_selector: Mapping[str
 
 
 def usable(nodes: Iterable[Object], node_selector: Mapping[str, str]) -> list[Object]:
-    """The nodes that count."""
+    """Return the nodes that count."""
     return [node for node in nodes if not _unusable(node, node_selector)]
 
 
 def why_no_nodes(nodes: Iterable[Object], node_selector: Mapping[str, str]) -> str:
-    """Why no virtual cluster can run on these nodes, such as ``all 3 nodes are cordoned``; "" when one can."""
+    """Return why no virtual cluster can run on these nodes, such as ``all 3 nodes are cordoned``; "" if one can."""
     reasons = [_unusable(node, node_selector) for node in nodes]
     if not reasons:
         return "it has no node"
@@ -73,7 +73,7 @@ def _all_for(reason: str, count: int, of_these: str) -> str:
 
 
 def _unusable(node: Object, node_selector: Mapping[str, str]) -> str:
-    """Why a node does not count, or "".
+    """Return why a node does not count, or "".
 
     In the order in which an administrator would look: Kubernetes itself taints nodes that are cordoned or not ready.
     """
@@ -96,7 +96,7 @@ def _allocatable(node: Object, resource: str, unit: Decimal) -> Decimal:
     amount = quantity(value)
     if amount is None or not amount.is_finite() or amount < 0:
         raise NestedClustersError(
-            f"node {node['metadata']['name']}: allocatable {resource} {value!r} is no quantity; declare the "
+            f"node {node['metadata']['name']}: allocatable {resource} {value!r} is not a quantity; set the "
             "capacity of its host cluster",
             node=node["metadata"]["name"],
             resource=resource,
@@ -105,7 +105,7 @@ def _allocatable(node: Object, resource: str, unit: Decimal) -> Decimal:
 
 
 def limit(capacity: Size, oversubscription: int) -> Size:
-    """What may be allocated where ``oversubscription`` percent of the capacity may be; rounded down."""
+    """Return ``oversubscription`` percent of the capacity, rounded down."""
     share = Decimal(oversubscription) / 100
     units = {"cpu": THOUSANDTH, "memory": Decimal(1), "storage": Decimal(1)}
     return Size(
@@ -127,20 +127,20 @@ class HostLoad:
 
     @classmethod
     def total(cls, loads: Sequence[HostLoad]) -> HostLoad:
-        """Several host clusters as one."""
+        """Return several host clusters as one."""
         parts = [[getattr(load, name) for load in loads] for name in ("capacity", "limit", "allocated", "used")]
         return cls(*(sum(part, Size.zero()) for part in parts))
 
     @property
     def available(self) -> Size:
-        """What is left to allocate; negative where more is allocated than the limit, None where that is not known."""
+        """Return what is left to allocate; negative if more than the limit is allocated, None if unknown."""
         limit = Size(
             **{name: None if getattr(self.allocated, name) is None else most for name, most in self.limit.items()}
         )
         return limit - self.allocated
 
     def as_dict(self) -> dict[str, dict[str, str | None]]:
-        """The five sizes as quantities."""
+        """Return the five sizes as quantities."""
         return {
             "capacity": self.capacity.as_dict(),
             "limit": self.limit.as_dict(),

@@ -1,7 +1,7 @@
 # Copyright (c) 2026, nested.clusters contributors
 # GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""On which host cluster a virtual cluster goes, and why."""
+"""Choose the host cluster of a virtual cluster, and say why."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ class Candidate:
 
     @property
     def available(self) -> Size:
-        """What is left to allocate; negative where more is allocated than the limit."""
+        """Return what is left to allocate; negative if more than the limit is allocated."""
         return self.limit - self.allocated
 
 
@@ -46,7 +46,7 @@ class Considered:
     score: float | None
 
     def as_dict(self) -> dict[str, Any]:
-        """Plain data, the score to four places."""
+        """Return plain data, the score to four places."""
         return {
             "name": self.name,
             "fits": self.fits,
@@ -72,7 +72,7 @@ class Placement:
     current: Size | None = None
 
     def as_dict(self) -> dict[str, Any]:
-        """Plain data."""
+        """Return plain data."""
         return {
             "host": self.host,
             "strategy": self.strategy,
@@ -80,7 +80,7 @@ class Placement:
         }
 
     def why_not(self) -> str:
-        """One sentence that says why no host cluster was chosen; "" where one was."""
+        """Return one sentence that says why no host cluster was chosen; "" where one was."""
         if self.host is not None:
             return ""
         wanted = f"for {self.asked}" if self.current is None else f"to go from {self.current} to {self.asked}"
@@ -91,7 +91,7 @@ class Placement:
         return f"no host cluster has room {wanted}: {listed or 'there is none'}"
 
     def refusal(self) -> AdmissionDenied:
-        """The error where no host cluster was chosen; its data has this placement."""
+        """Return the error where no host cluster was chosen; its data has this placement."""
         return AdmissionDenied(
             f"{self.why_not()}; ask for less, or delete or resize another virtual cluster, or add nodes or a host "
             "cluster",
@@ -144,7 +144,7 @@ def place(
 
 
 def room(requested: Size, current: Size, candidate: Candidate) -> Placement:
-    """Whether a virtual cluster that has ``current`` on a host cluster may have ``asked`` there.
+    """Return whether a virtual cluster that has ``current`` on a host cluster may have ``asked`` there.
 
     Only the difference counts, and what does not grow is never refused: neither for room, nor because the host
     cluster is unavailable where nothing grows.
@@ -166,7 +166,7 @@ def _consider(requested: Size, candidate: Candidate, current: Size) -> Considere
 
 
 def _left(short: Iterable[str], candidate: Candidate) -> str:
-    """``1 of 8 cpu left, 2Gi of 31.3Gi memory left``, of what is short."""
+    """Return ``1 of 8 cpu left, 2Gi of 31.3Gi memory left``, of what is short."""
     return ", ".join(
         f"{rounded(resource, getattr(candidate.available, resource))} of "
         f"{rounded(resource, getattr(candidate.limit, resource))} {resource} left"

@@ -42,7 +42,7 @@ class OwnerQuota:
 
     @classmethod
     def parse(cls, mapping: Mapping[str, Any] | None, option: str) -> OwnerQuota:
-        """From ``{virtual_clusters: 4, cpu: 20, memory: 32Gi, storage: 60Gi}`` or ``{exempt: true}``, any part of it.
+        """Parse ``{virtual_clusters: 4, cpu: 20, memory: 32Gi, storage: 60Gi}`` or ``{exempt: true}``, or a part of it.
 
         Raises OptionError.
         """
@@ -57,25 +57,26 @@ class OwnerQuota:
         for key in rest:
             if key not in RESOURCES:
                 known = f"virtual_clusters, {', '.join(RESOURCES)}, exempt"
-                raise OptionError(f"{option}.{key}", rest[key], known, reason="it is not known")
+                raise OptionError(f"{option}.{key}", rest[key], known, reason="there is no such key")
         quota = cls(count, Size.parse(rest, option, partial=True), bool(exempt))
         if quota.exempt and quota.limits:
-            raise OptionError(f"{option}.exempt", exempt, "false, or no limit beside it", reason="there are limits")
+            message = "an exempt owner has no limits; remove the limits, or set exempt: false"
+            raise OptionError(f"{option}.exempt", exempt, "false, or no limit beside it", message=message)
         return quota
 
     @property
     def limits(self) -> bool:
-        """Whether anything is limited."""
+        """Return whether anything is limited."""
         return self.virtual_clusters is not None or any(amount is not None for _resource, amount in self.size.items())
 
     def as_dict(self) -> Object:
-        """What ``parse`` reads back."""
+        """Return plain data, which ``parse`` reads."""
         return {"virtual_clusters": self.virtual_clusters, **self.size.as_dict(), "exempt": self.exempt}
 
 
 @dataclass(frozen=True)
 class SizeRequest:
-    """What virtual cluster ``name`` of ``group`` shall have, and for whom.
+    """The size that virtual cluster ``name`` of ``group`` is to have, and its owner.
 
     ``current`` is what it has now, None for a new one (or one from another owner).
     """
@@ -194,7 +195,7 @@ def _outside(check: str, bound: str, resource: str, requested: Size, allowed: Si
 
 
 def text_of(size: Size, resource: str) -> str:
-    """One amount as a sentence says it: ``4Gi``, or ``unlimited``."""
+    """Return one amount as a sentence says it: ``4Gi``, or ``unlimited``."""
     return size.as_dict()[resource] or "unlimited"
 
 
@@ -203,7 +204,7 @@ def _grows(wanted: Amount, held: Amount) -> bool:
 
 
 def _who(owner: str) -> str:
-    return f"owner {owner}" if owner else "whoever has no owner name"
+    return f"owner {owner}" if owner else "virtual clusters without an owner"
 
 
 def _count(number: int) -> str:

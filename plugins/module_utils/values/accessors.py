@@ -15,7 +15,7 @@ DISTRIBUTION_ORDER = ("k3s", "k0s", "k8s")
 
 
 def distribution_of(values: Mapping[str, Any]) -> str:
-    """k8s unless another is enabled (source: config/config.go, Distro, up to 0.32)."""
+    """Return the enabled distribution, by default k8s (source: config/config.go, Distro, up to 0.32)."""
     for name in DISTRIBUTION_ORDER:
         if tree.is_on(tree.get(values, f"controlPlane.distro.{name}.enabled")):
             return name
@@ -27,7 +27,7 @@ REPLICAS_PATH = f"{WORKLOAD_PATH}.highAvailability.replicas"
 
 
 def claim_enabled(values: dict[str, Any]) -> bool:
-    """Source: chart/templates/_persistence.tpl, vcluster.persistence.volumeClaim.enabled."""
+    """Return whether a claim is enabled (source: chart/templates/_persistence.tpl, ...volumeClaim.enabled)."""
     persistence = f"{WORKLOAD_PATH}.persistence"
     if tree.get(values, f"{persistence}.volumeClaimTemplates"):
         return True
@@ -38,12 +38,12 @@ def claim_enabled(values: dict[str, Any]) -> bool:
 
 
 def is_stateful_set(values: dict[str, Any]) -> bool:
-    """Source: chart/templates/_persistence.tpl, vcluster.kind (from 0.21 on)."""
+    """Return whether it is a StatefulSet (source: chart/templates/_persistence.tpl, vcluster.kind, from 0.21 on)."""
     return claim_enabled(values) or store_of(values) == EMBEDDED_ETCD
 
 
 OPEN_SOURCE_IMAGE = "loft-sh/vcluster-oss"
-# The chart's own default image asks for a licence as soon as a licensed feature is switched on.
+# The chart's own default image asks for a license as soon as a licensed feature is switched on.
 BUILT_IN: dict[str, Any] = {"controlPlane": {"statefulSet": {"image": {"repository": OPEN_SOURCE_IMAGE}}}}
 
 GLOBAL_ANNOTATIONS = "controlPlane.advanced.globalMetadata.annotations"

@@ -66,7 +66,7 @@ EXTERNAL_DATABASE = StoreType(
 )
 # In the order in which vCluster decides (source: config/config.go, BackingStoreType).
 STORE_TYPES = (EMBEDDED_ETCD, EXTERNAL_ETCD, DEPLOYED_ETCD, EMBEDDED_SQLITE, EXTERNAL_DATABASE)
-# Those that options name. An embedded etcd needs a licence.
+# Those that options name. An embedded etcd needs a license.
 _OFFERED = {kind.name: kind for kind in (EMBEDDED_SQLITE, DEPLOYED_ETCD, EXTERNAL_ETCD, EXTERNAL_DATABASE)}
 STORES = tuple(_OFFERED)
 
@@ -126,12 +126,13 @@ class BackingStore:
         for part, value in parts.items():
             if value is not None and part not in kind.options:
                 of = " or ".join(other.name for other in _OFFERED.values() if part in other.options)
-                raise OptionError(f"backing_store.{part}", value, f"backing_store.type {of}", reason=f"it is {name}")
+                message = f"the option is for backing_store.type {of}, not {name}; remove it, or change the type"
+                raise OptionError(f"backing_store.{part}", value, f"backing_store.type {of}", message=message)
         store = cls(kind, **parts)
         if store.replicas is not None and store.replicas not in _ETCD_MEMBERS:
             raise OptionError("backing_store.replicas", store.replicas, ", ".join(map(str, _ETCD_MEMBERS)))
         if store.endpoint is not None and not _ADDRESS.fullmatch(store.endpoint):
-            reason = "vCluster speaks to an etcd with TLS, and to one address"
+            reason = "vCluster connects to one address of an etcd, with TLS"
             raise OptionError("backing_store.endpoint", store.endpoint, _ADDRESS_EXAMPLES["endpoint"], reason=reason)
         return store
 
@@ -161,7 +162,7 @@ class BackingStore:
         return tree.merge(result, self._login(merged)) if self.tls_secret else result
 
     def _login(self, merged: dict[str, Any]) -> dict[str, Any]:
-        """The values by which it logs in with the certificate of a Secret, beside the volumes of ``merged``."""
+        """Return the values by which it logs in with the certificate of a Secret, beside the volumes of ``merged``."""
         files = {key: f"{_TLS_DIRECTORY}/{name}" for key, name in _TLS_FILES.items()}
         result = tree.at(self.type.tls, files)
         for key, item in (

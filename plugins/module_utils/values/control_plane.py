@@ -47,7 +47,7 @@ class ControlPlane:
         return cls(options.get("distribution"), options.get("replicas"), BackingStore.of(store) if store else None)
 
     def as_dict(self) -> dict[str, Any]:
-        """What is said, as plain data; :meth:`of` reads it."""
+        """Return what is set, as plain data; :meth:`of` reads it."""
         store = self.backing_store.as_dict() if self.backing_store else None
         said = {"distribution": self.distribution, "replicas": self.replicas, "backing_store": store}
         return {key: value for key, value in said.items() if value is not None}
@@ -63,7 +63,7 @@ class ControlPlane:
         return ControlPlane(**{key: value if getattr(upper, key) is None else None for key, value in own.items()})
 
     def layer(self, merged: dict[str, Any]) -> dict[str, Any]:
-        """The values that say so, to be laid on ``merged``."""
+        """Return the values that say so, to be laid on ``merged``."""
         result: dict[str, Any] = {}
         if self.distribution and self.distribution != accessors.distribution_of(merged):
             result = tree.at((*_DISTRO, self.distribution, "enabled"), True)
@@ -74,39 +74,42 @@ class ControlPlane:
     # --- checks -------------------------------------------------------------------------------------------
 
     def check_given(self, requested: dict[str, Any] | None, deployed: dict[str, Any] | None) -> None:
-        """OptionError for options that contradict each other, the values of the task, or what is deployed."""
+        """Raise OptionError for options that contradict each other, the values of the task, or what is deployed."""
         self.check_form()
         self.check_values(requested or {})
         if deployed is not None:
             self._check_deployed(deployed)
 
     def check_form(self) -> None:
-        """OptionError for options that contradict each other, whatever the version."""
+        """Raise OptionError for options that contradict each other, whatever the version."""
         if self.replicas is not None and self.replicas < 1:
             raise OptionError("replicas", self.replicas, "1 or more")
 
     def check_values(self, requested: dict[str, Any]) -> None:
-        """OptionError where the values of the same task, or the same group, say something else."""
+        """Raise OptionError where the values of the same task, or the same group, say something else."""
         for option, path, value in self._settings():
             said = tree.get(requested, path)
             if said is not None and said != value:
-                reason = f"{path} is {redacted(said, path)!r}"
-                raise OptionError(option, value, "what values say, or values without it", reason=reason)
+                message = f"values set {path} to {redacted(said, path)!r}, which differs; set it in one place only"
+                raise OptionError(option, value, "what values say, or values without it", message=message)
         store, enabled = self.backing_store, enabled_store(requested)
         for option, wanted, named in (
             ("distribution", self.distribution, _enabled_distribution(requested)),
             ("backing_store.type", store.type.name if store else None, enabled.name if enabled else None),
         ):
             if wanted and named and wanted != named:
-                reason = f"values have {named} enabled"
-                raise OptionError(option, wanted, f"{named}, or values that enable none", reason=reason)
+                message = f"values enable {named}, not {wanted}; set {named}, or remove it from values"
+                raise OptionError(option, wanted, f"{named}, or values that enable none", message=message)
 
     def _check_deployed(self, deployed: dict[str, Any]) -> None:
-        """OptionError for another backing store than the one that a virtual cluster has."""
+        """Raise OptionError for another backing store than the one that a virtual cluster has."""
         store, has = self.backing_store, store_of(deployed)
         if store and store.type != has:
-            reason = "nothing copies the data, and the virtual cluster would come up empty"
-            raise OptionError("backing_store.type", store.type.name, f"{has.name}, which is deployed", reason=reason)
+            message = (
+                f"the virtual cluster has {has.name}, and would start without data on {store.type.name}, because "
+                f"nothing copies it; set {has.name}"
+            )
+            raise OptionError("backing_store.type", store.type.name, f"{has.name}, which is deployed", message=message)
 
     def _settings(self) -> Iterator[StoreSetting]:
         if self.replicas is not None:
@@ -115,9 +118,9 @@ class ControlPlane:
             yield from self.backing_store.settings()
 
     def check(self, merged: dict[str, Any], version: Version, image_repository: str | None) -> None:
-        """OptionError for what this vCluster version cannot do; names the versions that can.
+        """Raise OptionError for what this vCluster version cannot do; names the versions that can.
 
-        ``merged`` are the values that the release shall have, these options among them.
+        ``merged`` are the values that the release is to have, including these options.
         """
         if self.distribution:
             validation.check_distribution(self.distribution, version)
@@ -129,7 +132,7 @@ class ControlPlane:
                 "replicas",
                 self.replicas,
                 "1, or a backing_store of another type",
-                reason="the embedded SQLite database has one writer",
+                reason="the embedded SQLite database supports one replica",
             )
 
     def _check_store(self, merged: dict[str, Any], version: Version, image_repository: str | None) -> None:
@@ -151,10 +154,10 @@ class ControlPlane:
             raise OptionError(
                 "backing_store.type",
                 kind.name,
-                "embedded_sqlite, deployed_etcd, external_etcd, or values with an image that has a licence "
+                "embedded_sqlite, deployed_etcd, external_etcd, or values with an image that has a license "
                 "(controlPlane.statefulSet.image.repository)",
-                reason="the open-source image opens an external database only for distribution k3s or k0s, which "
-                "vCluster has before 0.33 and 0.26",
+                reason="the open-source image supports an external database only with distribution k3s (before "
+                "vCluster 0.33) or k0s (before 0.26)",
             )
 
 
@@ -165,10 +168,10 @@ def desired(
     deployed: dict[str, Any] | None,
     ours: bool,
 ) -> dict[str, Any]:
-    """The values that the release shall have.
+    """Return the values that the release is to have.
 
     ``requested`` is None when the task does not speak of values: what is deployed stays. A release that this
-    collection made has exactly the built-in values and those of the task. One that somebody else made keeps its
+    collection made has exactly the built-in values and those of the task. One of another tool keeps its
     own values under those of the task, so that taking it over restarts nothing. ``options`` lie over all of them.
     """
     if deployed is None:
@@ -194,12 +197,12 @@ def desired(
 
 
 def kubernetes_version_at(distribution: str) -> tuple[str, ...]:
-    """Where vcluster.yaml has the version of Kubernetes."""
+    """Return the path of the Kubernetes version in vcluster.yaml."""
     return (*_DISTRO, "k8s", "version") if distribution == "k8s" else (*_DISTRO, distribution, "image", "tag")
 
 
 def kubernetes_tag(distribution: str, version: Version) -> str:
-    """A version of Kubernetes as vcluster.yaml has it: ``v1.32.1-k3s1`` for ``1.32.1`` of k3s."""
+    """Return a version of Kubernetes as vcluster.yaml has it: ``v1.32.1-k3s1`` for ``1.32.1`` of k3s."""
     if distribution == "k8s":
         return version.text
     suffix = "" if version.prerelease or version.build else _TAG_SUFFIX[distribution]
@@ -207,7 +210,7 @@ def kubernetes_tag(distribution: str, version: Version) -> str:
 
 
 def _without_other_distributions(deployed: dict[str, Any], distribution: str) -> dict[str, Any]:
-    """Values without what they say of other distributions: newer versions refuse even a switched-off one."""
+    """Return values without what they say of other distributions: newer versions refuse even a switched-off one."""
     distro = tree.get(deployed, _DISTRO)
     if not isinstance(distro, dict):
         return deployed

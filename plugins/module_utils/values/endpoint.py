@@ -105,7 +105,8 @@ class Endpoint:
             for one in other.options:
                 if option.get(one) and other is not kind:
                     allowed = f"endpoint.type {other.name}"
-                    raise OptionError(f"endpoint.{one}", option[one], allowed, reason=f"it is {kind.name}")
+                    message = f"the option is for {allowed}, not {kind.name}; remove it, or change the type"
+                    raise OptionError(f"endpoint.{one}", option[one], allowed, message=message)
         if kind.needed and not option.get(kind.needed[0]):
             raise OptionError(f"endpoint.{kind.needed[0]}", None, kind.needed[1])
         return cls(kind, **{one: option.get(one) for one in _PARTS})

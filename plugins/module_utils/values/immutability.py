@@ -36,7 +36,7 @@ _FIXED_BY_VCLUSTER: dict[str, Any] = {
 def check_immutable(
     deployed_values: dict[str, Any], desired_values: dict[str, Any], version: Version | None = None
 ) -> None:
-    """OptionError for a change of values that vCluster or Kubernetes refuses, or that loses the data.
+    """Raise OptionError for a change of values that vCluster or Kubernetes refuses, or that loses the data.
 
     ``version`` is the desired vCluster version, if known: 0.25 to 0.32 turn k3s into k8s in place. Helm
     would apply these changes in part: a StatefulSet accepts new replicas, template, ordinals, update
@@ -135,7 +135,7 @@ def _etcd_changes(deployed: dict[str, Any], desired: dict[str, Any]) -> Iterator
 def _stateful_set_changes(
     deployed: Mapping[str, Any], desired: Mapping[str, Any], workload: str, claim: bool
 ) -> Iterator[Problem]:
-    """Fields of the StatefulSet below ``workload`` that Kubernetes does not let change."""
+    """Yield changes of fields of the StatefulSet below ``workload`` that Kubernetes forbids."""
     reason = "Kubernetes does not allow this field of a StatefulSet to change"
     yield from _changed(deployed, desired, {f"{workload}.scheduling.podManagementPolicy": "Parallel"}, reason)
     templates = f"{workload}.persistence.volumeClaimTemplates"
@@ -150,6 +150,6 @@ def _stateful_set_changes(
 
 
 def _same_quantity(left: Any, right: Any) -> bool:
-    """Whether two sizes are the same amount: Kubernetes compares StatefulSets so (1Gi is 1024Mi)."""
+    """Return whether two sizes are the same amount: Kubernetes compares StatefulSets so (1Gi is 1024Mi)."""
     amount = quantity(str(left))
     return amount is not None and amount == quantity(str(right))

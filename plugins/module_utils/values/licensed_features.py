@@ -1,7 +1,7 @@
 # Copyright (c) 2026, nested.clusters contributors
 # GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Which values need a licence, by version."""
+"""List the values that need a license, by version."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from . import tree
 from .accessors import DISTRIBUTION_ORDER, IMAGE_REPOSITORY, OPEN_SOURCE_IMAGE, distribution_of
 from .backing_store import EMBEDDED_ETCD, EXTERNAL_DATABASE
 
-# --- keys that need a licence -----------------------------------------------------------------------------
+# --- keys that need a license -----------------------------------------------------------------------------
 
 
 @dataclass(frozen=True)
@@ -79,7 +79,7 @@ _PATCHES_SINCE: Minor = (0, 21)
 
 
 def licensed_keys(values: dict[str, Any], version: Version) -> list[str]:
-    """The dotted paths in ``values`` that ask for what the open-source image has not, in a fixed order."""
+    """Return the dotted paths in ``values`` that need a license, in a fixed order."""
     return [use.path for use in licensed_in_use(values, version)]
 
 
@@ -115,7 +115,7 @@ def _in_use(values: Mapping[str, Any], key: LicensedKey) -> Iterator[str]:
 
 
 def _patches(node: Any, path: str) -> Iterator[str]:
-    """Paths of patches below a resource that is not switched off; custom resources are reported elsewhere."""
+    """Yield the paths of patches below a resource that is on; custom resources are reported elsewhere."""
     if not isinstance(node, Mapping) or node.get("enabled") is False:
         return
     if node.get("patches"):
@@ -126,7 +126,10 @@ def _patches(node: Any, path: str) -> Iterator[str]:
 
 
 def needs_licence(values: dict[str, Any], path: str, version: Version, image_repository: str | None = None) -> bool:
-    """Whether ``values`` use a key that the image they name has no licence for; the images count as in check_values."""
+    """Return whether ``values`` use a key that the image they name has no license for.
+
+    The images count as in check_values.
+    """
     repository = image_repository or tree.setting(values, IMAGE_REPOSITORY, OPEN_SOURCE_IMAGE)
     return is_open_source(repository) and path in licensed_keys(values, version)
 

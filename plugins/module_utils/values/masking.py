@@ -12,7 +12,7 @@ from ..common.redaction import MASK, redacted, speaks_of_a_secret
 
 
 def masked_environment(data: Any) -> Any:
-    """Objects that can be shown: values of environment variables whose names speak of a secret are hidden."""
+    """Return objects that can be shown: values of environment variables whose names speak of a secret are hidden."""
     if isinstance(data, dict):
         if "value" in data and speaks_of_a_secret(str(data.get("name", ""))):
             return {**data, "value": MASK}
@@ -23,7 +23,7 @@ def masked_environment(data: Any) -> Any:
 
 
 def masked(values: Any, name: str = "") -> Any:
-    """Values that can be shown.
+    """Return values that can be shown.
 
     Hidden is all below a name that speaks of a secret, the value of an environment variable with such a name,
     and text that holds a manifest of a Secret.

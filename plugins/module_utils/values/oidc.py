@@ -39,7 +39,7 @@ class Oidc:
         """Raise OptionError where nobody could log in."""
         if not str(self.issuer_url).startswith("https://"):
             raise OptionError(
-                "oidc.issuer_url", self.issuer_url or None, "an https:// URL", reason="Kubernetes takes no other"
+                "oidc.issuer_url", self.issuer_url or None, "an https:// URL", reason="Kubernetes accepts no other"
             )
         if not self.client_id:
             raise OptionError("oidc.client_id", None, "the client's ID at the issuer")
@@ -53,7 +53,7 @@ class Oidc:
         """Return the user of a kubeconfig, with no credential in it.
 
         The login is done by the kubectl plugin oidc-login (https://github.com/int128/kubelogin), on the machine of
-        whoever uses the kubeconfig.
+        the user of the kubeconfig.
         """
         arguments = [f"--oidc-issuer-url={self.issuer_url}", f"--oidc-client-id={self.client_id}"]
         arguments += [f"--oidc-extra-scope={scope}" for scope in self.extra_scopes]

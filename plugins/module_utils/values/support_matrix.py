@@ -74,7 +74,7 @@ _DOCUMENTED_KUBERNETES: dict[Minor, tuple[str, ...]] = {
 
 
 def kubernetes_versions(version: Version, distribution: str = "k8s") -> KubernetesVersions:
-    """What is known of the Kubernetes versions that a vCluster version runs.
+    """Return what is known of the Kubernetes versions that a vCluster version runs.
 
     vCluster enforces nothing, and its documentation lists no combination that does not work: versions out
     of upstream support "can still be used but are not guaranteed to work", newer ones are tested with the

@@ -17,7 +17,7 @@ MISSING: Any = object()  # a default that no value is
 
 
 def merge(under: dict[str, Any], over: dict[str, Any]) -> dict[str, Any]:
-    """``over`` laid on ``under``: dictionaries are merged, everything else is replaced, as Helm does."""
+    """Return ``over`` laid on ``under``: dictionaries are merged, everything else is replaced, as Helm does."""
     result = copy.deepcopy(under)
     for key, value in over.items():
         if isinstance(value, dict) and isinstance(result.get(key), dict):
@@ -37,7 +37,7 @@ def get(values: Any, path: Path, default: Any = None) -> Any:
 
 
 def setting(values: Mapping[str, Any], path: Path, default: Any) -> Any:
-    """As :func:`get`, but null too means the chart's default."""
+    """Return the value at a path; null too means the chart's default."""
     value = get(values, path, default)
     return default if value is None else value
 

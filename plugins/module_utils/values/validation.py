@@ -92,14 +92,14 @@ _ADDED_KEYS: tuple[tuple[str, Minor], ...] = (
 
 
 def check_distribution(distribution: str, version: Version) -> None:
-    """OptionError for a distribution that this vCluster version does not have any more."""
+    """Raise OptionError for a distribution that this vCluster version does not have any more."""
     for path, gone, _replacement in _REMOVED_KEYS:
         if path == f"controlPlane.distro.{distribution}" and version.release >= gone:
             raise OptionError(
                 "distribution",
                 distribution,
                 f"k8s, or {distribution} with a vcluster_version before {gone[0]}.{gone[1]}",
-                reason=f"vCluster {version} does not have it any more",
+                reason=f"vCluster {version} no longer has it",
             )
 
 
@@ -111,11 +111,11 @@ class Problem:
 
 
 def check_values(values: dict[str, Any], version: Version, image_repository: str | None = None) -> None:
-    """OptionError for ``values`` that this version refuses, crashes on or silently ignores; names each path.
+    """Raise OptionError for ``values`` that this version refuses, crashes on or silently ignores; names each path.
 
-    Keys that need a licence count only on the open-source image: that of ``image_repository``, else of the
+    Keys that need a license count only on the open-source image: that of ``image_repository``, else of the
     values, else ours. A mirror of it counts by its last name (``registry/mirror/vcluster-oss``); any other
-    image may have a licence. No value is printed: values can hold credentials.
+    image may have a license. No value is printed: values can hold credentials.
     """
     repository = image_repository or tree.setting(values, IMAGE_REPOSITORY, OPEN_SOURCE_IMAGE)
     problems = [*_version_problems(values, version), *_exclusive_problems(values), *_replica_problems(values)]
@@ -134,7 +134,7 @@ def raise_problems(problems: list[Problem]) -> None:
 
 
 def _version_problems(values: Mapping[str, Any], version: Version) -> Iterator[Problem]:
-    """Keys that this version has no more, or not yet; the schema refuses them even when switched off."""
+    """Yield keys that this version has no more, or not yet; the schema refuses them even when switched off."""
     for path, gone, replacement in _REMOVED_KEYS:
         if version.release >= gone and tree.get(values, path, tree.MISSING) is not tree.MISSING:
             last = f"vCluster {gone[0]}.{gone[1] - 1} or earlier"
@@ -161,12 +161,12 @@ def _replica_problems(values: dict[str, Any]) -> Iterator[Problem]:
     """Source: pkg/config/validation.go from 0.21 on, and the CLI's create before."""
     replicas = tree.setting(values, REPLICAS_PATH, 1)
     if store_of(values) == EMBEDDED_SQLITE and isinstance(replicas, int) and replicas > 1:
-        reason = "the embedded SQLite database has one writer"
+        reason = "the embedded SQLite database supports one replica"
         yield Problem(REPLICAS_PATH, reason, f"{REPLICAS_PATH} of 1, or an etcd backing store")
 
 
 def _licence_problems(values: Mapping[str, Any], version: Version) -> Iterator[Problem]:
     for use in licensed_in_use(values, version):
         effect = "fails" if use.fails else "has no effect"
-        reason = f"needs a licence and {effect} on the open-source image"
-        yield Problem(use.path, reason, f"keys without a licence, or another {IMAGE_REPOSITORY} with one")
+        reason = f"needs a license and {effect} on the open-source image"
+        yield Problem(use.path, reason, f"keys that need no license, or another {IMAGE_REPOSITORY} with one")

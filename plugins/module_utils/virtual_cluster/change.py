@@ -79,12 +79,12 @@ _SENTENCES = {
     ChangeKind.UNINSTALL: "uninstall {target}",
     ChangeKind.STOP: "stop the control plane of {target.name}",
     ChangeKind.COPY: "copy the data in {target}",
-    ChangeKind.COPY_NOTHING: "copy no data of {target.name}: it is in no volume claim of its own",
-    ChangeKind.CHECK_HEALTH: "start {target.name}, and look whether it is healthy with vCluster {version}",
+    ChangeKind.COPY_NOTHING: "copy no data of {target.name}, which has no volume claim of its own",
+    ChangeKind.CHECK_HEALTH: "start {target.name} and check its health with vCluster {version}",
     ChangeKind.PAUSE_AGAIN: "pause {target.name} again",
-    ChangeKind.GO_BACK: "go back to vCluster {version}, which an earlier task did not finish",
+    ChangeKind.GO_BACK: "roll back to vCluster {version}, as an earlier task did not finish",
     ChangeKind.PAUSE_LATER: "pause it when it has started",
-    ChangeKind.UNMARK_PAUSED: "take the mark of a pause from {target}",
+    ChangeKind.UNMARK_PAUSED: "remove the pause mark from {target}",
 }
 
 
@@ -105,7 +105,7 @@ class Change:
     """One change. Two are equal when they do the same to the same target, however that was before.
 
     ``apply`` carries it out. Neighbors that one request or one run of Helm carries out together share it; None where
-    it is done already, or where somebody else does it.
+    it is done already, or where other code does it.
     """
 
     kind: ChangeKind
@@ -116,7 +116,7 @@ class Change:
 
     @property
     def text(self) -> str:
-        """The change as a sentence."""
+        """Return the change as a sentence."""
         details = self.details
         if self.kind is ChangeKind.UPGRADE:
             return _upgrade(self.target, details)
@@ -132,7 +132,7 @@ class Change:
 
 
 def counted(count: int, what: str = "replica") -> str:
-    """A number with its noun."""
+    """Return a number with its noun."""
     return f"{count} {what}" if count == 1 else f"{count} {what}s"
 
 

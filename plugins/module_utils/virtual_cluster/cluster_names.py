@@ -42,19 +42,19 @@ _BETWEEN = "-x-"
 
 
 def readings(marker: str) -> list[tuple[str, str]]:
-    """(namespace, name) of all virtual clusters that can have a marker, as long as vCluster did not shorten it."""
+    """Return (namespace, name) of all virtual clusters that can have a marker, if vCluster did not shorten it."""
     places = [at for at in range(len(marker)) if marker.startswith(_BETWEEN, at)]
     pairs = [(marker[:at], marker[at + len(_BETWEEN) :]) for at in places]
     return [pair for pair in pairs if all(_RFC1123_LABEL.fullmatch(text) for text in pair)]
 
 
 def is_ambiguous(name: str, namespace: str) -> bool:
-    """Whether another virtual cluster can have the marker of this one: a-x-b in team has that of b in team-x-a."""
+    """Return whether another virtual cluster can have its marker: a-x-b in team has that of b in team-x-a."""
     return len(readings(f"{namespace}{_BETWEEN}{name}")) > 1
 
 
 def check_names(name: str, namespace: str) -> None:
-    """OptionError where no virtual cluster can have this name, or no namespace that one.
+    """Raise OptionError where no virtual cluster can have this name, or no namespace that one.
 
     The longest name is 47 characters: with a deployed etcd its pods carry the label value NAME-etcd-HASH,
     with 16 characters after the name. Without etcd 52 would do; one limit for all is simpler. Ask only
@@ -80,7 +80,7 @@ def check_names(name: str, namespace: str) -> None:
 
 
 def _check_marker(name: str, namespace: str) -> None:
-    """OptionError where objects on the host cluster would not tell this virtual cluster from another."""
+    """Raise OptionError where objects on the host cluster would not tell this virtual cluster from another."""
     why = "vCluster marks what it syncs with NAMESPACE-x-NAME, and another virtual cluster could have the same mark"
     if _BETWEEN in name or name.startswith(_BETWEEN[1:]):
         raise OptionError("name", name, f"a name that neither has {_BETWEEN} in it nor begins with x-", reason=why)

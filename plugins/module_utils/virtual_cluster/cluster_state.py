@@ -40,7 +40,7 @@ class State:
 
     @property
     def recorded(self) -> bool:
-        """Whether Helm knows of what is deployed, or of what it began."""
+        """Return whether Helm knows of what is deployed, or of what it began."""
         return bool(self.pending or (self.release and self.release.status != UNINSTALLED))
 
     @property
@@ -48,7 +48,7 @@ class State:
         return bool(self.release and self.release.labels.get(well_known.MANAGED) == "true")
 
     def workload(self, name: str) -> dict[str, Any] | None:
-        """The control plane as it is in the cluster."""
+        """Return the control plane as it is in the cluster."""
         where = manifests.workload_key(self.live, name, self.namespace)
         return self.live[where] if where else None
 
@@ -65,7 +65,7 @@ class Outcome:
 
 
 def read(kubernetes: Kubernetes, name: str, namespace: str) -> State:
-    """Everything of one virtual cluster: one LIST of Secrets, then one for each other kind in the release.
+    """Read one virtual cluster: one LIST of Secrets, then one for each other kind in the release.
 
     Raises NestedClustersError for a Helm record that speaks of another release or namespace than where it is.
     """
@@ -100,13 +100,13 @@ def _own(kubernetes: Kubernetes, url: str, name: str, namespace: str) -> list[di
 
 
 def _virtual_clusters(secrets: Iterable[dict[str, Any]]) -> list[Release]:
-    # A broken record of somebody else's release is not this task's business.
+    # A broken record of another release does not concern this task.
     releases = filter(None, map(release_in, secrets))
     return [release for release in releases if is_vcluster(release.chart_name)]
 
 
 def is_paused(workload: dict[str, Any] | None) -> bool:
-    """Whether a control plane was scaled to nothing by a pause."""
+    """Return whether a control plane was scaled to nothing by a pause."""
     return workload is not None and phases.phase(workload) == "paused"
 
 
@@ -117,7 +117,9 @@ def _live(
     namespace: str,
     secrets: list[dict[str, Any]],
 ) -> dict[Key, dict[str, Any]]:
-    """What there is of a manifest. What is outside of the namespace counts as missing where the release has not made
+    """Read the live objects of a manifest.
+
+    What is outside of the namespace counts as missing if the release has not made
     it: a tenant can have written it into the manifest."""
     live = {("v1", "Secret", namespace, secret["metadata"]["name"]): secret for secret in secrets}
     questions: list[Callable[[], list[dict[str, Any]]]] = []

@@ -26,7 +26,7 @@ def endpoint(
     ingresses: Iterable[Object],
     values: Object | None = None,
 ) -> str | None:
-    """The URL that reaches a virtual cluster from outside its host cluster, or None where nothing says one.
+    """Return the URL that reaches a virtual cluster from outside its host cluster, or None where nothing says one.
 
     What the values declare wins over a host name, and that over a load balancer's address. Ingresses and
     TLSRoutes may be mixed.
@@ -46,7 +46,7 @@ def endpoint(
 
 
 def in_cluster(name: str, namespace: str) -> str:
-    """The URL for clients in the host cluster; vCluster's certificate has this name by itself."""
+    """Return the URL for clients in the host cluster; vCluster's certificate has this name by itself."""
     return f"https://{name}.{namespace}"
 
 
@@ -58,7 +58,7 @@ def _named(items: Iterable[Object], name: str, namespace: str) -> Iterator[Objec
 
 
 def hosts(spec: Object) -> Iterator[str]:
-    """Host names of an Ingress (rules, then TLS) or of a TLSRoute."""
+    """Yield the host names of an Ingress (rules, then TLS) or of a TLSRoute."""
     yield from (rule.get("host", "") for rule in spec.get("rules") or [])
     for entry in spec.get("tls") or []:
         yield from entry.get("hosts") or []
@@ -95,7 +95,7 @@ class RelatedObjects:
 def describe(
     workload: Object, related: RelatedObjects, now: datetime, values: Object | None = None
 ) -> dict[str, Any]:
-    """A virtual cluster as the modules return it.
+    """Return a virtual cluster as the modules return it.
 
     The endpoint is what can be read of it. ``values`` are those of its release, if the caller has them.
     """

@@ -1,7 +1,7 @@
 # Copyright (c) 2026, nested.clusters contributors
 # GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Why a virtual cluster fails or is not ready, from its pods and events. Pure functions.
+"""Diagnose why a virtual cluster fails or is not ready, from its pods and events. Pure functions.
 
 A *workload* is the StatefulSet or the Deployment that runs a control plane. *pods* are those of one virtual
 cluster: the control plane's (label ``app=vcluster``) and, where etcd is deployed beside it, etcd's
@@ -83,7 +83,7 @@ def failure(
     elapsed_seconds: float = float("inf"),
     now: datetime | None = None,
 ) -> Failure | None:
-    """Why the control plane will not become ready, or None where it is ready or may still become so.
+    """Return why the control plane will not become ready, or None if it is or may still become ready.
 
     ``elapsed_seconds`` is how long the caller has been waiting (infinite for one that looks only once),
     ``now`` the time to compare the host cluster's timestamps with. Only what the current declaration has
@@ -106,7 +106,7 @@ def failure(
 
 
 def progress(workload: Object, pods: Iterable[Object], events: Iterable[Object] = ()) -> str:
-    """The last state seen, in one line: replicas ready, what each pod waits for, the last warning."""
+    """Return the last state seen, in one line: replicas ready, what each pod waits for, the last warning."""
     wanted, annotations = workloads.replicas(workload), workload["metadata"].get("annotations") or {}
     if wanted < 1:
         if annotations.get(RESTORING) == "true":
@@ -126,7 +126,7 @@ def progress(workload: Object, pods: Iterable[Object], events: Iterable[Object] 
 
 
 def open_questions(workload: Object, pods: Iterable[Object]) -> set[str]:
-    """Field selectors of the Events that ``failure`` still needs to know, where pods do not tell why.
+    """Return field selectors of the Events that ``failure`` still needs, if pods do not say why.
 
     A StatefulSet says only in Events why it makes no pod; a Deployment has a condition for it.
     """
@@ -195,7 +195,7 @@ def _last_end(container: Object) -> Object:
 
 
 def _lasted(since: str | None, elapsed_seconds: float, now: datetime | None) -> float:
-    """Seconds that a state has lasted, but no more than the caller has been watching."""
+    """Return the seconds that a state has lasted, at most those that the caller has been watching."""
     if not since or now is None:
         return elapsed_seconds
     return min(elapsed_seconds, (now - workloads.timestamp(since)).total_seconds())
@@ -282,7 +282,7 @@ def _pods_missing(workload: Object, pods: list[Object]) -> bool:
 
 
 def _refusals(workload: Object, events: list[Object], now: datetime | None) -> Iterator[tuple[str, float]]:
-    """(message, age in seconds) of each refusal to create a pod or its claim, the newest first."""
+    """Yield (message, age in seconds) of each refusal to create a pod or its claim, the newest first."""
     for condition in (workload.get("status") or {}).get("conditions") or []:
         if condition["type"] == "ReplicaFailure" and condition["status"] == "True":
             yield _one_line(condition.get("message", "")), 0

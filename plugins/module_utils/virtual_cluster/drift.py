@@ -1,7 +1,7 @@
 # Copyright (c) 2026, nested.clusters contributors
 # GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What is deployed against what shall be: drift, its repair, and the diff that shows it. Pure functions.
+"""Compare what is deployed with what is wanted: drift, its repair, and the diff that shows it. Pure functions.
 
 Pure functions. Objects are dictionaries as the API server sends them; a *key* is
 ``(apiVersion, kind, namespace, name)`` with an empty namespace for what lives in none.
@@ -36,7 +36,7 @@ QUANTITIES = {
 
 
 def project(live: Any, wanted: Any, ignore: frozenset[tuple[str, ...]] = frozenset(), at: tuple[str, ...] = ()) -> Any:
-    """``live`` reduced to what ``wanted`` speaks of, so that both can be compared and shown side by side.
+    """Return ``live`` reduced to what ``wanted`` speaks of, so that both can be compared and shown side by side.
 
     The API server adds defaults and status; they are no difference. Null asks for the API server's default, as
     does a node port of 0. A field that is wanted empty ("", {}, [], false) equals one that is not there.
@@ -66,7 +66,7 @@ def project(live: Any, wanted: Any, ignore: frozenset[tuple[str, ...]] = frozens
 def as_found(
     manifest_objects: Mapping[Key, dict[str, Any]], live: Mapping[Key, dict[str, Any]]
 ) -> dict[Key, dict[str, Any]]:
-    """The objects of a release as they are in the cluster; what somebody deleted is missing."""
+    """Return the objects of a release as they are in the cluster; what somebody deleted is missing."""
     paused = is_any_paused(manifest_objects, live)
     return {
         # The items of a LIST do not repeat the list's apiVersion and kind.
@@ -92,7 +92,7 @@ def drift(found: Mapping[Key, dict[str, Any]], manifest_objects: Mapping[Key, di
 
 
 def repair_patch(found: Mapping[str, Any], wanted: Mapping[str, Any]) -> dict[str, Any]:
-    """The merge patch that makes an object, as :func:`as_found` shows it, what the release wants.
+    """Return the merge patch that makes an object, as :func:`as_found` shows it, what the release wants.
 
     For what Helm leaves: an entry that somebody added to a list with keys, such as a container's environment or
     a Service's ports, survives its merge on the server and on the client. A merge patch replaces the list.
@@ -108,7 +108,7 @@ def repair_patch(found: Mapping[str, Any], wanted: Mapping[str, Any]) -> dict[st
 
 
 def show(items: Mapping[Key, dict[str, Any]], other: Mapping[Key, dict[str, Any]], side: str) -> str:
-    """Objects as YAML documents in a fixed order. What Secrets hold reads ``***``, with ``side`` where the same
+    """Return objects as YAML documents in a fixed order. What Secrets hold reads ``***``, with ``side`` where the same
     entry of ``other`` differs, as `kubectl diff` shows it."""
     return "---\n".join(yaml_io.dump(_shown(item, other.get(k) or {}, side)) for k, item in sorted(items.items()))
 
@@ -121,7 +121,10 @@ def release_diff(
     name: str,
     origins: Mapping[tuple[str, ...], str] | None = None,
 ) -> list[dict[str, str]]:
-    """Values and manifests before and after; with ``origins`` each value says in a comment where it comes from."""
+    """Return values and manifests before and after.
+
+    With ``origins`` each value says in a comment where it comes from.
+    """
     before: Any = deployed.values if deployed else {}
     after: Any = dict(values)
     if origins:

@@ -19,7 +19,7 @@ Key = tuple[str, str, str, str]
 
 
 def objects(manifest: str, namespace: str, namespaced: Callable[[str, str], bool]) -> dict[Key, dict[str, Any]]:
-    """The objects of a release's manifest by key.
+    """Return the objects of a release's manifest by key.
 
     ``namespace`` is where those go that do not say so themselves; ``namespaced`` tells of (apiVersion, kind)
     whether its objects live in one at all.
@@ -35,7 +35,7 @@ def objects(manifest: str, namespace: str, namespaced: Callable[[str, str], bool
 
 
 def _awake(item: dict[str, Any]) -> dict[str, Any]:
-    """A workload as the chart rendered it: helm stored it at rest if the virtual cluster was paused then."""
+    """Return a workload as the chart rendered it: helm stored it with 0 replicas if the virtual cluster was paused."""
     annotations = item.get("metadata", {}).get("annotations") or {}
     if item["kind"] not in PAUSABLE_KINDS or PAUSED_REPLICAS not in annotations:
         return item
@@ -49,7 +49,7 @@ def _awake(item: dict[str, Any]) -> dict[str, Any]:
 
 
 def _encoded(item: dict[str, Any]) -> dict[str, Any]:
-    """A Secret as the API server stores it: stringData is for writing only."""
+    """Return a Secret as the API server stores it: stringData is for writing only."""
     if item["kind"] != "Secret" or not item.get("stringData"):
         return item
     clear = {name: base64.b64encode(str(text).encode()).decode() for name, text in item["stringData"].items()}
@@ -58,7 +58,7 @@ def _encoded(item: dict[str, Any]) -> dict[str, Any]:
 
 
 def workload_key(manifest_objects: Iterable[Key], name: str, namespace: str | None = None) -> Key | None:
-    """The control plane among the objects of a release: a StatefulSet, or a Deployment without volume claim.
+    """Return the control plane among the objects of a release: a StatefulSet, or a Deployment without volume claim.
 
     With ``namespace``, none of another one, which a manifest can name as well.
     """
@@ -69,7 +69,7 @@ def workload_key(manifest_objects: Iterable[Key], name: str, namespace: str | No
 def at_rest(
     release: Release | None, live: Mapping[Key, dict[str, Any]], manifest: Iterable[Key]
 ) -> PausedWorkloads | None:
-    """What helm has to leave without replicas, because the virtual cluster of a release is paused; else None.
+    """Return the workloads that helm must leave without replicas, because the virtual cluster is paused; else None.
 
     A deployed etcd that still runs, as the CLI leaves it, goes on.
     """
@@ -85,7 +85,7 @@ def at_rest(
 
 
 def last_run(workload: dict[str, Any]) -> tuple[str, str] | None:
-    """(vCluster version, Kubernetes version or "") that ran last, where helm has changed them during this pause."""
+    """Return (vCluster version, Kubernetes version or "") that ran last, if helm changed them during this pause."""
     words = _annotation(workload, RAN).split(" ")
     return (words[0], words[1]) if len(words) == 3 and words[2] == _annotation(workload, PAUSED_DATE) else None
 
@@ -100,5 +100,5 @@ def is_any_paused(manifest_objects: Iterable[Key], live: Mapping[Key, dict[str, 
 
 
 def runs(k: Key, item: dict[str, Any], app: str) -> bool:
-    """Whether an object is a workload of a virtual cluster: its CONTROL_PLANE or its ETCD."""
+    """Return whether an object is a workload of a virtual cluster: its CONTROL_PLANE or its ETCD."""
     return k[1] in PAUSABLE_KINDS and (item["metadata"].get("labels") or {}).get("app") == app

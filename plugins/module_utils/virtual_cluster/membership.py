@@ -50,7 +50,7 @@ class AdmissionRequest:
     size: Size  # None where the task does not say
     host_cluster: str | None = None
     force: bool = False
-    oidc: bool = False  # whether the kubeconfig shall log in at the group's issuer
+    oidc: bool = False  # whether the kubeconfig logs in at the group's issuer
     ahead: bool = False  # whether it may run another version than the one that the group is locked to
 
 
@@ -66,11 +66,11 @@ class Membership:
     limit_range: bool = True  # whether containers that ask for nothing get limits from us
 
     def labels(self) -> dict[str, str]:
-        """Labels of the namespace."""
+        """Return labels of the namespace."""
         return {GROUP_LABEL: self.group}
 
     def annotations(self, name: str) -> dict[str, str | None]:
-        """Annotations of the namespace; None where there shall be none."""
+        """Return annotations of the namespace; None removes one."""
         return {
             NAME_ANNOTATION: name,
             OWNER_ANNOTATION: self.owner or None,
@@ -79,7 +79,7 @@ class Membership:
         }
 
     def objects(self, name: str, namespace: str) -> list[dict[str, Any]]:
-        """What the virtual cluster has in its namespace beside its Helm release."""
+        """Return the objects of the virtual cluster in its namespace beside its Helm release."""
         content = base64.b64encode(json.dumps(self.request, sort_keys=True).encode()).decode()
         items: list[dict[str, Any]] = [
             {"kind": "Secret", "type": REQUEST_TYPE, "data": {"request": content}},
@@ -93,18 +93,18 @@ class Membership:
 
 
 def hard(size: Size) -> dict[str, str]:
-    """A size as a ResourceQuota: what is asked for, and how far it may go."""
+    """Return a size as a ResourceQuota: what is asked for, and how far it may go."""
     amounts = size.as_dict()
     return {key: amount for resource, keys in QUOTA_KEYS.items() for key in keys if (amount := amounts[resource])}
 
 
 def object_name(name: str) -> str:
-    """The name of the Secret, ResourceQuota and LimitRange that a virtual cluster has because of its group."""
+    """Return the name of the Secret, ResourceQuota and LimitRange that a virtual cluster has because of its group."""
     return f"nested-clusters-{name}"
 
 
 def stored_request(secret: Mapping[str, Any]) -> dict[str, Any]:
-    """What earlier tasks asked for: ``values``, ``kubernetes_version``, and the options of ``control_plane``.
+    """Return the request of earlier tasks: ``values``, ``kubernetes_version``, and the options of ``control_plane``.
 
     Raises NestedClustersError for a Secret that somebody broke.
     """
@@ -116,7 +116,8 @@ def stored_request(secret: Mapping[str, Any]) -> dict[str, Any]:
     except (KeyError, TypeError, ValueError):  # not quoted: it can hold credentials
         where = f"{secret['metadata'].get('namespace')}/{secret['metadata'].get('name')}"
         raise NestedClustersError(
-            f"Secret {where} does not hold the request of a virtual cluster: delete it, and give the task all values"
+            f"Secret {where} does not contain the request of a virtual cluster; delete it, and set all values in the "
+            "task"
         ) from None
 
 
@@ -135,12 +136,12 @@ class Allocation:
 
     @property
     def kept(self) -> bool:
-        """Only volumes are left: they count as storage, but no longer as a virtual cluster."""
+        """Return whether only volumes are left: they count as storage, but no longer as a virtual cluster."""
         return self.size.only_storage
 
 
 def allocation(namespace: dict[str, Any], host_cluster: str) -> Allocation | None:
-    """What a Namespace object records, or None where it belongs to no cluster group.
+    """Return the allocation that a Namespace object records, or None if it is in no cluster group.
 
     Raises NestedClustersError where the name or the size cannot be read: counting it as nothing would give away
     twice what it has.
@@ -186,7 +187,7 @@ def _parsed_size(text: str) -> Size:
 
 
 def _recorded_applied(annotations: Mapping[str, str]) -> dict[str, Any]:
-    # What cannot be read counts as never applied: the next run applies everything and writes it anew.
+    # What cannot be read counts as never applied: the next run applies everything and writes it again.
     try:
         applied = json.loads(annotations.get(APPLIED_ANNOTATION) or "{}")
     except (ValueError, RecursionError):
@@ -196,8 +197,9 @@ def _recorded_applied(annotations: Mapping[str, str]) -> dict[str, Any]:
 
 def _broken(annotation: str, namespace: str, host_cluster: str, what: str) -> NestedClustersError:
     return NestedClustersError(
-        f"namespace {namespace} on host cluster {host_cluster}: annotation {annotation} {what}, so what its virtual "
-        f"cluster has cannot be counted; repair the annotation, or remove label {GROUP_LABEL} if there is none",
+        f"namespace {namespace} on host cluster {host_cluster}: annotation {annotation} {what}, so the size of its "
+        f"virtual cluster is unknown; repair the annotation, or remove label {GROUP_LABEL} if there is no virtual "
+        "cluster",
         host_cluster=host_cluster,
         namespace=namespace,
         annotation=annotation,

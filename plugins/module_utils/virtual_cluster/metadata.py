@@ -19,7 +19,7 @@ _LABEL_VALUE = re.compile(r"([A-Za-z0-9]([A-Za-z0-9._-]{0,61}[A-Za-z0-9])?)?")
 
 
 def check_metadata(option: str, wanted: Mapping[str, Any], in_values: Mapping[str, Any]) -> None:
-    """OptionError where labels or annotations (``option`` says which) cannot be set, or would be fought over."""
+    """Raise OptionError where labels or annotations (``option`` says which) cannot be set, or would be fought over."""
     for name, value in wanted.items():
         shown = {name: value}
         if not isinstance(name, str) or not _QUALIFIED_NAME.fullmatch(name):
@@ -30,7 +30,7 @@ def check_metadata(option: str, wanted: Mapping[str, Any], in_values: Mapping[st
             in_use = repr(redacted(in_values[name], name))
             raise OptionError(option, shown, in_use, reason=f"values set {name} on the StatefulSet")
         if value is not None and not isinstance(value, str):
-            raise OptionError(option, shown, "strings (quote it), or null to remove it", reason="it is no string")
+            raise OptionError(option, shown, "strings (quote it), or null to remove it", reason="it is not a string")
         if option == "labels" and value is not None and not _LABEL_VALUE.fullmatch(value):
             raise OptionError(
                 option,
@@ -44,7 +44,10 @@ def metadata_patch(
     labels: Mapping[str, Any],
     annotations: Mapping[str, Any],
 ) -> dict[str, Any]:
-    """The merge patch that brings labels and annotations to these values (None removes one); {} if all are right."""
+    """Return the merge patch that brings labels and annotations to these values (None removes one).
+
+    {} if all are right.
+    """
     meta = (live or {}).get("metadata") or {}
     patch = {}
     for part, wanted in (("labels", labels), ("annotations", annotations)):
@@ -61,7 +64,7 @@ def metadata_changes(
     patch: Mapping[str, Mapping[str, Any]],
     apply: Callable[[], Any] | None = None,
 ) -> list[Change]:
-    """The changes that a patch from :func:`metadata_patch` makes: one for labels, one for annotations."""
+    """Return the changes that a patch from :func:`metadata_patch` makes: one for labels, one for annotations."""
     meta = (live or {}).get("metadata") or {}
     changes = []
     for part, wanted in patch.items():

@@ -24,14 +24,14 @@ def wait_until_free(kubernetes: Kubernetes, namespace: str, timeout: float = GON
     while (there := kubernetes.get(where)) and there["metadata"].get("deletionTimestamp"):
         if time.monotonic() > deadline:
             raise WaitError(
-                f"namespace {namespace} is being deleted and still there after {timeout:g} s: "
-                f"{namespace_conditions(there)}; run the task again when nothing holds it any more"
+                f"namespace {namespace} is still being deleted after {timeout:g} s: {namespace_conditions(there)}; run "
+                "the task again when nothing blocks its deletion"
             )
         progress.report(f"namespace {namespace}", f"it is being deleted: {namespace_conditions(there)}")
         time.sleep(readiness.POLL_SECONDS)
 
 
 def namespace_conditions(namespace: dict[str, Any]) -> str:
-    """Why a namespace is not gone yet, in the namespace controller's words."""
+    """Return why a namespace still exists, in the namespace controller's words."""
     conditions = (namespace.get("status") or {}).get("conditions") or []
     return "; ".join(c.get("message", "") for c in conditions if c.get("status") == "True") or "no reason given"

@@ -24,7 +24,7 @@ def phase(
     events: Iterable[Object] = (),
     now: datetime | None = None,
 ) -> str:
-    """One of PHASES; the first that applies, in this order.
+    """Return one of PHASES; the first that applies, in this order.
 
     ``deleting``: the workload or its namespace is. ``paused``: scaled to 0 by a pause, as its annotation says
     (annotated but scaled up again, it is what its pods make it). ``sleeping``: put to sleep by the vCluster

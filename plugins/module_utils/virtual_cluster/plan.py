@@ -13,7 +13,7 @@ from .change import BY_HELM, Change, ChangeKind
 
 @dataclass
 class Plan:
-    """What a task will do: ``changes`` in the order in which they are done; none means that all is as it shall be."""
+    """What a task will do: ``changes`` in the order in which they are done; none if nothing differs."""
 
     changes: list[Change] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)  # what people have to do because of it
@@ -21,27 +21,27 @@ class Plan:
 
     @property
     def steps(self) -> list[str]:
-        """The changes as sentences."""
+        """Return the changes as sentences."""
         return [change.text for change in self.changes]
 
     @property
     def diff(self) -> list[dict[str, str]]:
-        """What changes, for Ansible's ``--diff``."""
+        """Return the changes, for Ansible's ``--diff``."""
         return [dict(entry) for change in self.changes for entry in change.diff]
 
     @property
     def changed(self) -> bool:
-        """Whether there is anything to do."""
+        """Return whether there is anything to do."""
         return bool(self.changes) or not self.complete
 
     @property
     def creates_namespace(self) -> bool:
-        """Whether the namespace of the virtual cluster is yet to be made."""
+        """Return whether the namespace of the virtual cluster is yet to be made."""
         return any(change.kind is ChangeKind.CREATE and change.target.kind == "namespace" for change in self.changes)
 
     @property
     def needs_helm(self) -> bool:
-        """Whether Helm carries out a part of it."""
+        """Return whether Helm carries out a part of it."""
         return any(change.kind in BY_HELM for change in self.changes)
 
     def carry_out(self) -> None:

@@ -42,8 +42,8 @@ from .workloads import chart_version
 _OF_CHART = f"release,!{SYNCED_LABEL}"
 _WORKLOADS = {"StatefulSet": "statefulsets", "Deployment": "deployments"}
 _FLUX = {FLUX_HELM: "Flux's HelmRelease", FLUX_KUSTOMIZE: "Flux's Kustomization"}
-DELETE_THERE = "delete it there, or where that tool is gone, remove what says so, and run the task again"
-_LONGEST = 100  # characters of what is quoted: whoever may edit in the namespace can have written it
+DELETE_THERE = "delete it there, or if that tool is gone, remove its marks and run the task again"
+_LONGEST = 100  # characters of a quote: everyone who may edit in the namespace can have written it
 
 
 @dataclass(frozen=True)
@@ -55,7 +55,7 @@ class Workload:
 
     @property
     def release(self) -> str:
-        """The name of its virtual cluster."""
+        """Return the name of its virtual cluster."""
         return str(_labels(self.metadata).get("release"))
 
     @property
@@ -81,10 +81,10 @@ class Manager:
 
 
 def control_planes(kubernetes: Kubernetes, namespace: str) -> list[Workload]:
-    """The control planes of a namespace and their etcd, whatever Helm says of them; control planes come first.
+    """Return the control planes of a namespace and their etcd, whatever Helm says of them; control planes come first.
 
     What is being deleted does not count, nor a pod whose workload is gone: that goes as well. A pod that was left
-    behind on purpose (``kubectl delete --cascade=orphan``) does. So does a workload at rest.
+    behind on purpose (``kubectl delete --cascade=orphan``) does. So does a workload with 0 replicas.
     """
     kinds = [*_WORKLOADS.values(), "pods"]
     versions = [*(["apps/v1"] * len(_WORKLOADS)), "v1"]
@@ -109,7 +109,7 @@ def _is_of_virtual_cluster(item: Object) -> bool:
 
 
 def _left_behind(kubernetes: Kubernetes, namespace: str, pods: Iterable[Object]) -> list[Object]:
-    """Pods of virtual clusters that nothing makes anew, and nothing takes along."""
+    """Return pods of virtual clusters that no workload owns, which nothing creates again or deletes."""
     ended = ("Succeeded", "Failed")
     there = [pod for pod in pods if _is_of_virtual_cluster(pod)]
     alive = [pod for pod in there if (pod.get("status") or {}).get("phase") not in ended]
@@ -131,7 +131,10 @@ def _controller(item: Object) -> Mapping[str, Any]:
 
 
 def manager(kubernetes: Kubernetes, workload: Workload, namespace: str) -> Manager | None:
-    """The tool other than this collection that manages a control plane without a Helm record; None if none is seen."""
+    """Return the tool other than this collection that manages a control plane without a Helm record.
+
+    None if none is seen.
+    """
     told = next(_told_by(workload), None)
     stored = _recorded_elsewhere(kubernetes, workload.release, namespace)
     if told and stored:
@@ -140,7 +143,7 @@ def manager(kubernetes: Kubernetes, workload: Workload, namespace: str) -> Manag
 
 
 def _told_by(workload: Workload) -> Iterator[Manager]:
-    """The tools that an object names, the one that decides first."""
+    """Yield the tools that an object names, the one that decides first."""
     meta = workload.metadata
     labels, annotations = _labels(meta), meta.get("annotations") or {}
     for group, what in _FLUX.items():
@@ -170,7 +173,7 @@ def _says(what: str, key: str, workload: Workload) -> str:
 
 
 def _recorded_elsewhere(kubernetes: Kubernetes, name: str, namespace: str) -> Manager | None:
-    """Who keeps the Helm record of a release where this collection does not look; None where it is not found."""
+    """Return who keeps the Helm record of a release where this collection does not look; None where it is not found."""
     labels = of_release(name)
     maps, secrets = parallel(
         [
@@ -181,7 +184,7 @@ def _recorded_elsewhere(kubernetes: Kubernetes, name: str, namespace: str) -> Ma
     if maps:
         shown = max(maps, key=lambda one: str(one["metadata"].get("creationTimestamp")))["metadata"]["name"]
         return Manager(
-            "whoever runs helm with HELM_DRIVER=configmap",
+            "a user of helm with HELM_DRIVER=configmap",
             f"its Helm record is ConfigMap {_shown(shown)}, and this collection keeps records in Secrets",
         )
     for secret in secrets:
@@ -189,7 +192,7 @@ def _recorded_elsewhere(kubernetes: Kubernetes, name: str, namespace: str) -> Ma
         release = release_in(secret) if where != namespace else None  # what nobody can read is no evidence
         if release and release.is_of(name, namespace):
             return Manager(
-                f"whoever keeps Helm records in namespace {where}",
+                f"a tool that keeps Helm records in namespace {where}",
                 f"its Helm record is Secret {secret['metadata']['name']} in namespace {where}",
             )
     return None
@@ -216,8 +219,8 @@ def check_free(kubernetes: Kubernetes, name: str, namespace: str) -> None:
     labels = f"{of_release(name)},status!=superseded,status!=uninstalled"
     if kubernetes.list(path("v1", "secrets", namespace), labels=labels, metadata_only=True):
         raise NestedClustersError(
-            f"virtual cluster {name} in namespace {namespace}: another task or person is creating it at this moment: "
-            "run again when that is done"
+            f"virtual cluster {name} in namespace {namespace}: another task or person is creating it; run the task "
+            "again when that is done"
         )
     by = manager(kubernetes, ours[0], namespace)
     if by:
@@ -225,9 +228,9 @@ def check_free(kubernetes: Kubernetes, name: str, namespace: str) -> None:
     else:
         whose = _lost(kubernetes, ours[0], namespace)
     raise NestedClustersError(
-        f"virtual cluster {name} in namespace {namespace}: nothing was changed, because {ours[0]} is there, and no "
-        "Helm record in this namespace says what it was made from. To install it would overwrite that control plane, "
-        f"or put a second one beside it. {whose}",
+        f"virtual cluster {name} in namespace {namespace}: nothing was changed, because {ours[0]} exists without a "
+        "Helm record in this namespace. Installing the virtual cluster would overwrite that control plane, or add a "
+        f"second one. {whose}",
         managed_by=by.name if by else None,
     )
 
@@ -235,14 +238,14 @@ def check_free(kubernetes: Kubernetes, name: str, namespace: str) -> None:
 def check_removable(kubernetes: Kubernetes, workloads: Iterable[Workload], name: str, namespace: str) -> None:
     """Refuse to delete what another tool manages, where Helm has no record in the namespace.
 
-    What that tool knows of it, and its Helm record, would stay, and it could make it anew, empty. Where nobody else
+    What that tool knows of it, and its Helm record, would stay, and it could create it again, empty. Where nobody else
     claims it, a lost record is no reason to keep it. Raises NestedClustersError.
     """
     by = next(filter(None, (manager(kubernetes, one, namespace) for one in workloads)), None)
     if by:
         raise NestedClustersError(
-            f"virtual cluster {name} in namespace {namespace} was not deleted, because no Helm record in this "
-            f"namespace speaks of it, and it belongs to {by}: {DELETE_THERE}",
+            f"virtual cluster {name} in namespace {namespace} was not deleted, because it has no Helm record in this "
+            f"namespace and belongs to {by}: {DELETE_THERE}",
             managed_by=by.name,
         )
 
@@ -254,33 +257,33 @@ def _refuse_other(kubernetes: Kubernetes, other: Workload, namespace: str) -> No
         "namespace",
         namespace,
         "a namespace without another virtual cluster",
-        reason=f"virtual cluster {other.release} lives there without a Helm record ({other} is there{whose}), and "
-        "vCluster allows one a namespace",
+        message=f"{namespace} already contains virtual cluster {other.release}, which has no Helm record there "
+        f"({other} exists{whose}), and vCluster supports one per namespace; choose another namespace",
     )
 
 
 def _lost(kubernetes: Kubernetes, workload: Workload, namespace: str) -> str:
-    """What to do about one that nobody claims."""
+    """Return what to do about one that no tool claims."""
     name = workload.release
     mark = _own_mark(kubernetes, workload, namespace)
     if mark:
-        whose = f"This collection made it ({mark}), and its Helm record was lost"
+        whose = f"This collection created it ({mark}), and its Helm record was lost"
     else:
-        whose = "Nothing says which tool made it, or its Helm record was lost"
+        whose = "No mark shows which tool created it, or its Helm record was lost"
     version = chart_version({"metadata": workload.metadata}) or "VERSION"
     return (
         f"{whose}. If another tool manages it, change it there. Otherwise restore Secret sh.helm.release.v1.{name}.v… "
-        "from a backup, or have helm make a new record from what is there, with the same chart and values: "
+        "from a backup, or let helm create a new record of the same chart and values: "
         f"`kubectl -n {namespace} get secret vc-config-{name} "
-        "-o go-template='{{index .data \"config.yaml\" | base64decode}}' > values.yaml`, see that nobody has changed "
-        "what it says (whoever may write Secrets in the namespace can), then "
+        "-o go-template='{{index .data \"config.yaml\" | base64decode}}' > values.yaml`, check that nobody has changed "
+        "them (everyone who may write Secrets in the namespace can), then "
         f"`helm upgrade --install {name} vcluster --repo https://charts.loft.sh --version {version} "
         f"--namespace {namespace} --values values.yaml`, and run the task again"
     )
 
 
 def _own_mark(kubernetes: Kubernetes, workload: Workload, namespace: str) -> str:
-    """What shows that this collection made a control plane, "" where nothing does."""
+    """Return the mark that this collection made a control plane, "" if there is none."""
     if (workload.metadata.get("annotations") or {}).get(MANAGED) == "true":
         return f"annotation {MANAGED} of {workload}"
     name = workload.release
@@ -288,7 +291,7 @@ def _own_mark(kubernetes: Kubernetes, workload: Workload, namespace: str) -> str
     if (namespace_object["metadata"].get("annotations") or {}).get(NAME_ANNOTATION) == name:
         return f"annotation {NAME_ANNOTATION} of the namespace"
     if kubernetes.get(path("v1", "secrets", namespace, object_name(name))):
-        return f"Secret {object_name(name)} has what its task asked for"
+        return f"Secret {object_name(name)} has the request of its task"
     return ""
 
 
@@ -297,6 +300,6 @@ def _labels(metadata: Mapping[str, Any]) -> Mapping[str, str]:
 
 
 def _shown(text: Any) -> str:
-    """What somebody wrote, as one short line."""
+    """Return text of others as one short line."""
     line = "".join(letter if letter.isprintable() else "?" for letter in str(text))
     return line if len(line) <= _LONGEST else f"{line[:_LONGEST]}…"

@@ -39,7 +39,7 @@ def wait_ready(
         raise NestedClustersError(f"release {name} has no StatefulSet or Deployment of that name to wait for")
     url = path(where[0], kubernetes.resource(*where[:2])[0], namespace, name)
     started = time.monotonic()
-    last, looked = "nothing was seen yet", 0.0
+    last, looked = "the control plane was not read yet", 0.0
     before = {_mark(event) for event in kubernetes.list(path("v1", "events", namespace))}
     while True:
         elapsed = time.monotonic() - started
@@ -61,7 +61,7 @@ def wait_ready(
         if elapsed > timeout:
             raise WaitError(
                 f"virtual cluster {name} is not ready after {timeout:g} s (wait_timeout): {last}; "
-                f"look at `kubectl -n {namespace} describe pods`, then run the task again",
+                f"check `kubectl -n {namespace} describe pods`, then run the task again",
                 phase="pending",
             )
         progress.report(f"virtual cluster {name}", last)
@@ -80,8 +80,8 @@ def _is_ready(state: State, name: str, kubeconfig: bool) -> bool:
 def _still_there(workload: dict[str, Any] | None, where: Key) -> dict[str, Any]:
     if workload is None or workload["metadata"].get("deletionTimestamp"):
         raise WaitError(
-            f"virtual cluster {where[3]} was deleted by somebody else while it was waited for ({where[1]} {where[3]} "
-            "is gone); run the task again to create it anew",
+            f"virtual cluster {where[3]} was deleted while the task waited for it ({where[1]} {where[3]} is gone); run "
+            "the task again to create it",
             phase="deleting",
         )
     return workload
@@ -99,7 +99,7 @@ def _fail_early(
     before: set[tuple[Any, ...]],
     elapsed: float,
 ) -> str:
-    """The state in words; raises WaitError with the reason where it cannot become ready by waiting."""
+    """Return the state in words; raises WaitError with the reason where it cannot become ready by waiting."""
     pods, events = parallel(
         [
             partial(kubernetes.list, path("v1", "pods", namespace), labels=NOT_SYNCED),
@@ -121,7 +121,7 @@ LOG_LINES = 15
 def explain(
     kubernetes: Kubernetes, workload: Object, pods: Iterable[Object], events: Iterable[Object], elapsed: float
 ) -> str:
-    """What a control plane that is not ready waits for, after ``elapsed`` seconds.
+    """Return what a control plane that is not ready waits for, after ``elapsed`` seconds.
 
     Raises WaitError with the reason, and what to try, where waiting will not make it ready.
     """

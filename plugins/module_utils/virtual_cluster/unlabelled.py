@@ -24,7 +24,7 @@ _LEASES = ("coordination.k8s.io/v1", "leases")
 
 
 def unlabelled(name: str) -> dict[Place, Callable[[Object], bool]]:
-    """Where each object is in the namespace of a virtual cluster, and whether one that is there is vCluster's."""
+    """Return the path of each object in the namespace, and a test whether an existing one is vCluster's."""
     return {
         ("v1", "secrets", f"vc-{name}"): lambda item: _keys(item) >= _KUBECONFIG,
         ("v1", "secrets", f"vc-k3s-{name}"): lambda item: _keys(item) == {"token"},
@@ -36,7 +36,7 @@ def unlabelled(name: str) -> dict[Place, Callable[[Object], bool]]:
 
 
 def _keys(secret: Object) -> set[str]:
-    """The keys of a Secret of no particular type; none of another one."""
+    """Return the keys of a Secret of no particular type; none of another one."""
     return set(secret.get("data") or {}) if secret.get("type", "Opaque") == "Opaque" else set()
 
 

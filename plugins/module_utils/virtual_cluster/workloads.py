@@ -21,7 +21,7 @@ _CHART_VERSION = re.compile(r"-(\d.*)$")
 
 
 def workload_ready(workload: Object) -> bool:
-    """Whether every replica that is asked for runs the current declaration and is ready."""
+    """Return whether every replica that is asked for runs the current declaration and is ready."""
     status = workload.get("status") or {}
     wanted = replicas(workload)
     if wanted < 1 or not is_observed(workload) or status.get("readyReplicas", 0) != wanted:
@@ -34,25 +34,25 @@ def workload_ready(workload: Object) -> bool:
 
 
 def replicas(workload: Object) -> int:
-    """The number of replicas that is asked for; Kubernetes' default is 1."""
+    """Return the number of replicas that is asked for; Kubernetes' default is 1."""
     count = (workload.get("spec") or {}).get("replicas")
     return 1 if count is None else int(count)
 
 
 def cluster_name(workload: Object) -> str:
-    """The virtual cluster's name: that of the Helm release."""
+    """Return the virtual cluster's name: that of the Helm release."""
     metadata = workload["metadata"]
     return (metadata.get("labels") or {}).get("release") or metadata["name"]
 
 
 def kind(workload: Object) -> str:
-    """StatefulSet or Deployment; an item of a LIST does not say, but only the first has these fields."""
+    """Return StatefulSet or Deployment, by fields that only the first has: an item of a LIST has no kind."""
     stateful = {"serviceName", "podManagementPolicy", "volumeClaimTemplates"} & workload["spec"].keys()
     return workload.get("kind") or ("StatefulSet" if stateful else "Deployment")
 
 
 def kubernetes_version(workload: Object) -> str | None:
-    """The version of the virtual cluster's Kubernetes (``v1.35.4``); None where no image's tag says it."""
+    """Return the version of the virtual cluster's Kubernetes (``v1.35.4``); None where no image's tag says it."""
     for container in _KUBERNETES_CONTAINERS:
         match = _KUBERNETES_TAG.match(container_tag(workload, "initContainers", container) or "")
         if match:
@@ -61,29 +61,29 @@ def kubernetes_version(workload: Object) -> str | None:
 
 
 def chart_version(workload: Object) -> str | None:
-    """The version in the label ``chart`` (``vcluster-0.36.1``), or None."""
+    """Return the version in the label ``chart`` (``vcluster-0.36.1``), or None."""
     match = _CHART_VERSION.search((workload["metadata"].get("labels") or {}).get("chart", ""))
     return match[1].replace("_", "+") if match else None
 
 
 def image_tag(image: str) -> str | None:
-    """The tag of an image reference, or None: ``registry:5000/vcluster:0.36.1@sha256:…`` has ``0.36.1``."""
+    """Return the tag of an image reference, or None: ``registry:5000/vcluster:0.36.1@sha256:…`` has ``0.36.1``."""
     return image.partition("@")[0].rpartition("/")[2].partition(":")[2] or None
 
 
 def timestamp(text: str) -> datetime:
-    """A time as Kubernetes writes it (RFC 3339, UTC)."""
+    """Return a time as Kubernetes writes it (RFC 3339, UTC)."""
     return datetime.fromisoformat(text.replace("Z", "+00:00"))
 
 
 def pod_ready(pod: Object) -> bool:
-    """Whether a pod passes its readiness probes."""
+    """Return whether a pod passes its readiness probes."""
     conditions = (pod.get("status") or {}).get("conditions") or []
     return any(item["type"] == "Ready" and item["status"] == "True" for item in conditions)
 
 
 def current_pods(workload: Object, pods: Iterable[Object]) -> list[Object]:
-    """Pods that the workload's current declaration has made and that are not terminating; etcd's too.
+    """Return pods that the workload's current declaration has made and that are not terminating; etcd's too.
 
     A StatefulSet says which revision that is. A Deployment does not: there it is the newest pod's.
     """

@@ -66,8 +66,8 @@ def test_variable_name_counts_as_names(playbooks: Playbooks) -> None:
         (
             {"name": "a", "names": "b", "all": True, "max_selected": 0},
             [
-                "name and names are two words for the same: give one of them",
-                "names says which, and all=true says every one: give one of them",
+                "name and names mean the same: set only one of them",
+                "names and all=true exclude each other: set only one of them",
                 "max_selected: 0 is not usable; allowed: 1 or more",
             ],
         ),

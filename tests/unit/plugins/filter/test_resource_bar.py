@@ -115,13 +115,13 @@ def test_amount_of_a_bar_is_readable(amount: str, resource: str, shown: str) -> 
 @pytest.mark.parametrize(
     ("value", "arguments", "said"),
     [
-        (None, ("cpu",), r"host: None is not usable; allowed: a mapping with limit, allocated, used"),
+        (None, ("cpu",), r"host: no value is set; allowed: a mapping with limit, allocated, used"),
         (["host-a"], ("cpu",), r"host: \['host-a'\] is not usable"),
         ({"limit": {}, "used": {}}, ("cpu",), r"host: \['limit', 'used'\] is not usable: allocated is missing"),
         (host("10", "8", "2"), ("gpu",), r"resource: 'gpu' is not usable; allowed: cpu, memory, storage"),
         ({**host("1", "1", "1"), "used": "1"}, ("cpu",), r"used: '1' is not usable; allowed: null, or quantities"),
         ({**host("1", "1", "1"), "reachable": "no"}, ("cpu",), r"reachable: 'no' is not usable"),
-        (host("ten", "8", "2"), ("cpu",), r"limit.cpu: 'ten' is not usable: it is no quantity"),
+        (host("ten", "8", "2"), ("cpu",), r"limit.cpu: 'ten' is not usable: it is not a quantity"),
         (host("10", "-8", "2"), ("cpu",), r"allocated.cpu: '-8' is not usable: it is negative"),
         (host("10", "8", True), ("cpu",), r"used.cpu: True is not usable"),
         (host("10", "8", "2"), ("cpu", 2), r"width: 2 is not usable; allowed: a whole number, 3 or more"),

@@ -79,7 +79,7 @@ def test_check_mode_of_a_list_places_each_beside_those_before(world: World, run_
     assert sorted(where) == ["a"] * 4 + ["b"] * 4
     assert "no host cluster has room" in found["c8"]["msg"]
     assert result["failed"]
-    assert result["msg"].startswith("1 of 9 virtual clusters are not what they shall be: c8: ")
+    assert result["msg"].startswith("failed for 1 of 9 virtual clusters: c8: ")
     assert found["c0"]["steps"][0] == "create namespace vcluster-c0"
     assert (found["c0"]["before"], found["c0"]["after"]) == ("absent", "running")
     assert (world.snapshot(), world.written()) == (before, {})
@@ -108,7 +108,7 @@ def test_cluster_that_helm_refuses_leaves_nothing(
 @pytest.mark.parametrize(
     ("listed", "options", "message"),
     [
-        ([{"name": "c"}, {"name": "d"}, {"name": "c"}], {}, "it is listed 2 times"),
+        ([{"name": "c"}, {"name": "d"}, {"name": "c"}], {}, "virtual_clusters.name: c is listed 2 times"),
         ([{"name": "c", "size": {"cpu": "many"}}], {}, "virtual_clusters: c: size.cpu: 'many' is not usable"),
         ([{"name": "c"}], {"at_once": 0}, "at_once: 0 is not usable"),
         ([{"name": "c"}], {"wait_timeout": 0}, "wait_timeout: 0 is not usable"),
@@ -139,7 +139,7 @@ def test_list_that_is_empty_prunes_nothing(world: World, run_module: Any) -> Non
     for check_mode in (True, False):
         result = run_module(vcluster_fleet, group="dev", virtual_clusters=[], prune=True, check_mode=check_mode)
         assert result["option"] == "virtual_clusters"
-        assert "with prune: true an empty list would delete every virtual cluster of group dev" in result["msg"]
+        assert "the list is empty, and prune: true would delete every virtual cluster of group dev" in result["msg"]
         assert "all: true and state: absent" in result["msg"]
     assert not run_module(vcluster_fleet, group="dev", virtual_clusters=[], prune=False)["changed"]
 

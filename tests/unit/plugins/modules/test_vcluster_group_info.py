@@ -193,7 +193,7 @@ def test_host_cluster_of_the_connection_options_has_its_name_in_the_group(
     assert missing["reason"] == "it is not among the task's host clusters"
     assert (there["name"], there["reachable"], there["allocated"]) == ("host-b", True, SIZE)
     assert found["virtual_clusters"][0]["host_cluster"] == "host-b"
-    assert result["warnings"] == ["group dev: host-a not asked, not being among the task's host clusters"]
+    assert result["warnings"] == ["group dev: host-a not read, because host_clusters lacks them"]
 
 
 def test_host_clusters_with_other_names_in_the_task_are_named_by_the_group(info: Run, hosts: Hosts) -> None:
@@ -209,7 +209,7 @@ def test_host_cluster_given_twice_is_refused(info: Run, hosts: Hosts) -> None:
         host.have_record(DEV, "host-a")
     result = info()
     assert result["failed"] is True
-    assert "'host-a' is not usable: it is given twice" in result["msg"]
+    assert "host_clusters: host-a is listed twice; list each host cluster once" in result["msg"]
 
 
 # --- phases -----------------------------------------------------------------------------------------------

@@ -143,7 +143,7 @@ def test_reason_of_a_full_host_cluster_names_what_is_left(info: Run, dev: Hosts)
 def test_reason_of_a_node_with_a_broken_quantity_names_it(info: Run, dev: Hosts) -> None:
     dev["host-a"].have_nodes(node(cpu="many"))
     first = only(info())["host_clusters"][0]
-    assert first["reason"].startswith("node node: allocatable cpu 'many' is no quantity")
+    assert first["reason"].startswith("node node: allocatable cpu 'many' is not a quantity")
     assert first["capacity"] == first["available"] == {"cpu": None, "memory": None, "storage": None}
 
 
@@ -262,7 +262,7 @@ def test_record_that_cannot_be_read_is_a_warning(info: Run, dev: Hosts) -> None:
     result = info()
     assert only(result)["name"] == "dev"
     first, second = result["warnings"]
-    assert "ConfigMap nested-clusters/vcluster-group-ops does not hold a group's record" in first
+    assert "ConfigMap nested-clusters/vcluster-group-ops does not contain a group's record" in first
     assert second == (
         "no host cluster that answers has a record of group ops, which watch belongs to: they are not shown"
     )

@@ -50,7 +50,7 @@ def test_vcluster_group_adds_placement_to_result(run: Run, in_group: Calls) -> N
 @pytest.mark.parametrize(
     ("size", "word"),
     [
-        ({"cpu": "much"}, "size.cpu: 'much' is not usable: it is no quantity"),
+        ({"cpu": "much"}, "size.cpu: 'much' is not usable: it is not a quantity"),
         ({"memory": "-1Gi"}, "size.memory: '-1Gi' is not usable: it is negative"),
         ({"storage": "2 Gi"}, "size.storage: '2 Gi'"),
         ({"cpu": "0.0001"}, "size.cpu: '0.0001'"),

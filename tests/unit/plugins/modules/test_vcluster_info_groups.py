@@ -145,7 +145,7 @@ def test_host_cluster_under_two_names_is_refused(connect: Any, run_module: Any) 
     """Nothing is counted twice."""
     one = FakeCluster([workload()])
     result = run_module(vcluster_info, host_clusters=connect(a=one, b=one))
-    assert "host_clusters: ['a', 'b'] is not usable: both are the same host cluster" in result["msg"]
+    assert "host_clusters: a and b are the same host cluster" in result["msg"]
 
 
 def test_host_clusters_that_cannot_be_told_apart_count_as_two(connect: Any, run_module: Any) -> None:

@@ -80,7 +80,7 @@ def test_selection_by_an_empty_list_is_refused(empty: Result, state: str, task: 
     (option,) = empty
     result = task(state=state, **{"kinds": ["volume_claims"], **empty})
     assert (result["failed"], result["option"]) == (True, option)
-    assert "it is empty, so it selects nothing" in result["msg"]
+    assert "the value is empty and selects nothing" in result["msg"]
     assert states_of(task()) == {"persistentvolumeclaims/data-a-0": "orphan"}
 
 

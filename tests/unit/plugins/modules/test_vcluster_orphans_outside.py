@@ -219,7 +219,7 @@ def test_removal_of_what_is_no_orphan_any_more_fails(task: Task, host: OrphanHos
 
     host.intercept = intercept
     result = task(state="absent")
-    assert "it is not left over any more" in result["msg"]
+    assert "it is no longer an orphan" in result["msg"]
     assert not result["changed"]
     assert "deletionTimestamp" not in host.at(f"/api/v1/namespaces/{SPACE}/persistentvolumeclaims/data-a-0")["metadata"]
 
@@ -239,4 +239,4 @@ def test_removal_of_what_does_not_go_fails_in_time(task: Task, host: OrphanHost)
     assert "held by finalizer kubernetes.io/pvc-protection" in result["msg"]
     host.deny("delete", "*")
     host.have_left("Secret", "vc-config-a")
-    assert "2 of 2 leftovers are not gone" in task(state="absent", wait_timeout=5, older_than=0)["msg"]
+    assert "2 of 2 orphans were not removed" in task(state="absent", wait_timeout=5, older_than=0)["msg"]

@@ -177,7 +177,7 @@ def test_task_against_an_opposite_one_fails_soon(task: Task, host: SimulatedHost
 
     clock.after(0.1, undo)
     result = task(name="a", state="paused")
-    assert "somebody else undid it" in result["failures"][0]["msg"]
+    assert "another client undid the change" in result["failures"][0]["msg"]
     assert clock.now < 1010
 
 
@@ -189,4 +189,4 @@ def test_cluster_deleted_meanwhile_fails(task: Task, host: SimulatedHost, clock:
             host.vanish(at)
 
     clock.after(0.1, delete)
-    assert "deleted by somebody else" in task(name="a", state="paused")["failures"][0]["msg"]
+    assert "it was deleted meanwhile" in task(name="a", state="paused")["failures"][0]["msg"]

@@ -39,9 +39,9 @@ def task(clock: Ticking, run_module: Task, monkeypatch: pytest.MonkeyPatch) -> T
 @pytest.mark.parametrize(
     ("options", "words"),
     [
-        ({}, ["which virtual clusters; allowed"]),
-        ({"all": False}, ["which virtual clusters; allowed"]),
-        ({"names": None, "label_selectors": None}, ["which virtual clusters; allowed"]),
+        ({}, ["the task selects no virtual cluster; set"]),
+        ({"all": False}, ["the task selects no virtual cluster; set"]),
+        ({"names": None, "label_selectors": None}, ["the task selects no virtual cluster; set"]),
         ({"group": "dev"}, ["group alone selects nothing"]),
         ({"phases": ["running"]}, ["phases alone selects nothing"]),
         ({"group": "dev", "phases": ["running"]}, ["group and phases alone selects nothing"]),
@@ -57,7 +57,7 @@ def test_selection_of_nothing_is_refused_without_a_request(
     for check_mode in (True, False):
         result = task(state=state, check_mode=check_mode, **options)
         assert result["failed"]
-        for word in (*words, "at least one of them, or all: true for all there are"):
+        for word in (*words, "set one of these options, or all: true for every one"):
             assert word in result["msg"]
         assert result["option"] == "name, names, owner, label_selectors"
     assert fleet.requests == []
@@ -86,7 +86,7 @@ def test_selection_by_an_empty_option_is_refused(
     """A template that came out empty must not select more than what it would have."""
     (option,) = empty
     result = task(state="paused", **{**others, **empty})
-    assert "it is empty, so it selects nothing" in result["msg"]
+    assert "the value is empty and selects nothing" in result["msg"]
     assert result["option"] == option
     assert fleet.requests == []
 
@@ -94,7 +94,7 @@ def test_selection_by_an_empty_option_is_refused(
 def test_selection_by_names_and_all_is_refused(task: Task, fleet: SimulatedHost) -> None:
     for options in ({"name": "a"}, {"names": ["a"]}):
         result = task(state="paused", all=True, **options)
-        assert "says which, and all: true says every one" in result["msg"]
+        assert "exclude each other; set only one of them" in result["msg"]
     assert fleet.requests == []
 
 
@@ -173,9 +173,9 @@ def test_result_of_group_members_has_group_and_owner(task: Task, fleet: Simulate
 @pytest.mark.parametrize(
     ("options", "words"),
     [
-        ({"name": "z"}, ["name: 'z'", "none of this name on the given host clusters"]),
-        ({"names": ["a", "z", "y"]}, ["names: 'y, z'"]),
-        ({"name": "b", "namespace": "other-a"}, ["name: 'b'", "in namespace other-a"]),
+        ({"name": "z"}, ["name: virtual cluster z does not exist on the host clusters of the task"]),
+        ({"names": ["a", "z", "y"]}, ["names: virtual cluster y, z does not exist"]),
+        ({"name": "b", "namespace": "other-a"}, ["name: virtual cluster b does not exist in namespace other-a"]),
         ({"names": ["b,c", "a"]}, ["b,c"]),
         ({"name": "Not a name"}, ["Not a name"]),
     ],

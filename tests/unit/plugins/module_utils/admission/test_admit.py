@@ -169,7 +169,7 @@ def test_present_in_group_namespace_deleted_meanwhile_is_refused(world: World, m
         return seen
 
     monkeypatch.setattr(group_view, "picture", meanwhile)
-    with pytest.raises(NestedClustersError, match="run again, which makes it anew"):
+    with pytest.raises(NestedClustersError, match="was deleted while the task ran; run the task again to create it"):
         world.run()
 
 

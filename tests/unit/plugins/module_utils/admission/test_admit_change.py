@@ -115,7 +115,7 @@ def test_change_in_group_edited_objects_are_repaired(running: World) -> None:
 def test_change_in_group_broken_request_is_refused(running: World) -> None:
     running.hosts["a"].change(SECRET, {"data": {"request": "x"}})
     error = running.refused()
-    assert f"Secret {NAMESPACE}/nested-clusters-{NAME} does not hold the request" in str(error)
+    assert f"Secret {NAMESPACE}/nested-clusters-{NAME} does not contain the request" in str(error)
 
 
 def test_change_in_group_task_without_group_is_refused(running: World) -> None:

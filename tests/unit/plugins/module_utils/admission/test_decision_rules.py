@@ -81,7 +81,7 @@ def test_decide_quota_without_owner_is_refused(world: World) -> None:
     world.change(owner_quota=QUOTA_OF)
     for owner in (None, ""):
         error = world.refusal(owner=owner)
-        assert (error.data["option"], "group dev has a quota" in str(error)) == ("owner", True)
+        assert (error.data["option"], "group dev has an owner quota" in str(error)) == ("owner", True)
     world.change(owner_quota={})
     assert world.decide().owner == ""
 

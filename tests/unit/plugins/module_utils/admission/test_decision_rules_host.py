@@ -66,7 +66,7 @@ def test_decide_existing_cluster_does_not_move(world: World) -> None:
     assert world.decide(host_cluster="a").member.name == "a"
     error = world.refusal(host_cluster="b")
     assert (error.data["option"], error.data["allowed"]) == ("host_cluster", "a")
-    assert "does not move to another host cluster" in str(error)
+    assert "runs on a and cannot move to another host cluster" in str(error)
 
 
 def test_decide_existing_cluster_does_not_change_group(world: World) -> None:
@@ -84,7 +84,7 @@ def test_decide_namespace_of_other_cluster_is_refused(world: World) -> None:
         world.reserve("a", "other", namespace=NAMESPACE, **amounts)
         error = world.refusal(host_cluster="a")
         assert (error.data["option"], error.data["value"]) == ("namespace", NAMESPACE)
-        assert "virtual cluster other of group dev has it on host cluster a" in str(error)
+        assert "on host cluster a already contains virtual cluster other of group dev" in str(error)
     assert world.decide(host_cluster="b").member.name == "b"
 
 
@@ -100,7 +100,7 @@ def test_decide_cluster_without_group_stays_on_host(world: World) -> None:
     assert world.decide().member.name == "b"
     error = world.refusal(host_cluster="a")
     assert (error.data["option"], error.data["allowed"]) == ("host_cluster", "b")
-    assert "made without a group" in str(error)
+    assert "created without a group" in str(error)
     world.reserve("b", "other", cpu=18)
     assert world.refusal().data["check"] == "capacity"
 
@@ -134,4 +134,4 @@ def test_decide_cluster_with_lost_record_is_refused(world: World, options: Objec
     (host,) = [host for host in world.hosts.values() if WORKLOAD in host]
     for at in [at for at in host.paths() if "sh.helm.release" in at]:
         host.vanish(at)
-    assert "This collection made it" in str(world.refused(**options))
+    assert "This collection created it" in str(world.refused(**options))

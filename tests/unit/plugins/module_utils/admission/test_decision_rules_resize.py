@@ -18,8 +18,9 @@ def test_resize_kept_volumes_are_used_again(world: World) -> None:
     assert (decision.member.name, decision.namespace, decision.owner) == ("b", "own", "alice")
     assert decision.size.as_dict() == {**DEFAULT, "storage": "30Gi"}
     error = world.refusal(size=size(5, "5Gi", "10Gi"))
-    assert "size.storage: '10Gi' is not usable: the kept volumes of virtual cluster" in str(error)
-    assert "allowed: 30Gi or more, or force: true" in str(error)
+    assert "size.storage: the kept volumes of virtual cluster" in str(error)
+    assert "have 30Gi; set at least 30Gi, or force: true" in str(error)
+    assert error.data["allowed"] == "30Gi or more, or force: true"
     assert world.decide(size=size(5, "5Gi", "10Gi"), force=True).size.as_dict()["storage"] == "10Gi"
     assert world.decide(size=size(5, "5Gi", "30Gi")).size.as_dict() == {"cpu": "5", "memory": "5Gi", "storage": "30Gi"}
     world.reserve("b", "other", cpu=18)

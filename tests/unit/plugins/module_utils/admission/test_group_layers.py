@@ -170,7 +170,8 @@ def test_layers_second_oidc_issuer_is_refused() -> None:
     with pytest.raises(OptionError) as caught:
         merged(group(oidc=OIDC), own)
     assert caught.value.data["option"] == "values"
-    assert f"{ARGUMENTS}: --oidc-issuer-url" in str(caught.value)
+    assert caught.value.data["value"] == f"{ARGUMENTS}: --oidc-issuer-url"
+    assert f"values must not set --oidc-issuer-url in {ARGUMENTS}" in str(caught.value)
     assert "group dev has oidc settings" in str(caught.value)
     assert get(merged(group(), own), ARGUMENTS) == get(own, ARGUMENTS)
 

@@ -133,7 +133,7 @@ def test_reserve_outdated_plan_is_retried_a_few_times(world: World, monkeypatch:
         raise decision_rules.PlanOutdated("x")
 
     monkeypatch.setattr(reservation, "reserve_one", reserve)
-    with pytest.raises(NestedClustersError, match="each of 3 times somebody else was faster; run the task again"):
+    with pytest.raises(NestedClustersError, match="other tasks were faster 3 times; run the task again"):
         world.run()
     assert (len(attempts), world.written()) == (3, {})
 

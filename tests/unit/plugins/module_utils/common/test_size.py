@@ -121,20 +121,21 @@ NO_NUMBERS: tuple[Any, ...] = (True, False, [], {}, ["4"], b"4", Decimal(4))
 @pytest.mark.parametrize(
     ("resource", "value", "reason"),
     [
-        *(("memory", value, "it is no quantity") for value in ("", " ", "4 Gi", " 4Gi", "4Gi\n", "4gi", "4GB", "4K")),
-        *(("memory", value, "it is no quantity") for value in ("1_000", "1e3Gi", "\u0664Gi", "0x10", "1" * 20, "four")),
-        *(("cpu", value, "it is no quantity") for value in NO_NUMBERS),
-        *(("cpu", value, "it is no quantity") for value in ("nan", "inf", "-Infinity", float("nan"), float("inf"))),
+        *(("memory", value, "it is not a quantity") for value in ("", " ", "4 Gi", " 4Gi", "4Gi\n", "4gi", "4GB")),
+        *(("memory", value, "it is not a quantity") for value in ("4K", "1_000", "1e3Gi", "\u0664Gi", "0x10", "four")),
+        ("memory", "1" * 20, "it is not a quantity"),
+        *(("cpu", value, "it is not a quantity") for value in NO_NUMBERS),
+        *(("cpu", value, "it is not a quantity") for value in ("nan", "inf", "-Infinity", float("nan"), float("inf"))),
         ("cpu", "-1", "it is negative"),
         ("cpu", -0.5, "it is negative"),
         ("memory", "-4Gi", "it is negative"),
-        ("cpu", "0.5m", "it is no whole number of thousandths of a CPU"),
-        ("cpu", 0.0001, "it is no whole number of thousandths of a CPU"),
-        ("cpu", "1e-999", "it is no whole number of thousandths of a CPU"),
-        ("memory", "1.5", "it is no whole number of bytes"),
-        ("memory", "100m", "it is no whole number of bytes"),
-        ("storage", "0.3Gi", "it is no whole number of bytes"),
-        ("storage", "7.999999999Ki", "it is no whole number of bytes"),
+        ("cpu", "0.5m", "it is not a whole number of thousandths of a CPU"),
+        ("cpu", 0.0001, "it is not a whole number of thousandths of a CPU"),
+        ("cpu", "1e-999", "it is not a whole number of thousandths of a CPU"),
+        ("memory", "1.5", "it is not a whole number of bytes"),
+        ("memory", "100m", "it is not a whole number of bytes"),
+        ("storage", "0.3Gi", "it is not a whole number of bytes"),
+        ("storage", "7.999999999Ki", "it is not a whole number of bytes"),
         ("memory", "8Ei", "it is too large"),
         ("memory", "9223372036854775808", "it is too large"),
         ("storage", 2**63, "it is too large"),
@@ -193,7 +194,7 @@ def test_size_changed_in_parts_keeps_the_rest() -> None:
 def test_size_without_a_resource_is_refused_unless_partial(resource: str) -> None:
     complete = {"cpu": "4", "memory": "4Gi", "storage": "2Gi"}
     for mapping in ({**complete, resource: None}, {key: complete[key] for key in RESOURCES if key != resource}):
-        with pytest.raises(OptionError, match=rf"^size\.{resource}: None is not usable: it is missing"):
+        with pytest.raises(OptionError, match=rf"^size\.{resource}: no value is set: cpu, memory and storage are"):
             Size.parse(mapping, "size")
         assert Size.parse(mapping, "size", partial=True).as_dict() == {**complete, resource: None}
 
@@ -211,7 +212,7 @@ def test_size_of_nothing_is_a_partial_size() -> None:
 @pytest.mark.parametrize("partial", [False, True])
 def test_size_with_an_unknown_key_is_refused_by_name(partial: bool) -> None:
     mapping = {"cpu": 4, "memory": "4Gi", "storage": "2Gi", "disk": "1Gi"}
-    with pytest.raises(OptionError, match=r"^size\.disk: '1Gi' is not usable: it is not known; allowed: cpu, memory"):
+    with pytest.raises(OptionError, match=r"^size\.disk: '1Gi' is not usable: there is no such key; allowed: cpu"):
         Size.parse(mapping, "size", partial=partial)
 
 

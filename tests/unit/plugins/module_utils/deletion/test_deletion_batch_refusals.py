@@ -71,9 +71,8 @@ def test_deletion_of_protected_clusters_names_them_all(
     for check_mode in (True, False):
         result = task(names=["safe", "other"], check_mode=check_mode)
         assert result["failed"]
-        assert "2 are protected: safe (namespace vcluster-safe), safe (namespace vcluster-safe, host cluster h1)" in (
-            result["msg"]
-        )
+        assert "because 2 of the selected virtual clusters are protected: " in result["msg"]
+        assert ": safe (namespace vcluster-safe), safe (namespace vcluster-safe, host cluster h1); " in result["msg"]
         assert [one["host_cluster"] for one in result["protected"]] == ["default", "h1"]
     assert [one.state() for one in all_hosts] == before
 

@@ -176,7 +176,7 @@ def test_carry_out_after_a_protection_deletes_nothing_of_it(host: CountingHost) 
     at = "/apis/apps/v1/namespaces/vcluster-b/statefulsets/b"
     host.change(at, {"metadata": {"annotations": {well_known.PROTECTED: "true"}}})
     deletion_batch.carry_out(plan)
-    assert [job.error for job in plan.jobs] == ["", "it was protected by somebody else meanwhile", "", ""]
+    assert [job.error for job in plan.jobs] == ["", "it was protected meanwhile", "", ""]
     assert at in host
 
 

@@ -65,7 +65,7 @@ def test_of_release_a_copy_in_another_namespace_stays(task: Task, host: Populate
     ]
     assert of(result, "a")["note"].startswith(
         "clusterroles/a-copy, configmaps/elsewhere in namespace prod, persistentvolumeclaims/data-a-0 in namespace "
-        "prod, secrets/vc-config-a in namespace prod stayed: labels and annotations say that Helm release a made this"
+        "prod, secrets/vc-config-a in namespace prod stayed: their labels and annotations name Helm release a"
     )
     assert of(result, "b")["note"] == ""
     assert contents(host, "prod") == {"secrets/vc-config-a", "configmaps/elsewhere", "persistentvolumeclaims/data-a-0"}
@@ -143,7 +143,7 @@ def test_of_release_many_records_are_read_with_short_addresses(task: Task, host:
         host.have_cluster(f"v{number}")
         host.have("ConfigMap", f"v{number}", namespace="prod", **marked(f"v{number}"))
     found = task(check_mode=True, all=True)["virtual_clusters"]
-    assert all("its record does not name it" in one["note"] for one in found)
+    assert all("its record does not contain them" in one["note"] for one in found)
     selectors = [request.query.get("labelSelector", "") for request in host.requests]
     assert 1 < max(selector.count(",v") for selector in selectors) < 50
 

@@ -92,7 +92,7 @@ def test_absent_with_a_record_of_a_release_elsewhere_is_refused(host: DemoHost, 
     host.have("Namespace", NAMESPACE)
     release(host, namespace="team")
     for check in (True, False):
-        with pytest.raises(NestedClustersError, match="holds that of release demo in namespace team"):
+        with pytest.raises(NestedClustersError, match="contains release demo in namespace team"):
             absent(host, helm, check=check)
     assert (host.writes(), helm.runs) == ([], 0)
 
@@ -120,7 +120,7 @@ def test_absent_with_a_forged_record_is_refused(status: str, host: DemoHost, hel
     host.change(record, {"metadata": {"labels": {"status": status}}})
     before = host.state()
     for check in (True, False):
-        with pytest.raises(NestedClustersError, match="names what is not its own") as caught:
+        with pytest.raises(NestedClustersError, match="names objects of others") as caught:
             absent(host, helm, check=check)
         assert "ClusterRole view (of no Helm release)" in str(caught.value)
         assert "ConfigMap coredns in namespace kube-system (of no Helm release)" in str(caught.value)
@@ -136,7 +136,7 @@ def test_absent_with_a_record_forged_meanwhile_is_refused(host: DemoHost, helm: 
         release(host, manifest=FOREIGN)
         return helm
 
-    with pytest.raises(NestedClustersError, match="names what is not its own"):
+    with pytest.raises(NestedClustersError, match="names objects of others"):
         removal.absent(ClusterRef(host.client(), NAME, NAMESPACE), open_helm, check=False, keep_volumes=False, wait=60)  # type: ignore[arg-type]
     assert helm.runs == 0
 
@@ -184,7 +184,7 @@ def test_absent_of_a_cluster_of_another_tool_is_refused(
         host.add(record)
     message = refused_deletion(host, helm)
     owner = {"Flux": "Flux's HelmRelease flux-system/tenant", "its record in a ConfigMap": "HELM_DRIVER=configmap"}
-    assert owner.get(by, "whoever keeps Helm records in namespace storage") in message
+    assert owner.get(by, "a tool that keeps Helm records in namespace storage") in message
     assert "delete it there" in message
 
 
@@ -215,4 +215,4 @@ def test_absent_with_a_record_of_another_namespace_is_refused(host: DemoHost, he
     """Flux keeps it here for one that lives elsewhere: helm would delete that."""
     virtual_cluster(host)
     release(host, namespace="elsewhere")
-    assert f"holds that of release {NAME} in namespace elsewhere" in refused_deletion(host, helm)
+    assert f"contains release {NAME} in namespace elsewhere" in refused_deletion(host, helm)

@@ -229,7 +229,7 @@ def test_kubeconfig_merge_key_is_refused() -> None:
     """Followed, ten levels of them with ten references each would be ten thousand million entries."""
     text = f"a: &a {{exec: {{command: sh}}}}\n{yaml.safe_dump(config())}"
     text = text.replace("    client-certificate-data:", "    <<: [*a, *a]\n    client-certificate-data:")
-    with pytest.raises(NestedClustersError, match=r"holds users\[\]\.user\.<<, which"):
+    with pytest.raises(NestedClustersError, match=r"contains users\[\]\.user\.<<, which"):
         kubeconfig(secret(text), None, "team-a")
 
 

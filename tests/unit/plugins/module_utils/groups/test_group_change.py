@@ -166,7 +166,7 @@ def test_member_that_is_left_out_is_refused(made: Site) -> None:
 
 def test_group_without_a_member_is_refused(made: Site) -> None:
     for entries, lost in (({"a": {"state": "absent"}, "b": {"state": "absent"}}, ()), ({}, ("a", "b"))):
-        error = refused(made, lambda check, e=entries, lost=lost: made.present(e, check, lost), "deletes the group")  # type: ignore[misc]
+        error = refused(made, lambda check, e=entries, lost=lost: made.present(e, check, lost), "to delete the group")  # type: ignore[misc]
         assert error.data["option"] == "host_clusters"
 
 
@@ -179,7 +179,7 @@ def test_member_with_virtual_clusters_is_not_removed(made: Site) -> None:
         made,
         lambda check: made.present({"a": {}, "b": {"state": "absent"}}, check),
         "host cluster b was not removed from group dev",
-        "virtual clusters team-a, team-b live there",
+        "it has virtual clusters team-a, team-b; delete them first",
     )
     assert error.data == {"virtual_clusters": ["team-a", "team-b"]}
 
@@ -190,7 +190,7 @@ def test_member_with_kept_volumes_is_not_removed(made: Site) -> None:
 
 
 def test_host_cluster_under_two_names_is_refused(site: Site) -> None:
-    error = refused(site, lambda check: site.present(["a", "a2"], check), "kube-system", "['a', 'a2']")
+    error = refused(site, lambda check: site.present(["a", "a2"], check), "kube-system", "a and a2 are")
     assert error.data["option"] == "host_clusters"
 
 
@@ -205,7 +205,7 @@ def test_member_under_another_name_is_refused(made: Site) -> None:
 def test_host_cluster_under_the_name_of_another_member_is_refused(made: Site) -> None:
     """Such as one that was made anew: what was there is gone, and somebody should know."""
     made.hosts["b"] = new_host("new")
-    error = refused(made, lambda check: made.present(check=check), "another one than the group's record says")
+    error = refused(made, lambda check: made.present(check=check), "b is not the host cluster of that name")
     assert (error.data["option"], error.data["value"]) == ("host_clusters", "b")
 
 

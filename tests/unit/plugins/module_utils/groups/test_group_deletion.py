@@ -78,7 +78,7 @@ def test_deletion_beside_virtual_clusters_of_other_groups_happens(made: Site) ->
 
 
 def test_deletion_without_all_members_is_refused(made: Site) -> None:
-    error = refused(made, lambda check: made.absent(["a"], check), "b as well")
+    error = refused(made, lambda check: made.absent(["a"], check), "add b")
     assert error.data["option"] == "host_clusters"
     made.hosts["b"].down = True
     refused(made, lambda check: made.absent(check=check), "b: ", "does not answer")

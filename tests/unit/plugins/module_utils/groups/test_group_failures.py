@@ -42,7 +42,7 @@ def test_new_member_that_does_not_answer_is_an_error(made: Site) -> None:
     error = refused(
         made,
         lambda check: made.present(["a", "b", "c"], check, description="after"),
-        "host cluster c is to become a member and does not answer, so nothing was changed",
+        "nothing was changed, because host cluster c, which would become a member, does not answer",
         "Connection refused",
     )
     assert error.data == {"failed_host_clusters": ["c"]}
@@ -55,7 +55,7 @@ def test_member_that_does_not_answer_is_named_and_completed_later(made: Site) ->
             made.present(check=check, description="after")
         message = str(caught.value)
         assert f"group dev: {words}, not done on b: " in message
-        assert "run the task again when they answer" in message
+        assert "run the task again when these host clusters answer" in message
         assert caught.value.data == {"done_host_clusters": ["a"], "failed_host_clusters": ["b"]}
         assert bool(made.written()) is not check
     made.hosts["b"].down = False
@@ -89,7 +89,7 @@ def test_member_to_remove_that_does_not_answer_is_an_error(made: Site) -> None:
     refused(
         made,
         lambda check: made.present({"a": {}, "b": {"state": "absent"}}, check),
-        "host cluster b is to be removed and does not answer",
+        "host cluster b, which would be removed, does not answer",
         "nothing was changed",
     )
 
@@ -105,7 +105,7 @@ def test_lost_member_is_removed_without_a_request(made: Site) -> None:
 
 def test_lost_member_is_a_warning(made: Site) -> None:
     (warning,) = made.present(["a"], True, ["b", "c"]).warnings
-    assert "host cluster b is taken off the record without being asked" in warning
+    assert "host cluster b is removed without being read" in warning
     made.present(["a"], False, ["b"])
     assert made.present(["a"], False, ["b"]).warnings == []
 
@@ -132,7 +132,7 @@ def test_record_that_another_task_changes_meanwhile_is_an_error(made: Site) -> N
             group_change.present(made.entries(["b"]), {"name": "dev", "description": "faster"}, False, ["a"])
 
     before_each(host, faster)
-    with pytest.raises(NestedClustersError, match=r"not done on b: the record was changed by somebody else") as caught:
+    with pytest.raises(NestedClustersError, match="not done on b: another task changed the record meanwhile") as caught:
         made.present(description="slower")
     assert caught.value.data == {"done_host_clusters": ["a"], "failed_host_clusters": ["b"]}
     assert made.record("b").description == "faster"  # type: ignore[union-attr]

@@ -68,7 +68,7 @@ def test_endpoint_that_needs_names_is_refused_without_a_pattern(kind: str) -> No
     endpoint = {"type": kind, "gateway_name": "public" if kind == "gateway" else None}
     refused("host_clusters.dns_pattern", kind, "c has no pattern", members=[A, Member("c", "3")], endpoint=endpoint)
     same = [A, Member("c", "3", A.dns_pattern)]
-    refused("host_clusters.dns_pattern", "host-a", "a pattern of its own", members=same, endpoint=endpoint)
+    refused("host_clusters.dns_pattern", "host-a", "give each its own pattern", members=same, endpoint=endpoint)
     assert desired(members=same).members  # where nothing goes by name, nothing depends on it
 
 
@@ -77,7 +77,7 @@ def test_endpoint_that_needs_names_is_refused_without_a_pattern(kind: str) -> No
     [
         ({"type": "magic"}, "endpoint.type", ["magic", "cluster_ip, node_port"]),
         ({"type": "gateway"}, "endpoint.gateway_name", ["TLS passthrough"]),
-        ({"type": "cluster_ip", "ingress_class": "nginx"}, "endpoint.ingress_class", ["nginx", "ingress"]),
+        ({"type": "cluster_ip", "ingress_class": "nginx"}, "endpoint.ingress_class", ["ingress, not cluster_ip"]),
         ({"type": "ingress", "gateway_name": "x"}, "endpoint.gateway_name", ["gateway"]),
         ({"type": "ingress", "gateway_namespace": "x"}, "endpoint.gateway_namespace", ["gateway"]),
         ({"type": "ingress", "annotations": {"a": True}}, "endpoint.annotations", ["quote it"]),
@@ -124,7 +124,7 @@ def test_owner_quota_that_is_no_number_is_refused(count: Any) -> None:
 
 
 def test_owner_quota_of_an_exempt_group_has_no_limits() -> None:
-    refused("owner_quota.exempt", "there are limits", owner_quota={"exempt": True, "cpu": "4"})
+    refused("owner_quota.exempt", "an exempt owner has no limits", owner_quota={"exempt": True, "cpu": "4"})
     assert desired(owner_quota={"exempt": True}).owner_quota.exempt
 
 
@@ -232,16 +232,16 @@ def test_values_with_names_of_secrets_are_taken(values: Object) -> None:
 @pytest.mark.parametrize(
     ("params", "message"),
     [
-        ({"replicas": 3}, "replicas: 3 .* one writer"),
-        ({"backing_store": {"replicas": 3}}, "backing_store.type: None"),
-        ({"backing_store": {"type": "external_etcd"}}, "backing_store.endpoint: None"),
+        ({"replicas": 3}, "replicas: 3 .* one replica"),
+        ({"backing_store": {"replicas": 3}}, "backing_store.type: no value is set"),
+        ({"backing_store": {"type": "external_etcd"}}, "backing_store.endpoint: no value is set; allowed: the address"),
         ({"backing_store": {"type": "external_etcd", "endpoint": "etcd:2379"}}, "two virtual clusters cannot share"),
         (
             {
                 "backing_store": {"type": "deployed_etcd"},
                 "values": {"controlPlane": {"distro": {"k3s": {"enabled": True}}}},
             },
-            "distribution: 'k8s' .* values have k3s",
+            "distribution: values enable k3s, not k8s",
         ),
     ],
 )

@@ -110,8 +110,8 @@ def test_view_records_that_differ_are_refused(world: World) -> None:
 
 def test_view_host_cluster_by_other_name_is_refused(world: World) -> None:
     for given, words in (
-        ([HostCluster("b", world.clients["a"])], "this host cluster is member a of group dev"),
-        ([*world.host_clusters("a"), HostCluster(ONLY, world.clients["a"])], "both are the same host cluster"),
+        ([HostCluster("b", world.clients["a"])], "b is member a of group dev; use the name a"),
+        ([*world.host_clusters("a"), HostCluster(ONLY, world.clients["a"])], "are the same host cluster"),
     ):
         with pytest.raises(OptionError, match=words) as caught:
             group_view.picture(given, "dev")
@@ -121,7 +121,7 @@ def test_view_host_cluster_by_other_name_is_refused(world: World) -> None:
 def test_view_member_twice_without_kube_system_is_refused(world: World) -> None:
     """Also by somebody who may not read kube-system, by which host clusters are told apart otherwise."""
     forbid(world.hosts["a"], "get", SYSTEM.rpartition("/")[2])
-    with pytest.raises(OptionError, match="'a' is not usable: it is given twice"):
+    with pytest.raises(OptionError, match="host_clusters: a is listed twice; list each host cluster once"):
         group_view.picture([*world.host_clusters("a"), HostCluster(ONLY, world.clients["a"])], "dev")
 
 

@@ -44,9 +44,9 @@ def test_binary_version_supported_is_parsed(version: str, expected: tuple[int, i
     [
         ({"version": "v3.13.3"}, "3.13"),
         ({"version": "v2.17.0"}, "2.17"),
-        ({"version": "GNU bash, version 5.2"}, "does not answer like helm"),
-        ({"version": ""}, "does not answer like helm"),
-        ({"version": "v4.3.1", "version_status": 1}, "does not answer like helm"),
+        ({"version": "GNU bash, version 5.2"}, "does not answer as helm does"),
+        ({"version": ""}, "does not answer as helm does"),
+        ({"version": "v4.3.1", "version_status": 1}, "does not answer as helm does"),
     ],
 )
 def test_binary_version_unsupported_is_refused(
@@ -66,7 +66,7 @@ def test_find_binary_missing_is_refused(tmp_path: Path, monkeypatch: pytest.Monk
     text = tmp_path / "text"
     text.write_text("no program")
     for binary in (None, "helm", str(tmp_path / "helm"), str(text)):
-        with pytest.raises(OptionError, match=r"binary_path: .*no such program.*helm\.sh"):
+        with pytest.raises(OptionError, match=r"binary_path: there is no program .*helm\.sh"):
             helm_cli.find_binary(binary)
 
 

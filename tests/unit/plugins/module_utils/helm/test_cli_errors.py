@@ -61,17 +61,17 @@ def test_explain_error_of_option_names_option(text: str, chart: Chart, option: s
 @pytest.mark.parametrize(
     ("text", "chart", "words"),
     [
-        (PENDING, WANTED, ["another operation", "run again"]),
+        (PENDING, WANTED, ["another operation", "run the task again"]),
         (OCI_UNREACHABLE, OCI, ["ghcr.io", REFUSED]),
         (
             'Error: UPGRADE FAILED: namespaces "x" not found',
             WANTED,
-            ['namespaces "x" not found; somebody deleted it meanwhile: run again'],
+            ['namespaces "x" not found; it was deleted meanwhile; run the task again'],
         ),
         (
             'Error: UPGRADE FAILED: could not patch: statefulsets.apps "x" not found',
             WANTED,
-            ['"x" not found; somebody deleted it meanwhile: run again'],
+            ['"x" not found; it was deleted meanwhile; run the task again'],
         ),
         ('Error: UPGRADE FAILED: secrets "x" is forbidden', LOCAL, ['secrets "x" is forbidden']),
         ("Error: uninstall: Release not loaded: demo: release: not found", None, ["Release not loaded"]),
@@ -85,7 +85,7 @@ def test_explain_error_of_option_names_option(text: str, chart: Chart, option: s
             'Error: failed to create: secrets "x" is forbidden: unable to create new content in namespace demo because '
             "it is being terminated",
             LOCAL,
-            ["namespace demo", "being terminated; somebody is deleting it: run again, which waits until it is gone"],
+            ["namespace demo", "it is being deleted; run the task again, which waits until it is gone"],
         ),
         (
             "Error: kubernetes cluster unreachable: the server has asked for the client to provide credentials",

@@ -168,13 +168,13 @@ def test_refusal_by_a_quota_is_no_lack_of_permission(server: ApiServer, api: cli
 def test_refusal_by_a_terminating_namespace_says_to_run_again(server: ApiServer, api: client.Kubernetes) -> None:
     text = 'secrets "a" is forbidden: unable to create new content in namespace demo because it is being terminated'
     error = refused(server, lambda: api.create(SECRETS, {}), status(403, "Forbidden", text))
-    assert str(error).endswith("run again, which waits until it is gone")
+    assert str(error).endswith("it is being deleted; run the task again, which waits until it is gone")
 
 
 def test_refusal_of_what_was_deleted_meanwhile_says_to_run_again(server: ApiServer, api: client.Kubernetes) -> None:
     gone = status(404, "NotFound", 'statefulsets.apps "a" not found')
     error = refused(server, lambda: api.patch(f"{SECRETS}/a", {}), gone)
-    assert str(error).endswith('"a" not found; somebody deleted it meanwhile: run again')
+    assert str(error).endswith('"a" not found; it was deleted meanwhile; run the task again')
     error = refused(server, lambda: api.create(SECRETS, {}), (404, b"404 page not found"))  # no such API
     assert "meanwhile" not in str(error)
 
@@ -207,7 +207,7 @@ def test_refusal_of_another_kind_shows_its_answer(
 def test_server_that_is_no_api_server_is_named(body: bytes, server: ApiServer, api: client.Kubernetes) -> None:
     for call in (api.get, api.list, lambda where: api.create(where, {}), lambda where: api.patch(where, {})):
         server.answers((200, body))
-        with pytest.raises(api_errors.KubernetesError, match="not as a Kubernetes API server"):
+        with pytest.raises(api_errors.KubernetesError, match="is not a Kubernetes API server"):
             call(SECRETS)
 
 

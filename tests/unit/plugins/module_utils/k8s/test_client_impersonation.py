@@ -153,8 +153,8 @@ def test_impersonation_of_nobody_is_not_sent(server: ApiServer) -> None:
 @pytest.mark.parametrize(
     ("more", "words"),
     [
-        ({"as": ""}, "without a user"),
-        ({"as": None, "as-groups": None, "as-uid": None}, "without a user"),
+        ({"as": ""}, "impersonation has no user"),
+        ({"as": None, "as-groups": None, "as-uid": None}, "impersonation has no user"),
         ({"as": 4711}, "as of its user is not usable"),
         ({"as": ["bob"]}, "as of its user is not usable"),
         ({"as-uid": 4711}, "as-uid of its user is not usable"),

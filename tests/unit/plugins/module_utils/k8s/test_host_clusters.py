@@ -161,7 +161,7 @@ def test_open_hosts_without_the_option_gives_the_tasks_own(tmp_path: Path) -> No
     ("names", "reason", "allowed"),
     [
         ([], "", "at least one host cluster"),
-        (["a", "b", "a"], "a is there 2 times", "each name once"),
+        (["a", "b", "a"], "a is listed 2 times", "each name once"),
         (["a", ""], "", "a name for each host cluster"),
         (["a", "  "], "", "a name for each host cluster"),
     ],
@@ -183,7 +183,7 @@ def test_open_hosts_with_an_unusable_connection_names_it(tmp_path: Path) -> None
 def test_open_hosts_with_a_lost_entry_needs_no_connection_to_it(tmp_path: Path) -> None:
     entries = [entry("a", kubeconfig=config(tmp_path, "a")), entry("b", state="lost", kubeconfig="/nowhere")]
     assert [host.name for host in host_clusters.open_hosts(module(tmp_path, entries))] == ["a"]
-    with pytest.raises(OptionError, match="a is there 2 times"):
+    with pytest.raises(OptionError, match="a is listed 2 times"):
         host_clusters.open_hosts(module(tmp_path, [entries[0], entry("a", state="lost")]))
 
 
@@ -205,7 +205,7 @@ def test_only_host_is_the_one_that_is_named(names: Any, wanted: Any, found: str,
     assert (one.name, one.kubernetes.host) == (found, f"https://{found if names else 'own'}")
 
 
-@pytest.mark.parametrize(("wanted", "reason"), [(None, "there are several"), ("c", "it is not among")])
+@pytest.mark.parametrize(("wanted", "reason"), [(None, "several host clusters"), ("c", "c is not in the")])
 def test_only_host_of_several_is_refused(wanted: str | None, reason: str, tmp_path: Path) -> None:
     entries = [entry(name, kubeconfig=config(tmp_path, name)) for name in ("a", "b")]
     with pytest.raises(OptionError, match=reason) as caught:

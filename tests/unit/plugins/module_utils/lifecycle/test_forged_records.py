@@ -71,7 +71,7 @@ def test_forged_record_written_after_rendering_is_refused(running: FakeCluster, 
         return render(*arguments, **options)
 
     helm.render = and_forge  # type: ignore[method-assign]
-    with pytest.raises(NestedClustersError, match="names what is not its own"):
+    with pytest.raises(NestedClustersError, match="names objects of others"):
         present(running, helm, values={"a": "b"})
     assert "apply" not in helm.runs
 
@@ -136,7 +136,7 @@ def test_forged_record_written_during_upgrade_stops_nothing(
 
     helm.apply = and_forge  # type: ignore[method-assign]
     upgrade_backup.UpgradeBackup.unhealthy.update((2, 3))  # type: ignore[attr-defined]
-    with pytest.raises(NestedClustersError, match=r"could not be taken back: .*ConfigMap coredns") as caught:
+    with pytest.raises(NestedClustersError, match=r"the rollback failed: .*ConfigMap coredns") as caught:
         present(old, helm, vcluster_version="0.36.1", rollback=True)
     assert caught.value.data["rolled_back"] is False
     assert not [call for call in backup if call.startswith(("restore", "rollback"))]

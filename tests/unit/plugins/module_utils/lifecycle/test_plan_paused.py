@@ -57,7 +57,7 @@ def test_plan_paused_cluster_upgrades_one_minor_version_from_last_run(paused: Fa
     checked(paused, helm, vcluster_version="0.36.1")
     checked(paused, helm, values={"sync": {}})  # and this does not let it forget
     error = refused(paused, helm, vcluster_version="0.37.0")
-    assert "0.35.0 is what ran last" in str(error)
+    assert "the virtual cluster is paused and last ran 0.35.0" in str(error)
     tomorrow = {"annotations": {well_known.PAUSED_DATE: "tomorrow"}}
     paused.change(WORKLOAD, {"metadata": tomorrow})  # it was resumed, and paused again
     checked(paused, helm, vcluster_version="0.37.0")

@@ -80,7 +80,7 @@ def test_present_namespace_being_deleted_is_waited_for(cluster: FakeCluster, hel
 def test_present_namespace_never_deleted_fails_with_reason(cluster: FakeCluster, helm: FakeHelm, clock: Clock) -> None:
     conditions = [{"status": "True", "message": "Some resources are remaining: pods"}]
     cluster.have("Namespace", NAMESPACE, deletionTimestamp="2026-01-01T00:00:00Z", status={"conditions": conditions})
-    with pytest.raises(WaitError, match="still there after 45 s: Some resources are remaining: pods"):
+    with pytest.raises(WaitError, match="still being deleted after 45 s: Some resources are remaining: pods"):
         present(cluster, helm, patience=45)
     assert 1045 <= clock.now < 1047
     assert "apply" not in helm.runs

@@ -248,7 +248,7 @@ def test_backup_stop_undone_by_others_is_refused(host: CopyingHost) -> None:
             host.change_workload("a", {"metadata": {"annotations": annotations}, "spec": {"replicas": 1}})
 
     host.fault = undo
-    with pytest.raises(NestedClustersError, match="somebody else undid it"):
+    with pytest.raises(NestedClustersError, match="another client undid the change"):
         at(host).stop()
 
 
@@ -267,7 +267,7 @@ def test_backup_stuck_pod_fails(host: CopyingHost) -> None:
 
 def test_backup_deleted_workload_fails(host: CopyingHost) -> None:
     host.vanish(SET)
-    with pytest.raises(WaitError, match="deleted by somebody else"):
+    with pytest.raises(WaitError, match="virtual cluster a was deleted during the upgrade"):
         at(host).stop()
 
 
@@ -289,7 +289,7 @@ def test_restore_without_copy_does_nothing(host: CopyingHost) -> None:
 
 
 def test_restore_missing_revision_is_named(host: CopyingHost) -> None:
-    with pytest.raises(NestedClustersError, match="no revision 1 of release a"):
+    with pytest.raises(NestedClustersError, match="no longer has revision 1 of release a"):
         at(host).restore(UpgradeRecord(1, "0.35.1", paused=False, copied=True))
 
 

@@ -45,8 +45,8 @@ def test_changes_depend_on_state() -> None:
     assert steps_before(resting, None, None) == [copy]
     assert steps_before(resting, None, UpgradeRecord(1, "0.35.1", paused=False, copied=True)) == []
     nothing = steps_before(workload("a", claim=False), None, None)
-    assert nothing[-1] == "copy no data of a: it is in no volume claim of its own"
-    look = "start a, and look whether it is healthy with vCluster 0.36.1"
+    assert nothing[-1] == "copy no data of a, which has no volume claim of its own"
+    look = "start a and check its health with vCluster 0.36.1"
     assert steps_after("a", "0.36.1", None, paused=False) == [look]
     assert steps_after("a", "0.36.1", None, paused=True) == [look, "pause a again"]
     # What is at rest for an upgrade that was ended was not paused by anybody.

@@ -89,7 +89,7 @@ def test_stages_values_that_no_stage_takes_are_refused(old: FakeCluster, helm: F
     state = cluster_state.read(old.client(), NAME, NAMESPACE)
     state = replace_release(state, "0.30.0", {"policies": {"networkPolicy": {"outgoingConnections": {}}}})
     given = {"sync": {"toHost": {"gatewayApi": {"enabled": True}}}}
-    with pytest.raises(OptionError, match=r"vCluster 0\.31\.3 comes in between, and takes neither"):
+    with pytest.raises(OptionError, match=r"passes vCluster 0\.31\.3, which accepts neither"):
         upgrade_stages.plan_stages(Request(NAME, NAMESPACE, CHART), state, parse_version("0.36.1"), given)
 
 
@@ -112,7 +112,7 @@ def test_stages_single_local_chart_over_two_minors_is_refused(old: FakeCluster, 
     packaged(tmp_path, "0.36.1")
     error = refused(old, helm, chart=Chart(f"{tmp_path}/vcluster-0.36.1", "", None))
     assert error.data["option"] == "chart_ref"
-    assert "goes through 0.35.3" in str(error)
+    assert "passes 0.35.3" in str(error)
     assert "{version}" in str(error)
 
 

@@ -31,7 +31,7 @@ def test_transaction_upgrade_makes_backup_first(old: FakeCluster, helm: FakeHelm
     outcome = present(old, helm, vcluster_version="0.36.1", rollback=True)
     assert calls_of(backup) == ["look", "take 000", "apply", "start", "look", "apply", "start", "look", "leave 100"]
     assert outcome.plan.steps[0] == f"stop the control plane of {NAME}"
-    assert outcome.plan.steps[-1] == f"start {NAME}, and look whether it is healthy with vCluster 0.36.1"
+    assert outcome.plan.steps[-1] == f"start {NAME} and check its health with vCluster 0.36.1"
     again = present(old, helm, vcluster_version="0.36.1", rollback=True)
     assert again.plan.steps == []
 
@@ -73,7 +73,7 @@ def test_transaction_failed_upgrade_is_rolled_back(old: FakeCluster, helm: FakeH
     with pytest.raises(NestedClustersError) as caught:
         present(old, helm, vcluster_version="0.36.1", rollback=True)
     assert caught.value.data["rolled_back"] is True
-    assert "its CoreDNS does not run; it is on 0.34.0 again" in str(caught.value)
+    assert "its CoreDNS does not run; it was rolled back to 0.34.0" in str(caught.value)
     failed = calls_of(backup).index("look", 6)
     back = ["write 110", "stop", "restore 110", "rollback 1", "write 111", "start", "look", "leave 111"]
     assert calls_of(backup)[failed + 1 :] == back
@@ -81,7 +81,7 @@ def test_transaction_failed_upgrade_is_rolled_back(old: FakeCluster, helm: FakeH
 
 def test_transaction_failed_rollback_is_reported(old: FakeCluster, helm: FakeHelm, backup: list[str]) -> None:
     upgrade_backup.UpgradeBackup.unhealthy.update((2, 3))  # type: ignore[attr-defined]
-    with pytest.raises(NestedClustersError, match="could not be taken back") as caught:
+    with pytest.raises(NestedClustersError, match="the rollback failed") as caught:
         present(old, helm, vcluster_version="0.36.1", rollback=True)
     assert caught.value.data["rolled_back"] is False
     assert not [call for call in backup if call.startswith("leave")]
@@ -111,7 +111,7 @@ def test_transaction_interrupted_upgrade_is_continued(
 def test_transaction_unchecked_upgrade_is_checked(old: FakeCluster, helm: FakeHelm, backup: list[str]) -> None:
     marked(old, copied=True, revision=0, version="0.33.0")
     steps = present(old, helm, check=True).plan.steps
-    assert steps == [f"start {NAME}, and look whether it is healthy with vCluster 0.34.0"]
+    assert steps == [f"start {NAME} and check its health with vCluster 0.34.0"]
     assert present(old, helm).plan.steps == steps
     assert calls_of(backup) == ["start", "look", "leave 100"]
 
@@ -127,7 +127,7 @@ def test_transaction_interrupted_rollback_is_finished_first(
 ) -> None:
     marked(old, copied=True, returning=True)
     foreseen = present(old, helm, check=True, vcluster_version="0.35.3")
-    assert foreseen.plan.steps == ["go back to vCluster 0.34.0, which an earlier task did not finish"]
+    assert foreseen.plan.steps == ["roll back to vCluster 0.34.0, as an earlier task did not finish"]
     assert calls_of(backup) == []
 
     def leave(_self: Any, _mark: upgrade_record.UpgradeRecord) -> None:

@@ -27,7 +27,7 @@ KUBECONFIG = path("v1", "secrets", NAMESPACE, f"vc-{NAME}")
     ("asked", "option", "word"),
     [
         ({"vcluster_version": "0.34.0"}, "vcluster_version", "downgrade"),
-        ({"vcluster_version": "0.38.0"}, "vcluster_version", "no release of 0.37 is known"),
+        ({"vcluster_version": "0.38.0"}, "vcluster_version", "knows no release of 0.37"),
         ({"vcluster_version": "0.36"}, "vcluster_version", "semantic version"),
         ({"vcluster_version": "0.19.0"}, "vcluster_version", "0.20.0"),
         ({"kubernetes_version": "v1.34.0"}, "kubernetes_version", "go back"),

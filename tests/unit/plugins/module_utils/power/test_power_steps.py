@@ -111,8 +111,8 @@ RESUMES: dict[str, tuple[ObservedCluster, list[str]]] = {
     "woken by hand": (
         ObservedCluster(control(1, annotations=MARKED), etcd(1, annotations=MARKED)),
         [
-            "take the mark of a pause from etcd StatefulSet a-etcd",
-            "take the mark of a pause from StatefulSet a",
+            "remove the pause mark from etcd StatefulSet a-etcd",
+            "remove the pause mark from StatefulSet a",
         ],
     ),
     "scaled by hand": (ObservedCluster(control(0)), ["scale StatefulSet a from 0 to 1 replica"]),

@@ -150,7 +150,7 @@ class TestOwnerQuota:
         held = [allocated(name, MEDIUM, owner="") for name in "ab"]
         refused = refusal("c", MEDIUM, held, owner="")
         assert refused is not None
-        assert "whoever has no owner name may have 20 in all" in str(refused)
+        assert "virtual clusters without an owner may have 20 in all" in str(refused)
 
     def test_what_is_being_deleted_counts_until_it_is_gone(self) -> None:
         going = [allocated(name, SMALL, deleting=True) for name in "abcd"]

@@ -102,11 +102,11 @@ def test_external_etcd_with_another_secret_forgets_the_first() -> None:
         ),
         (
             {"type": "embedded_sqlite", "replicas": 1},
-            "backing_store.replicas: 1 .* it is embedded_sqlite; allowed: .* deployed_etcd",
+            "backing_store.replicas: .* for backing_store.type deployed_etcd, not embedded_sqlite",
         ),
         (
             {"type": "deployed_etcd", "endpoint": "a:1"},
-            "backing_store.endpoint: 'a:1' .* allowed: .* external_etcd",
+            "backing_store.endpoint: .* for backing_store.type external_etcd, not deployed_etcd",
         ),
         (
             {"type": "external_etcd", "endpoint": "http://a:2379"},
@@ -114,11 +114,11 @@ def test_external_etcd_with_another_secret_forgets_the_first() -> None:
         ),
         ({"type": "external_etcd", "endpoint": "a:1,b:1"}, "backing_store.endpoint: 'a:1,b:1' .* to one address"),
         ({"type": "external_etcd", "endpoint": "etcd"}, "backing_store.endpoint: 'etcd'"),
-        ({"replicas": 3}, "backing_store.type: None is not usable; allowed: embedded_sqlite, deployed_etcd"),
+        ({"replicas": 3}, "backing_store.type: no value is set; allowed: embedded_sqlite, deployed_etcd"),
         ({"type": "embedded_etcd"}, "backing_store.type: 'embedded_etcd' is not usable; allowed: embedded_sqlite"),
         (
             {"type": "deployed_etcd", "tls_secret": "x"},
-            "backing_store.tls_secret: 'x' .* allowed: backing_store.type external_etcd or external_database",
+            "backing_store.tls_secret: .* for backing_store.type external_etcd or external_database, not deployed_etcd",
         ),
     ],
 )

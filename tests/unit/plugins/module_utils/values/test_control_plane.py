@@ -240,17 +240,17 @@ def test_control_plane_without_a_replica_is_refused() -> None:
 @pytest.mark.parametrize(
     ("options", "asked", "message"),
     [
-        (ETCD, at("controlPlane.statefulSet.highAvailability.replicas", 5), "replicas: 3 .*replicas is 5"),
+        (ETCD, at("controlPlane.statefulSet.highAvailability.replicas", 5), "replicas: values set .*replicas to 5"),
         (
             ETCD,
             at("controlPlane.backingStore.etcd.external.enabled", True),
-            "backing_store.type: 'deployed_etcd' .*external_etcd",
+            "backing_store.type: values enable external_etcd, not deployed_etcd",
         ),
-        (ControlPlane("k8s"), at("controlPlane.distro.k3s.enabled", True), "distribution: 'k8s' .* values have k3s"),
+        (ControlPlane("k8s"), at("controlPlane.distro.k3s.enabled", True), "distribution: values enable k3s, not k8s"),
         (
             EXTERNAL,
             at("controlPlane.backingStore.etcd.external.endpoint", "b:1"),
-            "backing_store.endpoint: .* is 'b:1'",
+            "backing_store.endpoint: values set .* to 'b:1'",
         ),
     ],
 )
@@ -270,12 +270,12 @@ def test_control_plane_values_that_agree_are_allowed() -> None:
     ("options", "vcluster", "message"),
     [
         (EXTERNAL, "0.24.2", "backing_store.type: 'external_etcd' .* 0.25 or later"),
-        (store(type="external_etcd"), "0.36.1", "backing_store.endpoint: None"),
-        (store(type="external_database"), "0.36.1", "backing_store.data_source: None"),
-        (DATABASE, "0.36.1", "backing_store.type: 'external_database' .* an image that has a licence"),
+        (store(type="external_etcd"), "0.36.1", "backing_store.endpoint: no value is set; allowed: the address"),
+        (store(type="external_database"), "0.36.1", "backing_store.data_source: no value is set; allowed: how to"),
+        (DATABASE, "0.36.1", "backing_store.type: 'external_database' .* an image that has a license"),
         (DATABASE.over(ControlPlane("k3s")), "0.33.0", "distribution: 'k3s' .* before 0.33"),
         (ControlPlane("k0s"), "0.26.0", "distribution: 'k0s' .* before 0.26"),
-        (ControlPlane(replicas=3), "0.36.1", "replicas: 3 .* one writer; allowed: 1, or a backing_store"),
+        (ControlPlane(replicas=3), "0.36.1", "replicas: 3 .* one replica; allowed: 1, or a backing_store"),
     ],
 )
 def test_control_plane_unsupported_by_version_is_refused(options: ControlPlane, vcluster: str, message: str) -> None:
@@ -306,7 +306,7 @@ def test_control_plane_supported_by_version_is_allowed(options: ControlPlane, vc
 def test_control_plane_changed_backing_store_is_refused() -> None:
     ETCD.check_given(None, ETCD.layer({}))
     ControlPlane(replicas=3).check_given(None, ETCD.layer({}))
-    with pytest.raises(OptionError, match=r"backing_store.type: 'deployed_etcd' .* allowed: embedded_sqlite"):
+    with pytest.raises(OptionError, match=r"backing_store.type: .* deployed_etcd, .*; set embedded_sqlite"):
         ETCD.check_given(None, {})
 
 

@@ -74,8 +74,8 @@ def test_endpoint_types_are_the_choices_of_the_option_in_order() -> None:
     ("option", "message"),
     [
         ({"type": "none"}, "endpoint.type: 'none' is not usable; allowed: cluster_ip, node_port"),
-        ({"type": "ingress", "gateway_name": "x"}, "endpoint.gateway_name: 'x' .* allowed: endpoint.type gateway"),
-        ({"type": "gateway"}, "endpoint.gateway_name: None"),
+        ({"type": "ingress", "gateway_name": "x"}, "endpoint.gateway_name: .* for endpoint.type gateway, not ingress"),
+        ({"type": "gateway"}, "endpoint.gateway_name: no value is set"),
     ],
 )
 def test_endpoint_of_options_that_contradict_each_other_is_refused(option: dict[str, Any], message: str) -> None:
@@ -86,7 +86,7 @@ def test_endpoint_of_options_that_contradict_each_other_is_refused(option: dict[
 @pytest.mark.parametrize(
     ("host", "message"),
     [
-        (None, "endpoint.host: None .* tells virtual clusters apart by name"),
+        (None, "endpoint.host: no value is set: .* tells virtual clusters apart by name"),
         ("a" * 64 + ".example.com", "at most 63 characters between two dots"),
         (".".join(["a" * 60] * 5), "it has 304 characters; allowed: a host name of at most 253"),
         ("*.example.com", "lower-case letters"),

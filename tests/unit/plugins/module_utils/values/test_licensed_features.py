@@ -95,6 +95,6 @@ def test_licensed_keys_external_database_with_k3s_needs_none() -> None:
 )
 def test_license_depends_on_image(settings: list[tuple[str, Any]], repository: str | None, refused: bool) -> None:
     if refused:
-        assert "licence" in str(refusal(validation.check_values, values(*settings), V("0.36.1"), repository))
+        assert "license" in str(refusal(validation.check_values, values(*settings), V("0.36.1"), repository))
     else:
         validation.check_values(values(*settings), V("0.36.1"), repository)

@@ -143,7 +143,7 @@ def test_stored_request_that_is_broken_is_an_error(data: Any) -> None:
     secret = {"metadata": {"name": "nested-clusters-team", "namespace": "vcluster-team"}, "data": data}
     with pytest.raises(NestedClustersError) as caught:
         membership.stored_request(secret)
-    assert "Secret vcluster-team/nested-clusters-team does not hold the request" in str(caught.value)
+    assert "Secret vcluster-team/nested-clusters-team does not contain the request" in str(caught.value)
     assert "hunter2" not in f"{caught.value} {caught.value.data}"
     assert caught.value.__cause__ is None
     assert caught.value.__suppress_context__

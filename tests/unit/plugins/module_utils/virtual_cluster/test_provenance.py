@@ -69,20 +69,20 @@ def test_install_over_a_control_plane_is_refused(host: DemoHost, helm: FakeHelm,
     tasks: list[Object] = [{"labels": {"a": "b"}}, {}, {"values": {"sync": {}}}, {"vcluster_version": "0.36.1"}]
     for asked in tasks:
         message = str(refused(host, helm, **asked))
-        assert f"nothing was changed, because {kind} {NAME} is there" in message
+        assert f"nothing was changed, because {kind} {NAME} exists" in message
         assert helm.runs == []
 
 
 def test_install_over_a_control_plane_at_rest_is_refused(host: DemoHost, helm: FakeHelm) -> None:
     control_plane(host)
     host.change(WORKLOAD, {"spec": {"replicas": 0}})
-    assert f"StatefulSet {NAME} is there" in str(refused(host, helm))
+    assert f"StatefulSet {NAME} exists" in str(refused(host, helm))
 
 
 def test_install_over_an_etcd_is_refused(host: DemoHost, helm: FakeHelm) -> None:
     """It has the data of a virtual cluster."""
     host.have_inside("StatefulSet", f"{NAME}-etcd", labels={**LABELS, "app": "vcluster-etcd"}, spec={})
-    assert f"StatefulSet {NAME}-etcd is there" in str(refused(host, helm))
+    assert f"StatefulSet {NAME}-etcd exists" in str(refused(host, helm))
 
 
 def test_install_beside_other_objects_is_done(host: DemoHost, helm: FakeHelm) -> None:
@@ -120,7 +120,7 @@ def test_install_beside_a_pod_without_its_workload_is_done(host: DemoHost, helm:
 def test_install_over_a_pod_without_an_owner_is_refused(host: DemoHost, helm: FakeHelm) -> None:
     """kubectl delete --cascade=orphan takes the owner off what a workload has made."""
     host.have_inside("Pod", f"{NAME}-0", labels=LABELS, status={"phase": "Running"})
-    assert f"Pod {NAME}-0 is there" in str(refused(host, helm))
+    assert f"Pod {NAME}-0 exists" in str(refused(host, helm))
     host.have_inside("Pod", f"{NAME}-0", labels=LABELS, status={"phase": "Failed"})
     checked(host, helm)
 
@@ -128,7 +128,7 @@ def test_install_over_a_pod_without_an_owner_is_refused(host: DemoHost, helm: Fa
 def test_install_over_a_pod_of_a_replica_set_is_refused(host: DemoHost, helm: FakeHelm) -> None:
     host.have_inside("ReplicaSet", f"{NAME}-1", labels=LABELS, uid=UID)
     host.have_inside("Pod", f"{NAME}-1-a", labels=LABELS, ownerReferences=owner("ReplicaSet"))
-    assert f"Pod {NAME}-1-a is there" in str(refused(host, helm))
+    assert f"Pod {NAME}-1-a exists" in str(refused(host, helm))
 
 
 @pytest.mark.parametrize("labels", [{}, FLUX])
@@ -137,7 +137,7 @@ def test_install_beside_another_cluster_is_refused(host: DemoHost, helm: FakeHel
     control_plane(host, name="other", labels=labels)
     error = refused(host, helm)
     assert error.data["option"] == "namespace"
-    assert "virtual cluster other lives there without a Helm record (StatefulSet other is there" in str(error)
+    assert "already contains virtual cluster other, which has no Helm record there (StatefulSet other" in str(error)
     assert ("HelmRelease flux-system/tenant" in str(error)) is bool(labels)
 
 
@@ -174,7 +174,7 @@ def test_install_beside_another_installation_is_refused(host: DemoHost, helm: Fa
             have_release(host, info={"status": "pending-install"})
 
     host.intercept = create
-    with pytest.raises(Exception, match="another task or person is creating it at this moment: run again"):
+    with pytest.raises(Exception, match="another task or person is creating it; run the task again"):
         checked(host, helm)
 
 
@@ -289,7 +289,7 @@ def test_manager_with_a_record_in_another_namespace_is_named(host: DemoHost, hel
     assert "elsewhere" not in str(refused(host, helm))
     record_elsewhere(host, "storage")
     message = str(refused(host, helm))
-    assert "whoever keeps Helm records in namespace storage" in message
+    assert "a tool that keeps Helm records in namespace storage" in message
     assert f"Secret sh.helm.release.v1.{NAME}.v3 in namespace storage" in message
 
 
@@ -305,7 +305,7 @@ def test_manager_with_a_record_in_a_config_map_is_named(host: DemoHost, helm: Fa
     control_plane(host)
     host.have_inside("ConfigMap", f"sh.helm.release.v1.{NAME}.v1", labels={"owner": "helm", "name": NAME})
     message = str(refused(host, helm))
-    assert "whoever runs helm with HELM_DRIVER=configmap" in message
+    assert "a user of helm with HELM_DRIVER=configmap" in message
     assert f"ConfigMap sh.helm.release.v1.{NAME}.v1" in message
 
 
@@ -329,7 +329,7 @@ def test_install_over_a_lost_record_says_how_to_restore_it(host: DemoHost, helm:
     if mark == "the request":
         host.have_inside("Secret", f"nested-clusters-{NAME}", type="nested-clusters/request", data={"request": "e30="})
     message = str(refused(host, helm))
-    assert ("This collection made it" in message) is (mark != "nothing")
+    assert ("This collection created it" in message) is (mark != "nothing")
     assert f"restore Secret sh.helm.release.v1.{NAME}.v" in message
     assert f"helm upgrade --install {NAME} vcluster" in message
     assert "--version 0.35.1" in message
@@ -348,7 +348,7 @@ def test_install_with_a_record_of_another_release_is_refused(
     other, where = changes.get("name", NAME), changes.get("namespace", NAMESPACE)
     have_release(host, labels={"name": NAME}, info={"status": status}, **changes)
     message = str(refused(host, helm, labels={"a": "b"}))
-    assert f"holds that of release {other} in namespace {where}" in message
+    assert f"contains release {other} in namespace {where}" in message
 
 
 def test_install_beside_records_of_other_namespaces_is_done(host: DemoHost, helm: FakeHelm) -> None:
