@@ -56,8 +56,9 @@ faults: ## break things while tasks run, two hundred times: 25 minutes
 soak: ## random tasks of four processes in one group, watched: 30 minutes
 	@$(STAGES) tools binaries soak
 
-bench: ## measure, on KUBECONFIG's cluster
-	@tests/tools/run.sh python tests/benchmarks/run.py
+bench: ## measure, on KUBECONFIG's cluster; PARTS="unchanged info": only these; BASE=COMMIT: also against that commit
+	@NESTED_CLUSTERS_BENCH_PARTS="$(PARTS)" NESTED_CLUSTERS_BENCH_BASE="$(BASE)" \
+		tests/tools/run.sh python tests/benchmarks/run.py
 
 build: ## the collection's artifact, in build/artifact
 	@tests/tools/build.sh

@@ -1,15 +1,18 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Measure the collection against its peers, in one run on one machine; limits are ratios.
 
-Run it with `make bench`.
+Run it with `make bench`. PARTS names some of the parts: make bench PARTS="unchanged info". BASE names a commit of this
+repository, with which each part is measured first, on the same host cluster and with the same ansible-core.
 """
 
 from __future__ import annotations
 
+import contextlib
 import os
 import sys
 import time
 
+import base
 import create
 import environment
 import group_create
@@ -22,6 +25,9 @@ from host import NAME, REPOSITORY, SECOND_NAME, Interrupted, host
 from report import BenchError, Result, save, table
 
 TARGET = REPOSITORY / "build/bench.json"
+PARTS = {
+    part.__name__: part for part in (unchanged, create, group_create, environment, state, resume, info, group_info)
+}
 
 
 def announce() -> None:
@@ -47,11 +53,24 @@ def announce() -> None:
     sys.stdout.flush()
 
 
+def chosen() -> list[str]:
+    """Return the parts that NESTED_CLUSTERS_BENCH_PARTS names, or all. Raises BenchError for an unknown one."""
+    names = os.environ.get("NESTED_CLUSTERS_BENCH_PARTS", "").split() or list(PARTS)
+    if unknown := [name for name in names if name not in PARTS]:
+        raise BenchError(f"there is no part {unknown[0]}; the parts are {', '.join(PARTS)}")
+    return names
+
+
 def measure(results: list[Result]) -> None:
-    """Everything, in order; results are added as soon as they are there."""
-    with host() as found:
-        for part in (unchanged, create, group_create, environment, state, resume, info, group_info):
-            measured = part.measure(found)
+    """Measure the parts in order; results are added as soon as they are there."""
+    names = chosen()
+    commit = os.environ.get("NESTED_CLUSTERS_BENCH_BASE")
+    with contextlib.ExitStack() as stack:
+        compared = stack.enter_context(base.checkout(commit)) if commit else None
+        found = stack.enter_context(host())
+        for name in names:
+            part = PARTS[name].measure
+            measured = compared.compare(part, found) if compared else part(found)
             print(table(measured), flush=True)
             results += measured
 

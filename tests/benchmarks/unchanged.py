@@ -87,10 +87,10 @@ def measure(host: Host) -> list[Result]:
     with stage("unchanged: removing the release", "15 s"):
         host.api.clean()
     return [
-        Result("unchanged vcluster against kubernetes.core.helm", seconds["ours"], seconds["helm"], 0.5),
+        Result("unchanged vcluster against kubernetes.core.helm", seconds["ours"], seconds["helm"], 0.25),
         # It pays for all imports, which later ones find done.
-        Result("the same, the only task of a playbook", alone["ours"], alone["helm"], 0.5),
-        Result("the same, chart from a file", seconds["ours, file"], seconds["helm, file"], 0.5),
+        Result("the same, the only task of a playbook", alone["ours"], alone["helm"], 0.25),
+        Result("the same, chart from a file", seconds["ours, file"], seconds["helm, file"], 0.25),
         # What remains for a module to add: Ansible's own cost is in both.
         Result("the same, chart from a file, a task that does nothing", seconds["nothing"], seconds["helm, file"], 0.5),
         Result("unchanged vcluster against kubernetes.core.k8s", seconds["ours"], seconds["k8s"], 1.3),
