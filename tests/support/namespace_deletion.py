@@ -4,8 +4,8 @@
 That controller waits so long before it acts, and as long again where a finalizer holds an object for a moment, because
 other API servers may not know of the deletion yet. There are none in the API tier.
 
-Etcd tells which kinds there is something to delete of. To ask the API server, of each of its thirty kinds, took a third of
-all requests of the tests.
+Etcd tells which kinds there is something to delete of. To ask the API server, of each of its thirty kinds, took a
+third of all requests of the tests.
 """
 
 from __future__ import annotations

@@ -22,7 +22,7 @@ REPOSITORY = Path(__file__).resolve().parents[4]
 COLLECTION = "ansible_collections.nested.clusters.plugins"
 NAMES = sorted(file.stem for file in (REPOSITORY / "plugins/modules").glob("*.py") if file.stem != "__init__")
 FILTERS = sorted(file.stem for file in (REPOSITORY / "plugins/filter").glob("*.yml"))
-INTERNAL_FILTERS = ["address_pool_problems", "nginx_controllers"]
+INTERNAL_FILTERS = {"address_pool_problems": "roles", "nginx_controllers": "roles", "playbook_options": "playbooks"}
 RUNTIME = yaml.safe_load((REPOSITORY / "meta/runtime.yml").read_text())
 DEPRECATED = set(RUNTIME["plugin_routing"]["modules"])
 # What a native technical writer would not say; see Ansible's style guide.
@@ -233,12 +233,13 @@ def test_deprecations_agree_with_those_at_run_time(name: str) -> None:
         assert set(named) <= set(NAMES) - DEPRECATED
 
 
-def test_filters_for_roles_are_marked_as_internal() -> None:
+def test_filters_for_roles_and_playbooks_are_marked_as_internal() -> None:
     for name in FILTERS:
         page = filter_page(name)["DOCUMENTATION"]
-        internal = page["description"][0].startswith("For the roles of this collection. May change without notice")
-        assert internal == (name in INTERNAL_FILTERS)
-        assert page["short_description"].startswith("(internal) ") == internal
+        users = INTERNAL_FILTERS.get(name)
+        warned = re.match(r"For the (\w+) of this collection\. May change without notice", page["description"][0])
+        assert (warned and warned[1]) == users
+        assert page["short_description"].startswith("(internal) ") == bool(users)
 
 
 def test_only_the_frame_of_a_module_ends_the_process() -> None:
