@@ -16,12 +16,11 @@ from playbook_runs import PlaybookRunner, objects
 Object = dict[str, Any]
 GROUP, NAME = "it-modules", "it-module"
 # Each module with its options, in an order in which there is something to do, and whether it changes anything.
-# {host}: the host cluster as an entry of host_clusters; {chart}: the chart of the tests.
 TASKS: tuple[tuple[str, Object, bool], ...] = (
     ("vcluster_group", {"name": GROUP}, True),
     ("vcluster_fleet", {"group": GROUP, "virtual_clusters": [{"name": NAME, "owner": "alice"}]}, True),
     ("vcluster", {"name": NAME, "group": GROUP, "labels": {"env": "ci"}}, True),
-    ("vcluster_info", {"names": [NAME]}, False),
+    ("vcluster_info", {"name": NAME}, False),
     ("vcluster_group_info", {"name": GROUP}, False),
     ("vcluster_endpoint_info", {"name": NAME}, False),
     ("vcluster_state", {"names": [NAME], "state": "paused"}, True),
@@ -72,7 +71,7 @@ def test_every_module_does_as_check_mode_says(host: Host, group: Object, tmp_pat
     assert [one["name"] for one in found["vcluster_group_info"]["groups"]] == [GROUP]
     assert found["vcluster_endpoint_info"]["endpoint"]["links"][0]["ok"]
     assert found["vcluster_orphan_info"]["orphans"] == []
-    assert found["vcluster_orphans"]["deprecations"]
-    assert "Traceback" not in played.output
+    assert found["vcluster_orphans"]["orphans"] == []
+    assert "Use nested.clusters.vcluster_orphan_info" in " ".join(played.output.split())
     kinds = {key[1] for key in objects(host).keys() - before.keys() if key[2] == f"vcluster-{NAME}"}
     assert {"statefulsets", "services", "secrets", "resourcequotas"} <= kinds

@@ -254,7 +254,7 @@ def test_upgrade_to_another_version_is_previewed_step_by_step(runs: Runs) -> Non
     runs.create(BEFORE, **chart)
     checked = runs.runner.checked("upgrade", vcluster_version=AFTER, **runs.of_group, **chart)
     assert checked.changed == {"localhost": 2}
-    assert checked.output.count(f"from {BEFORE} to {AFTER}") >= 2
+    assert checked.output.count(f"from vCluster {BEFORE} to {AFTER}") >= 2
 
 
 def environment(runs: Runs, directory: Path, **more: Any) -> tuple[str, Path]:
