@@ -69,7 +69,8 @@ def test_every_module_does_as_check_mode_says(host: Host, group: Object, tmp_pat
     found = {module: results[2 * number + 1] for number, (module, *_rest) in enumerate(TASKS)}
     assert [one["name"] for one in found["vcluster_info"]["virtual_clusters"]] == [NAME]
     assert [one["name"] for one in found["vcluster_group_info"]["groups"]] == [GROUP]
-    assert found["vcluster_endpoint_info"]["endpoint"]["links"][0]["ok"]
+    links = found["vcluster_endpoint_info"]["endpoint"]["links"]
+    assert [(link["name"], link["ok"]) for link in links] == [("route", False)]  # the group's endpoint is cluster_ip
     assert found["vcluster_orphan_info"]["orphans"] == []
     assert found["vcluster_orphans"]["orphans"] == []
     assert "Use nested.clusters.vcluster_orphan_info" in " ".join(played.output.split())
