@@ -20,7 +20,7 @@ LICENSED = {"controlPlane": {"statefulSet": {"image": {"repository": "example.co
 @pytest.mark.parametrize(
     ("options", "words"),
     [
-        ({"replicas": 3}, ["replicas: 3", "one writer", "backing_store of another type"]),
+        ({"replicas": 3}, ["replicas: 3", "supports one replica", "backing_store of another type"]),
         ({"distribution": "k3s"}, ["distribution: 'k3s'", "before 0.33"]),
         ({"backing_store": {"type": "deployed_etcd", "replicas": 2}}, ["backing_store.replicas: 2", "1, 3, 5, 7"]),
         ({"backing_store": {"type": "external_etcd"}}, ["backing_store.endpoint", "etcd.example.com:2379"]),

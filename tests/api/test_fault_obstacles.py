@@ -128,7 +128,7 @@ def test_creation_with_credentials_that_are_revoked_ends_at_once(
         eventually("metadata", lambda: "nested-clusters/managed" in str(host.get(where.workload)))
         host.delete(where.path("serviceaccounts", "runner"))
         result = vcluster.finish(process)
-        assert "does not know the credentials" in result["msg"]
+        assert "rejects the credentials" in result["msg"]
         assert token not in json.dumps({key: value for key, value in result.items() if key != "invocation"})
         host.delete(f"{path}/{binding['metadata']['name']}")  # type: ignore[index]
         vcluster(name=where.name, values=IDLE, wait=False)

@@ -91,7 +91,7 @@ def test_absent_selection_leaves_nothing_but_what_failed(
     before = found(host, *places)
     message = state.refused(**selection)
     assert f"{safe.name} (namespace {safe.namespace})" in message
-    assert "1 is protected" in message
+    assert "1 of the selected virtual clusters is protected" in message
     vcluster(name=safe.name, protected=False, wait=False)
     check = state(check=True, **selection)
     assert len(found(host, *places)) == len(before), "refusal and check mode delete nothing"

@@ -88,6 +88,6 @@ def test_placement_in_another_group_is_refused(vcluster_group: Module, placed: M
     try:
         message = placed.refused(name="it-m1", group="it-other")
         assert "it-placing" in message
-        assert "does not move" in message
+        assert "cannot move to another group" in message
     finally:
         vcluster_group(name="it-other", state="absent")

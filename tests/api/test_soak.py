@@ -39,10 +39,9 @@ RECORDS = "labelSelector=nested-clusters%2Frecord"
 ANSWERS = (
     "no host cluster has room",
     "has no room",
-    "run again",
     "run the task again",
-    "somebody else",
-    "virtual clusters that exist",
+    "run again when that is done",
+    "does not exist on the host clusters of the task",
     "it is being deleted",
     "because it is being terminated",  # helm's: deleted by another task while it was made
 )

@@ -175,7 +175,7 @@ def test_creations_at_once_make_one_that_runs(host: Host, vcluster: Module, new:
     failed = [result for result in results if result.get("failed")]
     assert len(failed) < 2, failed
     for result in failed:
-        assert "run again" in result["msg"], result["msg"]
+        assert "run the task again" in result["msg"], result["msg"]
     after = vcluster(name=where.name)
     assert after["steps"] == []
     assert after["virtual_cluster"]["phase"] == "running"

@@ -98,7 +98,7 @@ if FULL:
                     print(operation, after, result.get("msg"))
                     assert "Traceback" not in json.dumps(result), result
                     if result.get("failed"):
-                        assert "does not know the credentials" in result["msg"]
+                        assert "rejects the credentials" in result["msg"]
 
                 lived.suffer(f"credentials expired during {operation}", operation, expire)
 
