@@ -263,7 +263,7 @@ def explain(text: str, verb: str, chart: Chart | None) -> NestedClustersError:
     if re.search(r'(^|: )[a-z.]+ "[^"]+" not found$', message) and "webhook" not in message:
         message += f"; {WHEN_GONE}"
     if "asked for the client to provide credentials" in message or message.endswith("Unauthorized"):
-        message += "; the host cluster does not know the credentials of the connection options, or not any more"
+        message += "; the host cluster rejects the credentials of the connection options; check them"
     if TERMINATED in message:
         message += f"; {WHEN_TERMINATED}"
     return HelmError(f"helm {verb}: {message.strip()}", helm_output=text[-4000:])

@@ -90,9 +90,9 @@ def test_explain_error_of_option_names_option(text: str, chart: Chart, option: s
         (
             "Error: kubernetes cluster unreachable: the server has asked for the client to provide credentials",
             LOCAL,
-            ["does not know the credentials of the connection options"],
+            ["rejects the credentials of the connection options"],
         ),
-        ("Error: UPGRADE FAILED: could not patch: Unauthorized", LOCAL, ["does not know the credentials"]),
+        ("Error: UPGRADE FAILED: could not patch: Unauthorized", LOCAL, ["rejects the credentials"]),
         ("segmentation fault", LOCAL, ["segmentation fault"]),
         ("", LOCAL, ["helm upgrade"]),
     ],
