@@ -10,8 +10,7 @@ RUN = "tests/tools/run.sh"
 HOST_CLUSTER = "tests/host_cluster/host-cluster"
 COLLECTION = "build/ansible_collections/nested/clusters"  # made by run.sh
 UNIT, API, REAL, BENCHMARKS = "tests/unit", "tests/api", "tests/real", "tests/benchmarks"
-IN_TWO = ("--numprocesses=2",)
-# Tests on control planes wait as long as they compute. What a worker cannot do next, another one takes.
+# More workers than cores, because many tests wait. What a worker cannot do next, another one takes.
 IN_FOUR = ("--numprocesses=4", "--dist=worksteal")
 SLOWEST = "--durations=15"
 HOST_UNITS = "tests/host_cluster/test_units.py"
@@ -80,12 +79,12 @@ STAGES = (
         extra=True,
         core=CERTIFIED,
     ),
-    Stage("unit", "no cluster needed: 4 min", (RUN, "pytest", UNIT, HOST_UNITS, *IN_TWO, SLOWEST)),
+    Stage("unit", "no cluster needed: 2 min", (RUN, "pytest", UNIT, HOST_UNITS, *IN_FOUR, SLOWEST)),
     *(
         Stage(
             f"unit-{core}",
             f"the unit tests with ansible-core {core}",
-            (RUN, "pytest", UNIT, *IN_TWO),
+            (RUN, "pytest", UNIT, *IN_FOUR),
             extra=True,
             core=core,
         )
