@@ -79,10 +79,24 @@ def left_to_the_library(file: str) -> str:
 
 
 def lasting(data: Any) -> Any:
-    """The same without what changes with time."""
+    """The same without what changes with time, and of a traceback the lines of our files."""
     if isinstance(data, dict):
-        return {key: lasting(value) for key, value in data.items() if key not in LATER}
+        kept = {key: value for key, value in data.items() if key not in LATER}
+        return {key: frames(value) if key == "exception" else lasting(value) for key, value in kept.items()}
     return [lasting(one) for one in data] if isinstance(data, list) else data
+
+
+def frames(traceback: str) -> list[tuple[str, ...]] | str:
+    """Return file, line and function of each frame in the collection; the text where it has no frames.
+
+    ansible-core before 2.19 shows a traceback at -vvv. Where the files are, and whether Python marks a part of a line,
+    depends on how Ansible sends a module.
+    """
+    if "File" not in traceback:
+        return traceback
+    found = re.findall(r'File ".*?/ansible_collections/nested/clusters/([^"]+)", line (\d+), in (\w+)', traceback)
+    assert found, traceback
+    return found
 
 
 def everything(host: Host, where: Place) -> list[Object]:
