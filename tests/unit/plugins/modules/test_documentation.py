@@ -22,7 +22,7 @@ REPOSITORY = Path(__file__).resolve().parents[4]
 COLLECTION = "ansible_collections.nested.clusters.plugins"
 NAMES = sorted(file.stem for file in (REPOSITORY / "plugins/modules").glob("*.py") if file.stem != "__init__")
 FILTERS = sorted(file.stem for file in (REPOSITORY / "plugins/filter").glob("*.yml"))
-INTERNAL_FILTERS = {"address_pool_problems": "roles", "nginx_controllers": "roles", "playbook_options": "playbooks"}
+INTERNAL_FILTERS = {"address_pool_problems": "roles", "nginx_controllers": "roles", "module_options": "playbooks"}
 RUNTIME = yaml.safe_load((REPOSITORY / "meta/runtime.yml").read_text())
 DEPRECATED = set(RUNTIME["plugin_routing"]["modules"])
 # What a native technical writer would not say; see Ansible's style guide.

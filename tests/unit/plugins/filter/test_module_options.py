@@ -10,9 +10,9 @@ from typing import Any
 
 import pytest
 from ansible.errors import AnsibleFilterError
-from ansible_collections.nested.clusters.plugins.filter import playbook_options as module
+from ansible_collections.nested.clusters.plugins.filter import module_options as module
 
-playbook_options = module.FilterModule().filters()["playbook_options"]
+module_options = module.FilterModule().filters()["module_options"]
 
 
 @pytest.mark.parametrize(
@@ -38,23 +38,23 @@ playbook_options = module.FilterModule().filters()["playbook_options"]
     ],
 )
 def test_options_of_variables_are_those_of_modules(variables: dict[str, Any], options: dict[str, Any]) -> None:
-    assert playbook_options(variables) == options
+    assert module_options(variables) == options
 
 
 def test_options_that_are_parsed_are_added_as_they_are() -> None:
     parsed = {"host_clusters": [{"name": "a"}], "values": {"sync": {}}}
     told = {"host_clusters": "- name: a", "vcluster_values": "sync: {}", "group": "dev"}
-    assert playbook_options(told, parsed) == {"group": "dev", **parsed}
+    assert module_options(told, parsed) == {"group": "dev", **parsed}
 
 
 def test_path_of_a_kubeconfig_is_absolute(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("HOME", "/home/alice")
     for path, wanted in (("out/v1", str(tmp_path.resolve() / "out/v1")), ("~/v1", "/home/alice/v1")):
-        assert playbook_options({"kubeconfig_path": path}) == {"export_kubeconfig": {"path": wanted}}
+        assert module_options({"kubeconfig_path": path}) == {"export_kubeconfig": {"path": wanted}}
 
 
 @pytest.mark.parametrize("arguments", [("text",), ({}, ["list"])])
 def test_variables_that_are_no_dictionary_are_refused(arguments: tuple[Any, ...]) -> None:
-    with pytest.raises(AnsibleFilterError, match=r"nested\.clusters\.playbook_options: .* no dictionaries"):
-        playbook_options(*arguments)
+    with pytest.raises(AnsibleFilterError, match=r"nested\.clusters\.module_options: .* no dictionaries"):
+        module_options(*arguments)

@@ -16,13 +16,13 @@ _SIZES = ("cpu", "memory", "storage")
 _NULLS = (None, "None", "null")  # what Ansible's filter flatten drops
 
 
-def playbook_options(variables: Any, parsed: Any = None) -> dict[str, Any]:
+def module_options(variables: Any, parsed: Any = None) -> dict[str, Any]:
     """Return the options of modules, by name. Raises AnsibleFilterError for what is no dictionary.
 
     variables: those that are set, by name. parsed: options whose text has been read as YAML already, by name.
     """
     if not (isinstance(variables, Mapping) and isinstance(parsed or {}, Mapping)):
-        raise AnsibleFilterError("nested.clusters.playbook_options: variables and parsed options are no dictionaries")
+        raise AnsibleFilterError("nested.clusters.module_options: variables and parsed options are no dictionaries")
     options: dict[str, Any] = {}
     size: dict[str, Any] = {}
     for name, value in variables.items():
@@ -62,4 +62,4 @@ class FilterModule:
 
     def filters(self) -> dict[str, Callable[..., Any]]:
         """Return the filter by its name."""
-        return {"playbook_options": playbook_options}
+        return {"module_options": module_options}
