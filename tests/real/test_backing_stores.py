@@ -119,7 +119,7 @@ def test_backing_store_of_a_running_one_is_fixed(vcluster: Module, available: Pl
     message = vcluster.refused(name=available.name, replicas=3, backing_store={"type": "deployed_etcd", "replicas": 5})
     assert "the members of an etcd are fixed when it first starts" in message
     message = vcluster.refused(name=available.name, replicas=3, backing_store={"type": "embedded_sqlite"})
-    assert "allowed: deployed_etcd, which is deployed" in message
+    assert "backing_store.type: the virtual cluster has deployed_etcd" in message
 
 
 # --- an etcd of the user ----------------------------------------------------------------------------------
