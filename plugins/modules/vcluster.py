@@ -964,7 +964,6 @@ def switch(module: AnsibleModule, power: Power, found: Placed) -> tuple[PowerCha
     return change, found
 
 
-
 def patience(params: Mapping[str, Any], rests: bool) -> float | None:
     """Return how many seconds to wait for a virtual cluster that is created or changed; None for not at all."""
     return params["wait_timeout"] if params["wait"] and not rests else None

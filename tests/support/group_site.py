@@ -100,8 +100,8 @@ class Site:
         return group_records.load(self.hosts[name].at(RECORD)) if RECORD in self.hosts[name] else None
 
     def have_virtual_cluster(
-    self, host: str, name: str, group: str = "dev", applied: Object | None = None, **more: Any
-) -> None:
+        self, host: str, name: str, group: str = "dev", applied: Object | None = None, **more: Any
+    ) -> None:
         """Have a virtual cluster."""
         annotations = {
             NAME_ANNOTATION: name,

@@ -6,7 +6,6 @@
 from __future__ import annotations
 
 import string
-from typing import Any
 
 from ansible_collections.nested.clusters.plugins.module_utils.common.errors import OptionError
 from ansible_collections.nested.clusters.plugins.module_utils.common.size import RESOURCES, Size
@@ -31,7 +30,7 @@ AMOUNTS = {
 
 
 @st.composite
-def bounds(draw: Any) -> Object:
+def bounds(draw: st.DrawFn) -> Object:
     """minimum, default and maximum in this order, any of them left out, any resource of them as well."""
     result: Object = {"minimum": {}, "default": {}, "maximum": {}}
     for resource in RESOURCES:
@@ -44,7 +43,7 @@ def bounds(draw: Any) -> Object:
 
 
 @st.composite
-def members(draw: Any) -> list[Member]:
+def members(draw: st.DrawFn) -> list[Member]:
     names = draw(st.lists(LABEL, min_size=1, max_size=4, unique=True))
     return [
         Member(
@@ -59,7 +58,7 @@ def members(draw: Any) -> list[Member]:
 
 
 @st.composite
-def groups(draw: Any) -> Group:
+def groups(draw: st.DrawFn) -> Group:
     """Any group that a task can make."""
     optional = {
         "description": st.text(),

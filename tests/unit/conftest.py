@@ -20,9 +20,10 @@ from ansible.module_utils.common import warnings
 from ansible_collections.nested.clusters.plugins.module_utils.k8s.client import Kubernetes
 from fake_api import FakeCluster
 from hypothesis.configuration import set_hypothesis_home_dir
-from sampling import pytest_collection_modifyitems as pytest_collection_modifyitems
-from sampling import pytest_report_header as pytest_report_header
+from sampling import pytest_collection_modifyitems, pytest_report_header
 from scripted_api import ApiServer
+
+__all__ = ["pytest_collection_modifyitems", "pytest_report_header"]  # hooks, for pytest
 
 # The same examples on every machine and in every run, so that a gate changes only by a commit. To look for new
 # ones: pytest tests/unit --hypothesis-profile=default

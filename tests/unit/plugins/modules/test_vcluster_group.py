@@ -27,7 +27,6 @@ Object = dict[str, Any]
 Run = Callable[..., Object]
 
 
-
 @pytest.fixture
 def hosts(monkeypatch: pytest.MonkeyPatch) -> dict[str, FakeCluster]:
     return open_hosts(monkeypatch)
