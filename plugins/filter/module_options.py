@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 from ansible.errors import AnsibleFilterError
+from jinja2 import Undefined
 
 _LISTS = {"name": "names", "names": "names", "kinds": "kinds", "namespaces": "namespaces", "phases": "phases"}
 _SIZES = ("cpu", "memory", "storage")
@@ -21,6 +22,8 @@ def module_options(variables: Any, parsed: Any = None) -> dict[str, Any]:
 
     variables: those that are set, by name. parsed: options whose text has been read as YAML already, by name.
     """
+    if isinstance(variables, Undefined):  # ansible-core before 2.19 leaves it to the filter to name the variable
+        len(variables)  # which raises the error that names it
     if not (isinstance(variables, Mapping) and isinstance(parsed or {}, Mapping)):
         raise AnsibleFilterError("nested.clusters.module_options: variables and parsed options are no dictionaries")
     options: dict[str, Any] = {}

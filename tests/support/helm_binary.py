@@ -68,9 +68,11 @@ class HelmProgram:
         return [json.loads(line) for line in (self._directory / "runs.jsonl").read_text().splitlines()]
 
 
-# As a module runs commands: that of Ansible, but for what needs the module's own options. ansible-core before 2.18 calls
-# the last of them in the new process.
-MODULE = SimpleNamespace(run_command_environ_update={}, _debug=False, _restore_signal_handlers=lambda: None)
+# As a module runs commands: that of Ansible, but for what needs the module's own options. ansible-core before
+# 2.18 calls the module's signal handlers in the new process.
+MODULE = SimpleNamespace(
+    run_command_environ_update={}, _debug=False, log=lambda _text: None, _restore_signal_handlers=lambda: None
+)
 run_command = partial(AnsibleModule.run_command, MODULE)
 
 

@@ -96,7 +96,7 @@ def collections() -> Path:
     """Return the path of a copy of the collection, in which modules and roles only write down what they are given."""
     collection = Path(scratch().name) / "ansible_collections/nested/clusters"
     (collection / "plugins/action").mkdir(parents=True)
-    plugins = (f"plugins/{name}" for name in ("filter", "lookup", "modules", "plugin_utils"))
+    plugins = (f"plugins/{name}" for name in ("filter", "lookup", "modules", "module_utils", "plugin_utils"))
     for name in ("galaxy.yml", "meta", "playbooks", *plugins):
         (collection / name).symlink_to(REPOSITORY / name)
     for name in ANSWERS:
