@@ -35,6 +35,7 @@ except ImportError:
 PROFILE = "legacy"  # of the JSON between Ansible and its modules
 _POLL_SECONDS = 1.0
 _GRACE_SECONDS = 5  # from an interrupt on, to give back what others wait for
+_ENDINGS = {signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGALRM}
 
 
 class Listener(Protocol):
@@ -176,6 +177,9 @@ def _listen(child: int, reports: int, listener: Listener) -> None:
 
 def _end(child: int) -> None:
     """End a module and all that it has started. helm marks its release as failed."""
+    # ansible-playbook terminates its workers when it is interrupted. A worker that ended between the stop and the end of
+    # the module would leave the module stopped for good.
+    signal.pthread_sigmask(signal.SIG_BLOCK, _ENDINGS)
     with suppress(ProcessLookupError, ChildProcessError):
         os.kill(child, signal.SIGSTOP)  # so that it starts nothing more
         os.waitid(os.P_PID, child, os.WSTOPPED | os.WEXITED | os.WNOWAIT)
@@ -184,6 +188,7 @@ def _end(child: int) -> None:
                 os.kill(process, signal.SIGTERM)
         os.kill(child, signal.SIGCONT)
         os.waitpid(child, 0)
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, _ENDINGS)
 
 
 def _descendants(process: int) -> list[int]:
