@@ -177,8 +177,8 @@ def _listen(child: int, reports: int, listener: Listener) -> None:
 
 def _end(child: int) -> None:
     """End a module and all that it has started. helm marks its release as failed."""
-    # ansible-playbook terminates its workers when it is interrupted. A worker that ended between the stop and the end of
-    # the module would leave the module stopped for good.
+    # An interrupted ansible-playbook terminates its workers. A worker that ended before it has ended the stopped module
+    # would leave that stopped for good.
     signal.pthread_sigmask(signal.SIG_BLOCK, _ENDINGS)
     with suppress(ProcessLookupError, ChildProcessError):
         os.kill(child, signal.SIGSTOP)  # so that it starts nothing more

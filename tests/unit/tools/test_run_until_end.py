@@ -81,6 +81,6 @@ def test_program_that_fails_passes_its_status_on(stack: ExitStack) -> None:
 def test_program_of_a_run_that_has_ended_does_not_start(stack: ExitStack) -> None:
     ended = subprocess.Popen(["true"])
     ended.wait()
-    command = [sys.executable, PROGRAM, str(ended.pid), "60", "echo", "started"]
+    command = [sys.executable, str(PROGRAM), str(ended.pid), "60", "echo", "started"]
     done = subprocess.run(command, stdout=subprocess.PIPE, check=False)
     assert (done.returncode, done.stdout) == (0, b"")
