@@ -68,7 +68,7 @@ class Version:
 
     @property
     def normalized(self) -> Version:
-        """The same version, written without ``v``."""
+        """Return the same version, written without ``v``."""
         return replace(self, text=str(self))
 
     def with_v(self) -> Version:

@@ -138,9 +138,9 @@ def _acquire(kubernetes: Kubernetes, holder: str, deadline: float, held: list[_H
 
 
 def _longest_pause(waited: float) -> float:
-    """Return the longest pause, in seconds, before the next try of one that has waited so many seconds.
+    """Return the longest pause before the next try, in seconds, after a wait of so many seconds.
 
-    Who waits for long waits with many others, and all of them keep the API server busy.
+    A long wait means that many tasks wait, and the requests of all of them load the API server.
     """
     return min(max(0.2, waited / 10), 1.0)
 
